@@ -1,0 +1,19 @@
+# find_package(fovea) for others: headers, library, and a configuration that finds the same dependencies.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/fovea)
+install(TARGETS fovea EXPORT fovea-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+get_property(headers GLOBAL PROPERTY FOVEA_PUBLIC_HEADERS)
+foreach(header ${headers})
+  cmake_path(GET header PARENT_PATH folder)
+  install(FILES ${PROJECT_SOURCE_DIR}/${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fovea/${folder})
+endforeach()
+install(FILES ${FOVEA_INCLUDE_DIR}/fovea/config.h ${FOVEA_INCLUDE_DIR}/fovea/fovea.h
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fovea)
+install(EXPORT fovea-targets NAMESPACE fovea:: DESTINATION ${package_dir})
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/fovea-config.cmake.in
+                              ${PROJECT_BINARY_DIR}/fovea-config.cmake INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/fovea-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/fovea-config.cmake ${PROJECT_BINARY_DIR}/fovea-config-version.cmake
+        DESTINATION ${package_dir})

@@ -1,0 +1,61 @@
+# The library fovea::fovea, to which each folder adds its sources with fovea_sources().
+
+# <fovea/core/tensor.h> works in the tree as it does installed: build/include/fovea links to the folders.
+set(FOVEA_INCLUDE_DIR ${PROJECT_BINARY_DIR}/include)
+set(FOVEA_FOLDERS core kernels layers models data training)
+file(MAKE_DIRECTORY ${FOVEA_INCLUDE_DIR}/fovea)
+foreach(folder ${FOVEA_FOLDERS})
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${folder} ${FOVEA_INCLUDE_DIR}/fovea/${folder} SYMBOLIC)
+endforeach()
+configure_file(${PROJECT_SOURCE_DIR}/cmake/config.h.in ${FOVEA_INCLUDE_DIR}/fovea/config.h)
+
+add_library(fovea STATIC)
+add_library(fovea::fovea ALIAS fovea)
+target_compile_features(fovea PUBLIC cxx_std_20)
+target_include_directories(fovea PUBLIC $<BUILD_INTERFACE:${FOVEA_INCLUDE_DIR}> $<INSTALL_INTERFACE:include>)
+set_target_properties(fovea PROPERTIES POSITION_INDEPENDENT_CODE ON)
+
+# Compile options of everything built here: the library, the tools, the tests and the benchmarks.
+add_library(fovea_options INTERFACE)
+target_compile_options(fovea_options INTERFACE -Wall -Wextra -Wconversion -Wshadow -fno-math-errno)
+if(FOVEA_WERROR)
+  target_compile_options(fovea_options INTERFACE -Werror)
+endif()
+if(FOVEA_NATIVE)
+  target_compile_options(fovea_options INTERFACE -march=native)
+endif()
+if(FOVEA_SANITIZE)
+  target_compile_options(fovea_options INTERFACE -fsanitize=${FOVEA_SANITIZE} -fno-sanitize-recover=all
+                         -fno-omit-frame-pointer)
+  target_link_options(fovea_options INTERFACE -fsanitize=${FOVEA_SANITIZE})
+endif()
+
+target_link_libraries(fovea PRIVATE
+  $<BUILD_INTERFACE:fovea_options> $<BUILD_INTERFACE:Eigen3::Eigen> $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>
+  OpenMP::OpenMP_CXX Threads::Threads ZLIB::ZLIB)
+target_include_directories(fovea SYSTEM PRIVATE ${XXHASH_INCLUDE_DIR})
+if(FOVEA_HAS_ONEDNN)
+  target_link_libraries(fovea PRIVATE DNNL::dnnl)
+endif()
+
+# fovea_sources(HEADERS a.h ... SOURCES a.cpp ...): adds files of the current folder to the library. Every
+# header named here is public: installed, in <fovea/fovea.h>, and compiled alone by a test.
+function(fovea_sources)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "HEADERS;SOURCES")
+  cmake_path(RELATIVE_PATH CMAKE_CURRENT_SOURCE_DIR BASE_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE folder)
+  foreach(header ${arg_HEADERS})
+    set_property(GLOBAL APPEND PROPERTY FOVEA_PUBLIC_HEADERS ${folder}/${header})
+  endforeach()
+  list(TRANSFORM arg_SOURCES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+  target_sources(fovea PRIVATE ${arg_SOURCES})
+endfunction()
+
+# <fovea/fovea.h>: all public headers.
+function(fovea_write_umbrella_header)
+  get_property(headers GLOBAL PROPERTY FOVEA_PUBLIC_HEADERS)
+  set(text "#pragma once\n\n// Generated from the lists of public headers: everything that Fovea offers.\n")
+  foreach(header ${headers})
+    string(APPEND text "#include \"fovea/${header}\"\n")
+  endforeach()
+  file(CONFIGURE OUTPUT ${FOVEA_INCLUDE_DIR}/fovea/fovea.h CONTENT "${text}" @ONLY)
+endfunction()

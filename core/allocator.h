@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "fovea/core/device.h"
+
+namespace fovea {
+
+/// Bytes that the caching allocator of a device has handed out and keeps.
+struct MemoryStats {
+  int64_t in_use = 0;  // handed out now
+  int64_t peak = 0;    // the most handed out at once since reset_peak_memory
+  int64_t cached = 0;  // freed by tensors and kept for the next request
+};
+
+/// `bytes` bytes, aligned to 64, uninitialised; freed blocks of the same size class are reused.
+/// DeviceError says how much was wanted and how much is in use when there is no memory left.
+void* allocate(size_t bytes, Device device);
+/// Gives a block back to the cache; `bytes` as in the request.
+void deallocate(void* pointer, size_t bytes, Device device) noexcept;
+
+MemoryStats memory_stats(Device device = Device::cpu());
+void reset_peak_memory(Device device = Device::cpu());
+/// Returns the cached blocks to the system.
+void release_cached_memory(Device device = Device::cpu());
+
+/// For tests: while one lives, new CPU blocks are filled with 0xFF (NaN in every floating dtype) and stand
+/// between guard bytes; `violations` counts blocks whose guard had been overwritten when they were freed.
+class AllocatorGuard {
+ public:
+  AllocatorGuard();
+  ~AllocatorGuard();
+  AllocatorGuard(const AllocatorGuard&) = delete;
+  AllocatorGuard& operator=(const AllocatorGuard&) = delete;
+  static int64_t violations();
+};
+
+}  // namespace fovea

@@ -1,0 +1,175 @@
+#include "fovea/core/autograd.h"
+
+#include <atomic>
+#include <map>
+#include <utility>
+
+#include "fovea/core/check.h"
+
+namespace fovea {
+namespace {
+
+thread_local bool grad_is_enabled = true;
+thread_local OperationCallback operation_callback;
+
+uint64_t next_sequence() {
+  static std::atomic<uint64_t> sequence{0};
+  return sequence++;
+}
+
+}  // namespace
+
+struct Variable::Node {
+  Node(Tensor value_, bool requires_grad_)
+      : value(std::move(value_)), requires_grad(requires_grad_), sequence(next_sequence()) {}
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+  /// Frees a long history in a loop: letting the members do it would recurse once per operation.
+  ~Node() {
+    std::vector<std::shared_ptr<Node>> doomed = std::move(inputs);
+    while (!doomed.empty()) {
+      const std::shared_ptr<Node> node = std::move(doomed.back());
+      doomed.pop_back();
+      if (node.use_count() == 1) {
+        for (auto& input : node->inputs) doomed.push_back(std::move(input));
+        node->inputs.clear();
+      }
+    }
+  }
+
+  /// A gradient that arrived. The first may be shared with another input (`add` hands the same dy to both),
+  /// so it is added to in place only when nothing else holds its storage.
+  void receive(Tensor gradient) {
+    check(gradient.shape() == value.shape() && gradient.dtype() == value.dtype(), "backward: gradient of ",
+          operation, " is ", gradient, ", wanted ", value);
+    if (bound_grad.defined()) {
+      if (grad.defined()) {
+        accumulate(gradient, bound_grad);
+      } else {
+        bound_grad.copy_from(gradient);
+        grad = bound_grad;
+      }
+    } else if (!grad.defined()) {
+      grad = std::move(gradient);
+    } else {
+      if (grad.use_count() > 1) grad = grad.clone();
+      accumulate(gradient, grad);
+    }
+  }
+
+  Tensor value;
+  Tensor grad;
+  Tensor bound_grad;  // where gradients of this leaf must arrive, if defined
+  bool requires_grad;
+  bool was_visited = false;  // backward has freed this node
+  uint64_t sequence;         // every input is older than the result made from it
+  const char* operation = "leaf";
+  std::vector<std::shared_ptr<Node>> inputs;
+  Backward backward;
+};
+
+Variable::Variable(Tensor value) : Variable(std::move(value), false) {}
+
+Variable::Variable(Tensor value, bool requires_grad) {
+  check(!requires_grad || is_floating(value.dtype()), "Variable: ", value, " cannot require a gradient");
+  node_ = std::make_shared<Node>(std::move(value), requires_grad);
+}
+
+const Tensor& Variable::value() const {
+  check(defined(), "Variable: this variable is undefined");
+  return node_->value;
+}
+
+Tensor& Variable::value() {
+  check(defined(), "Variable: this variable is undefined");
+  return node_->value;
+}
+
+bool Variable::requires_grad() const { return defined() && node_->requires_grad; }
+
+void Variable::set_requires_grad(bool requires_grad) {
+  check(defined() && node_->inputs.empty() && !node_->backward && !node_->was_visited,
+        "set_requires_grad: only a leaf can be changed");
+  check(!requires_grad || is_floating(dtype()), "set_requires_grad: ", value(), " cannot require a gradient");
+  node_->requires_grad = requires_grad;
+}
+
+const Tensor& Variable::grad() const {
+  check(defined(), "grad: this variable is undefined");
+  return node_->grad;
+}
+
+void Variable::zero_grad() {
+  check(defined(), "zero_grad: this variable is undefined");
+  node_->grad = Tensor();
+}
+
+void Variable::bind_grad(const Tensor& buffer) {
+  check(defined() && node_->inputs.empty(), "bind_grad: only a leaf can be bound");
+  check(buffer.shape() == shape() && buffer.dtype() == dtype(), "bind_grad: buffer is ", buffer, ", wanted ",
+        value());
+  node_->bound_grad = buffer;
+  node_->grad = Tensor();
+}
+
+void Variable::backward() const {
+  check(value().size() == 1, "backward: the variable is ", value(),
+        "; only a single number has a gradient of its own, else pass dy");
+  backward(Tensor::full(shape(), 1.0, dtype(), value().device()));
+}
+
+void Variable::backward(const Tensor& dy) const {
+  check(requires_grad(), "backward: the variable does not depend on anything that requires a gradient");
+  check(!node_->was_visited, "backward: ", node_->operation,
+        " has been passed already and its memory is freed; compute the result again");
+  node_->receive(dy);
+
+  // Newest first: when a node's turn comes, everything made from it has sent its gradient.
+  std::map<uint64_t, std::shared_ptr<Node>, std::greater<>> pending{{node_->sequence, node_}};
+  while (!pending.empty()) {
+    const std::shared_ptr<Node> node = std::move(pending.begin()->second);
+    pending.erase(pending.begin());
+    if (!node->backward) continue;  // a leaf keeps its gradient
+
+    const Backward function = std::exchange(node->backward, nullptr);
+    const std::vector<std::shared_ptr<Node>> inputs = std::exchange(node->inputs, {});
+    const Tensor gradient = std::exchange(node->grad, {});
+    node->was_visited = true;
+    std::vector<Tensor> input_gradients = function(gradient);
+    check(input_gradients.size() == inputs.size(), "backward: ", node->operation, " returned ",
+          input_gradients.size(), " gradients for ", inputs.size(), " inputs");
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (!inputs[i]->requires_grad || !input_gradients[i].defined()) continue;
+      check(!inputs[i]->was_visited, "backward: ", inputs[i]->operation,
+            " has been passed already and its memory is freed; compute the result again");
+      inputs[i]->receive(std::move(input_gradients[i]));
+      pending.emplace(inputs[i]->sequence, inputs[i]);
+    }
+  }
+}
+
+Variable record(const char* operation, const Tensor& y, std::vector<Variable> inputs, Backward backward) {
+  if (operation_callback) operation_callback(operation, y, inputs);
+  bool requires_grad = false;
+  if (grad_is_enabled) {
+    for (const Variable& input : inputs) requires_grad = requires_grad || input.requires_grad();
+  }
+  Variable result(y, requires_grad);
+  result.node_->operation = operation;
+  if (requires_grad) {
+    for (const Variable& input : inputs) result.node_->inputs.push_back(input.node_);
+    result.node_->backward = std::move(backward);
+  }
+  return result;
+}
+
+bool grad_enabled() { return grad_is_enabled; }
+
+NoGrad::NoGrad() : before_(std::exchange(grad_is_enabled, false)) {}
+NoGrad::~NoGrad() { grad_is_enabled = before_; }
+
+OperationObserver::OperationObserver(OperationCallback callback)
+    : before_(std::exchange(operation_callback, std::move(callback))) {}
+OperationObserver::~OperationObserver() { operation_callback = std::move(before_); }
+
+}  // namespace fovea

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "fovea/core/tensor.h"
+
+namespace fovea {
+
+/// Given the gradient of the result, returns the gradient of each input, in the inputs' order; an undefined
+/// tensor where an input needs none.
+using Backward = std::function<std::vector<Tensor>(const Tensor& dy)>;
+
+/// A Tensor that remembers how it was made, so that gradients can flow back. Copies share the same node.
+class Variable {
+ public:
+  Variable() = default;
+  /// A leaf that needs no gradient: data. Implicit, so that a Tensor can be passed to any F:: function.
+  Variable(Tensor value);  // NOLINT(google-explicit-constructor)
+  /// A leaf; with requires_grad a parameter.
+  Variable(Tensor value, bool requires_grad);
+
+  bool defined() const { return node_ != nullptr; }
+  const Tensor& value() const;
+  Tensor& value();
+  const Shape& shape() const { return value().shape(); }
+  int64_t shape(int axis) const { return value().shape(axis); }
+  Dtype dtype() const { return value().dtype(); }
+  bool requires_grad() const;
+  /// Makes a leaf a parameter or freezes it. An Error for a result.
+  void set_requires_grad(bool requires_grad);
+
+  /// The gradient gathered so far; undefined if there is none. Kept for leaves only.
+  const Tensor& grad() const;
+  /// Forgets the gradient. The next one to arrive replaces it, later ones add up.
+  void zero_grad();
+  /// Makes gradients arrive in `buffer` (same shape and dtype), for example a part of an arena.
+  void bind_grad(const Tensor& buffer);
+
+  /// Adds d(this)/d(leaf) to the gradient of every leaf that requires one. Without `dy` this must be a
+  /// single number. Each node's memory is freed as soon as its gradient has gone on; a second call is an
+  /// Error.
+  void backward() const;
+  void backward(const Tensor& dy) const;
+
+  /// The same numbers, without their history.
+  Variable detach() const { return Variable(value()); }
+  /// Whether both are the same variable (not merely equal numbers).
+  bool same_as(const Variable& other) const { return node_ == other.node_; }
+
+ private:
+  struct Node;
+  friend Variable record(const char*, const Tensor&, std::vector<Variable>, Backward);
+
+  std::shared_ptr<Node> node_;
+};
+
+/// The result `y` of `operation`, made from `inputs`. Its history is kept if gradients are on and an input
+/// requires one; what `backward` captures is what is kept in memory.
+Variable record(const char* operation, const Tensor& y, std::vector<Variable> inputs, Backward backward);
+
+/// Whether results keep their history on this thread.
+bool grad_enabled();
+
+/// While one lives, results on this thread keep no history.
+class NoGrad {
+ public:
+  NoGrad();
+  ~NoGrad();
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
+
+ private:
+  bool before_;
+};
+
+/// Called for every operation that this thread records while an OperationObserver lives.
+using OperationCallback =
+    std::function<void(std::string_view operation, const Tensor& y, std::span<const Variable> inputs)>;
+
+/// For counting, tracing and finding the operation that made a NaN: calls `callback` after every operation.
+class OperationObserver {
+ public:
+  explicit OperationObserver(OperationCallback callback);
+  ~OperationObserver();
+  OperationObserver(const OperationObserver&) = delete;
+  OperationObserver& operator=(const OperationObserver&) = delete;
+
+ private:
+  OperationCallback before_;
+};
+
+/// y += x, for gradients that add up. Declared here, and defined with the kernels, because it is the one
+/// formula that autograd needs.
+void accumulate(const Tensor& x, Tensor& y);
+
+}  // namespace fovea

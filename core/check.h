@@ -1,0 +1,57 @@
+#pragma once
+
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace fovea {
+
+/// Base of every error that Fovea throws. The message begins with the operation's name and says what was
+/// found, what was wanted and, where it helps, what to do next. `exit_code` is what a tool returns for it.
+class Error : public std::runtime_error {
+ public:
+  explicit Error(const std::string& message, int exit_code = 1)
+      : std::runtime_error(message), exit_code_(exit_code) {}
+  int exit_code() const { return exit_code_; }
+
+ private:
+  int exit_code_;
+};
+
+/// A setting or an argument that makes no sense (exit code 2).
+struct UsageError : Error {
+  explicit UsageError(const std::string& message) : Error(message, 2) {}
+};
+
+/// A data file that is missing, damaged or of another kind (exit code 3).
+struct DataError : Error {
+  explicit DataError(const std::string& message) : Error(message, 3) {}
+};
+
+/// A device that is not there or that failed, out of memory included (exit code 4).
+struct DeviceError : Error {
+  explicit DeviceError(const std::string& message) : Error(message, 4) {}
+};
+
+/// A checkpoint or weights file that cannot be read, written or used (exit code 5).
+struct CheckpointError : Error {
+  explicit CheckpointError(const std::string& message) : Error(message, 5) {}
+};
+
+/// Joins its arguments with `<<` into one string: str("conv: C is ", C).
+template <class... Parts>
+std::string str(const Parts&... parts) {
+  std::ostringstream out;
+  (out << ... << parts);
+  return out.str();
+}
+
+/// Throws `ErrorType` with the joined parts unless the condition holds.
+template <class ErrorType = Error, class... Parts>
+inline void check(bool condition, const Parts&... parts) {
+  if (!condition) [[unlikely]] {
+    throw ErrorType(str(parts...));
+  }
+}
+
+}  // namespace fovea

@@ -1,0 +1,37 @@
+#include "fovea/core/device.h"
+
+#include <algorithm>
+#include <ostream>
+
+#include "fovea/core/check.h"
+
+namespace fovea {
+
+std::string Device::str() const { return is_cpu() ? "cpu" : "cuda:" + std::to_string(index); }
+
+std::ostream& operator<<(std::ostream& out, const Device& device) { return out << device.str(); }
+
+CudaStatus cuda_status() { return {0, "this build of Fovea has no CUDA backend"}; }
+
+Device parse_device(const std::string& text) {
+  if (text == "cpu") return Device::cpu();
+  const CudaStatus status = cuda_status();
+  if (text == "auto") return status.device_count > 0 ? Device::cuda(0) : Device::cpu();
+  int index = 0;
+  if (text.starts_with("cuda:")) {
+    const std::string digits = text.substr(5);
+    const bool is_number = !digits.empty() && digits.size() <= 4 &&
+                           std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+    check<UsageError>(is_number, "device: \"", text, "\" has no device number after the colon");
+    index = std::stoi(digits);
+  } else {
+    check<UsageError>(text == "cuda", "device: \"", text, "\" is none of auto, cpu, cuda, cuda:N");
+  }
+  check<DeviceError>(status.device_count > 0, "device: \"", text, "\" cannot be used: ", status.reason,
+                     "; use --device cpu");
+  check<DeviceError>(index < status.device_count, "device: \"", text, "\" does not exist, there are ",
+                     status.device_count, " CUDA devices");
+  return Device::cuda(index);
+}
+
+}  // namespace fovea

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <iosfwd>
+#include <string>
+
+namespace fovea {
+
+/// Where a tensor's bytes lie: the CPU, or one CUDA device.
+struct Device {
+  enum class Type : unsigned char { cpu, cuda };
+
+  Type type = Type::cpu;
+  int index = 0;
+
+  static Device cpu() { return {}; }
+  static Device cuda(int index = 0) { return {Type::cuda, index}; }
+
+  bool is_cpu() const { return type == Type::cpu; }
+  bool is_cuda() const { return type == Type::cuda; }
+  /// "cpu" or "cuda:0"
+  std::string str() const;
+  friend bool operator==(const Device&, const Device&) = default;
+};
+
+std::ostream& operator<<(std::ostream& out, const Device& device);
+
+/// What a search for CUDA devices found: how many, and why none if there are none.
+struct CudaStatus {
+  int device_count = 0;
+  std::string reason;
+};
+CudaStatus cuda_status();
+
+/// A device from "auto", "cpu", "cuda" or "cuda:N". "auto" takes a CUDA device where there is one.
+/// UsageError for another text, DeviceError with the reason where that device cannot be used.
+Device parse_device(const std::string& text);
+
+}  // namespace fovea

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+
+namespace fovea {
+
+/// How many threads parallel_for uses; at first what OMP_NUM_THREADS or the number of cores says.
+int num_threads();
+/// UsageError unless 1 <= count <= 1024.
+void set_num_threads(int count);
+
+namespace internal {
+using RangeBody = void (*)(void* context, int64_t begin, int64_t end);
+void parallel_for(int64_t count, int64_t grain, RangeBody body, void* context);
+}  // namespace internal
+
+/// Calls body(begin, end) for consecutive ranges that cover [0, count), one range per thread, none shorter
+/// than `grain` but the last. Where the ranges begin depends on the number of threads: a result must not.
+/// So a reduction runs over chunks whose number comes from the shape: parallel_for(chunks, 1, ...).
+/// The first exception of a body is thrown again in the caller. A parallel_for inside a body runs serially.
+template <class Body>
+void parallel_for(int64_t count, int64_t grain, Body&& body) {
+  internal::parallel_for(
+      count, grain,
+      [](void* context, int64_t begin, int64_t end) {
+        (*static_cast<std::remove_reference_t<Body>*>(context))(begin, end);
+      },
+      const_cast<void*>(static_cast<const void*>(std::addressof(body))));
+}
+
+}  // namespace fovea

@@ -1,0 +1,140 @@
+#include "fovea/core/tensor.h"
+
+#include <algorithm>
+#include <cstring>
+#include <ostream>
+
+#include "fovea/core/allocator.h"
+#include "fovea/core/check.h"
+
+namespace fovea {
+
+struct Tensor::Storage {
+  Storage(size_t bytes_, Device device_) : pointer(allocate(bytes_, device_)), bytes(bytes_), device(device_) {}
+  ~Storage() { deallocate(pointer, bytes, device); }
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  void* pointer;
+  size_t bytes;
+  Device device;
+};
+
+Tensor Tensor::empty(const Shape& shape, Dtype dtype, Device device) {
+  Tensor result;
+  result.shape_ = shape;
+  result.size_ = shape.size();
+  result.dtype_ = dtype;
+  check(result.size_ <= (int64_t{1} << 56), "Tensor: ", shape, " has too many elements");
+  result.storage_ = std::make_shared<Storage>(std::max<size_t>(result.bytes(), 1), device);
+  return result;
+}
+
+Tensor Tensor::empty_like(const Tensor& other) { return empty(other.shape(), other.dtype(), other.device()); }
+
+Tensor Tensor::zeros(const Shape& shape, Dtype dtype, Device device) {
+  Tensor result = empty(shape, dtype);
+  std::memset(result.raw(), 0, result.bytes());
+  return result.to(device);
+}
+
+Tensor Tensor::zeros_like(const Tensor& other) { return zeros(other.shape(), other.dtype(), other.device()); }
+
+Tensor Tensor::full(const Shape& shape, double value, Dtype dtype, Device device) {
+  Tensor result = empty(shape, dtype);
+  visit_dtype(dtype, [&]<class T>() {
+    T element;
+    if constexpr (std::is_same_v<T, bf16> || std::is_same_v<T, f16>) {
+      element = T(static_cast<float>(value));
+    } else {
+      element = static_cast<T>(value);
+    }
+    std::fill_n(result.data<T>(), result.size(), element);
+  });
+  return result.to(device);
+}
+
+Device Tensor::device() const {
+  check(defined(), "Tensor: an undefined tensor has no device");
+  return storage_->device;
+}
+
+void* Tensor::raw() {
+  check(defined(), "Tensor: an undefined tensor has no data");
+  return static_cast<std::byte*>(storage_->pointer) + static_cast<size_t>(offset_) * size_of(dtype_);
+}
+
+const void* Tensor::raw() const { return const_cast<Tensor*>(this)->raw(); }
+
+void Tensor::check_access(Dtype wanted) const {
+  check(defined(), "Tensor::data: the tensor is undefined");
+  check(dtype_ == wanted, "Tensor::data: the tensor is ", *this, ", read as ", wanted);
+}
+
+Tensor Tensor::reshape(const Shape& shape) const {
+  check(defined(), "reshape: the tensor is undefined");
+  check(shape.size() == size_, "reshape: ", shape_, " has ", size_, " elements, ", shape, " has ", shape.size());
+  Tensor result = *this;
+  result.shape_ = shape;
+  return result;
+}
+
+Tensor Tensor::slice(int64_t offset, const Shape& shape) const {
+  check(defined(), "slice: the tensor is undefined");
+  const int64_t count = shape.size();
+  check(offset >= 0 && offset <= size_ && count <= size_ - offset, "slice: ", count, " elements from ", offset,
+        " on do not lie in ", shape_);
+  Tensor result = *this;
+  result.shape_ = shape;
+  result.size_ = count;
+  result.offset_ = offset_ + offset;
+  return result;
+}
+
+Tensor Tensor::clone() const {
+  Tensor result = empty_like(*this);
+  result.copy_from(*this);
+  return result;
+}
+
+Tensor Tensor::to(Device target) const {
+  if (device() == target) return *this;
+  Tensor result = empty(shape_, dtype_, target);
+  result.copy_from(*this);
+  return result;
+}
+
+void Tensor::copy_from(const Tensor& source) {
+  check(defined() && source.defined(), "copy_from: a tensor is undefined");
+  check(shape_ == source.shape_ && dtype_ == source.dtype_, "copy_from: ", source, " into ", *this);
+  check<DeviceError>(device().is_cpu() && source.device().is_cpu(), "copy_from: from ", source.device(), " to ",
+                     device(), ": ", cuda_status().reason);
+  std::memmove(raw(), source.raw(), bytes());
+}
+
+double Tensor::item() const {
+  check(defined() && size_ == 1, "item: ", *this, " does not have exactly one element");
+  return to_doubles()[0];
+}
+
+std::vector<double> Tensor::to_doubles() const {
+  const Tensor host = to(Device::cpu());
+  std::vector<double> values(static_cast<size_t>(size_));
+  visit_dtype(dtype_, [&]<class T>() {
+    const T* x = host.data<T>();
+    for (size_t i = 0; i < values.size(); ++i) {
+      if constexpr (std::is_same_v<T, bf16> || std::is_same_v<T, f16>) {
+        values[i] = static_cast<double>(static_cast<float>(x[i]));
+      } else {
+        values[i] = static_cast<double>(x[i]);
+      }
+    }
+  });
+  return values;
+}
+
+std::string Tensor::str() const { return defined() ? name_of(dtype_) + shape_.str() : "undefined"; }
+
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor) { return out << tensor.str(); }
+
+}  // namespace fovea

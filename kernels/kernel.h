@@ -1,0 +1,74 @@
+#pragma once
+
+#include <type_traits>
+
+#include "fovea/config.h"
+#include "fovea/core/check.h"
+#include "fovea/core/profile.h"
+#include "fovea/core/tensor.h"
+
+namespace fovea::kernels {
+
+template <class Signature>
+class Kernel;
+
+/// A kernel under one name for all devices: calls the implementation of the device on which its tensors lie.
+/// Here, once for all kernels, are the check that all defined tensors share a device, and the profile scope.
+template <class... Parameters>
+class Kernel<void(Parameters...)> {
+ public:
+  using Function = void (*)(Parameters...);
+  constexpr Kernel(const char* name, Function cpu, Function cuda) : name_(name), cpu_(cpu), cuda_(cuda) {}
+
+  void operator()(Parameters... arguments) const {
+    const Tensor* first = nullptr;
+    (meet(arguments, first), ...);
+    const ProfileScope scope(name_);
+    if (first == nullptr || first->device().is_cpu()) {
+      cpu_(arguments...);
+    } else {
+      check<DeviceError>(cuda_ != nullptr, name_, ": tensors are on ", first->device(),
+                         ", but this build has no CUDA backend");
+      cuda_(arguments...);
+    }
+  }
+
+ private:
+  template <class Argument>
+  void meet(const Argument& argument, const Tensor*& first) const {
+    if constexpr (std::is_same_v<Argument, Tensor>) {
+      if (!argument.defined()) return;
+      if (first == nullptr) {
+        first = &argument;
+      } else {
+        check(argument.device() == first->device(), name_, ": one tensor is on ", first->device(),
+              ", another on ", argument.device());
+      }
+    }
+  }
+
+  const char* name_;
+  Function cpu_, cuda_;
+};
+
+}  // namespace fovea::kernels
+
+/// FOVEA_KERNEL(relu_forward, const Tensor& x, Tensor& y) declares cpu::relu_forward, in a CUDA build
+/// cuda::relu_forward, and the callable relu_forward that picks one by device. A kernel that a backend does
+/// not define is a link error that names it. Use inside namespace fovea::kernels.
+#if FOVEA_HAS_CUDA
+#define FOVEA_KERNEL(name, ...)  \
+  namespace cpu {                \
+  void name(__VA_ARGS__);        \
+  }                              \
+  namespace cuda {               \
+  void name(__VA_ARGS__);        \
+  }                              \
+  inline constexpr Kernel<void(__VA_ARGS__)> name { #name, &cpu::name, &cuda::name }
+#else
+#define FOVEA_KERNEL(name, ...) \
+  namespace cpu {               \
+  void name(__VA_ARGS__);       \
+  }                             \
+  inline constexpr Kernel<void(__VA_ARGS__)> name { #name, &cpu::name, nullptr }
+#endif

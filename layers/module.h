@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fovea/core/autograd.h"
+
+namespace fovea {
+
+class Module;
+
+/// Walks over a module's fields. `Module::visit` calls it with each field's name once; parameter names,
+/// counts, checkpoints, device moves, optimiser groups and freezing are all visitors.
+class Visitor {
+ public:
+  virtual ~Visitor() = default;
+
+  void operator()(const std::string& name, Variable& parameter) {
+    if (parameter.defined()) on_parameter(path_ + name, parameter);
+  }
+  void operator()(const std::string& name, Tensor& buffer) {
+    if (buffer.defined()) on_buffer(path_ + name, buffer);
+  }
+  void operator()(const std::string& name, Module& module);
+  template <class M>
+  void operator()(const std::string& name, std::optional<M>& module) {
+    if (module) (*this)(name, *module);
+  }
+  template <class M>
+  void operator()(const std::string& name, std::unique_ptr<M>& module) {
+    if (module) (*this)(name, *module);
+  }
+  template <class M>
+  void operator()(const std::string& name, std::vector<M>& modules) {
+    for (size_t i = 0; i < modules.size(); ++i) (*this)(name + "." + std::to_string(i), modules[i]);
+  }
+
+ protected:
+  virtual void on_parameter(const std::string& /*path*/, Variable& /*parameter*/) {}
+  virtual void on_buffer(const std::string& /*path*/, Tensor& /*buffer*/) {}
+  virtual void on_module(const std::string& /*path*/, Module& /*module*/) {}
+
+ private:
+  std::string path_;  // "" or "stages.0.unit."
+};
+
+/// Base of the layers: parameters and buffers under names, and whether it is being trained. Move-only: a
+/// silent copy would tie the weights of two layers.
+class Module {
+ public:
+  Module() = default;
+  Module(Module&&) = default;
+  Module& operator=(Module&&) = default;
+  virtual ~Module() = default;
+
+  /// Calls `visitor(name, field)` for each field that is a parameter, a buffer or a module, in order.
+  virtual void visit(Visitor& visitor) = 0;
+
+  /// Batch statistics and dropout (true, as constructed), or running statistics and no dropout.
+  void train(bool is_training = true);
+  bool is_training() const { return is_training_; }
+
+ private:
+  bool is_training_ = true;
+};
+
+/// A module from one image batch to one result, so that models can be kept in one variable.
+class Model : public Module {
+ public:
+  virtual Variable forward(const Variable& x) = 0;
+};
+
+/// A parameter or buffer under its path, for example "stages.0.modules.1.trunk.0.reduce.weight".
+struct NamedParameter {
+  std::string path;
+  Variable variable;  // shares the module's node
+};
+struct NamedBuffer {
+  std::string path;
+  Tensor tensor;  // shares the module's storage
+};
+std::vector<NamedParameter> named_parameters(Module& module);
+std::vector<NamedBuffer> named_buffers(Module& module);
+/// Number of elements of all parameters.
+int64_t parameter_count(Module& module);
+
+/// Moves every parameter and buffer to a device. Parameters keep their variables.
+void move_to(Module& module, Device device);
+/// Converts every parameter and buffer to a floating dtype.
+void convert_to(Module& module, Dtype dtype);
+/// Calls `body(path, module)` for the module itself (path "") and every module inside it.
+void for_each_module(Module& module, const std::function<void(const std::string&, Module&)>& body);
+
+}  // namespace fovea
