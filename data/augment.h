@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "fovea/core/tensor.h"
+#include "fovea/data/image_set.h"
+
+namespace fovea {
+
+/// How training images are varied: a random crop from the image padded with zeros (the mean colour, for it
+/// is normalised first), then a flip from left to right in half of the cases. He et al. 2016, section 4.2.
+struct Augmentation {
+  int64_t padding = 4;  // in pixels, on each side
+  bool flip = true;
+};
+
+/// Images ready for a network.
+struct Batch {
+  Tensor images;  // f32 [B, H, W, 3], normalised
+  Tensor labels;  // i32 [B]
+};
+
+/// The images `indices` of `set`, normalised, and augmented if asked for. How image i is varied depends on
+/// (seed, epoch, i) alone. An Error for an index outside the set or a set of another type.
+Batch make_batch(const ImageSet& set, std::span<const int64_t> indices, const Normalisation& normalisation,
+                 const std::optional<Augmentation>& augmentation, uint64_t seed, uint32_t epoch);
+
+}  // namespace fovea

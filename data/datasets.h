@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "fovea/data/image_set.h"
+
+namespace fovea {
+
+/// What a network learns from and is tested with. Both sets have the same classes.
+struct Dataset {
+  ImageSet train, test;
+};
+
+/// "cifar10", "cifar100", "fashion-mnist" and "synthetic".
+std::vector<std::string> dataset_names();
+
+/// Loads a dataset by name from `folder`, or, where that is empty, from where find_dataset finds it; `seed`
+/// makes the synthetic one. UsageError for an unknown name, DataError for files missing or damaged.
+Dataset load_dataset(const std::string& name, const std::string& folder, uint64_t seed);
+
+/// The folder that holds the files of a dataset: `folder` or its child of the archive's name if `folder` is
+/// given, else the same under $FOVEA_DATA, cache_folder() and, for fashion-mnist, where Debian's package
+/// puts it. DataError says where it looked and what to do.
+std::string find_dataset(const std::string& name, const std::string& folder);
+
+/// Where downloaded datasets are kept: $XDG_CACHE_HOME/fovea or ~/.cache/fovea.
+std::string cache_folder();
+
+}  // namespace fovea

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "fovea/data/augment.h"
+#include "fovea/data/image_set.h"
+
+namespace fovea {
+
+struct LoaderSettings {
+  int64_t batch_size = 128;
+  bool shuffle = true;                         // another order in each epoch
+  std::optional<Augmentation> augmentation{};  // none: the images as they are
+  bool drop_last = true;                       // leave out the last images of an epoch that fill no batch
+  uint64_t seed = 1;
+};
+
+/// Gives the batches of epoch after epoch, without end. A thread of its own prepares the next few. Batch b of
+/// epoch e depends on (set, settings, e, b) alone, so seeking there gives the same bits as getting there.
+class Loader {
+ public:
+  /// UsageError if the set has not even one batch.
+  Loader(ImageSet set, const Normalisation& normalisation, const LoaderSettings& settings);
+  ~Loader();
+  Loader(Loader&&) noexcept;
+  Loader& operator=(Loader&&) noexcept;
+
+  int64_t batches_per_epoch() const;
+  /// Makes batch `batch` of epoch `epoch` the next one.
+  void seek(int64_t epoch, int64_t batch);
+  /// The next batch. Throws what went wrong while preparing it, here and on every call until a seek.
+  Batch next();
+
+ private:
+  class Worker;
+  std::unique_ptr<Worker> worker_;
+};
+
+/// The order in which an epoch visits `count` images: a Fisher-Yates shuffle keyed by (seed, epoch).
+std::vector<int64_t> shuffled_order(int64_t count, uint64_t seed, uint32_t epoch);
+
+}  // namespace fovea
