@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "fovea/core/tensor.h"
+
+namespace fovea {
+
+/// A CPU tensor under a name.
+struct NamedTensor {
+  std::string name;
+  Tensor tensor;
+};
+
+/// What a safetensors file holds: tensors in the order of their bytes, and texts under keys.
+struct SafetensorsFile {
+  std::vector<NamedTensor> tensors;
+  std::map<std::string, std::string> metadata;
+
+  /// The tensor of that name; nullptr if there is none.
+  const Tensor* find(const std::string& name) const;
+};
+
+/// Reads the bytes of a file of the safetensors format; `where` names it in messages. Strict: CheckpointError
+/// with the offset or the tensor for anything that is damaged, overlaps, leaves a hole or does not belong.
+/// Checksums that write_safetensors has stored are verified.
+SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, const std::string& where);
+
+/// The same from a file; reads each tensor straight into its place.
+SafetensorsFile read_safetensors(const std::string& path);
+
+/// Writes the file whole or not at all: into `path`.part, then fsync, rename and fsync of the folder, so that
+/// a crash at any moment leaves the old or the new file. Adds the XXH3-128 of every tensor to the metadata.
+/// CheckpointError if that fails (full disk, no permission); then the old file is untouched.
+void write_safetensors(const std::string& path, const SafetensorsFile& file);
+
+}  // namespace fovea
