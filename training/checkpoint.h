@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "fovea/core/safetensors.h"
+#include "fovea/data/image_set.h"
+#include "fovea/layers/module.h"
+#include "fovea/training/metrics.h"
+
+namespace fovea {
+
+/// Where a training run stands. All random numbers are functions of (seed, epoch, sample), so these numbers
+/// are the state of every generator as well.
+struct TrainingProgress {
+  int64_t step = 0;        // optimiser steps done
+  int64_t epoch = 0;       // epochs done, validation included
+  int64_t batch = 0;       // batches done in the epoch that is under way
+  uint64_t seed = 0;       // of shuffling and augmentation
+  int64_t batch_size = 0;  // images in a step
+  int64_t images = 0;      // images in the training set
+  double loss_sum = 0;     // of the losses of the batches done in this epoch
+  int64_t correct = 0;     // images of those batches that were classified correctly
+  double train_loss = 0;   // of the last epoch done
+  double train_accuracy = 0;
+  std::optional<Evaluation> validation;  // after the last epoch done
+  double best_accuracy = 0;              // of the validations so far
+  int64_t best_epoch = 0;                // the epoch (1, 2, ...) after which it was reached; 0: none yet
+};
+
+/// All that a checkpoint file holds. Times, paths and numbers of threads are not in it, so that the same run
+/// gives the same bytes.
+struct Checkpoint {
+  std::vector<NamedTensor> model;               // parameters and buffers, under their paths
+  std::vector<NamedTensor> optimiser;           // Optimiser::state; empty for weights alone
+  Normalisation normalisation;                  // of the images that the model was trained on
+  std::map<std::string, std::string> info;      // what the program adds: how to build the model, class names
+  std::map<std::string, std::string> settings;  // describe(TrainingSettings); empty for weights alone
+  TrainingProgress progress;
+  std::string where;  // the file, for messages; not stored
+};
+
+/// CheckpointError if the file is damaged or no checkpoint of Fovea.
+Checkpoint read_checkpoint(const std::string& path);
+/// Whole or not at all, see write_safetensors.
+void write_checkpoint(const std::string& path, const Checkpoint& checkpoint);
+
+/// Every parameter and buffer of a module under its path; shares the storage.
+std::vector<NamedTensor> weights_of(Module& module);
+/// Copies numbers into the parameters and buffers. CheckpointError names what is missing, unexpected, or of
+/// another shape or dtype, and `where`; then nothing has changed.
+void load_weights(Module& module, std::span<const NamedTensor> weights, const std::string& where);
+
+}  // namespace fovea

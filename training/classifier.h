@@ -1,0 +1,134 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "fovea/data/augment.h"
+#include "fovea/data/image_set.h"
+#include "fovea/layers/module.h"
+#include "fovea/training/checkpoint.h"
+#include "fovea/training/metrics.h"
+#include "fovea/training/optimiser.h"
+#include "fovea/training/schedule.h"
+
+namespace fovea {
+
+/// After a training step. Counts begin at 1.
+struct StepReport {
+  int64_t step, steps;       // done, and planned for the whole run (epochs and max_steps considered)
+  int64_t epoch, epochs;     // under way, planned
+  int64_t batch, batches;    // done in this epoch, planned in it
+  double loss;               // of this batch
+  double epoch_loss;         // mean of this epoch so far
+  double epoch_accuracy;     // of this epoch so far, on the augmented images before each update
+  double learning_rate;      // of this step
+  double images_per_second;  // smoothed over the last steps, loading included
+};
+
+/// After an epoch and its validation.
+struct EpochReport {
+  int64_t epoch, epochs;  // done, planned
+  int64_t step;           // done
+  double train_loss;
+  double train_accuracy;
+  double learning_rate;      // of the last step
+  double images_per_second;  // median over the epoch's steps in this process, loading included
+  std::optional<Evaluation> validation;
+  bool is_best;  // the best validation accuracy so far
+};
+
+/// What to tell about while it goes on, and when to stop. Called on the thread that called train.
+struct TrainingHooks {
+  std::function<void(const StepReport&)> on_step;
+  std::function<void(const EpochReport&)> on_epoch;
+  std::function<void(int64_t done, int64_t total)> on_validation;  // images, after each batch
+  std::function<bool()> should_stop;  // polled before every batch; train returns as soon as it says true
+};
+
+struct TrainingSettings {
+  int64_t epochs = 10;
+  int64_t max_steps = 0;       // 0: no limit. The run ends there; the schedule does not look at it
+  int64_t batch_size = 128;    // a set that is smaller is one batch
+  double label_smoothing = 0;  // see F::softmax_cross_entropy
+  OptimiserSettings optimiser;
+  ScheduleSettings schedule;
+  std::optional<Augmentation> augmentation = Augmentation{};
+  uint64_t seed = 1;  // of shuffling and augmentation
+  int64_t evaluation_batch_size = 256;
+  const Checkpoint* resume = nullptr;  // go on from there, bit for bit
+  TrainingHooks hooks;
+};
+
+/// UsageError that names the setting if one makes no sense.
+void check_settings(const TrainingSettings& settings);
+/// The settings that shape the numbers, as texts under keys such as "optimiser.momentum".
+std::map<std::string, std::string> describe(const TrainingSettings& settings);
+
+enum class StopReason { finished, max_steps, stopped };
+
+struct TrainingResult {
+  StopReason reason = StopReason::finished;
+  int64_t steps = 0;      // done in all, those before resuming included
+  int64_t epochs = 0;     // done in all
+  double train_loss = 0;  // of the last epoch, or of the part of it that was done
+  double train_accuracy = 0;
+  double images_per_second = 0;          // median over the training steps of this process, loading included
+  double seconds = 0;                    // in train, everything included
+  std::optional<Evaluation> validation;  // at the end; none without a validation set or if stopped before
+  double best_accuracy = 0;              // over the epochs done; 0 without validation
+  int64_t best_epoch = 0;                // 1, 2, ...; 0: none
+};
+
+struct EvaluationSettings {
+  int64_t batch_size = 256;
+  std::function<void(int64_t done, int64_t total)> on_batch;  // images
+  std::function<bool()> should_stop;                          // polled before every batch
+};
+
+/// A model that turns images into classes: trains it, evaluates it, uses it.
+class Classifier {
+ public:
+  /// `info` goes into every checkpoint (the caller's: how to build the model again, class names, ...).
+  Classifier(std::unique_ptr<Model> model, const Normalisation& normalisation,
+             std::map<std::string, std::string> info = {});
+  ~Classifier();
+  Classifier(Classifier&&) noexcept;
+  Classifier& operator=(Classifier&&) noexcept;
+
+  /// Trains on `data`; with `validation` evaluates on that after every epoch, and at the end where max_steps
+  /// ended the run inside an epoch. The last incomplete batch of an epoch is dropped. A loss or gradient that
+  /// is not finite is an Error that names where it arose; the weights are then those of before that step.
+  TrainingResult train(const ImageSet& data, const TrainingSettings& settings,
+                       const ImageSet* validation = nullptr);
+
+  /// Over all images, unaugmented, with running statistics.
+  Evaluation evaluate(const ImageSet& data, const EvaluationSettings& settings = {});
+
+  /// Softmax of the logits. images: u8 [N, H, W, 3] -> f32 [N, classes]; fewer rows if stopped.
+  Tensor predict_probabilities(const Tensor& images, const EvaluationSettings& settings = {});
+
+  /// The weights, and the state of the run that goes on or was the last; may be called from any hook.
+  /// Shares the storage.
+  Checkpoint checkpoint() const;
+  /// write_checkpoint(path, checkpoint()).
+  void save(const std::string& path) const;
+  /// Takes the weights (not the normalisation) of a checkpoint; see load_weights.
+  void load(const Checkpoint& checkpoint);
+
+  Model& model() { return *model_; }
+  const Normalisation& normalisation() const { return normalisation_; }
+
+ private:
+  struct Run;
+
+  std::unique_ptr<Model> model_;
+  Normalisation normalisation_;
+  std::map<std::string, std::string> info_;
+  std::unique_ptr<Run> run_;  // the training run that goes on, or the last
+};
+
+}  // namespace fovea

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace fovea {
+
+enum class ScheduleKind { constant, steps, cosine, one_cycle };
+/// "constant", "steps", "cosine", "one-cycle"
+const char* name_of(ScheduleKind kind);
+/// The kind called `name`; UsageError lists the names if there is none.
+ScheduleKind parse_schedule_kind(const std::string& name);
+
+/// How the learning rate changes over a run of T steps. Warm-up and milestones below 1 are shares of T, from
+/// 1 on they are numbers of steps.
+struct ScheduleSettings {
+  ScheduleKind kind = ScheduleKind::one_cycle;
+  double learning_rate = 0.1;      // the highest
+  std::optional<double> warm_up;   // rises linearly up to there; unset: 0.25 for one-cycle, else none
+  std::vector<double> milestones;  // steps: where the rate is multiplied by `factor`
+  double factor = 0.1;             // steps
+  int64_t horizon = 0;             // T; 0: all steps of the run's epochs
+};
+
+/// UsageError that names the setting if one makes no sense.
+void check_settings(const ScheduleSettings& settings);
+
+/// The learning rate of step i = 0, 1, ... of T, of which W are warm-up: i < W: rate * (i + 1) / W, then
+///   constant:  rate
+///   steps:     rate * factor^(number of milestones <= i)
+///   cosine:    rate * (1 + cos(pi * (i - W) / (T - W))) / 2     (Loshchilov and Hutter 2017)
+///   one-cycle: rate * (T - i) / (T - W)                         (after Smith and Topin 2018)
+double learning_rate(const ScheduleSettings& settings, int64_t step, int64_t total_steps);
+
+}  // namespace fovea
