@@ -1,0 +1,70 @@
+#include "fovea/layers/attention_module.h"
+
+namespace fovea {
+
+const char* name_of(Attention attention) {
+  switch (attention) {
+    case Attention::mixed:
+      return "mixed";
+    case Attention::channel:
+      return "channel";
+    case Attention::spatial:
+      return "spatial";
+  }
+  throw Error("name_of: not an attention");
+}
+
+Attention parse_attention(const std::string& name) {
+  for (const Attention attention : {Attention::mixed, Attention::channel, Attention::spatial}) {
+    if (name == name_of(attention)) return attention;
+  }
+  throw UsageError(str("attention is \"", name, "\", wanted mixed, channel or spatial"));
+}
+
+const char* name_of(Merge merge) {
+  return merge == Merge::residual ? "residual" : "naive";
+}
+
+Merge parse_merge(const std::string& name) {
+  for (const Merge merge : {Merge::residual, Merge::naive}) {
+    if (name == name_of(merge)) return merge;
+  }
+  throw UsageError(str("merge is \"", name, "\", wanted residual or naive"));
+}
+
+AttentionModule::AttentionModule(int64_t C, int64_t mask_depth, const AttentionSettings& settings, Rng& rng)
+    : before(residual_units(C, settings.p, rng)),
+      trunk(residual_units(C, settings.t, rng)),
+      mask(C, mask_depth, settings.r, settings.mask, settings.extra_adds, rng),
+      after(residual_units(C, settings.p, rng)),
+      attention_(settings.attention),
+      merge_(settings.merge) {
+  check<UsageError>(settings.p >= 0 && settings.t >= 1, "AttentionModule: p ", settings.p, " and t ",
+                    settings.t, ", wanted a p of at least 0 and a t of at least 1");
+}
+
+Variable AttentionModule::forward(const Variable& x) {
+  const Variable y = before.forward(x);
+  const Variable t = trunk.forward(y);
+  return after.forward(merge(mask.forward(y, t), t));
+}
+
+/// The mask itself is only made for channel attention: the merge of the others takes the logits.
+Variable AttentionModule::merge(const Variable& logits, const Variable& t) const {
+  const bool is_residual = merge_ == Merge::residual;
+  if (attention_ == Attention::channel) {
+    const Variable masked = F::mul(F::channel_norm(logits), t);
+    return is_residual ? F::add(t, masked) : masked;  // (1 + M) * T = T + M * T
+  }
+  const Variable m = attention_ == Attention::spatial ? F::spatial_norm(logits) : logits;
+  return is_residual ? F::attention_merge(m, t) : F::attention_merge_naive(m, t);
+}
+
+void AttentionModule::visit(Visitor& v) {
+  v("before", before);
+  v("trunk", trunk);
+  v("mask", mask);
+  v("after", after);
+}
+
+}  // namespace fovea

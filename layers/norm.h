@@ -1,0 +1,39 @@
+#pragma once
+
+#include "fovea/layers/functional.h"
+#include "fovea/layers/module.h"
+
+namespace fovea {
+
+/// Batch normalisation over all axes but the last: with the batch's statistics while training, with the
+/// running ones otherwise. [..., C] -> [..., C]  (Ioffe and Szegedy, "Batch normalization", 2015)
+class BatchNorm : public Module {
+ public:
+  explicit BatchNorm(int64_t C)
+      : weight(Tensor::full({C}, 1.0), true),
+        bias(Tensor::zeros({C}), true),
+        running_mean(Tensor::zeros({C})),
+        running_variance(Tensor::full({C}, 1.0)) {}
+
+  Variable forward(const Variable& x) {
+    return F::batch_norm(x, weight, bias, running_mean, running_variance, {.training = is_training()});
+  }
+  /// relu(forward(x)), fused.
+  Variable forward_relu(const Variable& x) {
+    return F::batch_norm_relu(x, weight, bias, running_mean, running_variance, {.training = is_training()});
+  }
+
+  void visit(Visitor& v) override {
+    v("weight", weight);
+    v("bias", bias);
+    v("running_mean", running_mean);
+    v("running_variance", running_variance);
+  }
+
+  Variable weight;          // [C]
+  Variable bias;            // [C]
+  Tensor running_mean;      // [C]
+  Tensor running_variance;  // [C]
+};
+
+}  // namespace fovea

@@ -1,0 +1,73 @@
+#include "fovea/layers/soft_mask.h"
+
+namespace fovea {
+namespace {
+
+int64_t middle_units(int64_t depth, int64_t r, MaskKind kind) {
+  const int64_t levels = kind == MaskKind::local && depth > 1 ? depth - 1 : 0;
+  return 2 * r + levels * (2 * r + 1);
+}
+
+}  // namespace
+
+const char* name_of(MaskKind kind) {
+  return kind == MaskKind::down_up ? "down-up" : "local";
+}
+
+MaskKind parse_mask_kind(const std::string& name) {
+  for (const MaskKind kind : {MaskKind::down_up, MaskKind::local}) {
+    if (name == name_of(kind)) return kind;
+  }
+  throw UsageError(str("mask is \"", name, "\", wanted down-up or local"));
+}
+
+SoftMask::SoftMask(int64_t C, int64_t depth, int64_t r, MaskKind kind, bool extra_adds, Rng& rng)
+    : norm1(C),
+      conv1(C, C, /*kernel=*/1, /*stride=*/1, /*padding=*/0, rng),
+      norm2(C),
+      conv2(C, C, /*kernel=*/1, /*stride=*/1, /*padding=*/0, rng),
+      poolings_(kind == MaskKind::down_up ? depth : 0),
+      extra_adds_(extra_adds) {
+  check<UsageError>(depth >= 0 && r >= 1, "SoftMask: depth ", depth, " and r ", r,
+                    ", wanted a depth of at least 0 and an r of at least 1");
+  for (int64_t level = 1; level < poolings_; ++level) {
+    down.push_back(residual_units(C, r, rng));
+    skip.push_back(ResidualUnit(C, C, /*stride=*/1, rng));
+    up.push_back(residual_units(C, r, rng));
+  }
+  middle = residual_units(C, middle_units(depth, r, kind), rng);
+}
+
+Variable SoftMask::forward(const Variable& x, const Variable& trunk) {
+  std::vector<Variable> kept;  // the maps of the inner levels, largest first
+  Variable y = x;
+  for (Sequential<ResidualUnit>& units : down) {
+    y = units.forward(F::max_pool(y, /*window=*/3, /*stride=*/2, /*padding=*/1));  // [N, H/2, W/2, C]
+    kept.push_back(y);
+  }
+  if (poolings_ > 0) y = F::max_pool(y, /*window=*/3, /*stride=*/2, /*padding=*/1);
+  y = middle.forward(y);
+
+  for (size_t level = kept.size(); level-- > 0;) {
+    y = F::upsample_add(y, skip[level].forward(kept[level]));  // [N, 2H, 2W, C]
+    if (extra_adds_) y = F::add(y, kept[level]);
+    y = up[level].forward(y);
+  }
+  if (poolings_ > 0) y = extra_adds_ ? F::upsample_add(y, trunk) : F::upsample(y, x.shape(1), x.shape(2));
+
+  y = conv1.forward(norm1.forward_relu(y));
+  return conv2.forward(norm2.forward_relu(y));
+}
+
+void SoftMask::visit(Visitor& v) {
+  v("down", down);
+  v("skip", skip);
+  v("middle", middle);
+  v("up", up);
+  v("norm1", norm1);
+  v("conv1", conv1);
+  v("norm2", norm2);
+  v("conv2", conv2);
+}
+
+}  // namespace fovea

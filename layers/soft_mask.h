@@ -1,0 +1,46 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "fovea/layers/residual_unit.h"
+
+namespace fovea {
+
+/// How a mask branch sees its surroundings. `down_up` is the paper's bottom-up top-down branch. `local` is
+/// the branch it is compared with ("local convolutions"): the same number of residual units, one after
+/// another at full size, with neither pooling nor up-sampling.
+enum class MaskKind { down_up, local };
+const char* name_of(MaskKind kind);
+/// From "down-up" or "local"; UsageError otherwise.
+MaskKind parse_mask_kind(const std::string& name);
+
+/// The mask branch up to its logits, before they are normalised. [N, H, W, C] -> [N, H, W, C]
+/// Depth d: (max-pool 3x3/2, r units) d-1 times, max-pool, 2r units, then d times bilinear up-sampling; after
+/// each but the last the skip (one unit of the map kept on the way down) is added and r units follow. At the
+/// end BN-ReLU-1x1 twice. Depth 0: 2r units, no pooling. (Figure 2 of Wang et al., arXiv:1704.06904)
+class SoftMask : public Module {
+ public:
+  /// extra_adds also adds the kept map itself at each inner level, and the trunk's output at the last.
+  SoftMask(int64_t C, int64_t depth, int64_t r, MaskKind kind, bool extra_adds, Rng& rng);
+
+  /// x: the module's input after its first units; trunk: the trunk's output, for the extra adds.
+  Variable forward(const Variable& x, const Variable& trunk);
+
+  void visit(Visitor& v) override;
+
+  std::vector<Sequential<ResidualUnit>> down;  // d-1 times r units, after each pooling but the last
+  std::vector<ResidualUnit> skip;              // d-1 units, from the way down to the way up
+  Sequential<ResidualUnit> middle;             // 2r units at the smallest size; all units of a local branch
+  std::vector<Sequential<ResidualUnit>> up;    // d-1 times r units, after each up-sampling but the last
+  BatchNorm norm1;                             // [C]
+  Conv conv1;                                  // [C, 1, 1, C]
+  BatchNorm norm2;                             // [C]
+  Conv conv2;                                  // [C, 1, 1, C]
+
+ private:
+  int64_t poolings_;
+  bool extra_adds_;
+};
+
+}  // namespace fovea

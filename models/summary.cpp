@@ -1,0 +1,75 @@
+#include "fovea/models/summary.h"
+
+#include <span>
+#include <string_view>
+#include <utility>
+
+namespace fovea {
+namespace {
+
+/// Switches a model to evaluation while one lives; then each module has its own mode again.
+class EvaluationMode {
+ public:
+  explicit EvaluationMode(Model& model) {
+    for_each_module(model, [&](const std::string&, Module& module) {
+      before_.emplace_back(&module, module.is_training());
+    });
+    model.train(false);
+  }
+  ~EvaluationMode() {
+    for (const auto& [module, was_training] : before_) module->train(was_training);  // outer modules first
+  }
+  EvaluationMode(const EvaluationMode&) = delete;
+  EvaluationMode& operator=(const EvaluationMode&) = delete;
+
+ private:
+  std::vector<std::pair<Module*, bool>> before_;
+};
+
+/// Each element of y is one sum over all the extents of the weight but the first: R * S * C, or C.
+int64_t multiply_adds(std::string_view operation, const Tensor& y, std::span<const Variable> inputs) {
+  if (operation == "conv" || operation == "linear") {
+    const Shape& weight = inputs[1].shape();
+    return y.size() * weight.size(1, weight.rank());
+  }
+  if (operation == "matmul") return y.size() * inputs[0].shape(-1);
+  return 0;
+}
+
+std::string folder_of(const std::string& path) {
+  const size_t dot = path.rfind('.');
+  return dot == std::string::npos ? std::string() : path.substr(0, dot);
+}
+
+}  // namespace
+
+ModelSummary summarise(Model& model, const Shape& input) {
+  const std::vector<NamedParameter> parameters = named_parameters(model);
+  ModelSummary summary;
+  summary.parameters = parameter_count(model);
+  const OperationObserver observer(
+      [&](std::string_view operation, const Tensor& y, std::span<const Variable> inputs) {
+        LayerSummary layer;
+        layer.operation = operation;
+        layer.output = y.shape();
+        for (const Variable& variable : inputs) {
+          for (const NamedParameter& parameter : parameters) {
+            if (!parameter.variable.same_as(variable) || !variable.defined()) continue;
+            layer.path = folder_of(parameter.path);
+            layer.parameters += variable.value().size();
+          }
+        }
+        layer.multiply_adds = multiply_adds(operation, y, inputs);
+        layer.activation_bytes = static_cast<int64_t>(y.bytes());
+        summary.multiply_adds += layer.multiply_adds;
+        summary.activation_bytes += layer.activation_bytes;
+        summary.layers.push_back(std::move(layer));
+      });
+  const NoGrad no_grad;
+  const EvaluationMode evaluation(model);
+  const Dtype dtype = parameters.empty() ? Dtype::f32 : parameters.front().variable.dtype();
+  model.forward(Tensor::zeros(input, dtype));
+  return summary;
+}
+
+}  // namespace fovea
