@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Gives the checks of this folder a small tree without an offence, then with one offence at a time: each must
+# be found, and named.
+# usage: checks_can_fail.sh COMPILER
+set -euo pipefail
+checks=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+compiler=$1
+tree=$(mktemp -d)
+trap 'rm -rf "$tree"' EXIT
+
+fresh_tree() {
+  rm -rf "${tree:?}"/*
+  mkdir -p "$tree"/{core,kernels,layers,models,data,training,include}
+  ln -s "$tree" "$tree/include/fovea"
+  printf '#pragma once\n#include <vector>\n' >"$tree/core/shape.h"
+  printf '#pragma once\n#include "fovea/core/shape.h"\nstd::vector<int> f();\n' >"$tree/kernels/conv.h"
+  echo 'fovea_sources(HEADERS shape.h)' >"$tree/core/CMakeLists.txt"
+  echo 'fovea_sources(HEADERS conv.h)' >"$tree/kernels/CMakeLists.txt"
+}
+
+includes() { "$checks/includes.sh" "$tree"; }
+sources() { "$checks/sources.sh" "$tree"; }
+headers() { "$checks/headers_compile_alone.sh" "$compiler" "$tree/include" core/shape.h kernels/conv.h; }
+
+# expect CHECK WORDS: the check fails, and says WORDS.
+expect() {
+  local log
+  if log=$("$1" 2>&1); then
+    echo "checks_can_fail: $1 did not find: $2" >&2
+    exit 1
+  fi
+  grep -qF -- "$2" <<<"$log" || { echo "checks_can_fail: $1 said '$log', wanted '$2'" >&2; exit 1; }
+  fresh_tree
+}
+
+fresh_tree
+includes && sources && headers
+
+echo '#include "fovea/kernels/conv.h"' >>"$tree/core/shape.h"
+expect includes 'core/shape.h includes "fovea/kernels/conv.h": core may include core'
+echo '#include "conv.h"' >>"$tree/kernels/conv.h"
+expect includes 'kernels/conv.h includes "conv.h": wanted'
+echo '#include <Eigen/Core>' >>"$tree/core/shape.h"
+expect includes 'core/shape.h is a public header and includes <Eigen/Core>'
+echo '#include "fovea/core/shapes.h"' >>"$tree/kernels/conv.h"
+expect includes 'there is no core/shapes.h'
+
+touch "$tree/core/lost.cpp"
+expect sources 'core/lost.cpp is in no CMakeLists.txt'
+yes '' | head -400 >>"$tree/core/shape.h" || true
+expect sources 'core/shape.h has 402 lines'
+echo '// TO''DO: later' >>"$tree/core/shape.h"
+expect sources 'core/shape.h has a TO''DO'
+sed -i 1d "$tree/core/shape.h"
+expect sources 'core/shape.h has no #pragma once'
+mkdir "$tree/core/utils" && touch "$tree/core/utils/x.cpp"
+expect sources 'core/utils/x.cpp: name the folder after what is in it'
+
+sed -i '/include/d' "$tree/kernels/conv.h"
+expect headers 'kernels/conv.h does not compile alone'
+sed -i 1d "$tree/core/shape.h" && echo 'struct Shape {};' >>"$tree/core/shape.h"
+expect headers 'core/shape.h does not compile alone'
+echo "checks_can_fail: every offence was found"

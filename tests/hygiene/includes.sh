@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Checks what the files of the library include:
+#   core <- kernels <- layers <- models <- training, data -> core: an include points left, or into its own folder;
+#   a header has no include of a third party: <...> is a standard header, "..." is "fovea/...".
+# usage: includes.sh SOURCE_FOLDER
+set -euo pipefail
+cd "$1"
+
+declare -A may_include=(
+  [core]="core"
+  [kernels]="core kernels"
+  [layers]="core kernels layers"
+  [models]="core kernels layers models"
+  [data]="core data"
+  [training]="core kernels layers models data training"
+)
+offences=0
+files=0
+offence() {
+  echo "includes: $*" >&2
+  offences=$((offences + 1))
+}
+
+for folder in "${!may_include[@]}"; do
+  while IFS= read -r file; do
+    files=$((files + 1))
+    while IFS= read -r included; do
+      target=${included#fovea/}
+      if [[ $included == fovea/*/* ]]; then
+        [[ " ${may_include[$folder]} " == *" ${target%%/*} "* ]] ||
+          offence "$file includes \"$included\": $folder may include ${may_include[$folder]}"
+        [ -f "$target" ] || offence "$file includes \"$included\", and there is no $target"
+      elif [ "$included" != fovea/config.h ]; then
+        offence "$file includes \"$included\": wanted \"fovea/<folder>/<header>\""
+      fi
+    done < <(sed -nE 's/^ *# *include *"([^"]*)".*/\1/p' "$file")
+    if [[ $file == *.h ]]; then
+      while IFS= read -r included; do
+        offence "$file is a public header and includes <$included>, which is no standard header"
+      done < <(sed -nE 's/^ *# *include *<([^>]*[./][^>]*)>.*/\1/p' "$file")
+    fi
+  done < <(find "$folder" -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' | sort)
+done
+
+[ "$files" -gt 0 ] || offence "no source files under $1"
+[ "$offences" -eq 0 ] || { echo "includes: $offences offences" >&2; exit 1; }
+echo "includes: $files files"

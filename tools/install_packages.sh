@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that building and testing Fovea needs, and only those that are missing.
+# usage: tools/install_packages.sh [FURTHER PACKAGE...]
+set -euo pipefail
+
+packages=(
+  cmake ninja-build ccache g++ ca-certificates python3     # the build, and the tests' local HTTP server
+  libeigen3-dev libdnnl-dev ocl-icd-opencl-dev             # linear algebra and convolutions
+  nlohmann-json3-dev libxxhash-dev zlib1g-dev              # file formats
+  libcli11-dev libtomlplusplus-dev libfmt-dev libspdlog-dev
+  libpng-dev libssl-dev libcurl4-openssl-dev               # cifar_trainer
+  catch2 libbenchmark-dev                                  # tests and benchmarks
+  "$@"
+)
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+  echo "install_packages: this is no Debian system, so nothing is installed. Needed are the equivalents of:" >&2
+  echo "  ${packages[*]}" >&2
+  exit 0
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  state=$(dpkg-query --show --showformat='${db:Status-Status}\n' "$package" 2>/dev/null || true)
+  grep -qx installed <<<"$state" || missing+=("$package")
+done
+if [ ${#missing[@]} -eq 0 ]; then
+  echo "install_packages: all ${#packages[@]} packages are there"
+  exit 0
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  if ! command -v sudo >/dev/null; then
+    echo "install_packages: packages are missing, and there is neither root nor sudo to install them. Ask for:" >&2
+    echo "  apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 1
+  fi
+  as_root=(sudo)
+fi
+
+echo "install_packages: installing ${missing[*]}"
+"${as_root[@]}" apt-get update -qq
+# --no-remove: stop rather than take away a package of the user's that is in conflict with one of these.
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+  apt-get install -y -qq --no-install-recommends --no-remove "${missing[@]}"
