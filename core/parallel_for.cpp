@@ -26,16 +26,25 @@ std::atomic<int>& thread_count() {
   return count;
 }
 
-/// Whether this thread runs the body of a parallel_for.
+/// Whether this thread runs the body of a parallel_for, or is in a SerialScope.
 thread_local bool is_inside = false;
 
 }  // namespace
 
-int num_threads() { return thread_count(); }
+int num_threads() {
+  return thread_count();
+}
 
 void set_num_threads(int count) {
   check<UsageError>(count >= 1 && count <= 1024, "set_num_threads: ", count, " is not between 1 and 1024");
   thread_count() = count;
+}
+
+SerialScope::SerialScope() : before_(is_inside) {
+  is_inside = true;
+}
+SerialScope::~SerialScope() {
+  is_inside = before_;
 }
 
 void internal::parallel_for(int64_t count, int64_t grain, RangeBody body, void* context) {

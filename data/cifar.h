@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "fovea/data/image_set.h"
+
+namespace fovea {
+
+/// The official binary format: a file is `rows_per_file` rows of label bytes, of which the last counts, and
+/// a 32x32 image as three planes, red, green, blue. https://www.cs.toronto.edu/~kriz/cifar.html
+struct CifarFormat {
+  std::string name;        // as in load_dataset
+  std::string folder;      // the folder in the official archive
+  std::string names_file;  // a class name in each line; without it classes are called by their number
+  std::vector<std::string> train_files, test_files;
+  int64_t classes = 0;
+  int64_t label_bytes = 1;
+  int64_t train_rows = 0, test_rows = 0;  // in each file
+};
+
+/// Ten classes, five files to train with.
+CifarFormat cifar10_format();
+/// A hundred classes; the rows' first label, one of twenty groups of classes, is left aside.
+CifarFormat cifar100_format();
+
+/// Reads the rows of one file into images (u8 [rows, 32, 32, 3]) and labels (i32 [rows]). DataError names
+/// `path` and the byte offset if there are more or fewer bytes than rows, or a label is out of range.
+void parse_cifar(std::span<const std::byte> bytes, const CifarFormat& format, const std::string& path,
+                 Tensor& images, Tensor& labels);
+
+/// Loads one split from the folder that holds the files.
+ImageSet load_cifar(const CifarFormat& format, const std::string& folder, Split split);
+
+}  // namespace fovea

@@ -1,0 +1,176 @@
+#include "fovea/data/loader.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <limits>
+#include <mutex>
+#include <numeric>
+#include <span>
+#include <thread>
+#include <utility>
+
+#include "fovea/core/check.h"
+#include "fovea/core/parallel_for.h"
+#include "fovea/core/random.h"
+
+namespace fovea {
+namespace {
+
+constexpr size_t kAhead = 3;  // batches that wait for their call
+
+struct Position {
+  int64_t epoch = 0, batch = 0;
+};
+
+std::vector<int64_t> unshuffled_order(int64_t count) {
+  std::vector<int64_t> order(static_cast<size_t>(count));
+  std::iota(order.begin(), order.end(), int64_t{0});
+  return order;
+}
+
+}  // namespace
+
+std::vector<int64_t> shuffled_order(int64_t count, uint64_t seed, uint32_t epoch) {
+  check<UsageError>(count >= 0 && count <= std::numeric_limits<uint32_t>::max(), "shuffled_order: ", count,
+                    " images, wanted 0 to 2^32 - 1");
+  std::vector<int64_t> order = unshuffled_order(count);
+  Random random(seed, Purpose::shuffle, epoch);
+  for (size_t i = order.size(); i > 1; --i)
+    std::swap(order[i - 1], order[random.below(static_cast<uint32_t>(i))]);
+  return order;
+}
+
+/// The thread that prepares batches, and the queue between it and its caller.
+class Loader::Worker {
+ public:
+  Worker(ImageSet set, const Normalisation& normalisation, const LoaderSettings& settings)
+      : set_(std::move(set)), normalisation_(normalisation), settings_(settings) {
+    check<UsageError>(settings_.batch_size >= 1, "Loader: the batch size is ", settings_.batch_size,
+                      ", at least 1 is needed");
+    check<UsageError>(batches_per_epoch() >= 1, "Loader: ", set_.size(), " images of ", set_.name,
+                      " fill no batch of ", settings_.batch_size,
+                      "; take more images or a smaller batch size");
+    thread_ = std::thread([this] { run(); });
+  }
+
+  ~Worker() {
+    {
+      const std::lock_guard lock(mutex_);
+      is_stopping_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+
+  int64_t batches_per_epoch() const {
+    const int64_t B = settings_.batch_size, N = set_.labels.defined() ? set_.size() : 0;
+    return settings_.drop_last ? N / B : (N + B - 1) / B;
+  }
+
+  void seek(int64_t epoch, int64_t batch) {
+    check<UsageError>(epoch >= 0 && epoch <= std::numeric_limits<uint32_t>::max(), "Loader::seek: epoch ",
+                      epoch, ", wanted 0 to 2^32 - 1");
+    check<UsageError>(batch >= 0 && batch < batches_per_epoch(), "Loader::seek: batch ", batch,
+                      ", wanted 0 to ", batches_per_epoch() - 1);
+    {
+      const std::lock_guard lock(mutex_);
+      ready_.clear();
+      failure_ = nullptr;
+      position_ = {epoch, batch};
+      ++seeks_;
+    }
+    changed_.notify_all();
+  }
+
+  Batch next() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return !ready_.empty() || failure_ != nullptr; });
+    if (ready_.empty()) std::rethrow_exception(failure_);
+    Batch batch = std::move(ready_.front());
+    ready_.pop_front();
+    lock.unlock();
+    changed_.notify_all();
+    return batch;
+  }
+
+ private:
+  void run() {
+    const SerialScope serial;  // the cores belong to the threads that compute
+    std::unique_lock lock(mutex_);
+    while (true) {
+      changed_.wait(lock, [&] { return is_stopping_ || (failure_ == nullptr && ready_.size() < kAhead); });
+      if (is_stopping_) return;
+      const Position position = position_;
+      const int64_t seeks = seeks_;
+      lock.unlock();
+      Batch batch;
+      std::exception_ptr failure;
+      try {
+        batch = prepare(position);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      lock.lock();
+      if (seeks != seeks_) continue;  // nobody waits for this batch any more
+      if (failure != nullptr) {
+        failure_ = failure;
+      } else {
+        ready_.push_back(std::move(batch));
+        const bool is_last = position.batch + 1 == batches_per_epoch();
+        position_ = is_last ? Position{position.epoch + 1, 0} : Position{position.epoch, position.batch + 1};
+      }
+      changed_.notify_all();
+    }
+  }
+
+  Batch prepare(const Position& position) {
+    const auto epoch = static_cast<uint32_t>(position.epoch);
+    if (order_epoch_ != position.epoch) {
+      order_ = settings_.shuffle ? shuffled_order(set_.size(), settings_.seed, epoch)
+                                 : unshuffled_order(set_.size());
+      order_epoch_ = position.epoch;
+    }
+    const int64_t begin = position.batch * settings_.batch_size;
+    const int64_t end = std::min(begin + settings_.batch_size, set_.size());
+    const std::span<const int64_t> indices(order_.data() + begin, static_cast<size_t>(end - begin));
+    return make_batch(set_, indices, normalisation_, settings_.augmentation, settings_.seed, epoch);
+  }
+
+  const ImageSet set_;
+  const Normalisation normalisation_;
+  const LoaderSettings settings_;
+
+  // Of the thread alone: the order of one epoch.
+  std::vector<int64_t> order_;
+  int64_t order_epoch_ = -1;
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  std::deque<Batch> ready_;
+  Position position_;  // of the batch to prepare next
+  std::exception_ptr failure_;
+  int64_t seeks_ = 0;
+  bool is_stopping_ = false;
+
+  std::thread thread_;
+};
+
+Loader::Loader(ImageSet set, const Normalisation& normalisation, const LoaderSettings& settings)
+    : worker_(std::make_unique<Worker>(std::move(set), normalisation, settings)) {}
+Loader::~Loader() = default;
+Loader::Loader(Loader&&) noexcept = default;
+Loader& Loader::operator=(Loader&&) noexcept = default;
+
+int64_t Loader::batches_per_epoch() const {
+  return worker_->batches_per_epoch();
+}
+void Loader::seek(int64_t epoch, int64_t batch) {
+  worker_->seek(epoch, batch);
+}
+Batch Loader::next() {
+  return worker_->next();
+}
+
+}  // namespace fovea
