@@ -17,7 +17,7 @@ set_target_properties(fovea PROPERTIES POSITION_INDEPENDENT_CODE ON)
 
 # Compile options of everything built here: the library, the tools, the tests and the benchmarks.
 add_library(fovea_options INTERFACE)
-target_compile_options(fovea_options INTERFACE -Wall -Wextra -Wconversion -Wshadow -fno-math-errno)
+target_compile_options(fovea_options INTERFACE -Wall -Wextra -Wconversion -Wshadow -Wno-psabi -fno-math-errno)
 if(FOVEA_WERROR)
   target_compile_options(fovea_options INTERFACE -Werror)
 endif()

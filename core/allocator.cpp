@@ -37,8 +37,7 @@ class CpuAllocator {
     void* pointer = guards_ > 0 ? guarded(bytes) : reused_or_new(wanted);
     if (pointer == nullptr) {
       throw DeviceError(str("allocate: no memory for ", bytes, " bytes on the CPU: ", stats_.in_use,
-                            " bytes are in use and ", stats_.cached,
-                            " cached; try a smaller batch size"));
+                            " bytes are in use and ", stats_.cached, " cached; try a smaller batch size"));
     }
     stats_.in_use += static_cast<int64_t>(wanted);
     stats_.peak = std::max(stats_.peak, stats_.in_use);
@@ -160,18 +159,32 @@ CpuAllocator& allocator_of(Device device) {
 
 }  // namespace
 
-void* allocate(size_t bytes, Device device) { return allocator_of(device).allocate(bytes); }
+void* allocate(size_t bytes, Device device) {
+  return allocator_of(device).allocate(bytes);
+}
 
 void deallocate(void* pointer, size_t bytes, Device device) noexcept {
   allocator_of(device).deallocate(pointer, bytes);
 }
 
-MemoryStats memory_stats(Device device) { return allocator_of(device).stats(); }
-void reset_peak_memory(Device device) { allocator_of(device).reset_peak(); }
-void release_cached_memory(Device device) { allocator_of(device).release_cached(); }
+MemoryStats memory_stats(Device device) {
+  return allocator_of(device).stats();
+}
+void reset_peak_memory(Device device) {
+  allocator_of(device).reset_peak();
+}
+void release_cached_memory(Device device) {
+  allocator_of(device).release_cached();
+}
 
-AllocatorGuard::AllocatorGuard() { cpu_allocator().add_guard(1); }
-AllocatorGuard::~AllocatorGuard() { cpu_allocator().add_guard(-1); }
-int64_t AllocatorGuard::violations() { return cpu_allocator().violations(); }
+AllocatorGuard::AllocatorGuard() {
+  cpu_allocator().add_guard(1);
+}
+AllocatorGuard::~AllocatorGuard() {
+  cpu_allocator().add_guard(-1);
+}
+int64_t AllocatorGuard::violations() {
+  return cpu_allocator().violations();
+}
 
 }  // namespace fovea

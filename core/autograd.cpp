@@ -85,7 +85,9 @@ Tensor& Variable::value() {
   return node_->value;
 }
 
-bool Variable::requires_grad() const { return defined() && node_->requires_grad; }
+bool Variable::requires_grad() const {
+  return defined() && node_->requires_grad;
+}
 
 void Variable::set_requires_grad(bool requires_grad) {
   check(defined() && node_->inputs.empty() && !node_->backward && !node_->was_visited,
@@ -163,13 +165,19 @@ Variable record(const char* operation, const Tensor& y, std::vector<Variable> in
   return result;
 }
 
-bool grad_enabled() { return grad_is_enabled; }
+bool grad_enabled() {
+  return grad_is_enabled;
+}
 
 NoGrad::NoGrad() : before_(std::exchange(grad_is_enabled, false)) {}
-NoGrad::~NoGrad() { grad_is_enabled = before_; }
+NoGrad::~NoGrad() {
+  grad_is_enabled = before_;
+}
 
 OperationObserver::OperationObserver(OperationCallback callback)
     : before_(std::exchange(operation_callback, std::move(callback))) {}
-OperationObserver::~OperationObserver() { operation_callback = std::move(before_); }
+OperationObserver::~OperationObserver() {
+  operation_callback = std::move(before_);
+}
 
 }  // namespace fovea

@@ -7,11 +7,17 @@
 
 namespace fovea {
 
-std::string Device::str() const { return is_cpu() ? "cpu" : "cuda:" + std::to_string(index); }
+std::string Device::str() const {
+  return is_cpu() ? "cpu" : "cuda:" + std::to_string(index);
+}
 
-std::ostream& operator<<(std::ostream& out, const Device& device) { return out << device.str(); }
+std::ostream& operator<<(std::ostream& out, const Device& device) {
+  return out << device.str();
+}
 
-CudaStatus cuda_status() { return {0, "this build of Fovea has no CUDA backend"}; }
+CudaStatus cuda_status() {
+  return {0, "this build of Fovea has no CUDA backend"};
+}
 
 Device parse_device(const std::string& text) {
   if (text == "cpu") return Device::cpu();
@@ -20,8 +26,9 @@ Device parse_device(const std::string& text) {
   int index = 0;
   if (text.starts_with("cuda:")) {
     const std::string digits = text.substr(5);
-    const bool is_number = !digits.empty() && digits.size() <= 4 &&
-                           std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+    const bool is_number =
+        !digits.empty() && digits.size() <= 4 &&
+        std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
     check<UsageError>(is_number, "device: \"", text, "\" has no device number after the colon");
     index = std::stoi(digits);
   } else {

@@ -38,6 +38,8 @@ bool is_floating(Dtype dtype) {
   return dtype == Dtype::f32 || dtype == Dtype::f64 || dtype == Dtype::bf16 || dtype == Dtype::f16;
 }
 
-std::ostream& operator<<(std::ostream& out, Dtype dtype) { return out << name_of(dtype); }
+std::ostream& operator<<(std::ostream& out, Dtype dtype) {
+  return out << name_of(dtype);
+}
 
 }  // namespace fovea

@@ -57,7 +57,9 @@ template <class T>
 using Accumulator = typename AccumulatorOf<T>::type;
 
 /// The dtype of Accumulator<T>: f64 for f64, f32 for the other floating types.
-inline Dtype accumulator_of(Dtype dtype) { return dtype == Dtype::f64 ? Dtype::f64 : Dtype::f32; }
+inline Dtype accumulator_of(Dtype dtype) {
+  return dtype == Dtype::f64 ? Dtype::f64 : Dtype::f32;
+}
 
 /// Calls `body.template operator()<T>()` with the C++ type of a floating dtype.
 template <class Body>

@@ -26,6 +26,9 @@ std::atomic<int>& thread_count() {
   return count;
 }
 
+/// How many NoGrain live.
+std::atomic<int> grain_ignored{0};
+
 /// Whether this thread runs the body of a parallel_for, or is in a SerialScope.
 thread_local bool is_inside = false;
 
@@ -49,7 +52,8 @@ SerialScope::~SerialScope() {
 
 void internal::parallel_for(int64_t count, int64_t grain, RangeBody body, void* context) {
   if (count <= 0) return;
-  const int64_t ranges_wanted = (count + std::max<int64_t>(grain, 1) - 1) / std::max<int64_t>(grain, 1);
+  const int64_t shortest = grain_ignored > 0 ? 1 : std::max<int64_t>(grain, 1);
+  const int64_t ranges_wanted = (count + shortest - 1) / shortest;
   const int threads = static_cast<int>(std::min<int64_t>(num_threads(), ranges_wanted));
   if (threads <= 1 || is_inside) {
     body(context, 0, count);
@@ -77,6 +81,13 @@ void internal::parallel_for(int64_t count, int64_t grain, RangeBody body, void* 
 #else
   body(context, 0, count);
 #endif
+}
+
+NoGrain::NoGrain() {
+  ++grain_ignored;
+}
+NoGrain::~NoGrain() {
+  --grain_ignored;
 }
 
 }  // namespace fovea

@@ -43,4 +43,13 @@ class SerialScope {
   bool before_;
 };
 
+/// For tests: while one lives, parallel_for ignores `grain`, so that small work is shared by threads too.
+class NoGrain {
+ public:
+  NoGrain();
+  ~NoGrain();
+  NoGrain(const NoGrain&) = delete;
+  NoGrain& operator=(const NoGrain&) = delete;
+};
+
 }  // namespace fovea

@@ -32,7 +32,9 @@ uint32_t Random::next() {
   return current_[lane];
 }
 
-float Random::uniform() { return static_cast<float>(next() >> 8) * 0x1p-24f; }
+float Random::uniform() {
+  return static_cast<float>(next() >> 8) * 0x1p-24f;
+}
 
 uint32_t Random::below(uint32_t bound) {
   check(bound >= 1, "Random::below: the bound is 0");

@@ -11,7 +11,8 @@ Shape::Shape(std::initializer_list<int64_t> extents)
     : Shape(std::span<const int64_t>(extents.begin(), extents.size())) {}
 
 Shape::Shape(std::span<const int64_t> extents) {
-  check(extents.size() <= kMaxRank, "Shape: rank is ", extents.size(), ", at most ", kMaxRank, " is supported");
+  check(extents.size() <= kMaxRank, "Shape: rank is ", extents.size(), ", at most ", kMaxRank,
+        " is supported");
   rank_ = static_cast<int>(extents.size());
   int64_t product = 1;
   for (size_t axis = 0; axis < extents.size(); ++axis) {
@@ -29,9 +30,13 @@ int Shape::normalised(int axis) const {
   return axis < 0 ? axis + rank_ : axis;
 }
 
-int64_t Shape::operator[](int axis) const { return extents_[static_cast<size_t>(normalised(axis))]; }
+int64_t Shape::operator[](int axis) const {
+  return extents_[static_cast<size_t>(normalised(axis))];
+}
 
-int64_t Shape::size() const { return size(0, rank_); }
+int64_t Shape::size() const {
+  return size(0, rank_);
+}
 
 int64_t Shape::size(int begin, int end) const {
   int64_t product = 1;
@@ -54,6 +59,8 @@ std::string Shape::str() const {
   return text + "]";
 }
 
-std::ostream& operator<<(std::ostream& out, const Shape& shape) { return out << shape.str(); }
+std::ostream& operator<<(std::ostream& out, const Shape& shape) {
+  return out << shape.str();
+}
 
 }  // namespace fovea

@@ -10,7 +10,8 @@
 namespace fovea {
 
 struct Tensor::Storage {
-  Storage(size_t bytes_, Device device_) : pointer(allocate(bytes_, device_)), bytes(bytes_), device(device_) {}
+  Storage(size_t bytes_, Device device_)
+      : pointer(allocate(bytes_, device_)), bytes(bytes_), device(device_) {}
   ~Storage() { deallocate(pointer, bytes, device); }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -30,7 +31,9 @@ Tensor Tensor::empty(const Shape& shape, Dtype dtype, Device device) {
   return result;
 }
 
-Tensor Tensor::empty_like(const Tensor& other) { return empty(other.shape(), other.dtype(), other.device()); }
+Tensor Tensor::empty_like(const Tensor& other) {
+  return empty(other.shape(), other.dtype(), other.device());
+}
 
 Tensor Tensor::zeros(const Shape& shape, Dtype dtype, Device device) {
   Tensor result = empty(shape, dtype);
@@ -38,7 +41,9 @@ Tensor Tensor::zeros(const Shape& shape, Dtype dtype, Device device) {
   return result.to(device);
 }
 
-Tensor Tensor::zeros_like(const Tensor& other) { return zeros(other.shape(), other.dtype(), other.device()); }
+Tensor Tensor::zeros_like(const Tensor& other) {
+  return zeros(other.shape(), other.dtype(), other.device());
+}
 
 Tensor Tensor::full(const Shape& shape, double value, Dtype dtype, Device device) {
   Tensor result = empty(shape, dtype);
@@ -64,7 +69,9 @@ void* Tensor::raw() {
   return static_cast<std::byte*>(storage_->pointer) + static_cast<size_t>(offset_) * size_of(dtype_);
 }
 
-const void* Tensor::raw() const { return const_cast<Tensor*>(this)->raw(); }
+const void* Tensor::raw() const {
+  return const_cast<Tensor*>(this)->raw();
+}
 
 void Tensor::check_access(Dtype wanted) const {
   check(defined(), "Tensor::data: the tensor is undefined");
@@ -73,7 +80,8 @@ void Tensor::check_access(Dtype wanted) const {
 
 Tensor Tensor::reshape(const Shape& shape) const {
   check(defined(), "reshape: the tensor is undefined");
-  check(shape.size() == size_, "reshape: ", shape_, " has ", size_, " elements, ", shape, " has ", shape.size());
+  check(shape.size() == size_, "reshape: ", shape_, " has ", size_, " elements, ", shape, " has ",
+        shape.size());
   Tensor result = *this;
   result.shape_ = shape;
   return result;
@@ -82,8 +90,8 @@ Tensor Tensor::reshape(const Shape& shape) const {
 Tensor Tensor::slice(int64_t offset, const Shape& shape) const {
   check(defined(), "slice: the tensor is undefined");
   const int64_t count = shape.size();
-  check(offset >= 0 && offset <= size_ && count <= size_ - offset, "slice: ", count, " elements from ", offset,
-        " on do not lie in ", shape_);
+  check(offset >= 0 && offset <= size_ && count <= size_ - offset, "slice: ", count, " elements from ",
+        offset, " on do not lie in ", shape_);
   Tensor result = *this;
   result.shape_ = shape;
   result.size_ = count;
@@ -107,8 +115,8 @@ Tensor Tensor::to(Device target) const {
 void Tensor::copy_from(const Tensor& source) {
   check(defined() && source.defined(), "copy_from: a tensor is undefined");
   check(shape_ == source.shape_ && dtype_ == source.dtype_, "copy_from: ", source, " into ", *this);
-  check<DeviceError>(device().is_cpu() && source.device().is_cpu(), "copy_from: from ", source.device(), " to ",
-                     device(), ": ", cuda_status().reason);
+  check<DeviceError>(device().is_cpu() && source.device().is_cpu(), "copy_from: from ", source.device(),
+                     " to ", device(), ": ", cuda_status().reason);
   std::memmove(raw(), source.raw(), bytes());
 }
 
@@ -133,8 +141,12 @@ std::vector<double> Tensor::to_doubles() const {
   return values;
 }
 
-std::string Tensor::str() const { return defined() ? name_of(dtype_) + shape_.str() : "undefined"; }
+std::string Tensor::str() const {
+  return defined() ? name_of(dtype_) + shape_.str() : "undefined";
+}
 
-std::ostream& operator<<(std::ostream& out, const Tensor& tensor) { return out << tensor.str(); }
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor) {
+  return out << tensor.str();
+}
 
 }  // namespace fovea

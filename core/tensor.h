@@ -24,7 +24,8 @@ class Tensor {
   static Tensor empty_like(const Tensor& other);
   static Tensor zeros(const Shape& shape, Dtype dtype = Dtype::f32, Device device = Device::cpu());
   static Tensor zeros_like(const Tensor& other);
-  static Tensor full(const Shape& shape, double value, Dtype dtype = Dtype::f32, Device device = Device::cpu());
+  static Tensor full(const Shape& shape, double value, Dtype dtype = Dtype::f32,
+                     Device device = Device::cpu());
   /// A CPU copy of `values`, in the dtype of T.
   template <class T>
   static Tensor from(const std::vector<T>& values, const Shape& shape);

@@ -57,18 +57,22 @@ class Kernel<void(Parameters...)> {
 /// cuda::relu_forward, and the callable relu_forward that picks one by device. A kernel that a backend does
 /// not define is a link error that names it. Use inside namespace fovea::kernels.
 #if FOVEA_HAS_CUDA
-#define FOVEA_KERNEL(name, ...)  \
-  namespace cpu {                \
-  void name(__VA_ARGS__);        \
-  }                              \
-  namespace cuda {               \
-  void name(__VA_ARGS__);        \
-  }                              \
-  inline constexpr Kernel<void(__VA_ARGS__)> name { #name, &cpu::name, &cuda::name }
+#define FOVEA_KERNEL(name, ...)                     \
+  namespace cpu {                                   \
+  void name(__VA_ARGS__);                           \
+  }                                                 \
+  namespace cuda {                                  \
+  void name(__VA_ARGS__);                           \
+  }                                                 \
+  inline constexpr Kernel<void(__VA_ARGS__)> name { \
+#name, &cpu::name, &cuda::name                  \
+  }
 #else
-#define FOVEA_KERNEL(name, ...) \
-  namespace cpu {               \
-  void name(__VA_ARGS__);       \
-  }                             \
-  inline constexpr Kernel<void(__VA_ARGS__)> name { #name, &cpu::name, nullptr }
+#define FOVEA_KERNEL(name, ...)                     \
+  namespace cpu {                                   \
+  void name(__VA_ARGS__);                           \
+  }                                                 \
+  inline constexpr Kernel<void(__VA_ARGS__)> name { \
+#name, &cpu::name, nullptr                      \
+  }
 #endif

@@ -37,7 +37,8 @@ Variable matmul(const Variable& a, const Variable& b);  ///< [M, K] x [K, N] -> 
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias);
 /// Cross-correlation. x: [N, H, W, C], weight: [K, R, S, C], bias: [K] or undefined -> [N, H', W', K],
 /// H' = (H + 2 * padding - R) / stride + 1.
-Variable conv(const Variable& x, const Variable& weight, const Variable& bias, int64_t stride, int64_t padding);
+Variable conv(const Variable& x, const Variable& weight, const Variable& bias, int64_t stride,
+              int64_t padding);
 
 // Pooling and up-sampling.
 /// The largest of each window; padding never wins. [N, H, W, C] -> [N, H', W', C], H' as in conv.
@@ -62,8 +63,8 @@ struct BatchNormSettings {
 Variable batch_norm(const Variable& x, const Variable& weight, const Variable& bias, Tensor& running_mean,
                     Tensor& running_variance, const BatchNormSettings& settings);
 /// relu(batch_norm(x)), fused.
-Variable batch_norm_relu(const Variable& x, const Variable& weight, const Variable& bias, Tensor& running_mean,
-                         Tensor& running_variance, const BatchNormSettings& settings);
+Variable batch_norm_relu(const Variable& x, const Variable& weight, const Variable& bias,
+                         Tensor& running_mean, Tensor& running_variance, const BatchNormSettings& settings);
 /// x / max(||x||, 1e-12), the norm over the channels at each position (eq. 5 of the paper). [N, H, W, C]
 Variable channel_norm(const Variable& x);
 /// (x - mean) / sqrt(variance + 1e-5) over the positions of each channel of each image, the variance biased

@@ -52,7 +52,9 @@ void Module::train(bool is_training) {
 std::vector<NamedParameter> named_parameters(Module& module) {
   std::vector<NamedParameter> result;
   FunctionVisitor visitor;
-  visitor.parameter = [&](const std::string& path, Variable& parameter) { result.push_back({path, parameter}); };
+  visitor.parameter = [&](const std::string& path, Variable& parameter) {
+    result.push_back({path, parameter});
+  };
   module.visit(visitor);
   return result;
 }

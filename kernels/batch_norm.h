@@ -1,0 +1,35 @@
+#pragma once
+
+#include "fovea/kernels/kernel.h"
+
+/// Batch normalisation over all axes but the last (Ioffe and Szegedy 2015, arXiv:1502.03167), in the passes
+/// that it consists of. x, y, dy, dx: [..., C]; everything else: [C], f32 (f64 where x is f64). With rstd = 1
+/// / sqrt(variance + epsilon) and xhat = (x - mean) * rstd. Nothing but x is kept for the backward pass: the
+/// normalised and the activated values are computed again.
+namespace fovea::kernels {
+
+/// mean = average of x, variance = average of (x - mean)^2, over the rows; one pass over x.
+FOVEA_KERNEL(batch_norm_statistics, const Tensor& x, Tensor& mean, Tensor& variance);
+
+/// running = (1 - momentum) * running + momentum * batch, where the batch's variance is made unbiased by
+/// rows / (rows - 1).
+FOVEA_KERNEL(batch_norm_update_running, const Tensor& mean, const Tensor& variance, int64_t rows,
+             double momentum, Tensor& running_mean, Tensor& running_variance);
+
+/// y = xhat * weight + bias, or relu of it.
+FOVEA_KERNEL(batch_norm_forward, const Tensor& x, const Tensor& mean, const Tensor& variance,
+             const Tensor& weight, const Tensor& bias, double epsilon, bool has_relu, Tensor& y);
+
+/// With g = dy, or 0 where the relu was 0: dweight = sum of g * xhat, dbias = sum of g; one pass over dy and
+/// x.
+FOVEA_KERNEL(batch_norm_backward_reduce, const Tensor& dy, const Tensor& x, const Tensor& mean,
+             const Tensor& variance, const Tensor& weight, const Tensor& bias, double epsilon, bool has_relu,
+             Tensor& dweight, Tensor& dbias);
+
+/// dx = weight * rstd * (g - dbias / rows - xhat * dweight / rows) where mean and variance are those of x
+/// (`training`); dx = weight * rstd * g where they are constants.
+FOVEA_KERNEL(batch_norm_backward_input, const Tensor& dy, const Tensor& x, const Tensor& mean,
+             const Tensor& variance, const Tensor& weight, const Tensor& bias, const Tensor& dweight,
+             const Tensor& dbias, double epsilon, bool has_relu, bool training, Tensor& dx);
+
+}  // namespace fovea::kernels

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "fovea/core/parallel_for.h"
+#include "fovea/kernels/cpu/vec.h"
+
+/// Sums over the rows of [rows, C] arrays, per channel: the reduction under batch norm and bias gradients.
+namespace fovea::kernels::cpu {
+
+/// Rows per chunk: a number that comes from the shape alone, so that sums do not depend on the threads.
+inline int64_t rows_per_chunk(int64_t C) {
+  return std::max<int64_t>(64, 65536 / std::max<int64_t>(C, 1));
+}
+
+/// The rows of a block of `Blocks` vectors of channels from c on; Unroll rows at a time, so that Blocks *
+/// Unroll independent additions are in flight.
+template <class A, size_t Sums, size_t Blocks, size_t Unroll, class Lanes, class TermAt>
+void add_rows_of_block(int64_t begin, int64_t end, int64_t c, int64_t C, Lanes lanes, A* sums,
+                       TermAt& term_at) {
+  using Terms = std::array<Vec<A>, Sums>;
+  const auto terms = [&]<size_t... b>(std::index_sequence<b...>) {
+    return std::array{term_at(c + static_cast<int64_t>(b) * kLanes<A>, lanes)...};
+  }
+  (std::make_index_sequence<Blocks>());
+  std::array<std::array<Terms, Blocks>, Unroll> partial{};
+  int64_t row = begin;
+  for (; row + static_cast<int64_t>(Unroll) <= end; row += Unroll) {
+    for (size_t u = 0; u < Unroll; ++u) {
+      for (size_t b = 0; b < Blocks; ++b) {
+        const Terms values = terms[b](row + static_cast<int64_t>(u));
+        for (size_t s = 0; s < Sums; ++s) partial[u][b][s] += values[s];
+      }
+    }
+  }
+  for (; row < end; ++row) {
+    for (size_t b = 0; b < Blocks; ++b) {
+      const Terms values = terms[b](row);
+      for (size_t s = 0; s < Sums; ++s) partial[0][b][s] += values[s];
+    }
+  }
+  for (size_t b = 0; b < Blocks; ++b) {
+    for (size_t s = 0; s < Sums; ++s) {
+      Vec<A> total = partial[0][b][s];
+      for (size_t u = 1; u < Unroll; ++u) total += partial[u][b][s];
+      store<A>(sums + static_cast<int64_t>(s) * C + c + static_cast<int64_t>(b) * kLanes<A>, lanes, total);
+    }
+  }
+}
+
+/// sums[s * C + c] = the sum of term s over rows [begin, end). `term_at(c, lanes)` returns a function of the
+/// row whose result, std::array<Vec<A>, Sums>, holds the terms of channels [c, c + lanes).
+template <class A, size_t Sums, class TermAt>
+void add_rows(int64_t begin, int64_t end, int64_t C, A* sums, TermAt term_at) {
+  constexpr int64_t kWidth = kLanes<A>;
+  int64_t c = 0;
+  for (; c + 4 * kWidth <= C; c += 4 * kWidth) {
+    add_rows_of_block<A, Sums, 4, 1>(begin, end, c, C, AllLanes<A>(), sums, term_at);
+  }
+  for (; c + 2 * kWidth <= C; c += 2 * kWidth) {
+    add_rows_of_block<A, Sums, 2, 2>(begin, end, c, C, AllLanes<A>(), sums, term_at);
+  }
+  for (; c < C; c += kWidth) {
+    if (c + kWidth <= C) {
+      add_rows_of_block<A, Sums, 1, 4>(begin, end, c, C, AllLanes<A>(), sums, term_at);
+    } else {
+      add_rows_of_block<A, Sums, 1, 4>(begin, end, c, C, static_cast<int>(C - c), sums, term_at);
+    }
+  }
+}
+
+/// Partial sums of every chunk of rows, [chunks, Sums, C]: see add_rows.
+template <class A, size_t Sums, class TermAt>
+std::vector<A> column_sums_by_chunk(int64_t rows, int64_t C, TermAt term_at) {
+  const int64_t chunk_rows = rows_per_chunk(C);
+  const int64_t chunks = (rows + chunk_rows - 1) / chunk_rows;
+  const int64_t stride = static_cast<int64_t>(Sums) * C;
+  std::vector<A> partials(static_cast<size_t>(chunks * stride));
+  parallel_for(chunks, 1, [&](int64_t first, int64_t last) {
+    for (int64_t chunk = first; chunk < last; ++chunk) {
+      const int64_t begin = chunk * chunk_rows, end = std::min(rows, begin + chunk_rows);
+      add_rows<A, Sums>(begin, end, C, partials.data() + chunk * stride, term_at);
+    }
+  });
+  return partials;
+}
+
+/// The sums over all rows, [Sums, C], chunks added in order, in double.
+template <class A, size_t Sums, class TermAt>
+std::vector<double> column_sums(int64_t rows, int64_t C, TermAt term_at) {
+  const std::vector<A> partials = column_sums_by_chunk<A, Sums>(rows, C, term_at);
+  const size_t stride = Sums * static_cast<size_t>(C);
+  std::vector<double> totals(stride, 0.0);
+  for (size_t i = 0; i < partials.size(); ++i) totals[i % stride] += static_cast<double>(partials[i]);
+  return totals;
+}
+
+}  // namespace fovea::kernels::cpu

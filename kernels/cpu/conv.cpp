@@ -1,0 +1,224 @@
+#include "fovea/kernels/conv.h"
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <vector>
+
+#include "fovea/core/parallel_for.h"
+
+#if FOVEA_HAS_ONEDNN
+#include "fovea/kernels/cpu/conv_onednn.h"
+#endif
+
+// The plain implementation: each image is unfolded into a matrix (im2col) and multiplied by Eigen. It serves
+// every dtype, and f32 where oneDNN is absent.
+namespace fovea::kernels::cpu {
+namespace {
+
+template <class A>
+using Matrix = Eigen::Matrix<A, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+constexpr int64_t kWeightGroups =
+    8;  // partial weight gradients: fixed, so that bits do not depend on threads
+
+struct Geometry {
+  int64_t N, H, W, C, K, R, S, P, Q, stride, padding;
+
+  Geometry(const Tensor& x, const Tensor& weight, const Tensor& y, int64_t stride_, int64_t padding_)
+      : N(x.shape(0)),
+        H(x.shape(1)),
+        W(x.shape(2)),
+        C(x.shape(3)),
+        K(weight.shape(0)),
+        R(weight.shape(1)),
+        S(weight.shape(2)),
+        P(y.shape(1)),
+        Q(y.shape(2)),
+        stride(stride_),
+        padding(padding_) {}
+
+  int64_t positions() const { return P * Q; }
+  int64_t taps() const { return R * S * C; }
+};
+
+/// Calls body(row, column, pixel) for each window element inside the image: the element is
+/// columns(row, column .. column + C) of the unfolded matrix and x(pixel .. pixel + C) of the image.
+template <class Body>
+void for_each_tap(const Geometry& g, Body body) {
+  for (int64_t p = 0; p < g.P; ++p) {
+    for (int64_t q = 0; q < g.Q; ++q) {
+      for (int64_t r = 0; r < g.R; ++r) {
+        for (int64_t s = 0; s < g.S; ++s) {
+          const int64_t h = p * g.stride - g.padding + r;
+          const int64_t w = q * g.stride - g.padding + s;
+          if (h < 0 || h >= g.H || w < 0 || w >= g.W) continue;
+          body(p * g.Q + q, (r * g.S + s) * g.C, (h * g.W + w) * g.C);
+        }
+      }
+    }
+  }
+}
+
+template <class T, class A = Accumulator<T>>
+void unfold(const Geometry& g, const T* image, Matrix<A>& columns) {
+  columns.setZero(g.positions(), g.taps());
+  for_each_tap(g, [&](int64_t row, int64_t column, int64_t pixel) {
+    A* target = columns.data() + row * g.taps() + column;
+    for (int64_t c = 0; c < g.C; ++c) target[c] = static_cast<A>(image[pixel + c]);
+  });
+}
+
+template <class T, class A = Accumulator<T>>
+Matrix<A> to_matrix(const T* values, int64_t rows, int64_t columns) {
+  Matrix<A> matrix(rows, columns);
+  for (int64_t i = 0; i < rows * columns; ++i) matrix.data()[i] = static_cast<A>(values[i]);
+  return matrix;
+}
+
+template <class A, class T>
+void from_matrix(const Matrix<A>& matrix, T* values) {
+  for (int64_t i = 0; i < matrix.size(); ++i) values[i] = T(matrix.data()[i]);
+}
+
+template <class T>
+void forward(const Geometry& g, const T* x, const T* weight, T* y) {
+  using A = Accumulator<T>;
+  const Matrix<A> filters = to_matrix(weight, g.K, g.taps());
+  parallel_for(g.N, 1, [&](int64_t begin, int64_t end) {
+    Matrix<A> columns, products;
+    for (int64_t n = begin; n < end; ++n) {
+      unfold(g, x + n * g.H * g.W * g.C, columns);
+      products.noalias() = columns * filters.transpose();  // [P*Q, K]
+      from_matrix(products, y + n * g.positions() * g.K);
+    }
+  });
+}
+
+template <class T>
+void backward_input(const Geometry& g, const T* dy, const T* weight, T* dx) {
+  using A = Accumulator<T>;
+  const Matrix<A> filters = to_matrix(weight, g.K, g.taps());
+  parallel_for(g.N, 1, [&](int64_t begin, int64_t end) {
+    Matrix<A> columns;
+    std::vector<A> image(static_cast<size_t>(g.H * g.W * g.C));
+    for (int64_t n = begin; n < end; ++n) {
+      columns.noalias() = to_matrix(dy + n * g.positions() * g.K, g.positions(), g.K) * filters;
+      std::fill(image.begin(), image.end(), A(0));
+      for_each_tap(g, [&](int64_t row, int64_t column, int64_t pixel) {
+        const A* source = columns.data() + row * g.taps() + column;
+        for (int64_t c = 0; c < g.C; ++c) image[static_cast<size_t>(pixel + c)] += source[c];
+      });
+      T* target = dx + n * g.H * g.W * g.C;
+      for (size_t i = 0; i < image.size(); ++i) target[i] = T(image[i]);
+    }
+  });
+}
+
+template <class T>
+void backward_weight(const Geometry& g, const T* x, const T* dy, T* dweight) {
+  using A = Accumulator<T>;
+  const int64_t groups = std::min(kWeightGroups, g.N);
+  std::vector<Matrix<A>> partials(static_cast<size_t>(groups));
+  parallel_for(groups, 1, [&](int64_t first, int64_t last) {
+    Matrix<A> columns;
+    for (int64_t group = first; group < last; ++group) {
+      Matrix<A>& partial = partials[static_cast<size_t>(group)];
+      partial.setZero(g.K, g.taps());
+      for (int64_t n = g.N * group / groups; n < g.N * (group + 1) / groups; ++n) {
+        unfold(g, x + n * g.H * g.W * g.C, columns);
+        partial.noalias() +=
+            to_matrix(dy + n * g.positions() * g.K, g.positions(), g.K).transpose() * columns;
+      }
+    }
+  });
+  for (size_t group = 1; group < partials.size(); ++group) partials[0] += partials[group];
+  from_matrix(partials[0], dweight);
+}
+
+bool use_onednn(const Tensor& x) {
+  return FOVEA_HAS_ONEDNN != 0 && x.dtype() == Dtype::f32 && x.size() > 0;
+}
+
+template <class T>
+void add_bias(const Tensor& bias, Tensor& y) {
+  const int64_t K = bias.size();
+  const T* b = bias.data<T>();
+  T* values = y.data<T>();
+  parallel_for(y.size() / K, 4096, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      for (int64_t k = 0; k < K; ++k) {
+        values[row * K + k] =
+            T(static_cast<Accumulator<T>>(values[row * K + k]) + static_cast<Accumulator<T>>(b[k]));
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void conv_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t stride, int64_t padding,
+                  Tensor& y) {
+  if (use_onednn(x)) {
+#if FOVEA_HAS_ONEDNN
+    onednn::conv_forward(x, weight, stride, padding, y);
+#endif
+  } else {
+    visit_floating("conv_forward", x.dtype(), [&]<class T>() {
+      forward(Geometry(x, weight, y, stride, padding), x.data<T>(), weight.data<T>(), y.data<T>());
+    });
+  }
+  if (bias.defined()) visit_floating("conv_forward", x.dtype(), [&]<class T>() { add_bias<T>(bias, y); });
+}
+
+void conv_backward_input(const Tensor& dy, const Tensor& weight, int64_t stride, int64_t padding,
+                         Tensor& dx) {
+  if (use_onednn(dx)) {
+#if FOVEA_HAS_ONEDNN
+    onednn::conv_backward_input(dy, weight, stride, padding, dx);
+#endif
+    return;
+  }
+  visit_floating("conv_backward_input", dx.dtype(), [&]<class T>() {
+    backward_input(Geometry(dx, weight, dy, stride, padding), dy.data<T>(), weight.data<T>(), dx.data<T>());
+  });
+}
+
+void conv_backward_weight(const Tensor& x, const Tensor& dy, int64_t stride, int64_t padding,
+                          Tensor& dweight) {
+  if (use_onednn(x)) {
+#if FOVEA_HAS_ONEDNN
+    onednn::conv_backward_weight(x, dy, stride, padding, dweight);
+#endif
+    return;
+  }
+  visit_floating("conv_backward_weight", x.dtype(), [&]<class T>() {
+    backward_weight(Geometry(x, dweight, dy, stride, padding), x.data<T>(), dy.data<T>(), dweight.data<T>());
+  });
+}
+
+void conv_backward_bias(const Tensor& dy, Tensor& dbias) {
+  constexpr int64_t kChunkRows = 1024;
+  const int64_t K = dbias.size();
+  const int64_t rows = dy.size() / K;
+  const int64_t chunks = (rows + kChunkRows - 1) / kChunkRows;
+  visit_floating("conv_backward_bias", dy.dtype(), [&]<class T>() {
+    using A = Accumulator<T>;
+    std::vector<A> partials(static_cast<size_t>(chunks * K), A(0));
+    const T* values = dy.data<T>();
+    parallel_for(chunks, 1, [&](int64_t first, int64_t last) {
+      for (int64_t chunk = first; chunk < last; ++chunk) {
+        A* partial = partials.data() + chunk * K;
+        for (int64_t row = chunk * kChunkRows; row < std::min(rows, (chunk + 1) * kChunkRows); ++row) {
+          for (int64_t k = 0; k < K; ++k) partial[k] += static_cast<A>(values[row * K + k]);
+        }
+      }
+    });
+    for (int64_t k = 0; k < K; ++k) {
+      A total = 0;
+      for (int64_t chunk = 0; chunk < chunks; ++chunk) total += partials[static_cast<size_t>(chunk * K + k)];
+      dbias.data<T>()[k] = T(total);
+    }
+  });
+}
+
+}  // namespace fovea::kernels::cpu

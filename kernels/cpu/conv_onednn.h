@@ -1,0 +1,13 @@
+#pragma once
+
+#include "fovea/core/tensor.h"
+
+/// f32 convolutions by oneDNN, for conv.cpp. Arguments as in kernels/conv.h; without bias.
+namespace fovea::kernels::cpu::onednn {
+
+void conv_forward(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding, Tensor& y);
+void conv_backward_input(const Tensor& dy, const Tensor& weight, int64_t stride, int64_t padding, Tensor& dx);
+void conv_backward_weight(const Tensor& x, const Tensor& dy, int64_t stride, int64_t padding,
+                          Tensor& dweight);
+
+}  // namespace fovea::kernels::cpu::onednn

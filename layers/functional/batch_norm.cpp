@@ -1,0 +1,71 @@
+#include "fovea/kernels/batch_norm.h"
+
+#include "fovea/layers/functional.h"
+
+namespace fovea {
+namespace {
+
+Variable normalise(const char* operation, const Variable& x, const Variable& weight, const Variable& bias,
+                   Tensor& running_mean, Tensor& running_variance, const F::BatchNormSettings& settings,
+                   bool has_relu) {
+  const Tensor xt = x.value(), wt = weight.value(), bt = bias.value();
+  check(xt.rank() >= 2 && xt.size() > 0, operation, ": x is ", xt, ", wanted [..., C] with at least one row");
+  const Shape channels{xt.shape(-1)};
+  const Dtype dtype = accumulator_of(xt.dtype());
+  const auto check_channels = [&](const char* name, const Tensor& tensor) {
+    check(tensor.shape() == channels && tensor.dtype() == dtype, operation, ": x is ", xt, ", but ", name,
+          " is ", tensor, ", wanted ", dtype, channels);
+  };
+  check_channels("weight", wt);
+  check_channels("bias", bt);
+  check_channels("running_mean", running_mean);
+  check_channels("running_variance", running_variance);
+  const int64_t rows = xt.size() / channels[0];
+  const double epsilon = settings.epsilon;
+  const bool training = settings.training;
+  check(!training || rows > 1, operation, ": x is ", xt,
+        ": one row has no variance to train with; use a larger batch, or train(false)");
+
+  Tensor mean, variance;
+  if (training) {
+    mean = Tensor::empty(channels, dtype, xt.device());
+    variance = Tensor::empty(channels, dtype, xt.device());
+    kernels::batch_norm_statistics(xt, mean, variance);
+    kernels::batch_norm_update_running(mean, variance, rows, settings.momentum, running_mean,
+                                       running_variance);
+  } else {
+    mean = running_mean;
+    variance = running_variance;
+  }
+  Tensor y = Tensor::empty_like(xt);
+  kernels::batch_norm_forward(xt, mean, variance, wt, bt, epsilon, has_relu, y);
+
+  const bool needs_dx = x.requires_grad();
+  return record(operation, y, {x, weight, bias}, [=](const Tensor& dy) -> std::vector<Tensor> {
+    Tensor dweight = Tensor::empty_like(wt), dbias = Tensor::empty_like(bt), dx;
+    kernels::batch_norm_backward_reduce(dy, xt, mean, variance, wt, bt, epsilon, has_relu, dweight, dbias);
+    if (needs_dx) {
+      dx = Tensor::empty_like(xt);
+      kernels::batch_norm_backward_input(dy, xt, mean, variance, wt, bt, dweight, dbias, epsilon, has_relu,
+                                         training, dx);
+    }
+    return {dx, dweight, dbias};
+  });
+}
+
+}  // namespace
+
+Variable F::batch_norm(const Variable& x, const Variable& weight, const Variable& bias, Tensor& running_mean,
+                       Tensor& running_variance, const BatchNormSettings& settings) {
+  return normalise("batch_norm", x, weight, bias, running_mean, running_variance, settings,
+                   /*has_relu=*/false);
+}
+
+Variable F::batch_norm_relu(const Variable& x, const Variable& weight, const Variable& bias,
+                            Tensor& running_mean, Tensor& running_variance,
+                            const BatchNormSettings& settings) {
+  return normalise("batch_norm_relu", x, weight, bias, running_mean, running_variance, settings,
+                   /*has_relu=*/true);
+}
+
+}  // namespace fovea
