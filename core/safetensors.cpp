@@ -7,6 +7,9 @@
 #include <functional>
 
 #define XXH_INLINE_ALL
+#ifdef __AVX512F__
+#define XXH_VECTOR XXH_AVX2  // GCC 12's own AVX-512 header warns (GCC bug 105593)
+#endif
 #include <xxhash.h>
 
 #include "fovea/core/atomic_file.h"
