@@ -7,14 +7,14 @@ usage() {
   cat <<'END'
 usage: tools/quickstart.sh [--data DIR] [--out DIR] [--no-install] [TRAINING FLAG...]
 
-Trains attention-nano for 4 epochs on CIFAR-10 with the quick recipe: some minutes on two cores.
+Trains attention-nano for 4 epochs on CIFAR-10 (tools/cifar_trainer/settings/quick.toml): some minutes.
 
   --data DIR      the folder with CIFAR-10's .bin files, or its parent. Otherwise $FOVEA_DATA, then the cache
                   folder, then a download; where none of them has it, Fashion-MNIST from Debian's package
   --out DIR       the folder of the run; otherwise a new one in runs/
   --no-install    do not look for missing Debian packages
 
-Every other argument goes to `cifar_trainer train`:
+Every other argument goes to `cifar_trainer train`, and overrides the recipe:
   tools/quickstart.sh --epochs 1 --limit 6400            a short form, for a test of the whole chain
   tools/quickstart.sh --model attention56 --epochs 5     another network
 END
@@ -84,11 +84,9 @@ cmake --build "$root/build/$preset" --target cifar_trainer >&2
 trainer=$root/build/$preset/bin/cifar_trainer
 
 find_images
-has_flag() { [[ " ${training_flags[*]} " == *" $1"[\ =]* ]]; }
-has_flag --model || training_flags+=(--model attention-nano)
-has_flag --epochs || training_flags+=(--epochs 4)
 say "Training on $dataset from $data"
-"$trainer" train --dataset "$dataset" --data "$data" --out "$out" "${training_flags[@]}"
+"$trainer" train --config "$root/tools/cifar_trainer/settings/quick.toml" --dataset "$dataset" --data "$data" \
+  --out "$out" "${training_flags[@]}"
 
 accuracy=$(sed -n 's/.*"test_accuracy": *\([0-9.eE+-]*\).*/\1/p' "$out/summary.json")
 say "Done"

@@ -1,0 +1,26 @@
+#include "fovea/kernels/attention_merge.h"
+
+#include "bench.h"
+
+namespace fovea::bench {
+namespace {
+
+void attention_merge_forward(benchmark::State& state) {
+  const Tensor m = random_tensor(image_shape(state), 1), t = random_tensor(image_shape(state), 2);
+  Tensor y = Tensor::zeros_like(m);
+  for (auto _ : state) kernels::attention_merge_forward(m, t, y);
+  count(state, 3 * y.bytes());
+}
+FOVEA_BENCH(attention_merge_forward);
+
+void attention_merge_backward(benchmark::State& state) {
+  const Tensor m = random_tensor(image_shape(state), 1), t = random_tensor(image_shape(state), 2);
+  const Tensor dy = random_tensor(image_shape(state), 3);
+  Tensor dm = Tensor::zeros_like(m), dt = Tensor::zeros_like(m);
+  for (auto _ : state) kernels::attention_merge_backward(dy, m, t, dm, dt);
+  count(state, 5 * m.bytes());
+}
+FOVEA_BENCH(attention_merge_backward);
+
+}  // namespace
+}  // namespace fovea::bench

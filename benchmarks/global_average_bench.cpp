@@ -1,0 +1,25 @@
+#include "fovea/kernels/global_average.h"
+
+#include "bench.h"
+
+namespace fovea::bench {
+namespace {
+
+void global_average_forward(benchmark::State& state) {
+  const Tensor x = random_tensor(image_shape(state), 1);
+  Tensor y = Tensor::zeros({x.shape(0), x.shape(3)});
+  for (auto _ : state) kernels::global_average_forward(x, y);
+  count(state, x.bytes() + y.bytes());
+}
+FOVEA_BENCH(global_average_forward);
+
+void global_average_backward(benchmark::State& state) {
+  const Tensor dy = random_tensor({state.range(0), state.range(3)}, 1);
+  Tensor dx = Tensor::zeros(image_shape(state));
+  for (auto _ : state) kernels::global_average_backward(dy, dx);
+  count(state, dx.bytes() + dy.bytes());
+}
+FOVEA_BENCH(global_average_backward);
+
+}  // namespace
+}  // namespace fovea::bench

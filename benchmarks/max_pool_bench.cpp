@@ -1,0 +1,34 @@
+#include "fovea/kernels/max_pool.h"
+
+#include "bench.h"
+
+namespace fovea::bench {
+namespace {
+
+constexpr kernels::Window kWindow{/*size=*/3, /*stride=*/2, /*padding=*/1};
+
+Shape pooled(const Shape& x) {
+  return {x[0], kWindow.outputs(x[1]), kWindow.outputs(x[2]), x[3]};
+}
+
+void max_pool_forward(benchmark::State& state) {
+  const Tensor x = random_tensor(image_shape(state), 1);
+  Tensor y = Tensor::zeros(pooled(x.shape())), winner = Tensor::zeros(y.shape(), Dtype::u8);
+  for (auto _ : state) kernels::max_pool_forward(x, kWindow, y, winner);
+  count(state, x.bytes() + y.bytes() + winner.bytes());
+}
+FOVEA_BENCH(max_pool_forward);
+
+void max_pool_backward(benchmark::State& state) {
+  const Tensor x = random_tensor(image_shape(state), 1);
+  Tensor y = Tensor::zeros(pooled(x.shape())), winner = Tensor::zeros(y.shape(), Dtype::u8);
+  kernels::max_pool_forward(x, kWindow, y, winner);
+  const Tensor dy = random_tensor(y.shape(), 2);
+  Tensor dx = Tensor::zeros_like(x);
+  for (auto _ : state) kernels::max_pool_backward(dy, winner, kWindow, dx);
+  count(state, dy.bytes() + winner.bytes() + dx.bytes());
+}
+FOVEA_BENCH(max_pool_backward);
+
+}  // namespace
+}  // namespace fovea::bench

@@ -1,0 +1,28 @@
+#include "fovea/kernels/spatial_norm.h"
+
+#include "bench.h"
+
+namespace fovea::bench {
+namespace {
+
+void spatial_norm_forward(benchmark::State& state) {
+  const Tensor x = random_tensor(image_shape(state), 1);
+  Tensor y = Tensor::zeros_like(x);
+  Tensor mean = Tensor::zeros({x.shape(0), x.shape(3)}), rstd = Tensor::zeros_like(mean);
+  for (auto _ : state) kernels::spatial_norm_forward(x, y, mean, rstd);
+  count(state, 2 * x.bytes());
+}
+FOVEA_BENCH(spatial_norm_forward);
+
+void spatial_norm_backward(benchmark::State& state) {
+  const Tensor x = random_tensor(image_shape(state), 1), dy = random_tensor(image_shape(state), 2);
+  Tensor dx = Tensor::zeros_like(x);
+  Tensor mean = Tensor::zeros({x.shape(0), x.shape(3)}), rstd = Tensor::zeros_like(mean);
+  kernels::spatial_norm_forward(x, dx, mean, rstd);
+  for (auto _ : state) kernels::spatial_norm_backward(dy, x, mean, rstd, dx);
+  count(state, 3 * x.bytes());
+}
+FOVEA_BENCH(spatial_norm_backward);
+
+}  // namespace
+}  // namespace fovea::bench

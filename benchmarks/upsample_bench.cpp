@@ -1,0 +1,38 @@
+#include "fovea/kernels/upsample.h"
+
+#include "bench.h"
+
+namespace fovea::bench {
+namespace {
+
+// The arguments are the large side; the small one has half the height and width.
+Shape half(const Shape& large) {
+  return {large[0], large[1] / 2, large[2] / 2, large[3]};
+}
+
+void upsample_forward(benchmark::State& state) {
+  const Tensor x = random_tensor(half(image_shape(state)), 1);
+  Tensor y = Tensor::zeros(image_shape(state));
+  for (auto _ : state) kernels::upsample_forward(x, y);
+  count(state, x.bytes() + y.bytes());
+}
+FOVEA_BENCH(upsample_forward);
+
+void upsample_add_forward(benchmark::State& state) {
+  const Tensor x = random_tensor(half(image_shape(state)), 1), skip = random_tensor(image_shape(state), 2);
+  Tensor y = Tensor::zeros_like(skip);
+  for (auto _ : state) kernels::upsample_add_forward(x, skip, y);
+  count(state, x.bytes() + skip.bytes() + y.bytes());
+}
+FOVEA_BENCH(upsample_add_forward);
+
+void upsample_backward(benchmark::State& state) {
+  const Tensor dy = random_tensor(image_shape(state), 1);
+  Tensor dx = Tensor::zeros(half(image_shape(state)));
+  for (auto _ : state) kernels::upsample_backward(dy, dx);
+  count(state, dy.bytes() + dx.bytes());
+}
+FOVEA_BENCH(upsample_backward);
+
+}  // namespace
+}  // namespace fovea::bench
