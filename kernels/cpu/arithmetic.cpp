@@ -34,10 +34,14 @@ void cpu::scale_forward(const Tensor& x, double factor, Tensor& y) {
   });
 }
 
-void cpu::accumulate(const Tensor& x, Tensor& y) { add_forward(x, y, y); }
+void cpu::accumulate(const Tensor& x, Tensor& y) {
+  add_forward(x, y, y);
+}
 
 }  // namespace kernels
 
-void accumulate(const Tensor& x, Tensor& y) { kernels::accumulate(x, y); }
+void accumulate(const Tensor& x, Tensor& y) {
+  kernels::accumulate(x, y);
+}
 
 }  // namespace fovea

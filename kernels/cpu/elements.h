@@ -12,11 +12,10 @@ namespace fovea::kernels::cpu {
 /// element moves between a loop's vector part and its remainder when the number of threads changes.
 template <class Body>
 void parallel_for_elements(int64_t count, Body&& body) {
-  constexpr int64_t kBlock = 1024;
-  constexpr int64_t kBlocksPerThread = 32;  // waking a thread costs as much as some ten thousand elements
-  parallel_for((count + kBlock - 1) / kBlock, kBlocksPerThread, [&](int64_t begin, int64_t end) {
-    body(begin * kBlock, std::min(count, end * kBlock));
-  });
+  constexpr int64_t kBlock = 64;
+  constexpr int64_t kBlocksPerThread = 512;  // waking a thread costs as much as some ten thousand elements
+  parallel_for((count + kBlock - 1) / kBlock, kBlocksPerThread,
+               [&](int64_t begin, int64_t end) { body(begin * kBlock, std::min(count, end * kBlock)); });
 }
 
 /// y[i] = f(x[i]...) for all elements, computed in Accumulator<T>. y may be one of the inputs.
