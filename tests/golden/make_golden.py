@@ -1,0 +1,153 @@
+#!/usr/bin/python3
+"""Writes the stored numbers that tests/parity_test.cpp compares with; run once, with PyTorch on the CPU.
+
+    python3 tests/golden/make_golden.py [FOLDER]
+
+One safetensors file for each variant: a narrow net's parameters and running statistics ("model.PATH"), a batch
+("images" as [N, H, W, 3], "labels"), its logits in evaluation ("eval_logits") and training ("train_logits"),
+the gradients of the training loss ("gradient.PATH"), the running statistics after that pass ("after.PATH") and
+the losses of ten steps of Nesterov SGD on that batch ("losses"). Weights and images are f32 numbers; the rest
+is computed in f64 from them, so it is the truth for every precision. Seeds are tried until PyTorch's own f32
+gradients are near those of f64: then no ReLU and no max-pool sits on an edge where rounding decides.
+"""
+import copy
+import itertools
+import json
+import struct
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+from residual_attention_torch import PreActResNet, ResidualAttentionNetwork, Settings, fovea_name
+
+NARROW = Settings(classes=5, stem=8, channels=(8, 16, 16), modules=(1, 1, 1))
+WIDE = replace(NARROW, stem_bn=True, modules=(1, 2, 1), mask_depth=(2, 1, 0), closing_unit=False,
+               tail=(32, 32), extra_adds=True)
+ONE_MODULE = replace(NARROW, modules=(1, 0, 0))
+# Also in tests/parity_test.cpp, by name.
+VARIANTS = {
+    "mixed": NARROW,
+    "channel": replace(ONE_MODULE, attention="channel"),
+    "spatial": replace(ONE_MODULE, attention="spatial"),
+    "naive": replace(ONE_MODULE, merge="naive"),
+    "naive-channel": replace(ONE_MODULE, merge="naive", attention="channel"),
+    "naive-spatial": replace(ONE_MODULE, merge="naive", attention="spatial"),
+    "local": replace(ONE_MODULE, mask="local"),
+    "deep": replace(NARROW, modules=(0, 0, 1), mask_depth=(1, 1, 2), p=2, t=3, r=2),
+    "wide": WIDE,
+    "imagenet": replace(WIDE, stem_kind="conv7x7_pool", channels=(8, 16), modules=(1, 1), extra_adds=False,
+                        tail_stride=2),
+    "preact": None,
+}
+BATCH, SIZE, STEPS = 4, 16, 10
+F32_GRADIENT_ERROR = 2e-5  # relative, of each parameter's gradient as a whole
+LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.02, 0.9, 5e-4
+DTYPE_NAMES = {torch.float32: "F32", torch.float64: "F64", torch.int32: "I32"}
+
+
+def write_safetensors(path, tensors, metadata):
+    """8 bytes with the header's length, a JSON header, the tensors' bytes (all little-endian)."""
+    header, data = {"__metadata__": metadata}, b""
+    # The widest first, so that every tensor is aligned to its own width.
+    for name, tensor in sorted(tensors.items(), key=lambda item: -item[1].element_size()):
+        values = tensor.contiguous().numpy().tobytes()
+        header[name] = {"dtype": DTYPE_NAMES[tensor.dtype], "shape": list(tensor.shape),
+                        "data_offsets": [len(data), len(data) + len(values)]}
+        data += values
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def channels_last(tensor):
+    """[N, C, H, W] images and [K, C, R, S] filters to Fovea's order."""
+    return tensor.permute(0, 2, 3, 1) if tensor.dim() == 4 else tensor
+
+
+def exported(prefix, named_tensors):
+    result = {}
+    for name, tensor in named_tensors:
+        path = fovea_name(name)
+        if path is not None:
+            result[prefix + path] = channels_last(tensor.detach()).float().clone()
+    return result
+
+
+def build(settings):
+    return ResidualAttentionNetwork(settings) if settings else PreActResNet(5, 8, (8, 16, 16), 2)
+
+
+def randomise(net):
+    """Batch norms away from 1 and 0, so that an exchanged or forgotten one shows; all values exact in f32."""
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.weight.data.normal_(1, 0.2)
+            module.bias.data.normal_(0, 0.2)
+            module.running_mean.normal_(0, 0.3)
+            module.running_var.uniform_(0.5, 1.5)
+    return net.double()
+
+
+def training_gradients(net, images, labels):
+    net = copy.deepcopy(net).train()
+    F.cross_entropy(net(images), labels).backward()
+    return [parameter.grad.double() for parameter in net.parameters()]
+
+
+def f32_gradient_error(net, images, labels):
+    truth = training_gradients(net, images, labels)
+    rounded = training_gradients(copy.deepcopy(net).float(), images.float(), labels)
+    return max((a - b).norm().item() / b.norm().item() for a, b in zip(rounded, truth))
+
+
+def draw(name, settings):
+    """A net and a batch that f32 can follow."""
+    size = 2 * SIZE if name == "imagenet" else SIZE
+    for seed in itertools.count():
+        torch.manual_seed(seed)
+        net = randomise(build(settings))
+        images, labels = torch.randn(BATCH, 3, size, size).double(), torch.randint(5, (BATCH,))
+        if f32_gradient_error(net, images, labels) < F32_GRADIENT_ERROR:
+            return net, images, labels
+
+
+def golden(name, settings):
+    net, images, labels = draw(name, settings)
+    tensors = exported("model.", net.state_dict().items())
+    tensors["images"], tensors["labels"] = channels_last(images).float(), labels.int()
+
+    net.eval()
+    tensors["eval_logits"] = net(images).detach()
+    net.train()
+    optimiser = torch.optim.SGD(net.parameters(), LEARNING_RATE, MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True)
+    losses = []
+    for step in range(STEPS):
+        logits = net(images)
+        loss = F.cross_entropy(logits, labels)
+        optimiser.zero_grad()
+        loss.backward()
+        if step == 0:
+            tensors["train_logits"] = logits.detach()
+            tensors.update(exported("gradient.", ((n, p.grad) for n, p in net.named_parameters())))
+            tensors.update(exported("after.", net.named_buffers()))
+        optimiser.step()
+        losses.append(loss.item())
+    tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
+    return tensors
+
+
+def main():
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent)
+    for name, settings in VARIANTS.items():
+        tensors = golden(name, settings)
+        path = folder / f"{name}.safetensors"
+        write_safetensors(path, tensors, {"variant": name, "torch": torch.__version__})
+        losses = tensors["losses"].tolist()
+        print(f"{path.name:26s} {path.stat().st_size:7d} bytes, loss {losses[0]:.4f} to {losses[-1]:.4f}")
+
+
+if __name__ == "__main__":
+    main()
