@@ -18,6 +18,10 @@ set_target_properties(fovea PROPERTIES POSITION_INDEPENDENT_CODE ON)
 # Compile options of everything built here: the library, the tools, the tests and the benchmarks.
 add_library(fovea_options INTERFACE)
 target_compile_options(fovea_options INTERFACE -Wall -Wextra -Wconversion -Wshadow -Wno-psabi -fno-math-errno)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # GCC 12's own AVX-512 header warns wherever its intrinsics are used (GCC bug 105593).
+  target_compile_options(fovea_options INTERFACE -Wno-uninitialized -Wno-maybe-uninitialized)
+endif()
 if(FOVEA_WERROR)
   target_compile_options(fovea_options INTERFACE -Werror)
 endif()
@@ -33,6 +37,8 @@ endif()
 target_link_libraries(fovea PRIVATE
   $<BUILD_INTERFACE:fovea_options> $<BUILD_INTERFACE:Eigen3::Eigen> $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>
   OpenMP::OpenMP_CXX Threads::Threads ZLIB::ZLIB)
+# Fovea splits the work among threads itself, in parts that do not depend on their number.
+target_compile_definitions(fovea PRIVATE EIGEN_DONT_PARALLELIZE)
 target_include_directories(fovea SYSTEM PRIVATE ${XXHASH_INCLUDE_DIR})
 if(FOVEA_HAS_ONEDNN)
   target_link_libraries(fovea PRIVATE DNNL::dnnl)

@@ -1,0 +1,88 @@
+#include "fovea/layers/functional.h"
+#include "op_test.h"
+
+using namespace fovea;
+using namespace fovea::test;
+
+namespace {
+
+struct Geometry {
+  Shape x, weight;
+  int64_t stride, padding;
+};
+
+// One in each axis, primes, widths around a vector's, windows that leave rows over, a window of the whole
+// image, padding larger than needed, and batches that do not divide into equal chunks.
+const std::vector<Geometry> kGeometries = {
+    {{1, 1, 1, 1}, {1, 1, 1, 1}, 1, 0},     {{1, 5, 7, 1}, {3, 3, 3, 1}, 1, 1},
+    {{2, 4, 4, 3}, {5, 3, 3, 3}, 2, 1},     {{3, 5, 4, 7}, {1, 1, 1, 7}, 2, 0},
+    {{11, 3, 3, 16}, {16, 3, 3, 16}, 1, 1}, {{9, 2, 3, 17}, {15, 1, 1, 17}, 1, 0},
+    {{2, 7, 7, 8}, {9, 7, 7, 8}, 1, 0},     {{2, 6, 5, 4}, {8, 3, 3, 4}, 3, 2},
+    {{2, 8, 8, 3}, {4, 7, 7, 3}, 2, 3},     {{2, 3, 5, 2}, {3, 1, 3, 2}, 1, 0},
+};
+
+int64_t terms_of(const Geometry& g) {
+  const int64_t forward = g.weight.size(1, 4), dx = g.weight.size(0, 3), dweight = g.x.size(0, 3);
+  return std::max({forward, dx, dweight});
+}
+
+}  // namespace
+
+TEST_CASE("conv: properties without bias") {
+  std::vector<OperationCase> cases;
+  for (const Geometry& g : kGeometries) {
+    cases.push_back({str(g.x, " * ", g.weight),
+                     {{g.x}, {g.weight}},
+                     [g](const Inputs& in) { return F::conv(in[0], in[1], Variable(), g.stride, g.padding); },
+                     terms_of(g)});
+  }
+  check_operation("conv", cases);
+}
+
+TEST_CASE("conv: properties with bias") {
+  std::vector<OperationCase> cases;
+  for (const Geometry& g : kGeometries) {
+    cases.push_back({str(g.x, " * ", g.weight),
+                     {{g.x}, {g.weight}, {{g.weight[0]}}},
+                     [g](const Inputs& in) { return F::conv(in[0], in[1], in[2], g.stride, g.padding); },
+                     terms_of(g)});
+  }
+  check_operation("conv", cases);
+}
+
+TEST_CASE("conv: a batch of many chunks has the same bits for any number of threads") {
+  // 128 KiB an image, so chunks of 3 and 4 images, and weight groups of 1 and 2.
+  check_operation("conv", {{"13 images",
+                            {{{13, 16, 16, 64}}, {{64, 1, 1, 64}}},
+                            [](const Inputs& in) { return F::conv(in[0], in[1], Variable(), 1, 0); },
+                            13 * 16 * 16}});
+}
+
+TEST_CASE("conv: by hand") {
+  const Variable x = parameter({1, 2, 3, 4, 5, 6, 7, 8, 9}, {1, 3, 3, 1});
+  const Variable weight = parameter({1, 10, 100, 1000}, {1, 2, 2, 1}), bias = parameter({0.5}, {1});
+  const Variable y = F::conv(x, weight, bias, 1, 0);
+  check_near(y.value(), {5421.5, 6532.5, 8754.5, 9865.5});
+  y.backward(Tensor::from<double>({1, 0, 0, 2}, {1, 2, 2, 1}));
+  check_near(x.grad(), {1, 10, 0, 100, 1002, 20, 0, 200, 2000});
+  check_near(weight.grad(), {11, 14, 20, 23});
+  check_near(bias.grad(), {3});
+}
+
+TEST_CASE("conv: padding and stride by hand") {
+  const Variable x = parameter({1, 2, 3, 4}, {1, 2, 2, 1}),
+                 weight = parameter(std::vector<double>(9, 1), {1, 3, 3, 1});
+  check_near(F::conv(x, weight, Variable(), 1, 1).value(), {10, 10, 10, 10});
+  check_near(F::conv(x, weight, Variable(), 2, 1).value(), {10});
+}
+
+TEST_CASE("conv: what does not fit is an error") {
+  const Variable x = Tensor::zeros({2, 4, 4, 3}), weight = Tensor::zeros({5, 3, 3, 3});
+  check_error("conv", [&] { F::conv(x, Tensor::zeros({5, 3, 3, 4}), Variable(), 1, 1); });
+  check_error("conv", [&] { F::conv(Tensor::zeros({4, 4, 3}), weight, Variable(), 1, 1); });
+  check_error("conv", [&] { F::conv(x, Tensor::zeros({5, 3, 3, 3}, Dtype::f64), Variable(), 1, 1); });
+  check_error("conv", [&] { F::conv(x, weight, Tensor::zeros({4}), 1, 1); });
+  check_error("conv", [&] { F::conv(x, weight, Variable(), 0, 1); });
+  check_error("conv", [&] { F::conv(x, weight, Variable(), 1, -1); });
+  check_error("conv", [&] { F::conv(x, Tensor::zeros({5, 7, 7, 3}), Variable(), 2, 1); });
+}
