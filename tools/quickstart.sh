@@ -55,7 +55,7 @@ find_images() {
     fi
   done
   say "CIFAR-10 is not on this machine: downloading it (170 MB) into $cache"
-  if "$trainer" fetch --dataset cifar10; then
+  if "$trainer" fetch cifar10; then
     data=$cache
     return
   fi

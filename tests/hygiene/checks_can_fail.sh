@@ -16,10 +16,13 @@ fresh_tree() {
   printf '#pragma once\n#include "fovea/core/shape.h"\nstd::vector<int> f();\n' >"$tree/kernels/conv.h"
   echo 'fovea_sources(HEADERS shape.h)' >"$tree/core/CMakeLists.txt"
   echo 'fovea_sources(HEADERS conv.h)' >"$tree/kernels/CMakeLists.txt"
+  echo 'int main() {}' >"$tree/first.cpp"
+  printf '%s\n' '[core](core/shape.h)' '<!-- first.cpp -->' '```cpp' 'int main() {}' '```' >"$tree/README.md"
 }
 
 includes() { "$checks/includes.sh" "$tree"; }
 sources() { "$checks/sources.sh" "$tree"; }
+markdown() { "$checks/markdown.sh" "$tree"; }
 headers() { "$checks/headers_compile_alone.sh" "$compiler" "$tree/include" core/shape.h kernels/conv.h; }
 
 # expect CHECK WORDS: the check fails, and says WORDS.
@@ -34,7 +37,7 @@ expect() {
 }
 
 fresh_tree
-includes && sources && headers
+includes && sources && headers && markdown
 
 echo '#include "fovea/kernels/conv.h"' >>"$tree/core/shape.h"
 expect includes 'core/shape.h includes "fovea/kernels/conv.h": core may include core'
@@ -60,4 +63,11 @@ sed -i '/include/d' "$tree/kernels/conv.h"
 expect headers 'kernels/conv.h does not compile alone'
 sed -i 1d "$tree/core/shape.h" && echo 'struct Shape {};' >>"$tree/core/shape.h"
 expect headers 'core/shape.h does not compile alone'
+
+echo '[lost](core/lost.h)' >>"$tree/README.md"
+expect markdown './README.md links to core/lost.h'
+echo 'int main() { return 1; }' >"$tree/first.cpp"
+expect markdown './README.md shows another program than first.cpp'
+rm "$tree/first.cpp"
+expect markdown './README.md shows first.cpp, which is not there'
 echo "checks_can_fail: every offence was found"
