@@ -37,6 +37,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     } else if (place_ == Place::top) {
       place_ = name_ == kMetadata ? Place::metadata : Place::tensor;
       entry_ = {};
+      entry_.name = name_;
       fields_.clear();
     } else {
       fail("found an object inside");

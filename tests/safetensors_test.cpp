@@ -99,7 +99,7 @@ TEST_CASE("safetensors: headers that are refused") {
   const std::string deep_list(1'000'000, '['),
       good = R"("w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]})";
   std::string deep_object;
-  for (int i = 0; i < 100'000; ++i) deep_object += "{\"a\":";
+  for (int i = 0; i < 100'000; ++i) deep_object += "{\"dtype\":";
   std::string long_header = file_of("{}", 0), huge_header = long_header;
   long_header[0] = 3;
   std::memset(huge_header.data(), 0xff, 8);
