@@ -41,9 +41,9 @@ say() { printf '\n== %s\n' "$*" >&2; }
 # The folder given, or its child, holds CIFAR-10 in the binary format.
 has_cifar10() { [ -f "$1/test_batch.bin" ] || [ -f "$1/cifar-10-batches-bin/test_batch.bin" ]; }
 
-# Sets dataset and data.
+# Sets dataset, and data unless cifar_trainer finds that dataset by itself.
 find_images() {
-  local cache=${XDG_CACHE_HOME:-$HOME/.cache}/fovea
+  local cache=${XDG_CACHE_HOME:-$HOME/.cache}/fovea folder
   dataset=cifar10
   if [ -n "$data" ]; then
     return  # what the user named is taken, and cifar_trainer says what is wrong with it
@@ -62,11 +62,6 @@ find_images() {
   say "CIFAR-10 cannot be had here, so this run falls back to Fashion-MNIST (Debian's dataset-fashion-mnist)"
   [ "$install" = no ] || "$root/tools/install_packages.sh" dataset-fashion-mnist >&2
   dataset=fashion-mnist
-  data=/usr/share/datasets/fashion-mnist
-  if [ ! -d "$data" ]; then
-    echo "quickstart: $data is not there either. Name a folder with CIFAR-10's .bin files by --data DIR." >&2
-    exit 3
-  fi
 }
 
 if [ "$install" = yes ]; then
@@ -84,9 +79,9 @@ cmake --build "$root/build/$preset" --target cifar_trainer >&2
 trainer=$root/build/$preset/bin/cifar_trainer
 
 find_images
-say "Training on $dataset from $data"
-"$trainer" train --config "$root/tools/cifar_trainer/settings/quick.toml" --dataset "$dataset" --data "$data" \
-  --out "$out" "${training_flags[@]}"
+say "Training on $dataset${data:+ from $data}"
+"$trainer" train --config "$root/tools/cifar_trainer/settings/quick.toml" --dataset "$dataset" \
+  ${data:+--data "$data"} --out "$out" "${training_flags[@]}"
 
 accuracy=$(sed -n 's/.*"test_accuracy": *\([0-9.eE+-]*\).*/\1/p' "$out/summary.json")
 say "Done"

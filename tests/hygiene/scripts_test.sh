@@ -1,64 +1,106 @@
 #!/usr/bin/env bash
-# Runs the scripts in tools/ on a pretended system: what they install, when they install nothing, and what they
-# say when they cannot.
+# Runs the scripts in tools/ on a pretended system: what they install and when they install nothing, where the
+# quickstart finds images, and what they say when they cannot go on.
 # usage: scripts_test.sh SOURCE_FOLDER
 set -euo pipefail
-tools=$1/tools
 system=$(mktemp -d)
 trap 'rm -rf "$system"' EXIT
+mkdir "$system/clone" "$system/bin"
+cp -r "$1/tools" "$system/clone/tools"
+tools=$system/clone/tools
 
-# A PATH with the few real programs that the scripts need, and pretended package tools that keep a log.
-mkdir "$system/bin"
-for program in bash cat grep env dirname awk sed mkdir date; do
+# A PATH with the few real programs that the scripts need, and pretended others that keep a log.
+for program in bash cat grep env dirname awk sed mkdir date chmod; do
   ln -s "$(command -v "$program")" "$system/bin/$program"
 done
-pretend() { printf '#!%s\n%s\n' "$(command -v bash)" "$2" >"$system/bin/$1" && chmod +x "$system/bin/$1"; }
+pretend() {
+  printf '#!%s\n%s\n' "$(command -v bash)" "$2" >"$system/bin/$1"
+  chmod +x "$system/bin/$1"
+}
 pretend apt-get "echo \"apt-get \$*\" >>$system/log"
 pretend sudo "echo \"sudo \$1\" >>$system/log; exec \"\$@\""
 
-# run WORDS COMMAND...: runs the command on the pretended system; its output must have WORDS.
-status=0
-run() {
-  local words=$1 output
-  shift
-  : >"$system/log"
-  status=0
-  output=$(env -i HOME="$system" PATH="$system/bin" "$@" 2>&1) || status=$?
-  grep -qF -- "$words" <<<"$output" || { echo "scripts_test: '$*' said '$output', wanted '$words'" >&2; exit 1; }
+fail() {
+  echo "scripts_test: $*" >&2
+  exit 1
 }
-require() { [ "$2" "$3" "$4" ] || { echo "scripts_test: $1: '$2' $3 '$4' does not hold" >&2; exit 1; }; }
-log_has() { grep -qF -- "$1" "$system/log" || { echo "scripts_test: no '$1' in:" >&2; cat "$system/log" >&2; exit 1; }; }
 
+# run STATUS WORDS COMMAND...: the command ends with that exit status, and its output has WORDS.
+run() {
+  local wanted=$1 words=$2 output status=0
+  shift 2
+  : >"$system/log"
+  output=$(cd / && env -i HOME="$system/home" PATH="$system/bin" "$@" 2>&1) || status=$?
+  [ "$status" -eq "$wanted" ] || fail "'$*' ended with $status, wanted $wanted, and said '$output'"
+  grep -qF -- "$words" <<<"$output" || fail "'$*' said '$output', wanted '$words'"
+}
+log_has() { grep -qF -- "$1" "$system/log" || fail "no '$1' in the log: $(cat "$system/log")"; }
+log_is_empty() { [ ! -s "$system/log" ] || fail "the log should be empty: $(cat "$system/log")"; }
+
+# Packages.
 pretend id 'echo 0'
 pretend dpkg-query 'echo installed'
-run 'packages are there' "$tools/install_packages.sh"
-require 'all there: exit status' "$status" = 0
-require 'all there: commands' "$(cat "$system/log")" = ''
+run 0 'packages are there' "$tools/install_packages.sh"
+log_is_empty
 
 pretend dpkg-query '[ "${!#}" = cmake ] || echo installed'
-run 'installing cmake' "$tools/install_packages.sh"
-require 'as root: exit status' "$status" = 0
+run 0 'installing cmake' "$tools/install_packages.sh"
 log_has 'apt-get update'
 log_has '--no-install-recommends --no-remove cmake'
 
-pretend dpkg-query '[ "${!#}" != dataset-fashion-mnist ] && echo installed'
-run 'installing dataset-fashion-mnist' "$tools/install_packages.sh" dataset-fashion-mnist
+pretend dpkg-query '[ "${!#}" = dataset-fashion-mnist ] || echo installed'
+run 0 'installing dataset-fashion-mnist' "$tools/install_packages.sh" dataset-fashion-mnist
 
 pretend id 'echo 1000'
-run 'installing dataset-fashion-mnist' "$tools/install_packages.sh" dataset-fashion-mnist
+run 0 'installing dataset-fashion-mnist' "$tools/install_packages.sh" dataset-fashion-mnist
 log_has 'sudo apt-get'
 
 rm "$system/bin/sudo"
-run 'apt-get install --no-install-recommends dataset-fashion-mnist' \
+run 1 'apt-get install --no-install-recommends dataset-fashion-mnist' \
   "$tools/install_packages.sh" dataset-fashion-mnist
-require 'neither root nor sudo: exit status' "$status" = 1
-require 'neither root nor sudo: commands' "$(cat "$system/log")" = ''
+log_is_empty
+
+# The quickstart, with a trainer that writes down its arguments and a result.
+pretend dpkg-query 'echo installed'
+cat >"$system/trainer" <<'END'
+echo "trainer $*" >>SYSTEM/log
+[ "$1" != fetch ] || exit FETCH
+while [ "$1" != --out ]; do shift; done
+mkdir -p "$2"
+echo '{"test_accuracy": 0.4321, "test_loss": 1.5}' >"$2/summary.json"
+END
+# pretend_build STATUS: a cmake that builds that trainer, whose fetch ends with STATUS.
+pretend_build() {
+  local folder=$system/clone/build/cpu/bin
+  pretend cmake "echo \"cmake \$*\" >>$system/log
+    mkdir -p $folder
+    { echo '#!$(command -v bash)'; sed 's|SYSTEM|$system|; s|FETCH|$1|' $system/trainer; } >$folder/cifar_trainer
+    chmod +x $folder/cifar_trainer"
+}
+quickstart() { run "$1" "$2" "${@:4}" "$tools/quickstart.sh" --out "$system/run" --epochs 1; log_has "$3"; }
+
+pretend_build 0
+quickstart 0 '43.21 % (cifar10)' "--dataset cifar10 --data $system/home/.cache/fovea --out $system/run --epochs 1"
+log_has 'trainer fetch cifar10'
+pretend_build 3
+quickstart 0 'falls back to Fashion-MNIST' "--dataset fashion-mnist --out $system/run --epochs 1"
+
+mkdir -p "$system/images/cifar-10-batches-bin"
+touch "$system/images/cifar-10-batches-bin/test_batch.bin"
+quickstart 0 "run            $system/run" "--dataset cifar10 --data $system/images" env FOVEA_DATA="$system/images"
+! grep -q fetch "$system/log" || fail 'the quickstart fetched what was there'
+run 0 '(cifar10)' "$tools/quickstart.sh" --data /somewhere
+log_has '--data /somewhere'
+
+pretend cmake 'exit 1'
+run 1 'Building' "$tools/quickstart.sh"
+pretend dpkg-query 'echo'
+run 1 'neither root nor sudo' "$tools/quickstart.sh"
+run 1 'neither root nor sudo' "$tools/test.sh"
 
 rm "$system/bin/apt-get"
-run 'libeigen3-dev' "$tools/install_packages.sh"
-require 'no Debian: exit status' "$status" = 0
-
-run 'usage: tools/quickstart.sh' "$tools/quickstart.sh" --help
-run 'usage: tools/test.sh' "$tools/test.sh" --help
-run '--preset needs a name' "$tools/test.sh" --preset
+run 0 'libeigen3-dev' "$tools/install_packages.sh"
+run 0 'usage: tools/quickstart.sh' "$tools/quickstart.sh" --help
+run 0 'usage: tools/test.sh' "$tools/test.sh" --help
+run 1 '--preset needs a name' "$tools/test.sh" --preset
 echo "scripts_test: passed"
