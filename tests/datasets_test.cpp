@@ -1,0 +1,97 @@
+#include "fovea/data/datasets.h"
+
+#include <catch2/catch.hpp>
+
+#include "test_files.h"
+
+using namespace fovea;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// An environment in which nothing of this machine is found.
+struct CleanEnvironment {
+  TemporaryFolder home;
+  ScopedVariable home_variable{"HOME", home.path().string().c_str()};
+  ScopedVariable cache{"XDG_CACHE_HOME", nullptr};
+  ScopedVariable data{"FOVEA_DATA", nullptr};
+};
+
+}  // namespace
+
+TEST_CASE("cache_folder: XDG_CACHE_HOME if it is absolute, else under the home folder") {
+  const CleanEnvironment environment;
+  CHECK(cache_folder() == environment.home / ".cache/fovea");
+  {
+    const ScopedVariable xdg("XDG_CACHE_HOME", "/somewhere/else");
+    CHECK(cache_folder() == "/somewhere/else/fovea");
+  }
+  const ScopedVariable relative("XDG_CACHE_HOME", "not/absolute");
+  CHECK(cache_folder() == environment.home / ".cache/fovea");
+  const ScopedVariable no_home("HOME", nullptr);
+  CHECK(cache_folder().ends_with("/.cache/fovea"));
+}
+
+TEST_CASE("find_dataset: the folder, its child, FOVEA_DATA, the cache, in that order") {
+  const CleanEnvironment environment;
+  TemporaryFolder data, given;
+  CHECK_THROWS_AS(find_dataset("cifar10", ""), DataError);
+
+  const std::filesystem::path cached = environment.home / ".cache/fovea/cifar-10-batches-bin";
+  write_file(cached / "test_batch.bin", "");
+  CHECK(find_dataset("cifar10", "") == cached.string());
+
+  const ScopedVariable variable("FOVEA_DATA", data.path().string().c_str());
+  CHECK(find_dataset("cifar10", "") == cached.string());  // not in FOVEA_DATA, so further on
+  write_file(data / "cifar-10-batches-bin/data_batch_1.bin", "");
+  CHECK(find_dataset("cifar10", "") == data / "cifar-10-batches-bin");
+  write_file(data / "data_batch_1.bin", "");
+  CHECK(find_dataset("cifar10", "") == data.path().string());
+
+  // Where a folder is given, only that one counts.
+  CHECK_THAT(message_of<DataError>([&] { find_dataset("cifar10", given.path().string()); }),
+             Contains(given.path().string()) && Contains(given / "cifar-10-batches-bin") &&
+                 Contains("data_batch_1.bin") && Contains("cifar_trainer fetch") &&
+                 !Contains(data.path().string()));
+  write_file(given / "cifar-10-batches-bin/data_batch_2.bin", "");
+  CHECK(find_dataset("cifar10", given.path().string()) == given / "cifar-10-batches-bin");
+  write_file(given / "cifar-100-binary/train.bin", "");
+  CHECK(find_dataset("cifar100", given.path().string()) == given / "cifar-100-binary");
+  write_file(given / "fashion-mnist/t10k-images-idx3-ubyte", "");
+  CHECK(find_dataset("fashion-mnist", given.path().string()) == given / "fashion-mnist");
+  CHECK_THROWS_AS(find_dataset("cifar10", given / "missing"), DataError);
+}
+
+TEST_CASE("find_dataset: says where it looked and what to do") {
+  const CleanEnvironment environment;
+  const ScopedVariable variable("FOVEA_DATA", "/nowhere/at/all");
+  CHECK_THAT(message_of<DataError>([] { find_dataset("cifar100", ""); }),
+             Contains("/nowhere/at/all/cifar-100-binary") && Contains(".cache/fovea/cifar-100-binary") &&
+                 Contains("train.bin") && Contains("--data"));
+}
+
+TEST_CASE("load_dataset: the first damaged file is named") {
+  TemporaryFolder folder;
+  write_file(folder / "data_batch_1.bin", "too short");
+  CHECK_THAT(message_of<DataError>([&] { load_dataset("cifar10", folder.path().string(), 1); }),
+             Contains(folder / "data_batch_1.bin") && Contains("found 9"));
+  write_file(folder / "train.bin", "too short");
+  CHECK_THAT(message_of<DataError>([&] { load_dataset("cifar100", folder.path().string(), 1); }),
+             Contains("train.bin") && Contains("expected 153700000 bytes"));
+  write_file(folder / "train-images-idx3-ubyte.gz", "not gzipped");
+  CHECK_THAT(message_of<DataError>([&] { load_dataset("fashion-mnist", folder.path().string(), 1); }),
+             Contains("train-images-idx3-ubyte.gz") && Contains("damaged"));
+}
+
+TEST_CASE("load_dataset: synthetic images need no files") {
+  const Dataset dataset = load_dataset("synthetic", "", /*seed=*/1);
+  CHECK(dataset.train.size() == 10000);
+  CHECK(dataset.test.size() == 2000);
+  CHECK(dataset.train.class_names == dataset.test.class_names);
+  CHECK_THROWS_AS(find_dataset("synthetic", ""), UsageError);
+}
+
+TEST_CASE("load_dataset: an unknown name is an error that lists the known ones") {
+  CHECK_THAT(message_of<UsageError>([] { load_dataset("cifar11", "", 1); }),
+             Contains("\"cifar11\"") && Contains("cifar10, cifar100, fashion-mnist, synthetic"));
+}
