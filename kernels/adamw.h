@@ -1,0 +1,26 @@
+#pragma once
+
+#include "fovea/kernels/kernel.h"
+
+namespace fovea::kernels {
+
+/// What one step of AdamW needs beside the numbers, the learning rate and the number of the step.
+struct AdamwSettings {
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 1e-2;
+  int64_t decay_count = 0;  // the weight decay is for the first so many elements of the arena
+};
+
+/// One step, in one pass (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019), as
+/// PyTorch's: weight -= learning_rate * weight_decay * weight; mean = beta1 * mean + (1 - beta1) * gradient;
+/// square = beta2 * square + (1 - beta2) * gradient^2; weight -= learning_rate * (mean / (1 - beta1^step)) /
+/// (sqrt(square / (1 - beta2^step)) + epsilon).
+/// gradient, mean, square, weight: [size], f32 or f64; learning_rate: [], the same dtype, and step: i64 [], 1
+/// for the first one, both on the device so that a captured step can be replayed. Both moments begin as
+/// zeros.
+FOVEA_KERNEL(adamw_step, const Tensor& gradient, const Tensor& learning_rate, const Tensor& step,
+             const AdamwSettings& settings, Tensor& mean, Tensor& square, Tensor& weight);
+
+}  // namespace fovea::kernels

@@ -1,0 +1,28 @@
+#pragma once
+
+#include "fovea/kernels/kernel.h"
+
+namespace fovea::kernels {
+
+/// probabilities p = softmax(logits), and the loss: the mean over the rows, summed from row 0 on, of
+/// -sum over c of q[c] * log p[c], q = (1 - smoothing) * onehot(label) + smoothing / C.
+/// logits: [N, C], labels: i32 [N] -> loss: [], probabilities: [N, C], both f32 (f64 for f64 logits).
+/// A label outside [0, C) is an Error on the CPU; on another device it makes the loss NaN.
+FOVEA_KERNEL(softmax_cross_entropy_forward, const Tensor& logits, const Tensor& labels, double smoothing,
+             Tensor& loss, Tensor& probabilities);
+
+/// dlogits = (p - q) * dloss / N.  dloss: [], probabilities: [N, C], f32 (f64 for f64 logits), labels: i32
+/// [N]
+/// -> dlogits: [N, C]
+FOVEA_KERNEL(softmax_cross_entropy_backward, const Tensor& dloss, const Tensor& probabilities,
+             const Tensor& labels, double smoothing, Tensor& dlogits);
+
+/// The same for q = the row of `targets`, which need not sum to 1.  targets: [N, C], dtype of the logits
+FOVEA_KERNEL(softmax_cross_entropy_soft_forward, const Tensor& logits, const Tensor& targets, Tensor& loss,
+             Tensor& probabilities);
+
+/// dlogits = (p * sum of q - q) * dloss / N.
+FOVEA_KERNEL(softmax_cross_entropy_soft_backward, const Tensor& dloss, const Tensor& probabilities,
+             const Tensor& targets, Tensor& dlogits);
+
+}  // namespace fovea::kernels
