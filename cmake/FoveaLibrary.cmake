@@ -17,7 +17,7 @@ set_target_properties(fovea PROPERTIES POSITION_INDEPENDENT_CODE ON)
 
 # Compile options of everything built here: the library, the tools, the tests and the benchmarks.
 add_library(fovea_options INTERFACE)
-target_compile_options(fovea_options INTERFACE -Wall -Wextra -Wconversion -Wshadow -Wno-psabi -fno-math-errno)
+target_compile_options(fovea_options INTERFACE -Wall -Wextra -Wconversion -Wshadow -Wno-psabi -fno-math-errno -fno-trapping-math)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # GCC 12's own AVX-512 header warns wherever its intrinsics are used (GCC bug 105593).
   target_compile_options(fovea_options INTERFACE -Wno-uninitialized -Wno-maybe-uninitialized)

@@ -6,20 +6,29 @@
 
 #include "fovea/core/dtype.h"
 
-/// 64 bytes of numbers in one variable, by the vector extension that GCC and Clang share; on machines with
-/// shorter vectors the compiler uses several registers.
+/// One vector register of numbers, by the vector extension that GCC and Clang share.
 namespace fovea::kernels::cpu {
+
+/// Bytes of a register. Not more than there are: GCC 12 takes wider vectors apart through memory, and choices
+/// between them element by element (25 times slower in max-pooling).
+#if defined(__AVX512F__)
+inline constexpr int kVectorBytes = 64;
+#elif defined(__AVX__)
+inline constexpr int kVectorBytes = 32;
+#else
+inline constexpr int kVectorBytes = 16;
+#endif
 
 template <class A>
 struct VecOf {
-  typedef A type __attribute__((vector_size(64)));
+  typedef A type __attribute__((vector_size(kVectorBytes)));
 };
 template <class A>
 using Vec = typename VecOf<A>::type;
 
-/// Numbers in a Vec<A>: 16 floats or 8 doubles.
+/// Numbers in a Vec<A>.
 template <class A>
-inline constexpr int kLanes = 64 / static_cast<int>(sizeof(A));
+inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(A));
 
 /// As the `lanes` argument of load and store: a whole vector, known when compiling.
 template <class A>
