@@ -8,8 +8,7 @@ namespace {
 void attention_merge_forward(benchmark::State& state) {
   const Tensor m = random_tensor(image_shape(state), 1), t = random_tensor(image_shape(state), 2);
   Tensor y = Tensor::zeros_like(m);
-  for (auto _ : state) kernels::attention_merge_forward(m, t, y);
-  count(state, 3 * y.bytes());
+  measure(state, {3 * y.bytes()}, [&] { kernels::attention_merge_forward(m, t, y); });
 }
 FOVEA_BENCH(attention_merge_forward);
 
@@ -17,8 +16,7 @@ void attention_merge_backward(benchmark::State& state) {
   const Tensor m = random_tensor(image_shape(state), 1), t = random_tensor(image_shape(state), 2);
   const Tensor dy = random_tensor(image_shape(state), 3);
   Tensor dm = Tensor::zeros_like(m), dt = Tensor::zeros_like(m);
-  for (auto _ : state) kernels::attention_merge_backward(dy, m, t, dm, dt);
-  count(state, 5 * m.bytes());
+  measure(state, {5 * m.bytes()}, [&] { kernels::attention_merge_backward(dy, m, t, dm, dt); });
 }
 FOVEA_BENCH(attention_merge_backward);
 

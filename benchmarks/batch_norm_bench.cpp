@@ -28,38 +28,34 @@ constexpr double kEpsilon = 1e-5;
 
 void batch_norm_statistics(benchmark::State& state) {
   Tensors t(image_shape(state));
-  for (auto _ : state) kernels::batch_norm_statistics(t.x, t.mean, t.variance);
-  count(state, t.x.bytes());
+  measure(state, {t.x.bytes()}, [&] { kernels::batch_norm_statistics(t.x, t.mean, t.variance); });
 }
 FOVEA_BENCH(batch_norm_statistics);
 
 void batch_norm_relu_forward(benchmark::State& state) {
   Tensors t(image_shape(state));
-  for (auto _ : state) {
+  measure(state, {2 * t.x.bytes()}, [&] {
     kernels::batch_norm_forward(t.x, t.mean, t.variance, t.weight, t.bias, kEpsilon, /*has_relu=*/true,
                                 t.result);
-  }
-  count(state, 2 * t.x.bytes());
+  });
 }
 FOVEA_BENCH(batch_norm_relu_forward);
 
 void batch_norm_relu_backward_reduce(benchmark::State& state) {
   Tensors t(image_shape(state));
-  for (auto _ : state) {
+  measure(state, {2 * t.x.bytes()}, [&] {
     kernels::batch_norm_backward_reduce(t.dy, t.x, t.mean, t.variance, t.weight, t.bias, kEpsilon,
                                         /*has_relu=*/true, t.dweight, t.dbias);
-  }
-  count(state, 2 * t.x.bytes());
+  });
 }
 FOVEA_BENCH(batch_norm_relu_backward_reduce);
 
 void batch_norm_relu_backward_input(benchmark::State& state) {
   Tensors t(image_shape(state));
-  for (auto _ : state) {
+  measure(state, {3 * t.x.bytes()}, [&] {
     kernels::batch_norm_backward_input(t.dy, t.x, t.mean, t.variance, t.weight, t.bias, t.dweight, t.dbias,
                                        kEpsilon, /*has_relu=*/true, /*training=*/true, t.result);
-  }
-  count(state, 3 * t.x.bytes());
+  });
 }
 FOVEA_BENCH(batch_norm_relu_backward_input);
 

@@ -43,14 +43,6 @@ double copy_bandwidth() {
   return bandwidth;
 }
 
-void count(benchmark::State& state, size_t bytes, double flops) {
-  using benchmark::Counter;
-  const double moved = static_cast<double>(bytes);
-  state.counters["GB/s"] = Counter(moved / 1e9, Counter::kIsIterationInvariantRate);
-  state.counters["%copy"] = Counter(100 * moved / copy_bandwidth(), Counter::kIsIterationInvariantRate);
-  if (flops > 0) state.counters["GFLOP/s"] = Counter(flops / 1e9, Counter::kIsIterationInvariantRate);
-}
-
 void network_shapes(benchmark::internal::Benchmark* benchmark) {
   benchmark->ArgNames({"N", "H", "W", "C"})->Unit(benchmark::kMicrosecond);
   benchmark->Args({64, 32, 32, 64})->Args({64, 16, 16, 128})->Args({64, 8, 8, 256});
@@ -74,8 +66,9 @@ share of what a copy of 64 MB reaches in this run; GFLOP/s.
 )";
 
 int run(int argc, char** argv) {
-  std::vector<char*> others;
-  for (int i = 0; i < argc; ++i) {
+  std::string tabular = "--benchmark_counters_tabular=true";
+  std::vector<char*> others{argv[0], tabular.data()};
+  for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     if (argument == "--help" || argument == "-h") {
       std::fputs(kHelp, stdout);

@@ -2,6 +2,8 @@
 
 #include <benchmark/benchmark.h>
 
+#include <chrono>
+
 #include "fovea/core/random.h"
 #include "fovea/core/tensor.h"
 
@@ -14,9 +16,23 @@ Tensor random_tensor(const Shape& shape, uint32_t stream, float deviation = 1.0f
 /// the median of several, measured at the first call.
 double copy_bandwidth();
 
-/// Sets what one iteration moves at the least (each input read once, each output written once) and computes:
-/// the columns GB/s, %copy (of copy_bandwidth) and, unless `flops` is 0, GFLOP/s.
-void count(benchmark::State& state, size_t bytes, double flops = 0);
+/// What one call of a kernel does at the least: each input read once, each output written once; and computes.
+struct Work {
+  size_t bytes;
+  double flops = 0;
+};
+
+/// Times `body` and sets the columns GB/s, %copy (of copy_bandwidth) and, where there are flops, GFLOP/s.
+template <class Body>
+void measure(benchmark::State& state, const Work& work, Body&& body) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (auto _ : state) body();
+  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
+  const double rate = static_cast<double>(state.iterations()) / time.count();
+  state.counters["GB/s"] = rate * static_cast<double>(work.bytes) / 1e9;
+  state.counters["%copy"] = rate * static_cast<double>(work.bytes) / copy_bandwidth() * 100;
+  if (work.flops > 0) state.counters["GFLOP/s"] = rate * work.flops / 1e9;
+}
 
 /// [N, H, W, C] from the benchmark's arguments.
 inline Shape image_shape(const benchmark::State& state) {

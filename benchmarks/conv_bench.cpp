@@ -34,22 +34,22 @@ struct Tensors {
 
 void conv_forward(benchmark::State& state) {
   Tensors t(state);
-  for (auto _ : state) kernels::conv_forward(t.x, t.weight, Tensor(), /*stride=*/1, t.padding, t.y);
-  count(state, t.bytes(), t.flops());
+  measure(state, {t.bytes(), t.flops()},
+          [&] { kernels::conv_forward(t.x, t.weight, Tensor(), /*stride=*/1, t.padding, t.y); });
 }
 BENCHMARK(conv_forward)->Apply(convolutions)->UseRealTime();
 
 void conv_backward_input(benchmark::State& state) {
   Tensors t(state);
-  for (auto _ : state) kernels::conv_backward_input(t.y, t.weight, /*stride=*/1, t.padding, t.x);
-  count(state, t.bytes(), t.flops());
+  measure(state, {t.bytes(), t.flops()},
+          [&] { kernels::conv_backward_input(t.y, t.weight, /*stride=*/1, t.padding, t.x); });
 }
 BENCHMARK(conv_backward_input)->Apply(convolutions)->UseRealTime();
 
 void conv_backward_weight(benchmark::State& state) {
   Tensors t(state);
-  for (auto _ : state) kernels::conv_backward_weight(t.x, t.y, /*stride=*/1, t.padding, t.weight);
-  count(state, t.bytes(), t.flops());
+  measure(state, {t.bytes(), t.flops()},
+          [&] { kernels::conv_backward_weight(t.x, t.y, /*stride=*/1, t.padding, t.weight); });
 }
 BENCHMARK(conv_backward_weight)->Apply(convolutions)->UseRealTime();
 

@@ -8,16 +8,14 @@ namespace {
 void global_average_forward(benchmark::State& state) {
   const Tensor x = random_tensor(image_shape(state), 1);
   Tensor y = Tensor::zeros({x.shape(0), x.shape(3)});
-  for (auto _ : state) kernels::global_average_forward(x, y);
-  count(state, x.bytes() + y.bytes());
+  measure(state, {x.bytes() + y.bytes()}, [&] { kernels::global_average_forward(x, y); });
 }
 FOVEA_BENCH(global_average_forward);
 
 void global_average_backward(benchmark::State& state) {
   const Tensor dy = random_tensor({state.range(0), state.range(3)}, 1);
   Tensor dx = Tensor::zeros(image_shape(state));
-  for (auto _ : state) kernels::global_average_backward(dy, dx);
-  count(state, dx.bytes() + dy.bytes());
+  measure(state, {dx.bytes() + dy.bytes()}, [&] { kernels::global_average_backward(dy, dx); });
 }
 FOVEA_BENCH(global_average_backward);
 

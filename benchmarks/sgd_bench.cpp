@@ -9,8 +9,8 @@ namespace {
 void sgd_step(benchmark::State& state) {
   const Tensor gradient = random_tensor({state.range(0)}, 1), learning_rate = Tensor::full({}, 1e-6);
   Tensor velocity = random_tensor({state.range(0)}, 2), weight = random_tensor({state.range(0)}, 3);
-  for (auto _ : state) kernels::sgd_step(gradient, learning_rate, {}, velocity, weight);
-  count(state, 5 * weight.bytes());
+  measure(state, {5 * weight.bytes()},
+          [&] { kernels::sgd_step(gradient, learning_rate, {}, velocity, weight); });
 }
 BENCHMARK(sgd_step)->ArgName("parameters")->Arg(1841242)->Arg(12170730)->UseRealTime();
 

@@ -25,10 +25,9 @@ struct Tensors {
 
 void softmax_cross_entropy_forward(benchmark::State& state) {
   Tensors t(state);
-  for (auto _ : state) {
+  measure(state, {2 * t.logits.bytes()}, [&] {
     kernels::softmax_cross_entropy_forward(t.logits, t.labels, /*smoothing=*/0.1, t.loss, t.probabilities);
-  }
-  count(state, 2 * t.logits.bytes());
+  });
 }
 BENCHMARK(softmax_cross_entropy_forward)
     ->ArgNames({"N", "C"})
@@ -39,10 +38,9 @@ BENCHMARK(softmax_cross_entropy_forward)
 void softmax_cross_entropy_backward(benchmark::State& state) {
   Tensors t(state);
   kernels::softmax_cross_entropy_forward(t.logits, t.labels, /*smoothing=*/0.1, t.loss, t.probabilities);
-  for (auto _ : state) {
+  measure(state, {2 * t.logits.bytes()}, [&] {
     kernels::softmax_cross_entropy_backward(t.loss, t.probabilities, t.labels, /*smoothing=*/0.1, t.logits);
-  }
-  count(state, 2 * t.logits.bytes());
+  });
 }
 BENCHMARK(softmax_cross_entropy_backward)
     ->ArgNames({"N", "C"})

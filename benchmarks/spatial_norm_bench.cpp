@@ -9,8 +9,7 @@ void spatial_norm_forward(benchmark::State& state) {
   const Tensor x = random_tensor(image_shape(state), 1);
   Tensor y = Tensor::zeros_like(x);
   Tensor mean = Tensor::zeros({x.shape(0), x.shape(3)}), rstd = Tensor::zeros_like(mean);
-  for (auto _ : state) kernels::spatial_norm_forward(x, y, mean, rstd);
-  count(state, 2 * x.bytes());
+  measure(state, {2 * x.bytes()}, [&] { kernels::spatial_norm_forward(x, y, mean, rstd); });
 }
 FOVEA_BENCH(spatial_norm_forward);
 
@@ -19,8 +18,7 @@ void spatial_norm_backward(benchmark::State& state) {
   Tensor dx = Tensor::zeros_like(x);
   Tensor mean = Tensor::zeros({x.shape(0), x.shape(3)}), rstd = Tensor::zeros_like(mean);
   kernels::spatial_norm_forward(x, dx, mean, rstd);
-  for (auto _ : state) kernels::spatial_norm_backward(dy, x, mean, rstd, dx);
-  count(state, 3 * x.bytes());
+  measure(state, {3 * x.bytes()}, [&] { kernels::spatial_norm_backward(dy, x, mean, rstd, dx); });
 }
 FOVEA_BENCH(spatial_norm_backward);
 
