@@ -1,0 +1,39 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "fovea/core/parallel_for.h"
+#include "fovea/kernels/cpu/vec.h"
+
+namespace fovea::kernels::cpu {
+
+/// Calls body(row) for each of `rows` rows of work, in parallel where there is enough of it: `cost` says
+/// about how many elements one row reads or writes.
+template <class Body>
+void parallel_for_rows(int64_t rows, int64_t cost, Body&& body) {
+  constexpr int64_t kCostPerThread = 32768;  // waking a thread costs as much as some ten thousand elements
+  const int64_t grain = std::max<int64_t>(1, kCostPerThread / std::max<int64_t>(cost, 1));
+  parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) body(row);
+  });
+}
+
+/// Calls body(c, lanes) for the vectors that cover the channels [0, C): `lanes` channels from c on, AllLanes
+/// in all but the last.
+template <class A, class Body>
+inline void for_each_vector(int64_t C, Body&& body) {
+  int64_t c = 0;
+  for (; c + kLanes<A> <= C; c += kLanes<A>) body(c, AllLanes<A>());
+  if (c < C) body(c, static_cast<int>(C - c));
+}
+
+/// Asks for memory that will be read soon, where a loop over a window reads several rows of an image at once:
+/// the processor foresees one row, not several (measured: max-pooling is twice as fast).
+template <class T>
+inline void prefetch(const T* data, int64_t count) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (int64_t i = 0; i < count; i += kLine) __builtin_prefetch(data + i);
+}
+
+}  // namespace fovea::kernels::cpu

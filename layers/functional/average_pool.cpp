@@ -1,0 +1,21 @@
+#include "fovea/kernels/average_pool.h"
+
+#include "fovea/layers/functional.h"
+
+namespace fovea {
+
+Variable F::average_pool(const Variable& x, int64_t window, int64_t stride, int64_t padding) {
+  const kernels::Window shape{window, stride, padding};
+  const Tensor& xt = x.value();
+  shape.check_fits("average_pool", xt.shape());
+  const Shape pooled{xt.shape(0), shape.outputs(xt.shape(1)), shape.outputs(xt.shape(2)), xt.shape(3)};
+  Tensor y = Tensor::empty(pooled, xt.dtype(), xt.device());  // [N, H', W', C]
+  kernels::average_pool_forward(xt, shape, y);
+  return record("average_pool", y, {x}, [shape, size = xt.shape()](const Tensor& dy) -> std::vector<Tensor> {
+    Tensor dx = Tensor::empty(size, dy.dtype(), dy.device());
+    kernels::average_pool_backward(dy, shape, dx);
+    return {dx};
+  });
+}
+
+}  // namespace fovea
