@@ -1,0 +1,12 @@
+#pragma once
+
+#include "fovea/kernels/kernel.h"
+
+namespace fovea::kernels {
+
+/// y = op(a) * op(b) + bias, op(a): [M, K], op(b): [K, N], y: [M, N], where op transposes if its flag is set;
+/// bias: [N], the same for every row, or undefined for none.
+FOVEA_KERNEL(matmul_forward, const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
+             const Tensor& bias, Tensor& y);
+
+}  // namespace fovea::kernels

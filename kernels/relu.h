@@ -1,0 +1,12 @@
+#pragma once
+
+#include "fovea/kernels/kernel.h"
+
+namespace fovea::kernels {
+
+/// y = max(x, 0), element by element; NaN stays NaN.
+FOVEA_KERNEL(relu_forward, const Tensor& x, Tensor& y);
+/// dx = dy where y > 0, else 0.
+FOVEA_KERNEL(relu_backward, const Tensor& dy, const Tensor& y, Tensor& dx);
+
+}  // namespace fovea::kernels
