@@ -23,13 +23,13 @@ static_assert(std::endian::native == std::endian::little, "safetensors files hol
 
 constexpr size_t kLengthBytes = 8;                    // the length of the header comes first
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;     // the format's own limit
-constexpr const char* kChecksumPrefix = "xxh3_128.";  // + the tensor's name: 32 hexadecimal digits
+constexpr const char* kChecksumPrefix = "xxh3_128.";  // + the tensor's name; without: of the texts
 
 /// Copies the file's bytes from `offset` on to `destination`.
 using ReadBytes = std::function<void(uint64_t offset, void* destination, size_t count)>;
 
-std::string checksum_of(const Tensor& tensor) {
-  const XXH128_hash_t hash = XXH3_128bits(tensor.raw(), tensor.bytes());
+std::string checksum_of(const void* bytes, size_t count) {
+  const XXH128_hash_t hash = XXH3_128bits(bytes, count);
   XXH128_canonical_t canonical;
   XXH128_canonicalFromHash(&canonical, hash);
   std::string text;
@@ -40,22 +40,37 @@ std::string checksum_of(const Tensor& tensor) {
   return text;
 }
 
-/// Compares the tensors with the checksums among the metadata, and takes those out.
+std::string checksum_of(const Tensor& tensor) {
+  return checksum_of(tensor.raw(), tensor.bytes());
+}
+
+std::string checksum_of(const std::map<std::string, std::string>& metadata) {
+  std::string all;
+  for (const auto& [key, text] : metadata) (all += key + '\0') += text + '\0';
+  return checksum_of(all.data(), all.size());
+}
+
+/// Compares tensors and metadata with the checksums among the metadata, if any, and takes those out.
 void verify_checksums(SafetensorsFile& file, const std::string& where) {
-  const std::string prefix = kChecksumPrefix;
-  for (const NamedTensor& entry : file.tensors) {
-    const auto stored = file.metadata.find(prefix + entry.name);
-    if (stored == file.metadata.end()) continue;
-    const std::string found = checksum_of(entry.tensor);
-    check<CheckpointError>(found == stored->second, "safetensors: ", where, ": tensor \"", entry.name,
-                           "\" has XXH3-128 ", found, ", its checksum says ", stored->second,
-                           "; the file is damaged, use an earlier one");
+  const auto first = file.metadata.lower_bound(kChecksumPrefix);
+  if (first == file.metadata.end() || !first->first.starts_with(kChecksumPrefix))
+    return;  // another program's file
+  const auto take = [&](const std::string& name) {
+    const auto stored = file.metadata.find(kChecksumPrefix + name);
+    if (stored == file.metadata.end()) return std::string("missing");
+    const std::string checksum = stored->second;
     file.metadata.erase(stored);
+    return checksum;
+  };
+  const auto verify = [&](const std::string& what, const std::string& stored, const std::string& found) {
+    check<CheckpointError>(stored == found, "safetensors: ", where, ": ", what, ": XXH3-128 is ", found,
+                           ", the stored one is ", stored, "; the file is damaged, use an earlier one");
+  };
+  for (const NamedTensor& entry : file.tensors) {
+    verify("tensor \"" + entry.name + "\"", take(entry.name), checksum_of(entry.tensor));
   }
-  const auto orphan = file.metadata.lower_bound(prefix);
-  check<CheckpointError>(orphan == file.metadata.end() || !orphan->first.starts_with(prefix),
-                         "safetensors: ", where, ": there is a checksum \"",
-                         orphan == file.metadata.end() ? "" : orphan->first, "\" but no tensor of that name");
+  const std::string of_metadata = take("");
+  verify("the metadata", of_metadata, checksum_of(file.metadata));
 }
 
 SafetensorsFile read_all(uint64_t file_bytes, const std::string& where, const ReadBytes& read) {
@@ -85,7 +100,44 @@ SafetensorsFile read_all(uint64_t file_bytes, const std::string& where, const Re
   return file;
 }
 
+/// "3 tensors are missing (a, b, c)"; at most three are named.
+std::string complaint(const std::vector<std::string>& names, const char* problem) {
+  if (names.empty()) return "";
+  std::string text =
+      str("; ", names.size(), names.size() == 1 ? " tensor is " : " tensors are ", problem, " (");
+  for (size_t i = 0; i < std::min<size_t>(names.size(), 3); ++i) text += (i > 0 ? ", " : "") + names[i];
+  return text + (names.size() > 3 ? ", ...)" : ")");
+}
+
 }  // namespace
+
+void copy_by_name(std::span<const NamedTensor> sources, std::span<const NamedTensor> targets,
+                  const std::string& where) {
+  std::map<std::string, Tensor> unused;
+  for (const NamedTensor& source : sources) unused.emplace(source.name, source.tensor);
+  std::vector<std::pair<Tensor, Tensor>> pairs;
+  std::vector<std::string> missing, unexpected, different;
+  for (const NamedTensor& target : targets) {
+    const auto source = unused.find(target.name);
+    if (source == unused.end()) {
+      missing.push_back(target.name);
+      continue;
+    }
+    const bool fits =
+        source->second.shape() == target.tensor.shape() && source->second.dtype() == target.tensor.dtype();
+    if (fits) {
+      pairs.emplace_back(source->second, target.tensor);
+    } else {
+      different.push_back(str(target.name, ": found ", source->second, ", wanted ", target.tensor));
+    }
+    unused.erase(source);
+  }
+  for (const auto& [name, tensor] : unused) unexpected.push_back(name);
+  check<CheckpointError>(missing.empty() && unexpected.empty() && different.empty(), "load: ", where,
+                         " does not fit", complaint(different, "of another shape or dtype"),
+                         complaint(missing, "missing"), complaint(unexpected, "unexpected"));
+  for (auto& [source, target] : pairs) target.copy_from(source);
+}
 
 const Tensor* SafetensorsFile::find(const std::string& name) const {
   const auto entry = std::find_if(tensors.begin(), tensors.end(),
@@ -108,16 +160,20 @@ SafetensorsFile read_safetensors(const std::string& path) {
 
 void write_safetensors(const std::string& path, const SafetensorsFile& file) {
   // Wide elements first, as other writers do: every tensor is then aligned for its dtype.
-  std::vector<NamedTensor> tensors = file.tensors;
+  std::vector<NamedTensor> tensors;
+  for (const NamedTensor& entry : file.tensors) {
+    check<CheckpointError>(entry.tensor.defined(), "safetensors: ", path, ": tensor \"", entry.name,
+                           "\" is undefined");
+    tensors.push_back({entry.name, entry.tensor.to(Device::cpu())});
+  }
   std::stable_sort(tensors.begin(), tensors.end(), [](const NamedTensor& a, const NamedTensor& b) {
     return size_of(a.tensor.dtype()) > size_of(b.tensor.dtype());
   });
   SafetensorsHeader header;
   header.metadata = file.metadata;
+  header.metadata[kChecksumPrefix] = checksum_of(file.metadata);
   uint64_t end = 0;
   for (const NamedTensor& entry : tensors) {
-    check<CheckpointError>(entry.tensor.defined() && entry.tensor.device().is_cpu(), "safetensors: ", path,
-                           ": tensor \"", entry.name, "\" is not on the CPU");
     const uint64_t begin = end;
     end += entry.tensor.bytes();
     header.entries.push_back({entry.name, entry.tensor.dtype(), entry.tensor.shape(), begin, end});

@@ -10,11 +10,16 @@
 
 namespace fovea {
 
-/// A CPU tensor under a name.
+/// A tensor under a name.
 struct NamedTensor {
   std::string name;
   Tensor tensor;
 };
+
+/// Copies the numbers of each source into the target of the same name. CheckpointError names what is missing,
+/// unexpected, or of another shape or dtype, and `where`; then no target has changed.
+void copy_by_name(std::span<const NamedTensor> sources, std::span<const NamedTensor> targets,
+                  const std::string& where);
 
 /// What a safetensors file holds: tensors in the order of their bytes, and texts under keys.
 struct SafetensorsFile {
@@ -34,8 +39,8 @@ SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, const std::s
 SafetensorsFile read_safetensors(const std::string& path);
 
 /// Writes the file whole or not at all: into `path`.part, then fsync, rename and fsync of the folder, so that
-/// a crash at any moment leaves the old or the new file. Adds the XXH3-128 of every tensor to the metadata.
-/// CheckpointError if that fails (full disk, no permission); then the old file is untouched.
+/// a crash at any moment leaves the old or the new file. Adds the XXH3-128 of every tensor and of the
+/// metadata. CheckpointError if that fails (full disk, no permission); then the old file is untouched.
 void write_safetensors(const std::string& path, const SafetensorsFile& file);
 
 }  // namespace fovea

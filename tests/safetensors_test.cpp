@@ -131,7 +131,7 @@ TEST_CASE("safetensors: headers that are refused") {
       {file_of(R"({"__metadata__":{},"__metadata__":{}})", 0), "twice"},
       {file_of(R"({"__metadata__":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8),
        "list in the place"},
-      {file_of(R"({"__metadata__":{"xxh3_128.w":"00"}})", 0), "no tensor of that name"},
+      {file_of(R"({"__metadata__":{"xxh3_128.w":"00"}})", 0), "the metadata: XXH3-128"},
       {entry(R"("dtype":"F32","shape":[2])"), "field is missing"},
       {entry(R"("dtype":"F32","shape":[2],"data_offsets":[0,8],"more":1)"), "unknown field \"more\""},
       {entry(R"("dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8])"), "\"dtype\" is there twice"},
@@ -183,7 +183,7 @@ TEST_CASE("safetensors: a file cut off anywhere is refused") {
   REQUIRE_THROWS_AS(read_safetensors(folder / "cut"), CheckpointError);
 }
 
-TEST_CASE("safetensors: a flipped bit is found or harmless") {
+TEST_CASE("safetensors: a flipped bit is found") {
   const TemporaryFolder folder;
   write_safetensors(folder / "a", small_file());
   const std::string bytes = file_bytes(folder / "a");
@@ -193,11 +193,8 @@ TEST_CASE("safetensors: a flipped bit is found or harmless") {
     std::string damaged = bytes;
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
     const std::string message = message_of(damaged);
-    if (bit / 8 >= data_begin) {
-      CHECK_THAT(message, Catch::Contains("XXH3-128"));
-    } else {
-      CHECK((message == "accepted" || message.starts_with("safetensors: test: ")));
-    }
+    CHECK_THAT(message, Catch::StartsWith("safetensors: test: "));
+    if (bit / 8 >= data_begin) CHECK_THAT(message, Catch::Contains("XXH3-128"));
   }
 }
 
