@@ -1,0 +1,195 @@
+#include "settings.h"
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "command_line.h"
+#include "fovea/core/check.h"
+#include "nearest.h"
+
+using namespace fovea;
+using namespace fovea::cli;
+
+namespace {
+
+// The message of the UsageError that `body` throws.
+template <class Body>
+std::string message_of(Body&& body) {
+  try {
+    body();
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "(no error)";
+}
+
+std::string toml_message(const std::string& text) {
+  Settings settings;
+  return message_of([&] { apply_toml(settings, text, "recipe.toml"); });
+}
+
+Arguments parse(std::vector<const char*> words) {
+  words.insert(words.begin(), "cifar_trainer");
+  return parse_command_line(static_cast<int>(words.size()), words.data()).value();
+}
+
+}  // namespace
+
+TEST_CASE("settings: flags win over the file, the file over the defaults") {
+  Settings settings;
+  apply_toml(settings, "batch-size = 64\nlr = 1\nflip = false\nmilestones = [0.5, 30]\n", "recipe.toml");
+  apply_overrides(settings,
+                  parse({"train", "--lr", "0.25", "--extra-adds", "--no-nesterov", "--p=2"}).settings);
+  CHECK(settings.model == "attention-nano");
+  CHECK(settings.batch_size == 64);
+  CHECK(settings.lr == 0.25);
+  CHECK_FALSE(settings.flip);
+  CHECK(settings.milestones == std::vector<double>{0.5, 30});
+  CHECK(settings.extra_adds == true);
+  CHECK_FALSE(settings.nesterov);
+  CHECK(settings.p == 2);
+  CHECK_FALSE(settings.r.has_value());
+}
+
+TEST_CASE("settings: what is saved reads back the same") {
+  Settings settings;
+  apply_overrides(settings, {{"model", "attention92"},
+                             {"data", "a \"folder\"\\\n\x01"},
+                             {"lr", "0.1"},
+                             {"weight-decay", "1e-05"},
+                             {"extra-adds", "false"},
+                             {"r", "3"},
+                             {"schedule", "steps"},
+                             {"milestones", "[0.4, 96000]"},
+                             {"seed", "999999999999999999"}});
+  Settings read;
+  apply_toml(read, to_toml(settings, Selection::all), "saved");
+  for (const Setting& setting : setting_table()) {
+    INFO(setting.key);
+    CHECK(value_text(read, setting) == value_text(settings, setting));
+  }
+  const std::string shaping = to_toml(settings, Selection::shaping);
+  CHECK(shaping.find("seed") != std::string::npos);
+  CHECK(shaping.find("threads") == std::string::npos);
+  CHECK(shaping.find("data = ") == std::string::npos);
+}
+
+TEST_CASE("settings: an error in a file names file, line and key") {
+  CHECK(toml_message("lr = 0.1\nbach-size = 64\n") ==
+        "settings: recipe.toml:2: there is no setting \"bach-size\"; did you mean batch-size?");
+  CHECK(toml_message("xyzzyxyzzy = 1") == "settings: recipe.toml:1: there is no setting \"xyzzyxyzzy\"");
+  CHECK(toml_message("batch-size = \"64\"") ==
+        "settings: recipe.toml:1: batch-size is \"64\", wanted a whole number from 1 to 65536");
+  CHECK(toml_message("batch-size = 0") ==
+        "settings: recipe.toml:1: batch-size is 0, wanted a whole number from 1 to 65536");
+  CHECK(toml_message("batch-size = 1.5") ==
+        "settings: recipe.toml:1: batch-size is 1.5, wanted a whole number from 1 to 65536");
+  CHECK(toml_message("lr = nan") == "settings: recipe.toml:1: lr is nan, wanted a number from 0 to 1000");
+  CHECK(toml_message("limit = -1") ==
+        "settings: recipe.toml:1: limit is -1, wanted a whole number of at least 0");
+  CHECK(toml_message("flip = 1") == "settings: recipe.toml:1: flip is 1, wanted true or false");
+  CHECK(toml_message("schedule = \"one_cycle\"") ==
+        "settings: recipe.toml:1: schedule is \"one_cycle\", wanted one of constant, steps, cosine, "
+        "one-cycle; did "
+        "you mean one-cycle?");
+  CHECK(toml_message("milestones = [1, \"x\"]") ==
+        "settings: recipe.toml:1: milestones is a list with something else than numbers");
+  CHECK(toml_message("[lr]\nx = 1").find("recipe.toml:1: lr is neither text") != std::string::npos);
+  CHECK(toml_message("lr = ").find("settings: recipe.toml:1: ") == 0);
+  CHECK(toml_message("lr = 0.1\nlr = 0.2").find("settings: recipe.toml:2: ") == 0);
+  CHECK(toml_message(std::string(100000, '[')).find("settings: recipe.toml:1: ") == 0);
+  Settings settings;
+  CHECK(message_of([&] { apply_toml_file(settings, "no/such/file.toml"); }) ==
+        "settings: cannot read no/such/file.toml; --config takes a TOML file");
+}
+
+TEST_CASE("settings: an error on the command line names the flag") {
+  const auto message = [](std::vector<const char*> words) {
+    return message_of([&] {
+      Settings settings;
+      apply_overrides(settings, parse(std::move(words)).settings);
+    });
+  };
+  CHECK(message({"train", "--batch-size", "many"}) ==
+        "settings: --batch-size is \"many\", wanted a whole number from 1 to 65536");
+  CHECK(message({"train", "--lr", "-1"}) == "settings: --lr is -1, wanted a number from 0 to 1000");
+  CHECK(message({"train", "--modle", "attention56"}) ==
+        "train: there is no flag \"--modle\"; did you mean --model?; see cifar_trainer train --help");
+  CHECK(message({"train", "attention56"}) ==
+        "train: unexpected \"attention56\"; see cifar_trainer train --help");
+  CHECK(message({"trian"}) == "there is no command \"trian\"; did you mean train?; see --help");
+  CHECK(message({}).find("a command is missing") == 0);
+  CHECK(message({"evaluate"}).find("--checkpoint") != std::string::npos);
+  CHECK(message({"train", "--resume", "--overwrite"}).find("--resume") != std::string::npos);
+}
+
+TEST_CASE("settings: --resume takes a file or none") {
+  CHECK_FALSE(parse({"train"}).resume);
+  CHECK(parse({"train", "--resume"}).resume);
+  CHECK(parse({"train", "--resume"}).checkpoint.empty());
+  CHECK(parse({"train", "--resume", "--out", "x"}).checkpoint.empty());
+  CHECK(parse({"train", "--resume", "a.safetensors"}).checkpoint == "a.safetensors");
+}
+
+TEST_CASE("settings: contradictions are refused") {
+  Settings settings;
+  CHECK_NOTHROW(check_consistent(settings));
+  settings.schedule = "steps";
+  CHECK_THROWS_AS(check_consistent(settings), UsageError);
+  settings.milestones = {100, 50};
+  CHECK_THROWS_AS(check_consistent(settings), UsageError);
+  settings.milestones = {50, 100};
+  CHECK_NOTHROW(check_consistent(settings));
+  settings.epochs = 0;
+  CHECK_THROWS_AS(check_consistent(settings), UsageError);
+}
+
+TEST_CASE("settings: a run goes on with what shaped it only") {
+  Settings saved, wanted;
+  resolve(saved);
+  const auto message = [&](const char* key, const char* value) {
+    wanted = saved;
+    apply_overrides(wanted, {{key, value}});
+    return message_of([&] { check_resumable(saved, wanted); });
+  };
+  CHECK(message("threads", "3") == "(no error)");
+  CHECK(message("data", "elsewhere") == "(no error)");
+  CHECK(message("seed", "7") ==
+        "resume: seed is 7, but the run to be continued has 1; leave --seed out, or start another run with "
+        "--out");
+  CHECK(message("r", "2").find("r is 2, but the run to be continued has the model's own") !=
+        std::string::npos);
+
+  CHECK(message("max-steps", "100") == "(no error)");  // one-cycle follows the epochs
+  CHECK(message("epochs", "9").find("epochs is 9") != std::string::npos);
+  saved.schedule = "constant";
+  saved.warm_up = 20;
+  CHECK(message("epochs", "9") == "(no error)");
+  saved.schedule = "cosine";
+  saved.epochs = 0;
+  saved.max_steps = 50;
+  CHECK(message("max-steps", "100").find("max-steps is 100") != std::string::npos);
+}
+
+TEST_CASE("settings: the recipes are valid, and quick.toml is the defaults") {
+  for (const auto& entry : std::filesystem::directory_iterator(FOVEA_RECIPES)) {
+    INFO(entry.path());
+    Settings settings;
+    REQUIRE_NOTHROW(apply_toml_file(settings, entry.path().string()));
+    resolve(settings);
+    CHECK_NOTHROW(check_consistent(settings));
+  }
+  Settings quick, defaults;
+  apply_toml_file(quick, std::string(FOVEA_RECIPES) + "/quick.toml");
+  resolve(quick);
+  resolve(defaults);
+  CHECK(to_toml(quick, Selection::all) == to_toml(defaults, Selection::all));
+}
+
+TEST_CASE("nearest: few edits, or none at all") {
+  const std::vector<std::string> names = {"epochs", "seed", "weight-decay"};
+  CHECK(nearest("epoch", names) == "epochs");
+  CHECK(nearest("weigth-decay", names) == "weight-decay");
+  CHECK(nearest("", names).empty());
+  CHECK(nearest("completely-different", names).empty());
+}

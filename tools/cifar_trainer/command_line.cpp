@@ -1,0 +1,234 @@
+#include "command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "fovea/config.h"
+#include "fovea/core/check.h"
+#include "nearest.h"
+
+namespace fovea::cli {
+namespace {
+
+constexpr const char* kExamples = R"(Examples:
+  cifar_trainer fetch cifar10
+  cifar_trainer train --out runs/first
+  cifar_trainer train --config tools/cifar_trainer/settings/paper.toml --seed 2 --out runs/paper-2
+  cifar_trainer train --resume --out runs/first
+  cifar_trainer evaluate --checkpoint runs/first/best.safetensors
+  cifar_trainer predict --checkpoint runs/first/best.safetensors cat.png dog.png
+  cifar_trainer info --model attention92 --json
+
+Exit codes: 0 done, 1 failed while running, 2 usage, 3 data, 4 device or memory, 5 checkpoint,
+130 and 143 stopped by a signal after saving.)";
+
+constexpr const char* kTrainNotes =
+    R"(Every setting above is also a key of the file for --config, without the dashes: batch-size = 128. Flags win over
+the file, the file wins over the defaults. --no-KEY turns off what is on: --no-flip. The folder of a run gets
+settings.toml (usable with --config), metrics.csv, summary.json, last.safetensors and best.safetensors. Ctrl-C
+saves and stops; --resume goes on, with the same result as without the pause.
+
+Examples:
+  cifar_trainer train --out runs/first
+  cifar_trainer train --model attention56 --epochs 30 --schedule cosine --lr 0.1 --warm-up 400 --out runs/56
+  cifar_trainer train --config runs/56/settings.toml --seed 2 --out runs/56-seed2
+  cifar_trainer train --resume --out runs/56)";
+
+constexpr const char* kEvaluateNotes =
+    R"(The dataset is the one that the network was trained on, unless --dataset says otherwise.
+
+Examples:
+  cifar_trainer evaluate --checkpoint runs/first/best.safetensors
+  cifar_trainer evaluate --checkpoint runs/first/last.safetensors --split train --json)";
+
+constexpr const char* kPredictNotes =
+    R"(PNG files must have the size of the training images: 32x32 pixels. A row of the CSV has the image, its likeliest
+class and the probability of each class; the .npy file is an array of f32, images by classes.
+
+Examples:
+  cifar_trainer predict --checkpoint runs/first/best.safetensors cat.png dog.png
+  cifar_trainer predict --checkpoint runs/first/best.safetensors --split test --out test.npy)";
+
+constexpr const char* kInfoNotes = R"(Examples:
+  cifar_trainer info --model attention92-wide
+  cifar_trainer info --model attention56 --attention spatial --classes 100 --json)";
+
+constexpr const char* kFetchNotes = R"(An unfinished download is continued. Prints the folder of the dataset.
+
+Examples:
+  cifar_trainer fetch cifar10 cifar100
+  cifar_trainer fetch cifar10 --out data)";
+
+enum class Defaults { shown, hidden };
+
+std::string help_of(const Setting& setting, Defaults defaults) {
+  std::string help = setting.help;
+  for (size_t i = 0; i < setting.choices.size(); ++i) help += (i == 0 ? ": " : ", ") + setting.choices[i];
+  std::string value = value_text(Settings(), setting);
+  std::erase(value, '"');
+  const bool is_open = value.empty() || value == "[]" || value == "the model's own";
+  if (defaults == Defaults::shown && !is_open) help += " [" + value + "]";
+  return help;
+}
+
+// A flag for a setting, whose text is kept for apply_overrides.
+void add_setting(CLI::App& command, const Setting& setting, Overrides& overrides, Defaults defaults) {
+  const std::string help = help_of(setting, defaults);
+  if (setting.is_flag()) {
+    const auto add = [&](const std::string& prefix, const char* value) {
+      const auto keep = [&overrides, &setting, value] { overrides.emplace_back(setting.key, value); };
+      return command.add_flag_callback(prefix + setting.key, keep, help);
+    };
+    add("--", "true")->group(setting.group);
+    add("--no-", "false")->group("");  // hidden; the notes mention it
+    return;
+  }
+  const auto keep = [&](const std::string& text) { overrides.emplace_back(setting.key, text); };
+  command.add_option_function<std::string>("--" + setting.key, keep, help)
+      ->type_name(setting.placeholder())
+      ->group(setting.group);
+}
+
+void add_settings(CLI::App& command, const std::vector<std::string>& keys, Overrides& overrides) {
+  for (const std::string& key : keys) {
+    add_setting(command, find_setting(key, "command line"), overrides, Defaults::hidden);
+  }
+}
+
+void add_train(CLI::App& app, Arguments& arguments) {
+  CLI::App& command =
+      *app.add_subcommand("train", "Train a network; without flags: attention-nano, 4 epochs");
+  command.footer(kTrainNotes);
+  command.add_option("--config", arguments.config, "settings file (TOML)")->type_name("FILE");
+  CLI::Option* resume = command.add_option_function<std::vector<std::string>>(
+      "--resume",
+      [&](const std::vector<std::string>& files) {
+        arguments.resume = true;
+        arguments.checkpoint = files[0] == "{}" ? "" : files[0];
+      },
+      "go on from OUT/last.safetensors, or from FILE");
+  resume->expected(0, 1)->type_name("[FILE]");
+  command.add_flag("--overwrite", arguments.overwrite, "delete the run that OUT holds")->excludes(resume);
+  command.add_flag("--profile", arguments.profile, "print the time spent in each kernel at the end");
+  for (const Setting& setting : setting_table())
+    add_setting(command, setting, arguments.settings, Defaults::shown);
+}
+
+// What evaluate and predict share.
+CLI::App& add_use(CLI::App& app, const char* name, const char* help, Arguments& arguments) {
+  CLI::App& command = *app.add_subcommand(name, help);
+  command.add_option("--checkpoint", arguments.checkpoint, "the trained network")
+      ->required()
+      ->type_name("FILE");
+  command.add_option("--split", arguments.split, "part of the dataset: train or test [test]")
+      ->check(CLI::IsMember({"train", "test"}))
+      ->type_name("");
+  command.add_option("--limit", arguments.limit, "only the first N images; 0: all [0]")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("N");
+  command.add_flag("--profile", arguments.profile, "print the time spent in each kernel at the end");
+  add_settings(command, {"dataset", "data", "batch-size", "device", "precision", "threads"},
+               arguments.settings);
+  return command;
+}
+
+void add_evaluate(CLI::App& app, Arguments& arguments) {
+  CLI::App& command = add_use(app, "evaluate", "Loss and accuracy of a checkpoint on a dataset", arguments);
+  command.add_flag("--json", arguments.json, "print JSON");
+  command.footer(kEvaluateNotes);
+}
+
+void add_predict(CLI::App& app, Arguments& arguments) {
+  CLI::App& command = add_use(app, "predict", "Class probabilities of PNG files or of a dataset", arguments);
+  command.footer(kPredictNotes);
+  command.add_option("files", arguments.names, "PNG files; without any: the images of the dataset");
+  command.add_option("--out", arguments.output, "NAME.csv or NAME.npy; without: CSV on standard output")
+      ->type_name("FILE");
+}
+
+void add_info(CLI::App& app, Arguments& arguments) {
+  CLI::App& command =
+      *app.add_subcommand("info", "Parameters, multiply-adds and activation memory of a network");
+  command.footer(kInfoNotes);
+  command.add_option("--checkpoint", arguments.checkpoint, "describe the network of a checkpoint")
+      ->type_name("FILE");
+  command.add_option("--classes", arguments.classes, "number of classes")->type_name("N");
+  command.add_option("--input-size", arguments.input_size, "height and width of an image")->type_name("N");
+  command.add_flag("--json", arguments.json, "print JSON");
+  add_settings(command, {"model", "p", "t", "r", "attention", "merge", "mask", "extra-adds"},
+               arguments.settings);
+}
+
+void add_fetch(CLI::App& app, Arguments& arguments) {
+  CLI::App& command = *app.add_subcommand("fetch", "Download a dataset, check it and unpack it");
+  command.footer(kFetchNotes);
+  command.add_option("datasets", arguments.names, "cifar10, cifar100")->required();
+  command.add_option("--out", arguments.output, "where its folder is to be; default the cache folder")
+      ->type_name("DIR");
+  command
+      .add_option("--url", arguments.url, "folder of the archives on a mirror; the checksums stay the same")
+      ->type_name("URL");
+}
+
+std::vector<std::string> long_flags(const CLI::App& command) {
+  std::vector<std::string> flags;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+  }
+  return flags;
+}
+
+void refuse_unknown(const CLI::App& app) {
+  const auto commands = app.get_subcommands();
+  if (commands.empty()) {
+    std::vector<std::string> names;
+    for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+    const auto rest = app.remaining();
+    check<UsageError>(!rest.empty(),
+                      "a command is missing: train, evaluate, predict, info, fetch or devices; see --help");
+    throw UsageError(
+        str("there is no command \"", rest[0], "\"", suggestion(rest[0], names), "; see --help"));
+  }
+  const CLI::App& command = *commands[0];
+  const auto rest = command.remaining();
+  if (rest.empty()) return;
+  const auto is_flag = [](const std::string& text) { return text.starts_with("-"); };
+  const auto flag = std::find_if(rest.begin(), rest.end(), is_flag);
+  const std::string name = flag == rest.end() ? rest[0] : flag->substr(0, flag->find('='));
+  throw UsageError(str(command.get_name(), ": ", flag == rest.end() ? "unexpected \"" : "there is no flag \"",
+                       name, "\"", suggestion(name, long_flags(command)), "; see cifar_trainer ",
+                       command.get_name(), " --help"));
+}
+
+}  // namespace
+
+std::optional<Arguments> parse_command_line(int argc, const char* const* argv) {
+  Arguments arguments;
+  CLI::App app("Trains and uses Residual Attention Networks.", "cifar_trainer");
+  app.set_version_flag("--version", std::string("cifar_trainer ") + FOVEA_VERSION);
+  app.footer(kExamples);
+  app.get_formatter()->column_width(30);
+  app.allow_extras();
+
+  add_train(app, arguments);
+  add_evaluate(app, arguments);
+  add_predict(app, arguments);
+  add_info(app, arguments);
+  add_fetch(app, arguments);
+  app.add_subcommand("devices", "What there is to compute on, and why there is no CUDA device")->footer("");
+  for (CLI::App* command : app.get_subcommands({})) command->allow_extras();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help_or_version) {
+    app.exit(help_or_version, std::cout, std::cerr);
+    return std::nullopt;
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(error.what());
+  }
+  refuse_unknown(app);
+  arguments.command = app.get_subcommands()[0]->get_name();
+  return arguments;
+}
+
+}  // namespace fovea::cli

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "settings.h"
+
+namespace fovea::cli {
+
+/// A command and its flags; which of them a command has is in `cifar_trainer COMMAND --help`.
+struct Arguments {
+  std::string command;  // "train", "evaluate", "predict", "info", "fetch" or "devices"
+  Overrides settings;   // flags that are settings
+  std::string config;
+  bool resume = false;
+  bool overwrite = false;
+  std::string checkpoint;  // of --checkpoint, or the file after --resume; "": none
+  std::string split = "test";
+  int64_t limit = 0;               // images of the split; 0: all
+  std::vector<std::string> names;  // PNG files, or datasets to fetch
+  std::string output;              // of predict, "": CSV on standard output; of fetch, "": the cache folder
+  std::string url;                 // of fetch; "": the official address
+  std::optional<int64_t> classes, input_size;
+  bool json = false;
+  bool profile = false;
+};
+
+/// Reads the command line. Prints the help or the version and returns nothing where that was asked for.
+/// UsageError, with the nearest flag or command, for what it does not know.
+std::optional<Arguments> parse_command_line(int argc, const char* const* argv);
+
+}  // namespace fovea::cli

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "command_line.h"
+
+/// The commands of cifar_trainer. Each returns the program's exit code, and throws Error for what goes wrong.
+namespace fovea::cli {
+
+int train(const Arguments& arguments);
+int evaluate(const Arguments& arguments);
+int predict(const Arguments& arguments);
+int info(const Arguments& arguments);
+int fetch_datasets(const Arguments& arguments);
+int devices();
+
+}  // namespace fovea::cli

@@ -1,0 +1,17 @@
+#include <fmt/format.h>
+
+#include "commands.h"
+#include "fovea/core/device.h"
+#include "fovea/core/parallel_for.h"
+
+namespace fovea::cli {
+
+int devices() {
+  fmt::print("cpu     {} threads, precision f32\n", num_threads());
+  const CudaStatus status = cuda_status();
+  for (int i = 0; i < status.device_count; ++i) fmt::print("{}\n", Device::cuda(i).str());
+  if (status.device_count == 0) fmt::print("cuda    none: {}\n", status.reason);
+  return 0;
+}
+
+}  // namespace fovea::cli

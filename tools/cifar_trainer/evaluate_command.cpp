@@ -1,0 +1,60 @@
+#include <fmt/format.h>
+#include <chrono>
+
+#include "commands.h"
+#include "fovea/core/check.h"
+#include "progress.h"
+#include "reports.h"
+#include "setup.h"
+#include "signals.h"
+
+namespace fovea::cli {
+
+int evaluate(const Arguments& arguments) {
+  const Checkpoint checkpoint = read_checkpoint(arguments.checkpoint);
+  const Settings settings = settings_for_use(checkpoint, arguments);
+  const Device device = prepare_device(settings);
+  Classifier classifier = load_classifier(checkpoint);
+  const ImageSet images = load_split(settings, arguments);
+  const auto classes = static_cast<int64_t>(class_names_of(checkpoint).size());
+  check<UsageError>(images.classes() == classes, "evaluate: ", settings.dataset, " has ", images.classes(),
+                    " classes, but the network of ", arguments.checkpoint, " was trained on ", classes);
+  throw_if_stopped("loading");
+
+  const ProfileReport profile(arguments.profile);
+  const auto begin = std::chrono::steady_clock::now();
+  EvaluationReport report;
+  {
+    Progress progress;
+    report.evaluation = classifier.evaluate(
+        images, {.batch_size = settings.batch_size,
+                 .on_batch = [&](int64_t done,
+                                 int64_t total) { progress.count("evaluating", "images", done, total); },
+                 .should_stop = should_stop});
+  }
+  throw_if_stopped("evaluating");
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  report.images_per_second = static_cast<double>(report.evaluation.images) / report.seconds;
+  report.checkpoint = arguments.checkpoint;
+  report.model = settings.model;
+  report.dataset = settings.dataset;
+  report.split = arguments.split;
+  report.peak_memory_bytes = peak_memory_bytes();
+  report.device = device.str();
+  report.precision = settings.precision;
+
+  if (arguments.json) {
+    fmt::print("{}\n", to_json(report));
+    return 0;
+  }
+  fmt::print("{} on {} images of {} ({}): accuracy {:.2f}%, loss {:.4f}", report.model,
+             report.evaluation.images, report.dataset, report.split, 100 * report.evaluation.accuracy,
+             report.evaluation.loss);
+  if (report.evaluation.top5_accuracy) {
+    fmt::print(", top-5 accuracy {:.2f}%", 100 * *report.evaluation.top5_accuracy);
+  }
+  fmt::print("; {:.0f} images/s\n", report.images_per_second);
+  return 0;
+}
+
+}  // namespace fovea::cli

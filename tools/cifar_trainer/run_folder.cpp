@@ -1,0 +1,93 @@
+#include "run_folder.h"
+
+#include <fmt/format.h>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+
+#include "fovea/config.h"
+#include "fovea/core/check.h"
+
+namespace fovea::cli {
+namespace {
+
+constexpr std::array kFiles = {"settings.toml", "metrics.csv", "summary.json", "last.safetensors",
+                               "best.safetensors"};
+constexpr const char* kHeader =
+    "epoch,step,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds\n";
+
+// Into a file beside it first, so that a reader never sees half of it.
+void write_text(const std::string& path, const std::string& text) {
+  const std::string part = path + ".part";
+  std::ofstream file(part, std::ios::binary);
+  file << text;
+  file.close();
+  const bool is_written = file.good() && std::rename(part.c_str(), path.c_str()) == 0;
+  check(is_written, "run: cannot write ", path, ": ", std::strerror(errno), "; is the disk full?");
+}
+
+}  // namespace
+
+bool RunFolder::holds_run() const {
+  for (const char* name : kFiles) {
+    if (std::filesystem::exists(path_ / name)) return true;
+  }
+  return false;
+}
+
+void RunFolder::check_free(bool overwrite) const {
+  check<UsageError>(
+      overwrite || !holds_run(), "run: ", path_.string(),
+      " already holds a run; go on with it (--resume), choose another folder (--out), or delete it "
+      "(--overwrite)");
+}
+
+void RunFolder::start() const {
+  std::error_code error;
+  std::filesystem::create_directories(path_, error);
+  check(!error, "run: cannot make the folder ", path_.string(), ": ", error.message());
+  for (const char* name : kFiles) std::filesystem::remove(path_ / name);
+  write_text(file("metrics.csv"), kHeader);
+}
+
+double RunFolder::resume(int64_t epochs) const {
+  std::error_code error;
+  std::filesystem::create_directories(path_, error);
+  check(!error, "run: cannot make the folder ", path_.string(), ": ", error.message());
+  std::ifstream file_in(file("metrics.csv"));
+  std::string kept = kHeader, line;
+  double seconds = 0;
+  std::getline(file_in, line);  // the header
+  while (std::getline(file_in, line)) {
+    const int64_t epoch = std::atoll(line.c_str());
+    if (epoch < 1 || epoch > epochs) continue;
+    kept += line + "\n";
+    seconds = std::atof(line.substr(line.rfind(',') + 1).c_str());
+  }
+  write_text(file("metrics.csv"), kept);
+  return seconds;
+}
+
+void RunFolder::write_settings(const Settings& settings) const {
+  write_text(this->settings(),
+             fmt::format("# Settings of a run of cifar_trainer {}; give them back with --config.\n\n{}",
+                         FOVEA_VERSION, to_toml(settings, Selection::all)));
+}
+
+void RunFolder::append(const MetricsRow& row) const {
+  const std::string test = row.test ? fmt::format("{:.6g},{:.6g}", row.test->loss, row.test->accuracy) : ",";
+  std::ofstream table(file("metrics.csv"), std::ios::app);
+  table << fmt::format("{},{},{:.6g},{:.6g},{:.6g},{},{:.1f},{:.1f}\n", row.epoch, row.step,
+                       row.learning_rate, row.train_loss, row.train_accuracy, test, row.images_per_second,
+                       row.seconds);
+  table.close();
+  check(table.good(), "run: cannot write ", file("metrics.csv"), ": ", std::strerror(errno));
+}
+
+void RunFolder::write_summary(const std::string& json) const {
+  write_text(file("summary.json"), json + "\n");
+}
+
+}  // namespace fovea::cli

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "fovea/training/metrics.h"
+#include "settings.h"
+
+namespace fovea::cli {
+
+/// A row of metrics.csv: an epoch, or the part of the last one that --max-steps left.
+struct MetricsRow {
+  int64_t epoch = 0, step = 0;
+  double learning_rate = 0;
+  double train_loss = 0, train_accuracy = 0;
+  std::optional<Evaluation> test{};
+  double images_per_second = 0;
+  double seconds = 0;  // since the run began, pauses between resumed parts left out
+};
+
+/// The folder of a training run: settings.toml, metrics.csv, summary.json, last.safetensors,
+/// best.safetensors.
+class RunFolder {
+ public:
+  explicit RunFolder(const std::string& path) : path_(path) {}
+
+  std::string last() const { return file("last.safetensors"); }
+  std::string best() const { return file("best.safetensors"); }
+  std::string settings() const { return file("settings.toml"); }
+  /// Whether a run has been here.
+  bool holds_run() const;
+  /// UsageError if it holds a run and may not be overwritten.
+  void check_free(bool overwrite) const;
+  /// Makes the folder with an empty table; deletes the run that it holds.
+  void start() const;
+  /// Drops the rows of epochs after `epochs`, which will be trained again; returns the seconds of the last
+  /// row.
+  double resume(int64_t epochs) const;
+
+  void write_settings(const Settings& settings) const;
+  void append(const MetricsRow& row) const;
+  void write_summary(const std::string& json) const;
+
+ private:
+  std::string file(const char* name) const { return (path_ / name).string(); }
+
+  std::filesystem::path path_;
+};
+
+}  // namespace fovea::cli

@@ -1,0 +1,150 @@
+#include "setup.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <algorithm>
+#include <sstream>
+
+#include "fovea/core/check.h"
+#include "fovea/core/parallel_for.h"
+#include "fovea/core/profile.h"
+
+namespace fovea::cli {
+namespace {
+
+constexpr int64_t kEvaluationBatch = 128;  // short enough to stop within seconds
+
+// Keys in a checkpoint's info.
+constexpr const char* kSettings = "cifar_trainer.settings";
+constexpr const char* kClassNames = "cifar_trainer.class_names";
+
+const std::string& info_of(const Checkpoint& checkpoint, const char* key) {
+  const auto found = checkpoint.info.find(key);
+  check<CheckpointError>(found != checkpoint.info.end(), "checkpoint: ", checkpoint.where, " has no entry \"",
+                         key, "\"; wanted a file that cifar_trainer train wrote");
+  return found->second;
+}
+
+}  // namespace
+
+Device prepare_device(const Settings& settings) {
+  if (settings.threads > 0) set_num_threads(static_cast<int>(settings.threads));
+  const Device device = parse_device(settings.device);
+  check<UsageError>(device.is_cuda() || settings.precision == "f32", "precision: ", settings.precision,
+                    " needs a CUDA device, and the device is the CPU; wanted f32");
+  return device;
+}
+
+ModelOptions model_options(const Settings& settings) {
+  ModelOptions options;
+  options.p = settings.p;
+  options.t = settings.t;
+  options.r = settings.r;
+  if (!settings.attention.empty()) options.attention = parse_attention(settings.attention);
+  if (!settings.merge.empty()) options.merge = parse_merge(settings.merge);
+  if (!settings.mask.empty()) options.mask = parse_mask_kind(settings.mask);
+  options.extra_adds = settings.extra_adds;
+  return options;
+}
+
+TrainingSettings training_settings(const Settings& settings, int64_t train_images) {
+  TrainingSettings training;
+  training.epochs = settings.epochs;
+  training.max_steps = settings.max_steps;
+  training.batch_size = settings.batch_size;
+  training.label_smoothing = settings.label_smoothing;
+  training.optimiser = {.kind = parse_optimiser_kind(settings.optimiser),
+                        .momentum = settings.momentum,
+                        .nesterov = settings.nesterov,
+                        .weight_decay = settings.weight_decay,
+                        .decay_norm_and_bias = settings.decay_norm_and_bias,
+                        .beta1 = settings.beta1,
+                        .beta2 = settings.beta2,
+                        .epsilon = settings.epsilon};
+  training.schedule = {.kind = parse_schedule_kind(settings.schedule),
+                       .learning_rate = settings.lr,
+                       .warm_up = settings.warm_up,
+                       .milestones = settings.milestones,
+                       .factor = settings.decay_factor};
+  if (settings.epochs == 0) {
+    const int64_t batches = std::max<int64_t>(1, train_images / settings.batch_size);  // the rest is left out
+    training.epochs = (settings.max_steps + batches - 1) / batches;
+    training.schedule.horizon = settings.max_steps;
+  }
+  training.augmentation.reset();
+  if (settings.pad > 0 || settings.flip) training.augmentation = Augmentation{settings.pad, settings.flip};
+  training.seed = static_cast<uint64_t>(settings.seed);
+  training.evaluation_batch_size = kEvaluationBatch;
+  return training;
+}
+
+Dataset load_images(const Settings& settings) {
+  Dataset dataset = load_dataset(settings.dataset, settings.data, static_cast<uint64_t>(settings.seed));
+  if (settings.limit > 0) dataset.train = dataset.train.first(settings.limit);
+  if (settings.test_limit > 0) dataset.test = dataset.test.first(settings.test_limit);
+  return dataset;
+}
+
+ImageSet load_split(const Settings& settings, const Arguments& arguments) {
+  const Dataset dataset = load_dataset(settings.dataset, settings.data, static_cast<uint64_t>(settings.seed));
+  const ImageSet& images = arguments.split == "train" ? dataset.train : dataset.test;
+  return arguments.limit > 0 ? images.first(arguments.limit) : images;
+}
+
+std::map<std::string, std::string> checkpoint_info(const Settings& settings,
+                                                   const std::vector<std::string>& class_names) {
+  std::string names;
+  for (const std::string& name : class_names) names += name + "\n";
+  return {{kSettings, to_toml(settings, Selection::shaping)}, {kClassNames, names}};
+}
+
+Settings settings_of(const Checkpoint& checkpoint) {
+  Settings settings;
+  try {
+    apply_toml(settings, info_of(checkpoint, kSettings), "the settings in " + checkpoint.where);
+  } catch (const UsageError& error) {
+    throw CheckpointError(error.what());
+  }
+  return settings;
+}
+
+Settings settings_for_use(const Checkpoint& checkpoint, const Arguments& arguments) {
+  Settings settings = settings_of(checkpoint);
+  settings.batch_size = kEvaluationBatch;
+  settings.precision = "f32";
+  apply_overrides(settings, arguments.settings);
+  return settings;
+}
+
+std::vector<std::string> class_names_of(const Checkpoint& checkpoint) {
+  std::istringstream lines(info_of(checkpoint, kClassNames));
+  std::vector<std::string> names;
+  for (std::string name; std::getline(lines, name);) names.push_back(name);
+  return names;
+}
+
+Classifier load_classifier(const Checkpoint& checkpoint) {
+  const Settings settings = settings_of(checkpoint);
+  ModelOptions options = model_options(settings);
+  options.classes = static_cast<int64_t>(class_names_of(checkpoint).size());
+  Classifier classifier(make_model(settings.model, options, /*seed=*/0), checkpoint.normalisation,
+                        checkpoint.info);
+  classifier.load(checkpoint);
+  return classifier;
+}
+
+int64_t peak_memory_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} * 1024;
+}
+
+ProfileReport::ProfileReport(bool is_on) : is_on_(is_on) {
+  if (is_on_) set_profiling(true);
+}
+
+ProfileReport::~ProfileReport() {
+  if (is_on_) fmt::print(stderr, "{}", profile_table());
+}
+
+}  // namespace fovea::cli

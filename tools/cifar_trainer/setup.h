@@ -1,0 +1,51 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "command_line.h"
+#include "fovea/data/datasets.h"
+#include "fovea/models/zoo.h"
+#include "fovea/training/classifier.h"
+
+namespace fovea::cli {
+
+/// Sets the number of threads and gives the device that the settings ask for. DeviceError where it cannot be
+/// used, UsageError where it does not have the precision.
+Device prepare_device(const Settings& settings);
+
+ModelOptions model_options(const Settings& settings);
+/// `train_images` settles the number of epochs where only max-steps is set.
+TrainingSettings training_settings(const Settings& settings, int64_t train_images);
+/// The dataset, with `limit` and `test-limit` applied.
+Dataset load_images(const Settings& settings);
+/// The images that evaluate and predict use: --split, the first --limit of them.
+ImageSet load_split(const Settings& settings, const Arguments& arguments);
+
+/// What a checkpoint keeps beside the numbers, so that the network can be built again from it alone.
+std::map<std::string, std::string> checkpoint_info(const Settings& settings,
+                                                   const std::vector<std::string>& class_names);
+/// The settings kept there. CheckpointError for a checkpoint that another program wrote.
+Settings settings_of(const Checkpoint& checkpoint);
+/// The same for evaluate and predict, changed by the flags.
+Settings settings_for_use(const Checkpoint& checkpoint, const Arguments& arguments);
+std::vector<std::string> class_names_of(const Checkpoint& checkpoint);
+/// The network of a checkpoint, with its weights.
+Classifier load_classifier(const Checkpoint& checkpoint);
+
+/// The most memory that this process has had, in bytes.
+int64_t peak_memory_bytes();
+/// Prints the time spent in each kernel to standard error when it goes, if asked to.
+class ProfileReport {
+ public:
+  explicit ProfileReport(bool is_on);
+  ~ProfileReport();
+  ProfileReport(const ProfileReport&) = delete;
+  ProfileReport& operator=(const ProfileReport&) = delete;
+
+ private:
+  bool is_on_;
+};
+
+}  // namespace fovea::cli

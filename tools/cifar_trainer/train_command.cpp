@@ -1,0 +1,219 @@
+#include <fmt/format.h>
+#include <chrono>
+#include <filesystem>
+
+#include "commands.h"
+#include "fovea/core/check.h"
+#include "fovea/core/parallel_for.h"
+#include "progress.h"
+#include "reports.h"
+#include "run_folder.h"
+#include "setup.h"
+#include "signals.h"
+
+namespace fovea::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+void apply_arguments(Settings& settings, const Arguments& arguments) {
+  if (!arguments.config.empty()) apply_toml_file(settings, arguments.config);
+  apply_overrides(settings, arguments.settings);
+}
+
+struct Start {
+  Settings settings;
+  std::optional<Checkpoint> checkpoint;  // where the run goes on from
+};
+
+// Settings of a new run: defaults, then the file, then the flags.
+Start start_anew(const Arguments& arguments) {
+  Start start;
+  apply_arguments(start.settings, arguments);
+  resolve(start.settings);
+  return start;
+}
+
+// Settings of a run to be continued: its own, then the file, then the flags, which may change only what does
+// not shape the result.
+Start start_from_checkpoint(const Arguments& arguments) {
+  const std::string out = start_anew(arguments).settings.out;
+  const RunFolder folder(out);
+  const std::string path = arguments.checkpoint.empty() ? folder.last() : arguments.checkpoint;
+  std::error_code ignored;
+  check<UsageError>(!folder.holds_run() || std::filesystem::equivalent(
+                                               std::filesystem::absolute(path).parent_path(), out, ignored),
+                    "resume: ", path, " is to be continued in ", out,
+                    ", which holds another run; choose another folder with --out");
+  Start start;
+  start.checkpoint = read_checkpoint(path);
+  const Settings saved = settings_of(*start.checkpoint);
+  if (std::filesystem::exists(folder.settings())) apply_toml_file(start.settings, folder.settings());
+  apply_toml(start.settings, to_toml(saved, Selection::shaping), path);
+  apply_arguments(start.settings, arguments);
+  start.settings.out = out;
+  resolve(start.settings);
+  check_resumable(saved, start.settings);
+  return start;
+}
+
+// Writes down and shows how a run goes on.
+class Recorder {
+ public:
+  Recorder(const Settings& settings, const RunFolder& folder, Classifier& classifier, double seconds_before)
+      : settings_(settings), folder_(folder), classifier_(classifier), seconds_before_(seconds_before) {}
+
+  TrainingHooks hooks() {
+    return {.on_step = [this](const StepReport& report) { on_step(report); },
+            .on_epoch = [this](const EpochReport& report) { on_epoch(report); },
+            .on_validation = [this](int64_t done,
+                                    int64_t total) { progress_.count("testing", "images", done, total); },
+            .should_stop = should_stop};
+  }
+
+  void finish(const TrainingResult& result) {
+    classifier_.save(folder_.last());
+    const bool has_part = classifier_.checkpoint().progress.batch > 0;  // of an epoch
+    if (result.reason != StopReason::max_steps || !has_part) return;
+    if (result.validation && (result.best_epoch == 0 || result.validation->accuracy > result.best_accuracy)) {
+      classifier_.save(folder_.best());
+    }
+    folder_.append({.epoch = result.epochs + 1,
+                    .step = result.steps,
+                    .learning_rate = learning_rate_,
+                    .train_loss = result.train_loss,
+                    .train_accuracy = result.train_accuracy,
+                    .test = result.validation,
+                    .images_per_second = result.images_per_second,
+                    .seconds = seconds()});
+  }
+
+  double seconds() const { return seconds_before_ + seconds_since(begin_); }
+  Progress& progress() { return progress_; }
+
+ private:
+  void on_step(const StepReport& report) {
+    learning_rate_ = report.learning_rate;
+    progress_.step(report, settings_.batch_size);
+    if (settings_.save_every > 0 && report.step % settings_.save_every == 0) classifier_.save(folder_.last());
+  }
+
+  // The row comes before the checkpoint: a run that is cut off in between drops the row when it is resumed.
+  void on_epoch(const EpochReport& report) {
+    progress_.epoch(report);
+    if (report.is_best || !report.validation) classifier_.save(folder_.best());
+    folder_.append({.epoch = report.epoch,
+                    .step = report.step,
+                    .learning_rate = report.learning_rate,
+                    .train_loss = report.train_loss,
+                    .train_accuracy = report.train_accuracy,
+                    .test = report.validation,
+                    .images_per_second = report.images_per_second,
+                    .seconds = seconds()});
+    classifier_.save(folder_.last());
+  }
+
+  const Settings& settings_;
+  const RunFolder& folder_;
+  Classifier& classifier_;
+  Progress progress_;
+  double seconds_before_;
+  double learning_rate_ = 0;
+  Clock::time_point begin_ = Clock::now();
+};
+
+RunSummary summarise_run(const Settings& settings, const Dataset& dataset, const Device& device,
+                         Classifier& classifier, const TrainingResult& result, double seconds) {
+  const std::optional<Evaluation> of_last_epoch = classifier.checkpoint().progress.validation;
+  return {.model = settings.model,
+          .parameters = parameter_count(classifier.model()),
+          .dataset = settings.dataset,
+          .train_images = dataset.train.size(),
+          .test_images = dataset.test.size(),
+          .finished = result.reason != StopReason::stopped,
+          .epochs = result.epochs,
+          .steps = result.steps,
+          .train_loss = result.train_loss,
+          .train_accuracy = result.train_accuracy,
+          .test = result.validation ? result.validation : of_last_epoch,
+          .best_test_accuracy = result.best_accuracy,
+          .best_epoch = result.best_epoch,
+          .images_per_second = result.images_per_second,
+          .peak_memory_bytes = peak_memory_bytes(),
+          .seconds = seconds,
+          .device = device.str(),
+          .precision = settings.precision,
+          .threads = num_threads(),
+          .batch_size = settings.batch_size,
+          .seed = settings.seed};
+}
+
+std::string describe_run(const RunSummary& run) {
+  return fmt::format("{}: {} parameters; {}: {} training and {} test images; {}, {} threads, {}", run.model,
+                     run.parameters, run.dataset, run.train_images, run.test_images, run.device, run.threads,
+                     run.precision);
+}
+
+std::string describe_end(const RunSummary& run, const std::string& out) {
+  std::string text = fmt::format("{} after {} epochs, {} steps, {}", run.finished ? "done" : "stopped",
+                                 run.epochs, run.steps, duration_text(run.seconds));
+  if (run.test) text += fmt::format("; test accuracy {:.2f}%", 100 * run.test->accuracy);
+  if (run.best_epoch > 0) {
+    text += fmt::format(" (best {:.2f}% after epoch {})", 100 * run.best_test_accuracy, run.best_epoch);
+  }
+  text += "; saved in " + out;
+  if (!run.finished) text += "; go on with: cifar_trainer train --resume --out " + out;
+  return text;
+}
+
+}  // namespace
+
+int train(const Arguments& arguments) {
+  const Start start = arguments.resume ? start_from_checkpoint(arguments) : start_anew(arguments);
+  const Settings& settings = start.settings;
+  check_consistent(settings);
+  const RunFolder folder(settings.out);
+  if (!arguments.resume) folder.check_free(arguments.overwrite);
+  const Device device = prepare_device(settings);
+
+  const Dataset dataset = load_images(settings);
+  throw_if_stopped("loading the images");
+  TrainingSettings training = training_settings(settings, dataset.train.size());
+  check_settings(training);
+  ModelOptions options = model_options(settings);
+  options.classes = dataset.train.classes();
+  auto model = make_model(settings.model, options, training.seed);
+  Classifier classifier(std::move(model),
+                        start.checkpoint ? start.checkpoint->normalisation : normalisation_of(dataset.train),
+                        checkpoint_info(settings, dataset.train.class_names));
+
+  double seconds_before = 0;
+  if (start.checkpoint) {
+    training.resume = &*start.checkpoint;
+    seconds_before = folder.resume(start.checkpoint->progress.epoch);
+  } else {
+    folder.start();
+  }
+  folder.write_settings(settings);
+
+  const ProfileReport profile(arguments.profile);
+  Recorder recorder(settings, folder, classifier, seconds_before);
+  training.hooks = recorder.hooks();
+  recorder.progress().line(describe_run(summarise_run(settings, dataset, device, classifier, {}, 0)));
+  if (settings.device == "auto" && device.is_cpu()) {
+    recorder.progress().line("device auto is the CPU: " + cuda_status().reason);
+  }
+  const TrainingResult result = classifier.train(dataset.train, training, &dataset.test);
+  recorder.finish(result);
+
+  const RunSummary summary = summarise_run(settings, dataset, device, classifier, result, recorder.seconds());
+  folder.write_summary(to_json(summary));
+  recorder.progress().line(describe_end(summary, settings.out));
+  return summary.finished ? 0 : stop_exit_code();
+}
+
+}  // namespace fovea::cli
