@@ -5,8 +5,8 @@
 #include "fovea/layers/conv.h"
 #include "fovea/layers/linear.h"
 #include "fovea/layers/norm.h"
+#include "layer_check.h"
 #include "op_test.h"
-#include "variants.h"
 
 namespace fovea {
 namespace {

@@ -5,6 +5,7 @@
 #include "fovea/core/parallel_for.h"
 #include "fovea/layers/functional.h"
 #include "fovea/models/zoo.h"
+#include "layer_check.h"
 #include "op_test.h"
 #include "variants.h"
 

@@ -3,6 +3,7 @@
 
 #include "fovea/layers/functional.h"
 #include "fovea/models/zoo.h"
+#include "layer_check.h"
 #include "op_test.h"
 #include "variants.h"
 

@@ -6,6 +6,7 @@
 #include "fovea/core/safetensors.h"
 #include "fovea/layers/functional.h"
 #include "fovea/training/optimiser.h"
+#include "layer_check.h"
 #include "op_test.h"
 #include "variants.h"
 

@@ -2,8 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "layer_check.h"
 #include "op_test.h"
-#include "variants.h"
 
 namespace fovea {
 namespace {

@@ -3,7 +3,6 @@
 #include <catch2/catch.hpp>
 
 #include "fovea/models/zoo.h"
-#include "op_test.h"
 #include "variants.h"
 
 namespace fovea {
