@@ -89,6 +89,8 @@ struct EvaluationSettings {
   std::function<bool()> should_stop;                          // polled before every batch
 };
 
+class TrainingRun;
+
 /// A model that turns images into classes: trains it, evaluates it, uses it.
 class Classifier {
  public:
@@ -123,12 +125,10 @@ class Classifier {
   const Normalisation& normalisation() const { return normalisation_; }
 
  private:
-  struct Run;
-
   std::unique_ptr<Model> model_;
   Normalisation normalisation_;
   std::map<std::string, std::string> info_;
-  std::unique_ptr<Run> run_;  // the training run that goes on, or the last
+  std::unique_ptr<TrainingRun> run_;  // the training run that goes on, or the last
 };
 
 }  // namespace fovea

@@ -44,6 +44,8 @@ class Optimiser {
   /// Steps taken so far, those before a load_state included.
   int64_t steps() const { return steps_; }
   const OptimiserSettings& settings() const { return settings_; }
+  /// Where the parameters lie.
+  Device device() const { return parameters_.device(); }
 
   /// What a checkpoint must keep, under names made from the parameters' paths; shares the storage.
   std::vector<NamedTensor> state() const;
@@ -58,7 +60,7 @@ class Optimiser {
   struct Slot {
     std::string path;
     Variable variable;
-    int64_t offset;  // in the arenas
+    int64_t offset;  // in elements of the arenas
   };
   void fill_missing_gradients();
 
@@ -66,7 +68,7 @@ class Optimiser {
   std::vector<Slot> slots_;  // in the order of the module
   int64_t decay_count_ = 0;  // the decayed parameters lie first
   Tensor parameters_, gradients_;
-  std::vector<std::pair<std::string, Tensor>> moments_;  // by name: "momentum", or "first_moment", ...
+  std::vector<NamedTensor> moments_;  // arenas: "momentum", or "first_moment", ...
   int64_t steps_ = 0;
 };
 

@@ -1,0 +1,164 @@
+#include "fovea/training/checkpoint.h"
+
+#include <charconv>
+#include <cmath>
+#include <type_traits>
+
+#include "fovea/core/check.h"
+
+namespace fovea {
+namespace {
+
+using Texts = std::map<std::string, std::string>;
+
+constexpr const char* kFormat = "fovea-checkpoint-1";
+const std::string kModel = "model.", kOptimiser = "optimiser.";
+const std::string kInfo = "info.", kSettings = "settings.", kProgress = "progress.";
+
+/// The shortest text that is read back as the same number.
+template <class Number>
+std::string text_of(Number number) {
+  char buffer[64];
+  const std::to_chars_result result = std::to_chars(buffer, buffer + sizeof(buffer), number);
+  return {buffer, result.ptr};
+}
+
+/// The numbers of a file's metadata, under keys that must be there.
+class TextReader {
+ public:
+  TextReader(const Texts& texts, const std::string& where) : texts_(texts), where_(where) {}
+
+  bool contains(const std::string& key) const { return texts_.contains(key); }
+
+  template <class Number>
+  void read(const std::string& key, Number& number) const {
+    const auto text = texts_.find(key);
+    check<CheckpointError>(text != texts_.end(), "load: ", where_, ": the metadata has no \"", key, "\"");
+    const char *begin = text->second.data(), *end = begin + text->second.size();
+    const std::from_chars_result result = std::from_chars(begin, end, number);
+    bool is_sound = result.ec == std::errc() && result.ptr == end;
+    if constexpr (std::is_integral_v<Number>) is_sound = is_sound && number >= 0;
+    check<CheckpointError>(is_sound, "load: ", where_, ": the metadata's \"", key, "\" is \"", text->second,
+                           "\", wanted a number");
+  }
+
+ private:
+  const Texts& texts_;
+  const std::string& where_;
+};
+
+/// Calls `field(name, member)` for each number of a TrainingProgress: the one list for writing and reading.
+template <class Progress, class Field>
+void visit_fields(Progress& progress, const Field& field) {
+  field("step", progress.step);
+  field("epoch", progress.epoch);
+  field("batch", progress.batch);
+  field("seed", progress.seed);
+  field("batch_size", progress.batch_size);
+  field("images", progress.images);
+  field("loss_sum", progress.loss_sum);
+  field("correct", progress.correct);
+  field("train_loss", progress.train_loss);
+  field("train_accuracy", progress.train_accuracy);
+  field("best_accuracy", progress.best_accuracy);
+  field("best_epoch", progress.best_epoch);
+  if (!progress.validation) return;
+  field("validation.loss", progress.validation->loss);
+  field("validation.accuracy", progress.validation->accuracy);
+  field("validation.images", progress.validation->images);
+  if (progress.validation->top5_accuracy)
+    field("validation.top5_accuracy", *progress.validation->top5_accuracy);
+}
+
+TrainingProgress read_progress(const TextReader& reader) {
+  TrainingProgress progress;
+  if (reader.contains(kProgress + "validation.loss")) progress.validation.emplace();
+  if (reader.contains(kProgress + "validation.top5_accuracy") && progress.validation) {
+    progress.validation->top5_accuracy = 0;
+  }
+  visit_fields(progress, [&](const char* name, auto& number) { reader.read(kProgress + name, number); });
+  return progress;
+}
+
+Normalisation read_normalisation(const TextReader& reader, const std::string& where) {
+  Normalisation normalisation;
+  for (size_t c = 0; c < normalisation.mean.size(); ++c) {
+    reader.read(str("normalisation.mean.", c), normalisation.mean[c]);
+    reader.read(str("normalisation.deviation.", c), normalisation.deviation[c]);
+    check<CheckpointError>(std::isfinite(normalisation.mean[c]) &&
+                               std::isfinite(normalisation.deviation[c]) && normalisation.deviation[c] > 0,
+                           "load: ", where, ": the normalisation of channel ", c, " is ",
+                           normalisation.mean[c], " and ", normalisation.deviation[c],
+                           ", wanted a mean and a deviation above 0");
+  }
+  return normalisation;
+}
+
+/// Moves what begins with `prefix` over, without it.
+void take(const Texts& texts, const std::string& prefix, Texts& result) {
+  for (const auto& [key, text] : texts) {
+    if (key.starts_with(prefix)) result[key.substr(prefix.size())] = text;
+  }
+}
+
+}  // namespace
+
+Checkpoint read_checkpoint(const std::string& path) {
+  const SafetensorsFile file = read_safetensors(path);
+  const auto format = file.metadata.find("format");
+  check<CheckpointError>(format != file.metadata.end() && format->second == kFormat, "load: ", path,
+                         ": this is no checkpoint of Fovea: the metadata's \"format\" is \"",
+                         format == file.metadata.end() ? "" : format->second, "\", wanted \"", kFormat, "\"");
+  Checkpoint checkpoint;
+  checkpoint.where = path;
+  for (const NamedTensor& entry : file.tensors) {
+    if (entry.name.starts_with(kModel)) {
+      checkpoint.model.push_back({entry.name.substr(kModel.size()), entry.tensor});
+    } else if (entry.name.starts_with(kOptimiser)) {
+      checkpoint.optimiser.push_back({entry.name.substr(kOptimiser.size()), entry.tensor});
+    } else {
+      throw CheckpointError(str("load: ", path, ": tensor \"", entry.name, "\" is of no known kind, wanted ",
+                                kModel, "... or ", kOptimiser, "..."));
+    }
+  }
+  take(file.metadata, kInfo, checkpoint.info);
+  take(file.metadata, kSettings, checkpoint.settings);
+  const TextReader reader(file.metadata, path);
+  checkpoint.normalisation = read_normalisation(reader, path);
+  checkpoint.progress = read_progress(reader);
+  return checkpoint;
+}
+
+void write_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
+  SafetensorsFile file;
+  for (const NamedTensor& entry : checkpoint.model)
+    file.tensors.push_back({kModel + entry.name, entry.tensor});
+  for (const NamedTensor& entry : checkpoint.optimiser) {
+    file.tensors.push_back({kOptimiser + entry.name, entry.tensor});
+  }
+  file.metadata["format"] = kFormat;
+  for (const auto& [key, text] : checkpoint.info) file.metadata[kInfo + key] = text;
+  for (const auto& [key, text] : checkpoint.settings) file.metadata[kSettings + key] = text;
+  for (size_t c = 0; c < checkpoint.normalisation.mean.size(); ++c) {
+    file.metadata[str("normalisation.mean.", c)] = text_of(checkpoint.normalisation.mean[c]);
+    file.metadata[str("normalisation.deviation.", c)] = text_of(checkpoint.normalisation.deviation[c]);
+  }
+  visit_fields(checkpoint.progress, [&](const char* name, const auto& number) {
+    file.metadata[kProgress + name] = text_of(number);
+  });
+  write_safetensors(path, file);
+}
+
+std::vector<NamedTensor> weights_of(Module& module) {
+  std::vector<NamedTensor> result;
+  for (const NamedParameter& entry : named_parameters(module))
+    result.push_back({entry.path, entry.variable.value()});
+  for (const NamedBuffer& entry : named_buffers(module)) result.push_back({entry.path, entry.tensor});
+  return result;
+}
+
+void load_weights(Module& module, std::span<const NamedTensor> weights, const std::string& where) {
+  copy_by_name(weights, weights_of(module), str(where, ": weights of the model"));
+}
+
+}  // namespace fovea

@@ -1,0 +1,80 @@
+#include "fovea/training/schedule.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "fovea/core/check.h"
+
+namespace fovea {
+namespace {
+
+constexpr ScheduleKind kKinds[] = {ScheduleKind::constant, ScheduleKind::steps, ScheduleKind::cosine,
+                                   ScheduleKind::one_cycle};
+
+/// A share of the run as whole steps; from 1 on it is a number of steps already.
+int64_t steps_of(double share_or_steps, int64_t total_steps) {
+  const double steps =
+      share_or_steps < 1 ? share_or_steps * static_cast<double>(total_steps) : share_or_steps;
+  return static_cast<int64_t>(steps + 1e-6);  // 0.29 * 100 is 28.999999999999996
+}
+
+}  // namespace
+
+const char* name_of(ScheduleKind kind) {
+  switch (kind) {
+    case ScheduleKind::constant: return "constant";
+    case ScheduleKind::steps: return "steps";
+    case ScheduleKind::cosine: return "cosine";
+    case ScheduleKind::one_cycle: return "one-cycle";
+  }
+  throw Error("schedule: not a kind");
+}
+
+ScheduleKind parse_schedule_kind(const std::string& name) {
+  for (const ScheduleKind kind : kKinds) {
+    if (name == name_of(kind)) return kind;
+  }
+  throw UsageError(str("schedule: \"", name, "\" is unknown, wanted constant, steps, cosine or one-cycle"));
+}
+
+void check_settings(const ScheduleSettings& settings) {
+  constexpr double kMostSteps = 1e15;
+  const auto require = [](bool condition, const char* name, double value, const char* wanted) {
+    check<UsageError>(condition, "schedule: ", name, " is ", value, ", wanted ", wanted);
+  };
+  require(settings.learning_rate > 0 && settings.learning_rate <= 1e6, "learning_rate",
+          settings.learning_rate, "a number above 0");
+  require(settings.factor > 0 && settings.factor <= 1, "factor", settings.factor, "0 < factor <= 1");
+  const double warm_up = settings.warm_up.value_or(0);
+  require(warm_up >= 0 && warm_up <= kMostSteps, "warm_up", warm_up,
+          "a share of the run or a number of steps");
+  for (const double milestone : settings.milestones) {
+    require(milestone > 0 && milestone <= kMostSteps, "milestone", milestone,
+            "a share of the run or a number of steps");
+  }
+  check<UsageError>(std::is_sorted(settings.milestones.begin(), settings.milestones.end()),
+                    "schedule: the milestones are not in increasing order");
+  check<UsageError>(settings.kind != ScheduleKind::steps || !settings.milestones.empty(),
+                    "schedule: steps needs milestones, for example 0.5 and 0.75");
+  check<UsageError>(settings.horizon >= 0, "schedule: horizon is ", settings.horizon, ", wanted at least 0");
+}
+
+double learning_rate(const ScheduleSettings& settings, int64_t step, int64_t total_steps) {
+  const double peak = settings.learning_rate;
+  const double default_warm_up = settings.kind == ScheduleKind::one_cycle ? 0.25 : 0.0;
+  const int64_t warm_up = steps_of(settings.warm_up.value_or(default_warm_up), total_steps);
+  if (step < warm_up) return peak * static_cast<double>(step + 1) / static_cast<double>(warm_up);
+  if (settings.kind == ScheduleKind::constant) return peak;
+  if (settings.kind == ScheduleKind::steps) {
+    const auto passed = std::count_if(settings.milestones.begin(), settings.milestones.end(),
+                                      [&](double at) { return steps_of(at, total_steps) <= step; });
+    return peak * std::pow(settings.factor, static_cast<double>(passed));
+  }
+  if (step >= total_steps) return 0;
+  const double left = static_cast<double>(total_steps - step) / static_cast<double>(total_steps - warm_up);
+  if (settings.kind == ScheduleKind::one_cycle) return peak * left;
+  return peak * (1 + std::cos(std::numbers::pi * (1 - left))) / 2;
+}
+
+}  // namespace fovea
