@@ -12,7 +12,12 @@ void sgd_step(benchmark::State& state) {
   measure(state, {5 * weight.bytes()},
           [&] { kernels::sgd_step(gradient, learning_rate, {}, velocity, weight); });
 }
-BENCHMARK(sgd_step)->ArgName("parameters")->Arg(1841242)->Arg(12170730)->UseRealTime();
+BENCHMARK(sgd_step)
+    ->ArgName("parameters")
+    ->Arg(1841242)
+    ->Arg(12170730)
+    ->Unit(benchmark::kMicrosecond)
+    ->UseRealTime();
 
 }  // namespace
 }  // namespace fovea::bench

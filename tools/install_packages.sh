@@ -4,7 +4,7 @@
 set -euo pipefail
 
 packages=(
-  cmake ninja-build ccache g++ ca-certificates python3     # the build, and the tests' local HTTP server
+  cmake ninja-build ccache g++ ca-certificates             # the build, and downloads
   libeigen3-dev libdnnl-dev ocl-icd-opencl-dev             # linear algebra and convolutions
   nlohmann-json3-dev libxxhash-dev zlib1g-dev              # file formats
   libcli11-dev libtomlplusplus-dev libfmt-dev libspdlog-dev
