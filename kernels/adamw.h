@@ -13,13 +13,12 @@ struct AdamwSettings {
   int64_t decay_count = 0;  // the weight decay is for the first so many elements of the arena
 };
 
-/// One step, in one pass (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019), as
-/// PyTorch's: weight -= learning_rate * weight_decay * weight; mean = beta1 * mean + (1 - beta1) * gradient;
-/// square = beta2 * square + (1 - beta2) * gradient^2; weight -= learning_rate * (mean / (1 - beta1^step)) /
-/// (sqrt(square / (1 - beta2^step)) + epsilon).
+/// One step in one pass, as PyTorch's (Loshchilov and Hutter 2019, arXiv:1711.05101), from moments of zeros:
+///   weight -= learning_rate * weight_decay * weight
+///   mean = beta1 * mean + (1 - beta1) * gradient, square = beta2 * square + (1 - beta2) * gradient^2
+///   weight -= learning_rate * (mean / (1 - beta1^step)) / (sqrt(square / (1 - beta2^step)) + epsilon)
 /// gradient, mean, square, weight: [size], f32 or f64; learning_rate: [], the same dtype, and step: i64 [], 1
-/// for the first one, both on the device so that a captured step can be replayed. Both moments begin as
-/// zeros.
+/// for the first (tensors, so that a captured step can be replayed).
 FOVEA_KERNEL(adamw_step, const Tensor& gradient, const Tensor& learning_rate, const Tensor& step,
              const AdamwSettings& settings, Tensor& mean, Tensor& square, Tensor& weight);
 

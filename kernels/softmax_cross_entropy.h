@@ -4,16 +4,14 @@
 
 namespace fovea::kernels {
 
-/// probabilities p = softmax(logits), and the loss: the mean over the rows, summed from row 0 on, of
-/// -sum over c of q[c] * log p[c], q = (1 - smoothing) * onehot(label) + smoothing / C.
-/// logits: [N, C], labels: i32 [N] -> loss: [], probabilities: [N, C], both f32 (f64 for f64 logits).
-/// A label outside [0, C) is an Error on the CPU; on another device it makes the loss NaN.
+/// probabilities p = softmax(logits); loss = mean over the rows, added from row 0 on, of -sum of q * log p
+/// with q = (1 - smoothing) * onehot(label) + smoothing / C. A label outside [0, C) is an Error on the CPU;
+/// on another device it makes the loss NaN. logits: [N, C], labels: i32 [N] -> loss: [], probabilities: [N,
+/// C], both f32 (f64 for f64 logits)
 FOVEA_KERNEL(softmax_cross_entropy_forward, const Tensor& logits, const Tensor& labels, double smoothing,
              Tensor& loss, Tensor& probabilities);
 
-/// dlogits = (p - q) * dloss / N.  dloss: [], probabilities: [N, C], f32 (f64 for f64 logits), labels: i32
-/// [N]
-/// -> dlogits: [N, C]
+/// dlogits = (p - q) * dloss / N.  labels: i32 [N] -> dlogits: [N, C]; the others as in the forward pass
 FOVEA_KERNEL(softmax_cross_entropy_backward, const Tensor& dloss, const Tensor& probabilities,
              const Tensor& labels, double smoothing, Tensor& dlogits);
 
