@@ -15,7 +15,7 @@ offence() {
 while IFS= read -r page; do
   while IFS= read -r link; do
     [ -e "$(dirname "$page")/${link%%#*}" ] || offence "$page links to $link, which is not there"
-  done < <(grep -oE '\]\([^)#][^)]*\)' "$page" | sed -E 's/^\]\((.*)\)$/\1/' | grep -vE '^[a-z]+:' || true)
+  done < <(awk '/^```/ { code = !code } !code' "$page" | grep -oE '\]\([^)#][^)]*\)' | sed -E 's/^\]\((.*)\)$/\1/' | grep -vE '^[a-z]+:' || true)
 
   while IFS= read -r file; do
     blocks=$((blocks + 1))
