@@ -10,18 +10,24 @@ trap 'rm -rf "$tree"' EXIT
 
 fresh_tree() {
   rm -rf "${tree:?}"/*
-  mkdir -p "$tree"/{core,kernels,layers,models,data,training,include}
+  mkdir -p "$tree"/{core,kernels,layers,models,data,training,tests,include}
   ln -s "$tree" "$tree/include/fovea"
   printf '#pragma once\n#include <vector>\n' >"$tree/core/shape.h"
   printf '#pragma once\n#include "fovea/core/shape.h"\nstd::vector<int> f();\n' >"$tree/kernels/conv.h"
   echo 'fovea_sources(HEADERS shape.h)' >"$tree/core/CMakeLists.txt"
   echo 'fovea_sources(HEADERS conv.h)' >"$tree/kernels/CMakeLists.txt"
+  echo 'fovea_sources(HEADERS functional.h)' >"$tree/layers/CMakeLists.txt"
+  echo 'fovea_test(relu)' >"$tree/tests/CMakeLists.txt"
+  printf '%s\n' '#pragma once' 'struct Variable;' 'Variable relu(const Variable& x);' 'Variable add(const Variable& a);' \
+    >"$tree/layers/functional.h"
+  printf 'check_operation("relu", x);\ncheck_operation(\n    "add",\n    x);\n' >"$tree/tests/relu_test.cpp"
   echo 'int main() {}' >"$tree/first.cpp"
   printf '%s\n' '[core](core/shape.h)' '<!-- first.cpp -->' '```cpp' 'int main() {}' '```' >"$tree/README.md"
 }
 
 includes() { "$checks/includes.sh" "$tree"; }
 sources() { "$checks/sources.sh" "$tree"; }
+coverage() { "$checks/coverage.sh" "$tree"; }
 markdown() { "$checks/markdown.sh" "$tree"; }
 headers() { "$checks/headers_compile_alone.sh" "$compiler" "$tree/include" core/shape.h kernels/conv.h; }
 
@@ -37,7 +43,7 @@ expect() {
 }
 
 fresh_tree
-includes && sources && headers && markdown
+for check in includes sources headers markdown coverage; do $check; done
 
 echo '#include "fovea/kernels/conv.h"' >>"$tree/core/shape.h"
 expect includes 'core/shape.h includes "fovea/kernels/conv.h": core may include core'
@@ -70,4 +76,11 @@ echo 'int main() { return 1; }' >"$tree/first.cpp"
 expect markdown './README.md shows another program than first.cpp'
 rm "$tree/first.cpp"
 expect markdown './README.md shows first.cpp, which is not there'
+
+echo 'Variable softmax(const Variable& x);' >>"$tree/layers/functional.h"
+expect coverage 'F::softmax has no case'
+sed -i '/relu/d' "$tree/tests/relu_test.cpp"
+expect coverage 'F::relu has no case'
+: >"$tree/layers/functional.h"
+expect coverage 'declares no operation'
 echo "checks_can_fail: every offence was found"

@@ -1,0 +1,110 @@
+#include "fovea/core/allocator.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "fovea/core/check.h"
+#include "fovea/core/tensor.h"
+
+using namespace fovea;
+
+TEST_CASE("allocator: blocks are aligned to 64 bytes and do not overlap") {
+  for (const size_t bytes : {1, 63, 64, 65, 513, 4096, 100000, 3 << 20}) {
+    void* a = allocate(bytes, Device::cpu());
+    void* b = allocate(bytes, Device::cpu());
+    CHECK(reinterpret_cast<uintptr_t>(a) % 64 == 0);
+    CHECK(reinterpret_cast<uintptr_t>(b) % 64 == 0);
+    std::memset(a, 1, bytes);
+    std::memset(b, 2, bytes);
+    const auto* first = static_cast<const unsigned char*>(a);
+    CHECK(std::all_of(first, first + bytes, [](unsigned char byte) { return byte == 1; }));
+    deallocate(a, bytes, Device::cpu());
+    deallocate(b, bytes, Device::cpu());
+  }
+}
+
+TEST_CASE("allocator: counts what is in use, its peak, and what is cached") {
+  release_cached_memory();
+  reset_peak_memory();
+  const MemoryStats before = memory_stats();
+  CHECK(before.cached == 0);
+  {
+    const Tensor a = Tensor::empty({1 << 20});
+    { const Tensor b = Tensor::empty({1 << 20}); }
+    const MemoryStats inside = memory_stats();
+    CHECK(inside.in_use - before.in_use == 4 << 20);
+    CHECK(inside.peak - before.in_use == 8 << 20);
+    CHECK(inside.cached == 4 << 20);
+  }
+  const MemoryStats after = memory_stats();
+  CHECK(after.in_use == before.in_use);
+  CHECK(after.cached == 8 << 20);
+  reset_peak_memory();
+  CHECK(memory_stats().peak == after.in_use);
+  release_cached_memory();
+  CHECK(memory_stats().cached == 0);
+}
+
+TEST_CASE("allocator: a freed block is used again for a request of its size class") {
+  const void* first = nullptr;
+  {
+    const Tensor a = Tensor::empty({100000});
+    first = a.raw();
+  }
+  const Tensor again = Tensor::empty({99999});
+  CHECK(again.raw() == first);
+}
+
+TEST_CASE("allocator: at most an eighth is wasted") {
+  for (const int64_t bytes : {513, 1000, 1025, 65537, 1000000, (1 << 24) + 1}) {
+    const MemoryStats before = memory_stats();
+    const Tensor a = Tensor::empty({bytes}, Dtype::u8);
+    const int64_t held = memory_stats().in_use - before.in_use;
+    CHECK(held >= bytes);
+    CHECK(held <= bytes + bytes / 8 + 1);
+  }
+}
+
+TEST_CASE("allocator: no memory is a device error that says how much was wanted") {
+  const int64_t bytes = int64_t{1} << 50;
+  CHECK_THROWS_AS(Tensor::empty({bytes}, Dtype::u8), DeviceError);
+  CHECK_THROWS_WITH(Tensor::empty({bytes}, Dtype::u8), Catch::Contains(std::to_string(bytes) + " bytes"));
+}
+
+TEST_CASE("AllocatorGuard: new blocks are not numbers") {
+  const AllocatorGuard guard;
+  for (const Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16}) {
+    for (const double number : Tensor::empty({33}, dtype).to_doubles()) CHECK(std::isnan(number));
+  }
+}
+
+TEST_CASE("AllocatorGuard: counts blocks that were written outside") {
+  const int64_t before = AllocatorGuard::violations();
+  const AllocatorGuard guard;
+  { const Tensor intact = Tensor::zeros({33}); }
+  CHECK(AllocatorGuard::violations() == before);
+  {
+    Tensor behind = Tensor::zeros({33});
+    behind.data<float>()[33] = 0;
+  }
+  CHECK(AllocatorGuard::violations() == before + 1);
+  {
+    Tensor in_front = Tensor::zeros({33});
+    in_front.data<float>()[-1] = 0;
+  }
+  CHECK(AllocatorGuard::violations() == before + 2);
+}
+
+TEST_CASE("AllocatorGuard: blocks outlive it, and older ones are freed under it") {
+  const int64_t before = AllocatorGuard::violations();
+  Tensor older = Tensor::zeros({7}), younger;
+  {
+    const AllocatorGuard guard;
+    older = Tensor();
+    younger = Tensor::zeros({7});
+  }
+  younger = Tensor();
+  CHECK(AllocatorGuard::violations() == before);
+}

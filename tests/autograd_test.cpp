@@ -1,0 +1,196 @@
+#include "fovea/core/autograd.h"
+
+#include <string>
+
+#include "fovea/core/allocator.h"
+#include "fovea/layers/functional.h"
+#include "op_test.h"
+
+using namespace fovea;
+using namespace fovea::test;
+
+namespace {
+
+/// An operation that adds 1 and whose backward runs `body`.
+Variable observed(const Variable& x, std::function<void()> body) {
+  Tensor y = x.value().clone();
+  return record("observed", y, {x}, [body](const Tensor& dy) -> std::vector<Tensor> {
+    body();
+    return {dy};
+  });
+}
+
+}  // namespace
+
+TEST_CASE("autograd: a variable used three times gathers three gradients") {
+  const Variable x = parameter({2, 3}, {2});
+  const Variable y = F::add(F::mul(x, x), x);
+  y.backward(Tensor::from<double>({1, 10}, {2}));
+  check_near(x.grad(), {5, 70});
+}
+
+TEST_CASE("autograd: add hands the same dy to both sides, and neither spoils the other's") {
+  const Variable a = parameter({1}, {1}), b = parameter({2}, {1});
+  const Tensor dy = Tensor::from<double>({1}, {1});
+  F::add(F::add(a, b), a).backward(dy);  // a receives twice, b shares the first one
+  check_near(a.grad(), {2});
+  check_near(b.grad(), {1});
+  check_near(dy, {1});
+}
+
+TEST_CASE("autograd: gradients of several backward passes add up until they are forgotten") {
+  Variable x = parameter({3}, {1});
+  F::scale(x, 2).backward();
+  const Tensor first = x.grad();
+  F::scale(x, 5).backward();
+  check_near(x.grad(), {7});
+  check_near(first, {2});  // what was handed out does not change
+  x.zero_grad();
+  CHECK_FALSE(x.grad().defined());
+  F::scale(x, 4).backward();
+  check_near(x.grad(), {4});
+}
+
+TEST_CASE("autograd: bound gradients arrive in the buffer") {
+  const Tensor arena = Tensor::full({5}, 100, Dtype::f64);
+  Variable a = parameter({1, 2}, {2}), b = parameter({3, 4, 5}, {3});
+  a.bind_grad(arena.slice(0, {2}));
+  b.bind_grad(arena.slice(2, {3}));
+  const auto pass = [&] { F::add(F::sum(F::mul(a, a)), F::sum(b)).backward(); };
+  pass();
+  check_near(arena, {2, 4, 1, 1, 1});  // the first replaces what was there
+  pass();
+  check_near(arena, {4, 8, 2, 2, 2});
+  a.zero_grad();
+  CHECK_FALSE(a.grad().defined());
+  pass();
+  check_near(arena, {2, 4, 3, 3, 3});
+  CHECK(a.grad().raw() == arena.raw());
+  check_error("bind_grad", [&] { a.bind_grad(Tensor::zeros({3}, Dtype::f64)); });
+  check_error("bind_grad", [&] { a.bind_grad(Tensor::zeros({2}, Dtype::f32)); });
+}
+
+TEST_CASE("autograd: a second backward through the same history is an error") {
+  const Variable x = parameter({3}, {1});
+  const Variable inner = F::mul(x, x), y = F::scale(inner, 2);
+  y.backward();
+  check_error("backward", [&] { y.backward(); });
+  check_error("backward", [&] { F::scale(inner, 3).backward(); });
+  check_near(x.grad(), {12});
+}
+
+TEST_CASE("autograd: errors of misuse") {
+  Variable x = parameter({1, 2}, {2});
+  const Variable data(Tensor::zeros({1}));
+  Variable none;
+  check_error("backward", [&] { F::scale(x, 2).backward(); });  // not a single number
+  check_error("backward", [&] { data.backward(); });
+  check_error("backward", [&] { F::scale(x, 2).backward(Tensor::zeros({3}, Dtype::f64)); });
+  check_error("backward", [&] { F::scale(x, 2).backward(Tensor::zeros({2}, Dtype::f32)); });
+  check_error("Variable", [&] { none.value(); });
+  check_error("Variable", [] { Variable(Tensor::zeros({1}, Dtype::i32), true); });
+  Variable result = F::scale(x, 2);
+  check_error("set_requires_grad", [&] { result.set_requires_grad(false); });
+  const Variable wrong = record("wrong", x.value(), {x}, [](const Tensor&) { return std::vector<Tensor>{}; });
+  check_error("backward", [&] { wrong.backward(x.value()); });
+}
+
+TEST_CASE("autograd: only what depends on a parameter has a gradient") {
+  const Variable x = parameter({3}, {1}), data(Tensor::from<double>({4}, {1}));
+  const Variable y = F::mul(x, data);
+  CHECK(y.requires_grad());
+  CHECK_FALSE(F::mul(data, data).requires_grad());
+  y.backward();
+  check_near(x.grad(), {4});
+  CHECK_FALSE(data.grad().defined());
+  Variable frozen = parameter({3}, {1});
+  frozen.set_requires_grad(false);
+  CHECK_FALSE(F::scale(frozen, 2).requires_grad());
+  CHECK_FALSE(y.detach().requires_grad());
+  CHECK(y.detach().value().raw() == y.value().raw());
+}
+
+TEST_CASE("autograd: NoGrad keeps no history, nests, and ends with its scope") {
+  const Variable x = parameter({3}, {1});
+  {
+    const NoGrad outer;
+    { const NoGrad inner; }
+    CHECK_FALSE(grad_enabled());
+    CHECK_FALSE(F::scale(x, 2).requires_grad());
+  }
+  CHECK(grad_enabled());
+  CHECK(F::scale(x, 2).requires_grad());
+}
+
+TEST_CASE("autograd: memory is freed as backward goes") {
+  const int64_t bytes = 8 << 16;
+  const int64_t before = memory_stats().in_use;
+  Variable x(Tensor::full({1 << 16}, 1, Dtype::f64), true);
+  Variable y = x;
+  std::vector<int64_t> in_use;
+  for (int i = 0; i < 8; ++i) {
+    y = observed(F::mul(y, y), [&] { in_use.push_back(memory_stats().in_use - before); });
+  }
+  y = F::sum(y);
+  y.backward();
+  REQUIRE(in_use.size() == 8);
+  // From one to the next, two results go: the copy in `observed` and what `mul` has kept.
+  for (size_t i = 1; i < in_use.size(); ++i) CHECK(in_use[i] <= in_use[i - 1] - bytes);
+  y = Variable();
+  CHECK(memory_stats().in_use - before == 2 * bytes);  // x and its gradient
+}
+
+TEST_CASE("autograd: without history a result frees its inputs at once") {
+  const NoGrad no_grad;
+  const int64_t bytes = 8 << 16;
+  const int64_t before = memory_stats().in_use;
+  Variable y(Tensor::full({1 << 16}, 1, Dtype::f64), true);
+  for (int i = 0; i < 8; ++i) y = F::scale(y, 2);
+  CHECK(memory_stats().in_use - before == bytes);
+}
+
+TEST_CASE("autograd: a very long chain neither overflows the stack in backward nor when it is dropped") {
+  const int length = 200000;
+  const Variable x = parameter({1}, {1});
+  const auto chain = [&] {
+    Variable y = x;
+    for (int i = 0; i < length; ++i) y = F::add(y, x);
+    return y;
+  };
+  chain().backward();
+  check_near(x.grad(), {length + 1.0});
+  { const Variable dropped = chain(); }
+  SUCCEED();
+}
+
+TEST_CASE("autograd: nodes are visited newest first, each once") {
+  std::string order;
+  const Variable x = parameter({1}, {1});
+  const Variable a = observed(x, [&] { order += 'a'; });
+  const Variable b = observed(a, [&] { order += 'b'; });
+  const Variable c = observed(a, [&] { order += 'c'; });
+  F::add(F::add(c, b), a).backward();
+  CHECK(order == "cba");
+  check_near(x.grad(), {3});
+}
+
+TEST_CASE("OperationObserver: sees every operation while it lives, and nests") {
+  std::string outer_seen, inner_seen;
+  const Variable x = parameter({1, 2}, {2});
+  {
+    const OperationObserver outer(
+        [&](std::string_view name, const Tensor& y, std::span<const Variable> inputs) {
+          outer_seen += str(name, y.shape(), inputs.size(), ' ');
+        });
+    F::add(x, x);
+    {
+      const OperationObserver inner(
+          [&](std::string_view name, const Tensor&, std::span<const Variable>) { inner_seen += name; });
+      F::relu(x);
+    }
+    F::sum(x);
+  }
+  F::scale(x, 2);
+  CHECK(outer_seen == "add[2]2 sum[]1 ");
+  CHECK(inner_seen == "relu");
+}
