@@ -1,9 +1,8 @@
 #include "fovea/data/idx.h"
 
-#include <zlib.h>
-
 #include <catch2/catch.hpp>
 
+#include "gzipped.h"
 #include "test_files.h"
 
 using namespace fovea;
@@ -21,21 +20,6 @@ std::string idx_text(const Shape& shape, const std::string& values) {
   std::string text = big_endian(0x800 + shape.rank());
   for (const int64_t extent : shape.extents()) text += big_endian(extent);
   return text + values;
-}
-
-std::string gzip(const std::string& text) {
-  z_stream stream{};
-  REQUIRE(deflateInit2(&stream, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) == Z_OK);
-  std::string out(deflateBound(&stream, text.size()) + 64, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  const int status = deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  REQUIRE(status == Z_STREAM_END);
-  return out;
 }
 
 /// The 28x28 images of a split: byte i of image n is n + i.
@@ -94,14 +78,14 @@ TEST_CASE("idx: gunzip gives back what was packed") {
   for (const size_t size : {size_t{1}, size_t{1000}, size_t{200000}}) {
     std::string text(size, 'a');
     for (size_t i = 0; i < size; i += 7) text[i] = static_cast<char>(i * i);
-    const std::vector<std::byte> out = gunzip(bytes_of(gzip(text)), size, "a.gz");
+    const std::vector<std::byte> out = gunzip(bytes_of(gzipped(text)), size, "a.gz");
     CHECK(std::string(reinterpret_cast<const char*>(out.data()), out.size()) == text);
   }
 }
 
 TEST_CASE("idx: gunzip refuses damage at any place, other sizes and bytes after the end") {
   const std::string text = "what is packed here, what is packed here, what is packed here";
-  const std::string packed = gzip(text);
+  const std::string packed = gzipped(text);
   for (size_t size = 0; size < packed.size(); ++size) {
     CHECK_THROWS_AS(gunzip(bytes_of(packed.substr(0, size)), text.size(), "a.gz"), DataError);
   }
@@ -119,7 +103,7 @@ TEST_CASE("idx: gunzip refuses damage at any place, other sizes and bytes after 
 }
 
 TEST_CASE("idx: gunzip stops at the first byte too many of a large file") {
-  const std::string bomb = gzip(std::string(size_t{64} << 20, '\0'));
+  const std::string bomb = gzipped(std::string(size_t{64} << 20, '\0'));
   REQUIRE(bomb.size() < 100000);
   CHECK_THAT(message_of<DataError>([&] { gunzip(bytes_of(bomb), 1000, "a.gz"); }), Contains("found more"));
 }
@@ -130,8 +114,8 @@ TEST_CASE("fashion-mnist: images stand in the middle, grey in three channels, gz
   TemporaryFolder folder;
   const bool is_packed = GENERATE(true, false);
   if (is_packed) {
-    write_file(folder / "t10k-images-idx3-ubyte.gz", gzip(images));
-    write_file(folder / "t10k-labels-idx1-ubyte.gz", gzip(numbers));
+    write_file(folder / "t10k-images-idx3-ubyte.gz", gzipped(images));
+    write_file(folder / "t10k-labels-idx1-ubyte.gz", gzipped(numbers));
   } else {
     write_file(folder / "t10k-images-idx3-ubyte", images);
     write_file(folder / "t10k-labels-idx1-ubyte", numbers);
@@ -157,7 +141,7 @@ TEST_CASE("fashion-mnist: images stand in the middle, grey in three channels, gz
   std::string bad = numbers;
   bad[8 + 77] = 10;
   write_file(folder / (is_packed ? "t10k-labels-idx1-ubyte.gz" : "t10k-labels-idx1-ubyte"),
-             is_packed ? gzip(bad) : bad);
+             is_packed ? gzipped(bad) : bad);
   CHECK_THAT(message_of<DataError>([&] { load_fashion_mnist(folder.path().string(), Split::test); }),
              Contains("at byte offset 85") && Contains("found 10"));
 }

@@ -18,7 +18,6 @@ namespace fovea {
 namespace {
 
 constexpr int64_t kBlock = 512;
-constexpr int64_t kMaxUnzipped = int64_t{1} << 30;  // more than three times the largest official archive
 constexpr const char* kAdvice = "fetch it again";
 
 using Block = std::array<char, kBlock>;
@@ -26,7 +25,8 @@ using Block = std::array<char, kBlock>;
 /// Reads a gzipped tar archive block by block.
 class TarReader {
  public:
-  explicit TarReader(const std::string& path) : path_(path), file_(gzopen(path.c_str(), "rb"), &gzclose) {
+  TarReader(const std::string& path, int64_t max_bytes)
+      : path_(path), file_(gzopen(path.c_str(), "rb"), &gzclose), max_bytes_(max_bytes) {
     check<DataError>(file_ != nullptr, "unpack: ", path, ": cannot be opened: ", std::strerror(errno));
     gzbuffer(file_.get(), 1 << 17);
   }
@@ -40,10 +40,11 @@ class TarReader {
     if (got == 0) return false;
     check_file(got == kBlock, "expected a block of ", kBlock, " bytes, found ", got);
     offset_ += kBlock;
-    check_file(offset_ <= kMaxUnzipped, "expected at most ", kMaxUnzipped,
-               " bytes when unzipped, found more");
+    check_file(offset_ <= max_bytes_, "expected at most ", max_bytes_, " bytes when unzipped, found more");
     return true;
   }
+
+  int64_t max_bytes() const { return max_bytes_; }
 
   template <class... Parts>
   void check_file(bool condition, const Parts&... parts) const {
@@ -54,7 +55,7 @@ class TarReader {
  private:
   std::string path_;
   std::unique_ptr<gzFile_s, int (*)(gzFile)> file_;
-  int64_t offset_ = 0;
+  int64_t offset_ = 0, max_bytes_;
 };
 
 /// The fields of a tar header that matter here.
@@ -93,14 +94,21 @@ Entry parse_header(const TarReader& reader, const Block& block) {
   reader.check_file(sum == wanted, "a header's checksum is ", wanted, ", expected ", sum);
 
   Entry entry{text_at(block, 0, 100), octal_at(block, 124, 12), block[156] == '0' || block[156] == '\0'};
-  reader.check_file(entry.size >= 0 && entry.size <= kMaxUnzipped,
-                    "the size of an entry is not an octal number up to ", kMaxUnzipped);
+  reader.check_file(entry.size >= 0 && entry.size <= reader.max_bytes(),
+                    "the size of an entry is not an octal number up to ", reader.max_bytes());
   const bool is_posix = text_at(block, 257, 6) == "ustar";  // GNU's variant uses the field otherwise
   if (const std::string prefix = text_at(block, 345, 155); is_posix && !prefix.empty()) {
     entry.path = prefix + "/" + entry.path;
   }
   if (entry.path.starts_with("./")) entry.path.erase(0, 2);
   return entry;
+}
+
+/// How much an archive of `members` may inflate to: room for headers and some files that are not asked for.
+int64_t max_unzipped(const std::vector<ArchiveMember>& members) {
+  int64_t bytes = int64_t{1} << 20;
+  for (const ArchiveMember& member : members) bytes += member.max_bytes + kBlock;
+  return bytes;
 }
 
 bool is_zero(const Block& block) {
@@ -111,7 +119,7 @@ bool is_zero(const Block& block) {
 
 void unpack_tar_gz(const std::string& archive, const std::vector<ArchiveMember>& members,
                    const std::string& folder, const std::function<bool()>& should_stop) {
-  TarReader reader(archive);
+  TarReader reader(archive, max_unzipped(members));
   std::set<std::string> written;
   Block block;
   while (reader.read(block) && !is_zero(block)) {

@@ -1,0 +1,136 @@
+#include "unpack.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "gzipped.h"
+#include "tar_file.h"
+#include "test_files.h"
+
+using namespace fovea;
+using Catch::Matchers::Contains;
+
+namespace {
+
+const std::vector<ArchiveMember> kMembers{{"set/a.bin", "a.bin", 700, 700}, {"set/names", "names", 1, 100}};
+
+std::string good_tar() {
+  return tar_entry("set/a.bin", std::string(700, 'a')) + tar_entry("set/names", "x\ny\n") + tar_end();
+}
+
+struct Fixture {
+  TemporaryFolder folder;
+  std::string archive = folder / "archive.tar.gz", out = folder / "out";
+
+  Fixture() { std::filesystem::create_directory(out); }
+  void unpack(const std::string& bytes) {
+    write_file(archive, bytes);
+    unpack_tar_gz(archive, kMembers, out, {});
+  }
+  std::string message(const std::string& bytes) {
+    return message_of<DataError>([&] { unpack(bytes); });
+  }
+  /// Names of all that was written.
+  std::vector<std::string> written() const {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) {
+      if (entry.is_regular_file() && entry.path() != archive)
+        names.push_back(entry.path().filename().string());
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("unpack: writes the members and nothing else") {
+  Fixture fixture;
+  fixture.unpack(gzipped(
+      tar_entry("set/", "", '5') + tar_entry("../evil", "x") + tar_entry("/evil", "x") +
+      tar_entry("set/../../evil", "x") + tar_entry("set/a.bin", "target", '2') +
+      tar_entry("././@LongLink", "set/other", 'L') + tar_entry("set/more", std::string(2000, 'x')) +
+      tar_entry("./set/a.bin", std::string(700, 'a')) + tar_entry("set/names", "x\ny\n", '\0') + tar_end()));
+  CHECK(fixture.written() == std::vector<std::string>{"a.bin", "names"});
+  CHECK(file_bytes(fixture.out + "/a.bin") == std::string(700, 'a'));
+  CHECK(file_bytes(fixture.out + "/names") == "x\ny\n");
+}
+
+TEST_CASE("unpack: an archive without its end mark is taken") {
+  Fixture fixture;
+  fixture.unpack(gzipped(good_tar().substr(0, 512 + 1024 + 1024)));
+  CHECK(fixture.written().size() == 2);
+}
+
+TEST_CASE("unpack: cut short at any place of the tar file or of the gzip file is an error") {
+  Fixture fixture;
+  const std::string tar = good_tar();
+  for (const size_t size : {0, 1, 100, 511, 512, 513, 1211, 1212, 1535, 1536, 2047, 2048, 2049, 2559}) {
+    CHECK_THAT(fixture.message(gzipped(tar.substr(0, static_cast<size_t>(size)))),
+               Contains("archive.tar.gz"));
+  }
+  const std::string packed = gzipped(tar);
+  for (size_t size = 0; size < packed.size() / 2; ++size) {
+    CHECK_THROWS_AS(fixture.unpack(packed.substr(0, size)), DataError);
+  }
+}
+
+TEST_CASE("unpack: a damaged byte anywhere in a header never crashes, and most are found") {
+  Fixture fixture;
+  const std::string tar = good_tar();
+  int errors = 0;
+  for (size_t at = 0; at < 512; ++at) {
+    std::string damaged = tar;
+    damaged[at] = static_cast<char>(~damaged[at]);
+    try {
+      fixture.unpack(gzipped(damaged));
+    } catch (const DataError&) {
+      ++errors;
+    }
+  }
+  CHECK(errors >= 500);  // the last bytes of the checksum's field mean nothing
+}
+
+TEST_CASE("unpack: members missing, doubled or of another size are errors") {
+  Fixture fixture;
+  const std::string a = tar_entry("set/a.bin", std::string(700, 'a')), names = tar_entry("set/names", "x");
+  CHECK_THAT(fixture.message(gzipped(a + tar_end())),
+             Contains("set/names: expected in the archive, not found"));
+  CHECK_THAT(fixture.message(gzipped(a + a + names + tar_end())),
+             Contains("set/a.bin: found a second time") && Contains("byte offset 2048"));
+  CHECK_THAT(fixture.message(gzipped(tar_entry("set/a.bin", std::string(701, 'a')) + names)),
+             Contains("expected 700 to 700 bytes, found 701") && Contains("byte offset 512"));
+  CHECK_THAT(fixture.message(gzipped(a + tar_entry("set/names", std::string(101, 'x')))),
+             Contains("found 101"));
+}
+
+TEST_CASE("unpack: sizes that are no octal numbers are errors") {
+  Fixture fixture;
+  for (const std::string& size :
+       {std::string("99999999999"), std::string("-0000000001"), std::string(11, ' '),
+        std::string("77777777777"), std::string("\x80\0\0\0\0\0\0\0\xff\xff\xff", 11)}) {
+    // The checksum of a header with this size: the sum of its bytes.
+    std::string header = tar_entry("set/a.bin", "");
+    header.replace(124, 11, size);
+    header.replace(148, 8, "        ");
+    unsigned sum = 0;
+    for (const char c : header) sum += static_cast<unsigned char>(c);
+    char checksum[16];
+    std::snprintf(checksum, sizeof(checksum), "%06o", sum);
+    header.replace(148, 6, checksum);
+    header[154] = '\0';
+    CHECK_THAT(fixture.message(gzipped(header + tar_end())), Contains("not an octal number"));
+  }
+}
+
+TEST_CASE("unpack: an archive that inflates without end is given up, and a stop is heeded") {
+  Fixture fixture;
+  const std::string part = gzipped(tar_entry("set/other", std::string(size_t{1} << 19, '\0')));
+  // Gzip files one after the other are one. The limit: 1 MiB, 800 bytes of members and two headers.
+  CHECK_THAT(fixture.message(part + part + part), Contains("expected at most 1050400 bytes"));
+
+  write_file(fixture.archive, gzipped(good_tar()));
+  CHECK_THAT(message_of<DataError>(
+                 [&] { unpack_tar_gz(fixture.archive, kMembers, fixture.out, [] { return true; }); }),
+             Contains("stopped"));
+}
