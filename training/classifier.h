@@ -43,10 +43,10 @@ struct EpochReport {
 
 /// What to tell about while it goes on, and when to stop. Called on the thread that called train.
 struct TrainingHooks {
-  std::function<void(const StepReport&)> on_step;
-  std::function<void(const EpochReport&)> on_epoch;
-  std::function<void(int64_t done, int64_t total)> on_validation;  // images, after each batch
-  std::function<bool()> should_stop;  // polled before every batch; train returns as soon as it says true
+  std::function<void(const StepReport&)> on_step{};
+  std::function<void(const EpochReport&)> on_epoch{};
+  std::function<void(int64_t done, int64_t total)> on_validation{};  // images, after each batch
+  std::function<bool()> should_stop{};  // polled before every batch; train returns as soon as it says true
 };
 
 struct TrainingSettings {
@@ -54,13 +54,13 @@ struct TrainingSettings {
   int64_t max_steps = 0;       // 0: no limit. The run ends there; the schedule does not look at it
   int64_t batch_size = 128;    // a set that is smaller is one batch
   double label_smoothing = 0;  // see F::softmax_cross_entropy
-  OptimiserSettings optimiser;
-  ScheduleSettings schedule;
+  OptimiserSettings optimiser{};
+  ScheduleSettings schedule{};
   std::optional<Augmentation> augmentation = Augmentation{};
   uint64_t seed = 1;  // of shuffling and augmentation
   int64_t evaluation_batch_size = 256;
   const Checkpoint* resume = nullptr;  // go on from there, bit for bit
-  TrainingHooks hooks;
+  TrainingHooks hooks{};
 };
 
 /// UsageError that names the setting if one makes no sense.
@@ -85,8 +85,8 @@ struct TrainingResult {
 
 struct EvaluationSettings {
   int64_t batch_size = 256;
-  std::function<void(int64_t done, int64_t total)> on_batch;  // images
-  std::function<bool()> should_stop;                          // polled before every batch
+  std::function<void(int64_t done, int64_t total)> on_batch{};  // images
+  std::function<bool()> should_stop{};                          // polled before every batch
 };
 
 class TrainingRun;

@@ -17,11 +17,11 @@ ScheduleKind parse_schedule_kind(const std::string& name);
 /// 1 on they are numbers of steps.
 struct ScheduleSettings {
   ScheduleKind kind = ScheduleKind::one_cycle;
-  double learning_rate = 0.1;      // the highest
-  std::optional<double> warm_up;   // rises linearly up to there; unset: 0.25 for one-cycle, else none
-  std::vector<double> milestones;  // steps: where the rate is multiplied by `factor`
-  double factor = 0.1;             // steps
-  int64_t horizon = 0;             // T; 0: all steps of the run's epochs
+  double learning_rate = 0.1;        // the highest
+  std::optional<double> warm_up{};   // rises linearly up to there; unset: 0.25 for one-cycle, else none
+  std::vector<double> milestones{};  // steps: where the rate is multiplied by `factor`
+  double factor = 0.1;               // steps
+  int64_t horizon = 0;               // T; 0: all steps of the run's epochs
 };
 
 /// UsageError that names the setting if one makes no sense.
