@@ -154,8 +154,8 @@ void backward_input(const Tensor& dy, const Tensor& x, const Affine<Accumulator<
       const T* gradient = dy.data<T>() + row * folded.width;
       T* __restrict to = dx.data<T>() + row * folded.width;
       for (int64_t i = 0; i < folded.width; ++i) {
-        const A v = static_cast<A>(value[i]);
-        const A g = v * scale[i] + shift[i] > floor ? static_cast<A>(gradient[i]) : A(0);
+        const A v = static_cast<A>(value[i]), d = static_cast<A>(gradient[i]);
+        const A g = v * scale[i] + shift[i] > floor ? d : A(0);
         to[i] = T(scale[i] * g + slope_[i] * v + offset_[i]);
       }
     }
