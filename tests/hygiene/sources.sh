@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the source files themselves: each is named in its folder's CMakeLists.txt, is at most 400 lines long,
-# has no TODO, and lies in no folder whose name says nothing; each header has #pragma once.
+# Checks the source files themselves: each is named in a CMakeLists.txt or .cmake file of its folder, is at most 400
+# lines long, has no TODO, and lies in no folder whose name says nothing; each header has #pragma once.
 # usage: sources.sh SOURCE_FOLDER
 set -euo pipefail
 cd "$1"
@@ -22,7 +22,7 @@ is_listed() {
     tests/*_test.cpp) path=${path%_test.cpp} ;;
     examples/*.cpp) path=${path%.cpp} ;;
   esac
-  lists=$(find "$folder" -name CMakeLists.txt -exec cat {} +)
+  lists=$(find "$folder" \( -name CMakeLists.txt -o -name '*.cmake' \) -exec cat {} +)
   grep -qE "(^|[( ])${path//./\\.}($|[) ])" <<<"$lists"
 }
 
