@@ -10,7 +10,7 @@
 namespace fovea::kernels::cpu {
 namespace {
 
-/// The distribution q of a label: row_target(n) is a function of the class.
+/// The distribution q of a label: row(n, C) is a function of the class.
 struct LabelTargets {
   const int32_t* labels;
   double smoothing;
