@@ -27,11 +27,9 @@ struct ScheduleSettings {
 /// UsageError that names the setting if one makes no sense.
 void check_settings(const ScheduleSettings& settings);
 
-/// The learning rate of step i = 0, 1, ... of T, of which W are warm-up: i < W: rate * (i + 1) / W, then
-///   constant:  rate
-///   steps:     rate * factor^(number of milestones <= i)
-///   cosine:    rate * (1 + cos(pi * (i - W) / (T - W))) / 2     (Loshchilov and Hutter 2017)
-///   one-cycle: rate * (T - i) / (T - W)                         (after Smith and Topin 2018)
+/// The learning rate of step i of T = `total_steps`, of which W are warm-up; i < W: rate * (i + 1) / W. Then
+/// constant: rate; steps: rate * factor^(milestones <= i); cosine: rate * (1 + cos(pi * (i - W) / (T - W))) /
+/// 2 (Loshchilov and Hutter 2017); one-cycle: rate * (T - i) / (T - W) (after Smith and Topin 2018).
 double learning_rate(const ScheduleSettings& settings, int64_t step, int64_t total_steps);
 
 }  // namespace fovea
