@@ -36,8 +36,7 @@ Progress::~Progress() {
 }
 
 void Progress::step(const StepReport& report, int64_t batch_size) {
-  const bool is_last = report.step == report.steps;
-  if (!is_due() && !is_last) return;
+  if (!is_due()) return;
   const double images_left = static_cast<double>((report.steps - report.step) * batch_size);
   const std::string left =
       report.images_per_second > 0 ? duration_text(images_left / report.images_per_second) : "?";

@@ -31,6 +31,7 @@ class RunFolder {
   std::string settings() const { return file("settings.toml"); }
   /// Whether a run has been here.
   bool holds_run() const;
+  bool has_summary() const { return std::filesystem::exists(file("summary.json")); }
   /// UsageError if it holds a run and may not be overwritten.
   void check_free(bool overwrite) const;
   /// Makes the folder with an empty table; deletes the run that it holds.

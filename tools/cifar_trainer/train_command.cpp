@@ -152,6 +152,11 @@ RunSummary summarise_run(const Settings& settings, const Dataset& dataset, const
           .seed = settings.seed};
 }
 
+bool has_done_nothing(const Checkpoint& start, const TrainingResult& result) {
+  return result.reason != StopReason::stopped && result.steps == start.progress.step &&
+         result.epochs == start.progress.epoch;
+}
+
 std::string describe_run(const RunSummary& run) {
   return fmt::format("{}: {} parameters; {}: {} training and {} test images; {}, {} threads, {}", run.model,
                      run.parameters, run.dataset, run.train_images, run.test_images, run.device, run.threads,
@@ -211,6 +216,11 @@ int train(const Arguments& arguments) {
   recorder.finish(result);
 
   const RunSummary summary = summarise_run(settings, dataset, device, classifier, result, recorder.seconds());
+  if (start.checkpoint && has_done_nothing(*start.checkpoint, result) && folder.has_summary()) {
+    recorder.progress().line("nothing was left to do in " + settings.out +
+                             "; for more, raise --epochs or --max-steps");
+    return 0;
+  }
   folder.write_summary(to_json(summary));
   recorder.progress().line(describe_end(summary, settings.out));
   return summary.finished ? 0 : stop_exit_code();
