@@ -29,10 +29,11 @@ struct Folded {
   int64_t grain() const { return std::max<int64_t>(1, 16384 / width); }
 };
 
-/// What a pass needs of each channel: y = x * scale + shift.
+/// What a pass needs of each channel: y = (x - mean) * scale + shift. Subtracting first keeps the digits of a
+/// channel whose mean is far larger than its deviation.
 template <class A>
 struct Affine {
-  std::vector<A> scale, shift, mean, rstd;
+  std::vector<A> mean, rstd, scale, shift;
 
   Affine(const Tensor& mean_, const Tensor& variance, const Tensor& weight, const Tensor& bias,
          double epsilon) {
@@ -42,7 +43,7 @@ struct Affine {
       mean.push_back(mean_.data<A>()[c]);
       rstd.push_back(r);
       scale.push_back(weight.data<A>()[c] * r);
-      shift.push_back(bias.data<A>()[c] - mean.back() * scale.back());
+      shift.push_back(bias.data<A>()[c]);
     }
   }
 };
@@ -86,15 +87,16 @@ void forward(const Tensor& x, const Affine<Accumulator<T>>& affine, bool has_rel
   using A = Accumulator<T>;
   const int64_t C = static_cast<int64_t>(affine.scale.size());
   const Folded folded(x.size() / C, C);
-  const std::vector<A> scales = folded.repeated(affine.scale), shifts = folded.repeated(affine.shift);
+  const std::vector<A> means = folded.repeated(affine.mean), scales = folded.repeated(affine.scale),
+                       shifts = folded.repeated(affine.shift);
   const A floor = has_relu ? A(0) : -std::numeric_limits<A>::infinity();
   parallel_for(folded.rows, folded.grain(), [&](int64_t begin, int64_t end) {
-    const A *scale = scales.data(), *shift = shifts.data();
+    const A *mean = means.data(), *scale = scales.data(), *shift = shifts.data();
     for (int64_t row = begin; row < end; ++row) {
       const T* from = x.data<T>() + row * folded.width;
       T* __restrict to = y.data<T>() + row * folded.width;
       for (int64_t i = 0; i < folded.width; ++i) {
-        const A value = static_cast<A>(from[i]) * scale[i] + shift[i];
+        const A value = (static_cast<A>(from[i]) - mean[i]) * scale[i] + shift[i];
         to[i] = T(value < floor ? floor : value);  // a NaN stays
       }
     }
@@ -112,10 +114,10 @@ void backward_reduce(const Tensor& dy, const Tensor& x, const Affine<Accumulator
                  mean = load(affine.mean.data() + c, lanes);
     const bool keep_all = !has_relu;
     return [=](int64_t row) {
-      const Vec<A> value = load(xs + row * C + c, lanes);
+      const Vec<A> centred = load(xs + row * C + c, lanes) - mean;
       Vec<A> g = load(dys + row * C + c, lanes);
-      if (!keep_all) g = value * scale + shift > broadcast(A(0)) ? g : broadcast(A(0));
-      return std::array<Vec<A>, 2>{g, g * (value - mean)};
+      if (!keep_all) g = centred * scale + shift > broadcast(A(0)) ? g : broadcast(A(0));
+      return std::array<Vec<A>, 2>{g, g * centred};
     };
   };
   const std::vector<double> sums = column_sums<A, 2>(rows, C, term_at);
@@ -132,31 +134,32 @@ void backward_input(const Tensor& dy, const Tensor& x, const Affine<Accumulator<
                     const Tensor& dweight, const Tensor& dbias, bool has_relu, bool training, Tensor& dx) {
   using A = Accumulator<T>;
   const int64_t C = dweight.size(), rows = x.size() / C;
-  // dx = scale * g + slope * x + offset
+  // dx = scale * g + slope * (x - mean) + offset
   std::vector<A> slope(static_cast<size_t>(C), A(0)), offset(static_cast<size_t>(C), A(0));
   if (training) {
     for (size_t c = 0; c < slope.size(); ++c) {
       const A mean_g = dbias.data<A>()[c] / static_cast<A>(rows);
       const A mean_g_xhat = dweight.data<A>()[c] / static_cast<A>(rows);
       slope[c] = -affine.scale[c] * mean_g_xhat * affine.rstd[c];
-      offset[c] = -affine.scale[c] * mean_g - slope[c] * affine.mean[c];
+      offset[c] = -affine.scale[c] * mean_g;
     }
   }
   const Folded folded(rows, C);
-  const std::vector<A> scales = folded.repeated(affine.scale), shifts = folded.repeated(affine.shift),
-                       slopes = folded.repeated(slope), offsets = folded.repeated(offset);
+  const std::vector<A> means = folded.repeated(affine.mean), scales = folded.repeated(affine.scale),
+                       shifts = folded.repeated(affine.shift), slopes = folded.repeated(slope),
+                       offsets = folded.repeated(offset);
   const A floor = has_relu ? A(0) : -std::numeric_limits<A>::infinity();
   parallel_for(folded.rows, folded.grain(), [&](int64_t begin, int64_t end) {
-    const A *scale = scales.data(), *shift = shifts.data(), *slope_ = slopes.data(),
-            *offset_ = offsets.data();
+    const A *mean = means.data(), *scale = scales.data(), *shift = shifts.data();
+    const A *slope_of = slopes.data(), *offset_of = offsets.data();
     for (int64_t row = begin; row < end; ++row) {
       const T* value = x.data<T>() + row * folded.width;
       const T* gradient = dy.data<T>() + row * folded.width;
       T* __restrict to = dx.data<T>() + row * folded.width;
       for (int64_t i = 0; i < folded.width; ++i) {
-        const A v = static_cast<A>(value[i]), d = static_cast<A>(gradient[i]);
-        const A g = v * scale[i] + shift[i] > floor ? d : A(0);
-        to[i] = T(scale[i] * g + slope_[i] * v + offset_[i]);
+        const A centred = static_cast<A>(value[i]) - mean[i], d = static_cast<A>(gradient[i]);
+        const A g = centred * scale[i] + shift[i] > floor ? d : A(0);
+        to[i] = T(scale[i] * g + slope_of[i] * centred + offset_of[i]);
       }
     }
   });
