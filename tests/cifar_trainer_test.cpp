@@ -276,7 +276,7 @@ TEST_CASE("cifar_trainer: a second signal stops at once") {
   const TemporaryFolder folder;
   // One step takes long enough to send two signals in.
   Program program(command({"train", "--dataset", "synthetic", "--model", "attention236", "--limit", "64",
-                           "--batch-size", "64", "--out", folder / "run"}));
+                           "--test-limit", "1", "--batch-size", "64", "--out", folder / "run"}));
   program.wait_until([&] { return program.err().find("parameters") != std::string::npos; });
   program.kill(SIGINT);
   program.wait_until([&] { return program.err().find("Stopping") != std::string::npos; });
@@ -289,7 +289,7 @@ TEST_CASE("cifar_trainer: a second signal stops at once") {
 TEST_CASE("cifar_trainer: out of memory is a sentence") {
   const TemporaryFolder folder;
   Words words = command({"train", "--dataset", "synthetic", "--model", "attention92", "--limit", "512",
-                         "--batch-size", "512", "--out", folder / "run"});
+                         "--test-limit", "1", "--batch-size", "512", "--out", folder / "run"});
   words.insert(words.begin(), {"/bin/sh", "-c", "ulimit -v 700000; exec \"$0\" \"$@\""});
   const Outcome outcome = run_program(words);
   INFO(outcome.err);

@@ -8,6 +8,7 @@
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
 #include "fovea/core/profile.h"
+#include "fovea/data/synthetic.h"
 
 namespace fovea::cli {
 namespace {
@@ -23,6 +24,19 @@ const std::string& info_of(const Checkpoint& checkpoint, const char* key) {
   check<CheckpointError>(found != checkpoint.info.end(), "checkpoint: ", checkpoint.where, " has no entry \"",
                          key, "\"; wanted a file that cifar_trainer train wrote");
   return found->second;
+}
+
+// The first images of each split; 0: all. Drawn images have no end, and only those wanted are drawn.
+Dataset load_first(const Settings& settings, int64_t train_limit, int64_t test_limit) {
+  const auto seed = static_cast<uint64_t>(settings.seed);
+  if (settings.dataset == "synthetic" && train_limit > 0 && test_limit > 0) {
+    return {synthetic_images(Split::train, train_limit, seed),
+            synthetic_images(Split::test, test_limit, seed)};
+  }
+  Dataset dataset = load_dataset(settings.dataset, settings.data, seed);
+  if (train_limit > 0) dataset.train = dataset.train.first(train_limit);
+  if (test_limit > 0) dataset.test = dataset.test.first(test_limit);
+  return dataset;
 }
 
 }  // namespace
@@ -79,16 +93,12 @@ TrainingSettings training_settings(const Settings& settings, int64_t train_image
 }
 
 Dataset load_images(const Settings& settings) {
-  Dataset dataset = load_dataset(settings.dataset, settings.data, static_cast<uint64_t>(settings.seed));
-  if (settings.limit > 0) dataset.train = dataset.train.first(settings.limit);
-  if (settings.test_limit > 0) dataset.test = dataset.test.first(settings.test_limit);
-  return dataset;
+  return load_first(settings, settings.limit, settings.test_limit);
 }
 
 ImageSet load_split(const Settings& settings, const Arguments& arguments) {
-  const Dataset dataset = load_dataset(settings.dataset, settings.data, static_cast<uint64_t>(settings.seed));
-  const ImageSet& images = arguments.split == "train" ? dataset.train : dataset.test;
-  return arguments.limit > 0 ? images.first(arguments.limit) : images;
+  if (arguments.split == "train") return load_first(settings, arguments.limit, /*test_limit=*/1).train;
+  return load_first(settings, /*train_limit=*/1, arguments.limit).test;
 }
 
 std::map<std::string, std::string> checkpoint_info(const Settings& settings,
