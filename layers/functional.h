@@ -7,9 +7,9 @@
 #include "fovea/core/random.h"
 
 /// The differentiable operations: the table of contents. Images are [N, H, W, C], filters [K, R, S, C].
-/// Each lives in layers/functional/<name>.cpp (add, sub, mul, scale in arithmetic.cpp, sum, mean in reduce.cpp),
-/// forward and backward side by side; every one throws Error with the operation's name and the shapes where they
-/// do not fit.
+/// Each lives in layers/functional/<name>.cpp (add, sub, mul, scale in arithmetic.cpp, sum, mean in
+/// reduce.cpp), forward and backward side by side; every one throws Error with the operation's name and the
+/// shapes where they do not fit.
 namespace fovea::F {
 
 // Element by element; both sides have one shape.
