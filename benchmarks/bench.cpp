@@ -85,9 +85,9 @@ int run(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(count, others.data())) return 2;
   benchmark::AddCustomContext("threads", std::to_string(num_threads()));
   benchmark::AddCustomContext("copy GB/s", std::to_string(copy_bandwidth() / 1e9));
-  benchmark::RunSpecifiedBenchmarks();
+  const size_t benchmarks = benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
-  return 0;
+  return benchmarks > 0 ? 0 : 2;  // a filter that matches nothing is a mistake
 }
 
 }  // namespace
