@@ -1,8 +1,14 @@
 #include "fovea/core/parallel_for.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -32,6 +38,124 @@ std::atomic<int> grain_ignored{0};
 /// Whether this thread runs the body of a parallel_for, or is in a SerialScope.
 thread_local bool is_inside = false;
 
+inline void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+/// Returns when the value is no longer `old`. Spins for about 20 to 50 microseconds, then sleeps.
+uint32_t wait_for_change(const std::atomic<uint32_t>& value, uint32_t old) {
+  constexpr int kSpins = 2000;
+  for (int i = 0; i < kSpins; ++i) {
+    const uint32_t now = value.load(std::memory_order_acquire);
+    if (now != old) return now;
+    pause();
+  }
+  value.wait(old, std::memory_order_acquire);
+  return value.load(std::memory_order_acquire);
+}
+
+/// The threads behind parallel_for. A thread that waits first spins for some microseconds, which is longer
+/// than the pause between two kernels, and then sleeps. OpenMP's own threads spin for milliseconds: beside
+/// one other busy process a training step took six times as long with them.
+class ThreadPool {
+ public:
+  using Work = void (*)(void* context, int member);
+
+  /// The pool of this process. It is never destroyed; a child process made by fork gets a new one.
+  static ThreadPool& instance();
+
+  /// Calls work(context, 0), ..., work(context, members - 1), each on a thread of its own, member 0 on this
+  /// one, and returns when all have ended. `work` must not throw. False, and nothing was called, if another
+  /// thread is using the pool.
+  bool try_run(int members, Work work, void* context);
+
+ private:
+  /// A thread that waits until its ticket changes.
+  struct Worker {
+    std::atomic<uint32_t> ticket{0};
+    std::thread thread;
+  };
+  void serve(Worker& worker, int member);
+
+  std::mutex in_use_;
+  std::vector<std::unique_ptr<Worker>> workers_;  // members 1, 2, ...
+  Work work_ = nullptr;
+  void* context_ = nullptr;
+  std::atomic<uint32_t> unfinished_{0};
+};
+
+std::atomic<ThreadPool*> current_pool{nullptr};
+
+ThreadPool& ThreadPool::instance() {
+  static const bool is_ready = [] {
+    current_pool = new ThreadPool;
+    // The threads of a pool do not live on in a child process.
+    pthread_atfork(nullptr, nullptr, [] { current_pool = new ThreadPool; });
+    return true;
+  }();
+  static_cast<void>(is_ready);
+  return *current_pool;
+}
+
+bool ThreadPool::try_run(int members, Work work, void* context) {
+  const std::unique_lock lock(in_use_, std::try_to_lock);
+  if (!lock) return false;
+  while (static_cast<int>(workers_.size()) < members - 1) {
+    workers_.reserve(workers_.size() + 1);
+    auto worker = std::make_unique<Worker>();
+    const int member = static_cast<int>(workers_.size()) + 1;
+    worker->thread = std::thread([this, &worker = *worker, member] { serve(worker, member); });
+    workers_.push_back(std::move(worker));
+  }
+  work_ = work;
+  context_ = context;
+  unfinished_.store(static_cast<uint32_t>(members - 1), std::memory_order_relaxed);
+  for (int member = 1; member < members; ++member) {
+    Worker& worker = *workers_[static_cast<size_t>(member - 1)];
+    worker.ticket.fetch_add(1, std::memory_order_release);
+    worker.ticket.notify_one();
+  }
+  work(context, 0);
+  for (uint32_t left = unfinished_.load(std::memory_order_acquire); left != 0;) {
+    left = wait_for_change(unfinished_, left);
+  }
+  return true;
+}
+
+void ThreadPool::serve(Worker& worker, int member) {
+#ifdef _OPENMP
+  omp_set_num_threads(1);  // for the libraries called from a body: they must not start teams of their own
+#endif
+  for (uint32_t ticket = 0;;) {
+    // A new ticket comes only after all members have ended the work before.
+    ticket = wait_for_change(worker.ticket, ticket);
+    work_(context_, member);
+    if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
+  }
+}
+
+/// One parallel_for: its members run a range each, and keep the first exception.
+struct Loop {
+  int64_t count;
+  int64_t members;
+  internal::RangeBody body;
+  void* context;
+  std::mutex mutex{};
+  std::exception_ptr failure{};
+
+  void run(int64_t member) {
+    const SerialScope scope;
+    try {
+      body(context, count * member / members, count * (member + 1) / members);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!failure) failure = std::current_exception();
+    }
+  }
+};
+
 }  // namespace
 
 int num_threads() {
@@ -54,33 +178,15 @@ void internal::parallel_for(int64_t count, int64_t grain, RangeBody body, void* 
   if (count <= 0) return;
   const int64_t shortest = grain_ignored > 0 ? 1 : std::max<int64_t>(grain, 1);
   const int64_t ranges_wanted = (count + shortest - 1) / shortest;
-  const int threads = static_cast<int>(std::min<int64_t>(num_threads(), ranges_wanted));
+  const int threads = static_cast<int>(std::min<int64_t>({num_threads(), ranges_wanted, count}));
   if (threads <= 1 || is_inside) {
     body(context, 0, count);
     return;
   }
-#ifdef _OPENMP
-  std::exception_ptr failure;
-#pragma omp parallel num_threads(threads)
-  {
-    // The runtime may give fewer threads than were asked for.
-    const int64_t team = omp_get_num_threads();
-    const int64_t member = omp_get_thread_num();
-    const int64_t begin = count * member / team;
-    const int64_t end = count * (member + 1) / team;
-    is_inside = true;
-    try {
-      if (begin < end) body(context, begin, end);
-    } catch (...) {
-#pragma omp critical(fovea_parallel_for)
-      if (!failure) failure = std::current_exception();
-    }
-    is_inside = false;
-  }
-  if (failure) std::rethrow_exception(failure);
-#else
-  body(context, 0, count);
-#endif
+  Loop loop{count, threads, body, context};
+  const auto work = [](void* shared, int member) { static_cast<Loop*>(shared)->run(member); };
+  if (!ThreadPool::instance().try_run(threads, work, &loop)) body(context, 0, count);
+  if (loop.failure) std::rethrow_exception(loop.failure);
 }
 
 NoGrain::NoGrain() {

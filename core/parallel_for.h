@@ -19,7 +19,8 @@ void parallel_for(int64_t count, int64_t grain, RangeBody body, void* context);
 /// Calls body(begin, end) for consecutive ranges that cover [0, count), one range per thread, none shorter
 /// than `grain` but the last. Where the ranges begin depends on the number of threads: a result must not.
 /// So a reduction runs over chunks whose number comes from the shape: parallel_for(chunks, 1, ...).
-/// The first exception of a body is thrown again in the caller. A parallel_for inside a body runs serially.
+/// The first exception of a body is thrown again in the caller. A parallel_for inside a body, or beside that
+/// of another thread, runs serially.
 template <class Body>
 void parallel_for(int64_t count, int64_t grain, Body&& body) {
   internal::parallel_for(

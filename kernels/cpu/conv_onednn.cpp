@@ -58,14 +58,14 @@ struct Plan {
   bool needs_reorder = false;
 };
 
-/// oneDNN plans for the number of threads that OpenMP reports: one, while this lives.
-class SingleThreadPlanning {
+/// oneDNN plans for, and runs with, the number of threads that OpenMP reports: one, while this lives.
+class SingleThread {
  public:
 #ifdef _OPENMP
-  SingleThreadPlanning() : before_(omp_get_max_threads()) {
+  SingleThread() : before_(omp_get_max_threads()) {
     omp_set_num_threads(1);
   }
-  ~SingleThreadPlanning() {
+  ~SingleThread() {
     omp_set_num_threads(before_);
   }
 
@@ -76,7 +76,6 @@ class SingleThreadPlanning {
 
 Plan make_plan(const Problem& problem) {
   const auto& [pass, N, H, W, C, K, R, S, stride, padding] = problem;
-  const SingleThreadPlanning single_thread;
   const auto f32 = memory::data_type::f32;
   Plan plan;
   plan.x = memory::desc({N, C, H, W}, f32, memory::format_tag::nhwc);
@@ -203,9 +202,10 @@ void run_images(const Problem& problem, const float* x, int dnnl_x, const float*
   });
 }
 
-/// oneDNN's errors as ours, with the problem.
+/// Calls body with oneDNN set to one thread, and turns its errors into ours, with the problem.
 template <class Body>
-void translate_errors(const char* operation, const Problem& problem, Body&& body) {
+void call_onednn(const char* operation, const Problem& problem, Body&& body) {
+  const SingleThread single_thread;
   try {
     body();
   } catch (const dnnl::error& error) {
@@ -219,7 +219,7 @@ void translate_errors(const char* operation, const Problem& problem, Body&& body
 
 void conv_forward(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding, Tensor& y) {
   const Problem problem = problem_of(Pass::forward, x, weight, stride, padding);
-  translate_errors("conv_forward", problem, [&] {
+  call_onednn("conv_forward", problem, [&] {
     run_images(problem, x.data<float>(), DNNL_ARG_SRC, y.data<float>(), DNNL_ARG_DST, weight);
   });
 }
@@ -227,7 +227,7 @@ void conv_forward(const Tensor& x, const Tensor& weight, int64_t stride, int64_t
 void conv_backward_input(const Tensor& dy, const Tensor& weight, int64_t stride, int64_t padding,
                          Tensor& dx) {
   const Problem problem = problem_of(Pass::backward_input, dx, weight, stride, padding);
-  translate_errors("conv_backward_input", problem, [&] {
+  call_onednn("conv_backward_input", problem, [&] {
     run_images(problem, dx.data<float>(), DNNL_ARG_DIFF_SRC, dy.data<float>(), DNNL_ARG_DIFF_DST, weight);
   });
 }
@@ -238,7 +238,7 @@ void conv_backward_weight(const Tensor& x, const Tensor& dy, int64_t stride, int
   const int64_t x_image = problem.H * problem.W * problem.C;
   const int64_t y_image = problem.P() * problem.Q() * problem.K;
   const int64_t groups = std::min(kWeightGroups, problem.N);
-  translate_errors("conv_backward_weight", problem, [&] {
+  call_onednn("conv_backward_weight", problem, [&] {
     // The layout must not depend on the group: all groups take the layout of the first.
     const Plan& first_plan = plan_for_images(problem, problem.N / groups);
     const int64_t count = static_cast<int64_t>(first_plan.weight.get_size() / sizeof(float));
