@@ -18,12 +18,11 @@ constexpr double kLearningRate = 0.02, kMomentum = 0.9, kWeightDecay = 5e-4;  //
 struct Tolerances {
   Dtype dtype;
   double logits;     // relative
-  double gradients;  // relative, and of the running statistics
-  double losses;     // relative
+  double gradients;  // relative; also of the running statistics
 };
-// The file holds weights and gradients as f32, logits and losses as f64.
-constexpr Tolerances kSingle{Dtype::f32, 1e-5, 1e-4, 1e-4};
-constexpr Tolerances kDouble{Dtype::f64, 1e-9, 1e-6, 1e-9};
+// The files hold weights and gradients as f32, logits and losses as f64.
+constexpr Tolerances kSingle{Dtype::f32, 1e-5, 1e-4};
+constexpr Tolerances kDouble{Dtype::f64, 1e-9, 1e-6};
 
 class Golden {
  public:
@@ -46,17 +45,31 @@ class Golden {
   SafetensorsFile file_;
 };
 
-/// Every stored weight has its place, and every place its stored weight.
-void load(Module& model, const Golden& golden) {
+/// The variant with the stored weights: each has its place, and each place its stored weight.
+std::unique_ptr<Model> load(const test::Variant& variant, const Golden& golden, Dtype dtype) {
+  std::unique_ptr<Model> model = variant.make(/*seed=*/1);
   size_t loaded = 0;
   const auto copy = [&](const std::string& path, Tensor destination) {
     destination.copy_from(golden["model." + path]);
     ++loaded;
   };
-  for (const NamedParameter& parameter : named_parameters(model))
+  for (const NamedParameter& parameter : named_parameters(*model)) {
     copy(parameter.path, parameter.variable.value());
-  for (const NamedBuffer& buffer : named_buffers(model)) copy(buffer.path, buffer.tensor);
+  }
+  for (const NamedBuffer& buffer : named_buffers(*model)) copy(buffer.path, buffer.tensor);
   REQUIRE(loaded == golden.count("model."));
+  convert_to(*model, dtype);
+  return model;
+}
+
+/// As images_of in make_golden.py: exact in every precision.
+Tensor images_of(const Golden& golden, Dtype dtype) {
+  const Tensor& pixels = golden["pixels"];
+  Tensor images = Tensor::empty(pixels.shape(), Dtype::f32);
+  for (int64_t i = 0; i < pixels.size(); ++i) {
+    images.data<float>()[i] = static_cast<float>(pixels.data<uint8_t>()[i]) / 64 - 2;
+  }
+  return test::cast(images, dtype);
 }
 
 /// Nesterov SGD as PyTorch defines it, one number after the other.
@@ -84,29 +97,11 @@ class PlainSgd {
   std::map<std::string, std::vector<double>> velocities_;
 };
 
-/// Ten steps on the stored batch; compares the loss before each.
-void check_losses(Model& model, const Golden& golden, const Tolerances& tolerances,
-                  const std::function<void()>& step) {
-  const std::vector<double> losses = golden["losses"].to_doubles();
-  REQUIRE(losses.size() == 10);
-  const Tensor images = test::cast(golden["images"], tolerances.dtype);
-  for (size_t i = 0; i < losses.size(); ++i) {
-    const Variable loss = F::softmax_cross_entropy(model.forward(images), golden["labels"]);
-    const double found = loss.value().item();
-    INFO("loss after " << i << " steps: " << found << ", wanted " << losses[i]);
-    CHECK(std::abs(found - losses[i]) <= tolerances.losses * losses[i]);
-    loss.backward();
-    step();
-  }
-}
-
-void check_parity(const test::Variant& variant, const Tolerances& tolerances) {
+void check_first_pass(const test::Variant& variant, const Tolerances& tolerances) {
   INFO(variant.name << " in " << tolerances.dtype);
   const Golden golden(variant.name);
-  const std::unique_ptr<Model> model = variant.make(/*seed=*/1);
-  load(*model, golden);
-  convert_to(*model, tolerances.dtype);
-  const Tensor images = test::cast(golden["images"], tolerances.dtype);
+  const std::unique_ptr<Model> model = load(variant, golden, tolerances.dtype);
+  const Tensor images = images_of(golden, tolerances.dtype);
 
   model->train(false);
   CHECK(test::relative_distance(model->forward(images).value(), golden["eval_logits"]) <= tolerances.logits);
@@ -121,33 +116,61 @@ void check_parity(const test::Variant& variant, const Tolerances& tolerances) {
     CHECK(test::relative_distance(parameter.variable.grad(), wanted) <= tolerances.gradients);
   }
   for (const NamedBuffer& buffer : named_buffers(*model)) {
-    INFO(buffer.path << " after one step");
+    INFO(buffer.path << " after one pass");
     CHECK(test::relative_distance(buffer.tensor, golden["after." + buffer.path]) <= tolerances.gradients);
   }
+}
 
-  for (NamedParameter& parameter : named_parameters(*model)) parameter.variable.zero_grad();
-  if (tolerances.dtype == Dtype::f64) {  // the optimiser is for f32
-    PlainSgd sgd(*model);
-    check_losses(*model, golden, tolerances, [&] { sgd.step(); });
-    return;
+TEST_CASE("parity: every variant gives PyTorch's logits, gradients and statistics in f32") {
+  for (const test::Variant& variant : test::variants()) check_first_pass(variant, kSingle);
+}
+
+TEST_CASE("parity: every variant gives PyTorch's logits, gradients and statistics in f64") {
+  for (const test::Variant& variant : test::variants()) check_first_pass(variant, kDouble);
+}
+
+/// Returns the loss.
+double forward_backward(Model& model, const Golden& golden) {
+  const Tensor images = images_of(golden, named_parameters(model)[0].variable.dtype());
+  const Variable loss = F::softmax_cross_entropy(model.forward(images), golden["labels"]);
+  loss.backward();
+  return loss.value().item();
+}
+
+void copy_gradients(Model& from, Model& to) {
+  const std::vector<NamedParameter> sources = named_parameters(from), destinations = named_parameters(to);
+  for (size_t i = 0; i < sources.size(); ++i) {
+    Tensor gradient = destinations[i].variable.grad();
+    gradient.copy_from(test::cast(sources[i].variable.grad(), gradient.dtype()));
   }
-  OptimiserSettings settings;
-  settings.momentum = kMomentum;
-  settings.nesterov = true;
-  settings.weight_decay = kWeightDecay;
-  Optimiser optimiser(*model, settings);
-  check_losses(*model, golden, tolerances, [&] {
-    optimiser.step(kLearningRate);
-    optimiser.zero_grad();
-  });
 }
 
-TEST_CASE("parity: every variant gives PyTorch's logits, gradients and ten losses in f32") {
-  for (const test::Variant& variant : test::variants()) check_parity(variant, kSingle);
-}
+// A narrow net with batch norm is chaotic: one ReLU that rounding flips sends the later losses of an f32 run
+// apart (PyTorch's own as well). So the gradients of the f64 twin move both nets.
+TEST_CASE("parity: ten steps of Nesterov SGD give PyTorch's losses in f64 and in f32") {
+  for (const test::Variant& variant : test::variants()) {
+    const Golden golden(variant.name);
+    const std::unique_ptr<Model> single = load(variant, golden, Dtype::f32);
+    const std::unique_ptr<Model> twin = load(variant, golden, Dtype::f64);
+    OptimiserSettings settings;
+    settings.momentum = kMomentum;
+    settings.nesterov = true;
+    settings.weight_decay = kWeightDecay;
+    Optimiser optimiser(*single, settings);
+    PlainSgd sgd(*twin);
 
-TEST_CASE("parity: every variant gives PyTorch's logits, gradients and ten losses in f64") {
-  for (const test::Variant& variant : test::variants()) check_parity(variant, kDouble);
+    const std::vector<double> losses = golden["losses"].to_doubles();
+    REQUIRE(losses.size() == 10);
+    for (size_t i = 0; i < losses.size(); ++i) {
+      INFO(variant.name << " after " << i << " steps");
+      CHECK(forward_backward(*twin, golden) == Approx(losses[i]).epsilon(1e-5));
+      CHECK(forward_backward(*single, golden) == Approx(losses[i]).epsilon(1e-4));
+      copy_gradients(*twin, *single);
+      optimiser.step(kLearningRate);
+      optimiser.zero_grad();
+      sgd.step();
+    }
+  }
 }
 
 }  // namespace
