@@ -23,9 +23,9 @@ Variable apply(BatchNorm operation, const Inputs& in, bool training) {
 /// At least five rows: with fewer, dx is a small difference of large numbers in some channel.
 std::vector<OperationCase> cases(BatchNorm operation, bool training) {
   std::vector<OperationCase> table;
-  for (const Shape& x :
-       {Shape{5, 1}, Shape{7, 1, 1, 3}, Shape{3, 5, 1, 7}, Shape{1, 5, 7, 16}, Shape{2, 3, 3, 17},
-        Shape{13, 31}, Shape{4, 2, 2, 33}, Shape{2, 2, 4, 64}, Shape{11, 67}, Shape{8, 9, 8, 130}}) {
+  for (const Shape& x : {Shape{5, 1}, Shape{7, 1, 1, 3}, Shape{3, 5, 1, 7}, Shape{1, 5, 7, 16},
+                         Shape{2, 6, 4, 8}, Shape{2, 2, 4, 3}, Shape{2, 3, 3, 17}, Shape{13, 31},
+                         Shape{4, 2, 2, 33}, Shape{2, 2, 4, 64}, Shape{11, 67}, Shape{8, 9, 8, 130}}) {
     const Shape channels{x[-1]};
     const int64_t rows = x.size() / x[-1];
     table.push_back(

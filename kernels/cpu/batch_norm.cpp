@@ -8,18 +8,21 @@
 namespace fovea::kernels::cpu {
 namespace {
 
-/// Per-channel coefficients of an element-wise pass, repeated so that the inner loop over `width` numbers is
-/// long enough to be vectorised well even for few channels: several rows are treated as one.
+constexpr int64_t kShortestRow = 64;  // of the element-wise passes
+
+/// [rows, C] seen as fewer rows of `width` = fold * C numbers, so that loops along a row are long enough for
+/// the vectors even where there are few channels.
 struct Folded {
   int64_t rows, width, fold;
 
-  Folded(int64_t rows_, int64_t C) : rows(rows_), width(C), fold(1) {
-    while (width < 64 && rows % 2 == 0) {
+  Folded(int64_t rows_, int64_t C, int64_t shortest) : rows(rows_), width(C), fold(1) {
+    while (width < shortest && rows % 2 == 0) {
       rows /= 2;
       width *= 2;
       fold *= 2;
     }
   }
+  /// Per-channel coefficients, for each of the `width` numbers.
   template <class A>
   std::vector<A> repeated(const std::vector<A>& coefficients) const {
     std::vector<A> result;
@@ -51,31 +54,34 @@ struct Affine {
 template <class T>
 void statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
   using A = Accumulator<T>;
-  const int64_t C = mean.size(), rows = x.size() / C;
+  const int64_t C = mean.size();
+  const Folded folded(x.size() / C, C, kLanes<A>);
+  const int64_t width = folded.width, chunk_rows = rows_per_chunk(width);
   const T* values = x.data<T>();
-  const int64_t chunk_rows = rows_per_chunk(C);
   // Differences from the first row of the chunk, so that a large mean does not cancel the variance.
   const auto term_at = [=](int64_t c, auto lanes) {
     return [=](int64_t row) {
-      const T* origin = values + row / chunk_rows * chunk_rows * C + c;
-      const Vec<A> d = load(values + row * C + c, lanes) - load(origin, lanes);
+      const T* origin = values + row / chunk_rows * chunk_rows * width + c;
+      const Vec<A> d = load(values + row * width + c, lanes) - load(origin, lanes);
       return std::array<Vec<A>, 2>{d, d * d};
     };
   };
-  const std::vector<A> partials = column_sums_by_chunk<A, 2>(rows, C, term_at);
-  // Chunks are joined by the parallel form of Welford's method (Chan, Golub, LeVeque 1979), in order.
+  const std::vector<A> partials = column_sums_by_chunk<A, 2>(folded.rows, width, term_at);
+  // Parts are joined by the parallel form of Welford's method (Chan, Golub, LeVeque 1979), in order.
   for (int64_t c = 0; c < C; ++c) {
     double count = 0, average = 0, squares = 0;
-    for (int64_t begin = 0; begin < rows; begin += chunk_rows) {
-      const double n = static_cast<double>(std::min(chunk_rows, rows - begin));
-      const int64_t at = begin / chunk_rows * 2 * C + c;
-      const double sum = static_cast<double>(partials[static_cast<size_t>(at)]);
-      const double sum_of_squares = static_cast<double>(partials[static_cast<size_t>(at + C)]);
-      const double chunk_average = static_cast<double>(static_cast<A>(values[begin * C + c])) + sum / n;
-      const double delta = chunk_average - average;
-      squares += sum_of_squares - sum * sum / n + delta * delta * count * n / (count + n);
-      average += delta * n / (count + n);
-      count += n;
+    for (int64_t begin = 0; begin < folded.rows; begin += chunk_rows) {
+      const double n = static_cast<double>(std::min(chunk_rows, folded.rows - begin));
+      for (int64_t column = c; column < width; column += C) {
+        const auto at = static_cast<size_t>(begin / chunk_rows * 2 * width + column);
+        const double sum = static_cast<double>(partials[at]);
+        const double sum_of_squares = static_cast<double>(partials[at + static_cast<size_t>(width)]);
+        const double origin = static_cast<double>(static_cast<A>(values[begin * width + column]));
+        const double delta = origin + sum / n - average;
+        squares += sum_of_squares - sum * sum / n + delta * delta * count * n / (count + n);
+        average += delta * n / (count + n);
+        count += n;
+      }
     }
     mean.data<A>()[c] = static_cast<A>(average);
     variance.data<A>()[c] = static_cast<A>(std::max(0.0, squares / count));
@@ -86,7 +92,7 @@ template <class T>
 void forward(const Tensor& x, const Affine<Accumulator<T>>& affine, bool has_relu, Tensor& y) {
   using A = Accumulator<T>;
   const int64_t C = static_cast<int64_t>(affine.scale.size());
-  const Folded folded(x.size() / C, C);
+  const Folded folded(x.size() / C, C, kShortestRow);
   const std::vector<A> means = folded.repeated(affine.mean), scales = folded.repeated(affine.scale),
                        shifts = folded.repeated(affine.shift);
   const A floor = has_relu ? A(0) : -std::numeric_limits<A>::infinity();
@@ -107,25 +113,33 @@ template <class T>
 void backward_reduce(const Tensor& dy, const Tensor& x, const Affine<Accumulator<T>>& affine, bool has_relu,
                      Tensor& dweight, Tensor& dbias) {
   using A = Accumulator<T>;
-  const int64_t C = dweight.size(), rows = x.size() / C;
+  const int64_t C = dweight.size();
+  const Folded folded(x.size() / C, C, kLanes<A>);
+  const int64_t width = folded.width;
+  const std::vector<A> means = folded.repeated(affine.mean), scales = folded.repeated(affine.scale),
+                       shifts = folded.repeated(affine.shift);
   const T *xs = x.data<T>(), *dys = dy.data<T>();
   const auto term_at = [&](int64_t c, auto lanes) {
-    const Vec<A> scale = load(affine.scale.data() + c, lanes), shift = load(affine.shift.data() + c, lanes),
-                 mean = load(affine.mean.data() + c, lanes);
+    const Vec<A> scale = load(scales.data() + c, lanes), shift = load(shifts.data() + c, lanes),
+                 mean = load(means.data() + c, lanes);
     const bool keep_all = !has_relu;
     return [=](int64_t row) {
-      const Vec<A> centred = load(xs + row * C + c, lanes) - mean;
-      Vec<A> g = load(dys + row * C + c, lanes);
+      const Vec<A> centred = load(xs + row * width + c, lanes) - mean;
+      Vec<A> g = load(dys + row * width + c, lanes);
       if (!keep_all) g = centred * scale + shift > broadcast(A(0)) ? g : broadcast(A(0));
       return std::array<Vec<A>, 2>{g, g * centred};
     };
   };
-  const std::vector<double> sums = column_sums<A, 2>(rows, C, term_at);
+  const std::vector<double> sums = column_sums<A, 2>(folded.rows, width, term_at);
   for (int64_t c = 0; c < C; ++c) {
-    const auto at = static_cast<size_t>(c);
-    dbias.data<A>()[c] = static_cast<A>(sums[at]);
+    double sum = 0, weighted = 0;
+    for (int64_t column = c; column < width; column += C) {
+      sum += sums[static_cast<size_t>(column)];
+      weighted += sums[static_cast<size_t>(width + column)];
+    }
+    dbias.data<A>()[c] = static_cast<A>(sum);
     dweight.data<A>()[c] =
-        static_cast<A>(sums[at + static_cast<size_t>(C)] * static_cast<double>(affine.rstd[at]));
+        static_cast<A>(weighted * static_cast<double>(affine.rstd[static_cast<size_t>(c)]));
   }
 }
 
@@ -144,7 +158,7 @@ void backward_input(const Tensor& dy, const Tensor& x, const Affine<Accumulator<
       offset[c] = -affine.scale[c] * mean_g;
     }
   }
-  const Folded folded(rows, C);
+  const Folded folded(rows, C, kShortestRow);
   const std::vector<A> means = folded.repeated(affine.mean), scales = folded.repeated(affine.scale),
                        shifts = folded.repeated(affine.shift), slopes = folded.repeated(slope),
                        offsets = folded.repeated(offset);
