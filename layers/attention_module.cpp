@@ -4,12 +4,9 @@ namespace fovea {
 
 const char* name_of(Attention attention) {
   switch (attention) {
-    case Attention::mixed:
-      return "mixed";
-    case Attention::channel:
-      return "channel";
-    case Attention::spatial:
-      return "spatial";
+    case Attention::mixed: return "mixed";
+    case Attention::channel: return "channel";
+    case Attention::spatial: return "spatial";
   }
   throw Error("name_of: not an attention");
 }
