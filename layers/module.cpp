@@ -49,6 +49,15 @@ void Module::train(bool is_training) {
   for_each_module(*this, [&](const std::string&, Module& module) { module.is_training_ = is_training; });
 }
 
+EvaluationMode::EvaluationMode(Module& module) {
+  for_each_module(
+      module, [&](const std::string&, Module& inner) { before_.emplace_back(&inner, inner.is_training()); });
+  module.train(false);
+}
+EvaluationMode::~EvaluationMode() {
+  for (const auto& [module, was_training] : before_) module->train(was_training);
+}
+
 std::vector<NamedParameter> named_parameters(Module& module) {
   std::vector<NamedParameter> result;
   FunctionVisitor visitor;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fovea/core/autograd.h"
@@ -72,6 +73,18 @@ class Module {
 class Model : public Module {
  public:
   virtual Variable forward(const Variable& x) = 0;
+};
+
+/// While one lives, a module and all inside it are not being trained; then each is in its own mode again.
+class EvaluationMode {
+ public:
+  explicit EvaluationMode(Module& module);
+  ~EvaluationMode();
+  EvaluationMode(const EvaluationMode&) = delete;
+  EvaluationMode& operator=(const EvaluationMode&) = delete;
+
+ private:
+  std::vector<std::pair<Module*, bool>> before_;  // outer modules first
 };
 
 /// A parameter or buffer under its path, for example "stages.0.modules.1.trunk.0.reduce.weight".

@@ -7,25 +7,6 @@
 namespace fovea {
 namespace {
 
-/// Switches a model to evaluation while one lives; then each module has its own mode again.
-class EvaluationMode {
- public:
-  explicit EvaluationMode(Model& model) {
-    for_each_module(model, [&](const std::string&, Module& module) {
-      before_.emplace_back(&module, module.is_training());
-    });
-    model.train(false);
-  }
-  ~EvaluationMode() {
-    for (const auto& [module, was_training] : before_) module->train(was_training);  // outer modules first
-  }
-  EvaluationMode(const EvaluationMode&) = delete;
-  EvaluationMode& operator=(const EvaluationMode&) = delete;
-
- private:
-  std::vector<std::pair<Module*, bool>> before_;
-};
-
 /// Each element of y is one sum over all the extents of the weight but the first: R * S * C, or C.
 int64_t multiply_adds(std::string_view operation, const Tensor& y, std::span<const Variable> inputs) {
   if (operation == "conv" || operation == "linear") {

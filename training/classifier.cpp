@@ -15,21 +15,6 @@
 namespace fovea {
 namespace {
 
-/// Running statistics for as long as it lives.
-class EvaluationMode {
- public:
-  explicit EvaluationMode(Module& module) : module_(module), was_training_(module.is_training()) {
-    module_.train(false);
-  }
-  ~EvaluationMode() { module_.train(was_training_); }
-  EvaluationMode(const EvaluationMode&) = delete;
-  EvaluationMode& operator=(const EvaluationMode&) = delete;
-
- private:
-  Module& module_;
-  bool was_training_;
-};
-
 Device device_of(Module& module) {
   const std::vector<NamedParameter> parameters = named_parameters(module);
   return parameters.empty() ? Device::cpu() : parameters[0].variable.value().device();
