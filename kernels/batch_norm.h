@@ -28,6 +28,7 @@ FOVEA_KERNEL(batch_norm_backward_reduce, const Tensor& dy, const Tensor& x, cons
 
 /// dx = weight * rstd * (g - dbias / rows - xhat * dweight / rows) where mean and variance are those of x
 /// (`training`); dx = weight * rstd * g where they are constants.
+/// dx may be dy.
 FOVEA_KERNEL(batch_norm_backward_input, const Tensor& dy, const Tensor& x, const Tensor& mean,
              const Tensor& variance, const Tensor& weight, const Tensor& bias, const Tensor& dweight,
              const Tensor& dbias, double epsilon, bool has_relu, bool training, Tensor& dx);

@@ -1,8 +1,8 @@
 #include "fovea/models/zoo.h"
 
-#include <algorithm>
-#include <functional>
-#include <numeric>
+#include <utility>
+
+#include "fovea/core/nearest.h"
 
 namespace fovea {
 namespace {
@@ -86,28 +86,10 @@ const std::vector<NamedSettings>& attention_family() {
 
 constexpr const char* kPreActResNet = "preact-resnet164";
 
-/// Letters to insert, delete or replace to make one word the other (Levenshtein).
-size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0]++;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row.back();
-}
-
 [[noreturn]] void throw_unknown(const std::string& name) {
-  const std::vector<std::string> names = model_names();
-  const auto nearest = std::ranges::min_element(
-      names, {}, [&](const std::string& candidate) { return edit_distance(name, candidate); });
   std::string list;
-  for (const std::string& known : names) list += (list.empty() ? "" : ", ") + known;
-  throw UsageError(str("model \"", name, "\" is not known; did you mean ", *nearest, "? There are ", list));
+  for (const std::string& known : model_names()) list += (list.empty() ? "" : ", ") + known;
+  throw UsageError(str("model \"", name, "\" is none of ", list, suggestion(name, model_names())));
 }
 
 /// The entry of a name, or nullptr for the baseline; throws for an unknown name.

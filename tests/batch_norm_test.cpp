@@ -129,3 +129,21 @@ TEST_CASE("batch_norm: what does not fit is an error") {
   check_error("batch_norm", [&] { F::batch_norm(Tensor::zeros({1, 3}), one, one, mean, variance, {}); });
   check_error("batch_norm", [&] { F::batch_norm(Tensor::zeros({3}), one, one, mean, variance, {}); });
 }
+
+TEST_CASE("batch_norm_relu: overwriting a gradient that nothing else holds gives the same bits") {
+  const Tensor values = normal({6, 5, 4, 24}, Random(3, Purpose::test)),
+               dy = normal({6, 5, 4, 24}, Random(4, Purpose::test));
+  const auto gradient_of_x = [&](bool is_shared) {
+    const Variable x(values, /*requires_grad=*/true);
+    Variable weight(Tensor::full({24}, 1.5), true), bias(Tensor::full({24}, 0.25), true);
+    Tensor mean = Tensor::zeros({24}), variance = Tensor::full({24}, 1.0);
+    const Variable y = F::batch_norm_relu(x, weight, bias, mean, variance, {});
+    if (is_shared) {
+      y.backward(dy);  // held here as well
+    } else {
+      F::scale(y, 1.0).backward(dy);  // the backward pass of scale makes the gradient of y, and lets it go
+    }
+    return x.grad();
+  };
+  CHECK(same_bits(gradient_of_x(/*is_shared=*/false), gradient_of_x(/*is_shared=*/true)));
+}

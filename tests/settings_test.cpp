@@ -5,7 +5,6 @@
 
 #include "command_line.h"
 #include "fovea/core/check.h"
-#include "nearest.h"
 
 using namespace fovea;
 using namespace fovea::cli;
@@ -184,12 +183,4 @@ TEST_CASE("settings: the recipes are valid, and quick.toml is the defaults") {
   resolve(quick);
   resolve(defaults);
   CHECK(to_toml(quick, Selection::all) == to_toml(defaults, Selection::all));
-}
-
-TEST_CASE("nearest: few edits, or none at all") {
-  const std::vector<std::string> names = {"epochs", "seed", "weight-decay"};
-  CHECK(nearest("epoch", names) == "epochs");
-  CHECK(nearest("weigth-decay", names) == "weight-decay");
-  CHECK(nearest("", names).empty());
-  CHECK(nearest("completely-different", names).empty());
 }

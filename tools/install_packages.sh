@@ -7,7 +7,7 @@ packages=(
   cmake ninja-build ccache g++ ca-certificates             # the build, and downloads
   libeigen3-dev libdnnl-dev ocl-icd-opencl-dev             # linear algebra and convolutions
   nlohmann-json3-dev libxxhash-dev zlib1g-dev              # file formats
-  libcli11-dev libtomlplusplus-dev libfmt-dev libspdlog-dev
+  libcli11-dev libtomlplusplus-dev libfmt-dev
   libpng-dev libssl-dev libcurl4-openssl-dev               # cifar_trainer
   catch2 libbenchmark-dev                                  # tests and benchmarks
   "$@"

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "fovea/kernels/cpu/column_sums.h"
+#include "fovea/kernels/cpu/rows.h"
 
 namespace fovea::kernels::cpu {
 namespace {
@@ -169,12 +170,13 @@ void backward_input(const Tensor& dy, const Tensor& x, const Affine<Accumulator<
     for (int64_t row = begin; row < end; ++row) {
       const T* value = x.data<T>() + row * folded.width;
       const T* gradient = dy.data<T>() + row * folded.width;
-      T* __restrict to = dx.data<T>() + row * folded.width;
-      for (int64_t i = 0; i < folded.width; ++i) {
-        const A centred = static_cast<A>(value[i]) - mean[i], d = static_cast<A>(gradient[i]);
-        const A g = centred * scale[i] + shift[i] > floor ? d : A(0);
-        to[i] = T(scale[i] * g + slope_of[i] * centred + offset_of[i]);
-      }
+      T* to = dx.data<T>() + row * folded.width;
+      for_each_vector<A>(folded.width, [&](int64_t i, auto lanes) {
+        const Vec<A> centred = load(value + i, lanes) - load(mean + i, lanes), d = load(gradient + i, lanes);
+        const Vec<A> factor = load(scale + i, lanes);
+        const Vec<A> g = centred * factor + load(shift + i, lanes) > floor ? d : Vec<A>{};
+        store(to + i, lanes, factor * g + load(slope_of + i, lanes) * centred + load(offset_of + i, lanes));
+      });
     }
   });
 }

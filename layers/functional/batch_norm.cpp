@@ -45,7 +45,8 @@ Variable normalise(const char* operation, const Variable& x, const Variable& wei
     Tensor dweight = Tensor::empty_like(wt), dbias = Tensor::empty_like(bt), dx;
     kernels::batch_norm_backward_reduce(dy, xt, mean, variance, wt, bt, epsilon, has_relu, dweight, dbias);
     if (needs_dx) {
-      dx = Tensor::empty_like(xt);
+      // A gradient that nothing else holds gives its memory: a quarter less of it is moved.
+      dx = dy.use_count() == 1 ? dy : Tensor::empty_like(xt);
       kernels::batch_norm_backward_input(dy, xt, mean, variance, wt, bt, dweight, dbias, epsilon, has_relu,
                                          training, dx);
     }

@@ -5,7 +5,7 @@
 
 #include "fovea/config.h"
 #include "fovea/core/check.h"
-#include "nearest.h"
+#include "fovea/core/nearest.h"
 
 namespace fovea::cli {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "fovea/core/check.h"
-#include "nearest.h"
+#include "fovea/core/nearest.h"
 
 namespace fovea::cli {
 namespace {

@@ -1,8 +1,8 @@
-#include "nearest.h"
+#include "fovea/core/nearest.h"
 
 #include <algorithm>
 
-namespace fovea::cli {
+namespace fovea {
 namespace {
 
 // Levenshtein distance, one row of the table at a time.
@@ -27,7 +27,8 @@ std::string nearest(const std::string& word, const std::vector<std::string>& nam
   std::string best;
   size_t fewest = std::max<size_t>(2, word.size() / 3) + 1;
   for (const std::string& name : names) {
-    const size_t distance = edits(word, name);
+    const bool is_part = word.size() >= 3 && name.find(word) != std::string::npos;
+    const size_t distance = is_part ? 1 : edits(word, name);
     if (distance < fewest) {
       fewest = distance;
       best = name;
@@ -41,4 +42,4 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
   return name.empty() ? "" : "; did you mean " + name + "?";
 }
 
-}  // namespace fovea::cli
+}  // namespace fovea
