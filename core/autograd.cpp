@@ -19,9 +19,9 @@ uint64_t next_sequence() {
 
 }  // namespace
 
+/// A place in the history, without the numbers.
 struct Variable::Node {
-  Node(Tensor value_, bool requires_grad_)
-      : value(std::move(value_)), requires_grad(requires_grad_), sequence(next_sequence()) {}
+  explicit Node(bool requires_grad_) : requires_grad(requires_grad_), sequence(next_sequence()) {}
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
   /// Frees a long history in a loop: letting the members do it would recurse once per operation.
@@ -37,11 +37,13 @@ struct Variable::Node {
     }
   }
 
+  bool is_leaf() const { return inputs.empty() && !backward && !was_visited; }
+
   /// A gradient that arrived. The first may be shared with another input (`add` hands the same dy to both),
   /// so it is added to in place only when nothing else holds its storage.
   void receive(Tensor gradient) {
-    check(gradient.shape() == value.shape() && gradient.dtype() == value.dtype(), "backward: gradient of ",
-          operation, " is ", gradient, ", wanted ", value);
+    check(gradient.shape() == shape && gradient.dtype() == dtype, "backward: gradient of ", operation, " is ",
+          gradient, ", wanted ", dtype, shape);
     if (bound_grad.defined()) {
       if (grad.defined()) {
         accumulate(gradient, bound_grad);
@@ -57,7 +59,8 @@ struct Variable::Node {
     }
   }
 
-  Tensor value;
+  Shape shape;  // of the value, when it was last used
+  Dtype dtype = Dtype::f32;
   Tensor grad;
   Tensor bound_grad;  // where gradients of this leaf must arrive, if defined
   bool requires_grad;
@@ -68,50 +71,65 @@ struct Variable::Node {
   Backward backward;
 };
 
+/// What the copies of a variable share.
+struct Variable::State {
+  /// The node, after telling it what the value is now: a parameter's may have changed its dtype.
+  const std::shared_ptr<Node>& current_node() const {
+    node->shape = value.shape();
+    node->dtype = value.dtype();
+    return node;
+  }
+
+  Tensor value;
+  std::shared_ptr<Node> node;
+};
+
 Variable::Variable(Tensor value) : Variable(std::move(value), false) {}
 
 Variable::Variable(Tensor value, bool requires_grad) {
   check(!requires_grad || is_floating(value.dtype()), "Variable: ", value, " cannot require a gradient");
-  node_ = std::make_shared<Node>(std::move(value), requires_grad);
+  state_ = std::make_shared<State>(State{std::move(value), std::make_shared<Node>(requires_grad)});
+}
+
+Variable::Node& Variable::node(const char* caller) const {
+  check(defined(), caller, ": this variable is undefined");
+  return *state_->node;
 }
 
 const Tensor& Variable::value() const {
   check(defined(), "Variable: this variable is undefined");
-  return node_->value;
+  return state_->value;
 }
 
 Tensor& Variable::value() {
   check(defined(), "Variable: this variable is undefined");
-  return node_->value;
+  return state_->value;
 }
 
 bool Variable::requires_grad() const {
-  return defined() && node_->requires_grad;
+  return defined() && state_->node->requires_grad;
 }
 
 void Variable::set_requires_grad(bool requires_grad) {
-  check(defined() && node_->inputs.empty() && !node_->backward && !node_->was_visited,
-        "set_requires_grad: only a leaf can be changed");
+  check(node("set_requires_grad").is_leaf(), "set_requires_grad: only a leaf can be changed");
   check(!requires_grad || is_floating(dtype()), "set_requires_grad: ", value(), " cannot require a gradient");
-  node_->requires_grad = requires_grad;
+  state_->node->requires_grad = requires_grad;
 }
 
 const Tensor& Variable::grad() const {
-  check(defined(), "grad: this variable is undefined");
-  return node_->grad;
+  return node("grad").grad;
 }
 
 void Variable::zero_grad() {
-  check(defined(), "zero_grad: this variable is undefined");
-  node_->grad = Tensor();
+  node("zero_grad").grad = Tensor();
 }
 
 void Variable::bind_grad(const Tensor& buffer) {
-  check(defined() && node_->inputs.empty(), "bind_grad: only a leaf can be bound");
+  check(node("bind_grad").is_leaf(), "bind_grad: only a leaf can be bound");
   check(buffer.shape() == shape() && buffer.dtype() == dtype(), "bind_grad: buffer is ", buffer, ", wanted ",
         value());
-  node_->bound_grad = buffer;
-  node_->grad = Tensor();
+  state_->node->bound_grad = buffer;
+  state_->node->grad = Tensor();
 }
 
 void Variable::backward() const {
@@ -122,12 +140,13 @@ void Variable::backward() const {
 
 void Variable::backward(const Tensor& dy) const {
   check(requires_grad(), "backward: the variable does not depend on anything that requires a gradient");
-  check(!node_->was_visited, "backward: ", node_->operation,
+  const std::shared_ptr<Node> root = state_->current_node();
+  check(!root->was_visited, "backward: ", root->operation,
         " has been passed already and its memory is freed; compute the result again");
-  node_->receive(dy);
+  root->receive(dy);
 
   // Newest first: when a node's turn comes, everything made from it has sent its gradient.
-  std::map<uint64_t, std::shared_ptr<Node>, std::greater<>> pending{{node_->sequence, node_}};
+  std::map<uint64_t, std::shared_ptr<Node>, std::greater<>> pending{{root->sequence, root}};
   while (!pending.empty()) {
     const std::shared_ptr<Node> node = std::move(pending.begin()->second);
     pending.erase(pending.begin());
@@ -157,10 +176,11 @@ Variable record(const char* operation, const Tensor& y, std::vector<Variable> in
     for (const Variable& input : inputs) requires_grad = requires_grad || input.requires_grad();
   }
   Variable result(y, requires_grad);
-  result.node_->operation = operation;
+  Variable::Node& node = *result.state_->node;
+  node.operation = operation;
   if (requires_grad) {
-    for (const Variable& input : inputs) result.node_->inputs.push_back(input.node_);
-    result.node_->backward = std::move(backward);
+    for (const Variable& input : inputs) node.inputs.push_back(input.state_->current_node());
+    node.backward = std::move(backward);
   }
   return result;
 }

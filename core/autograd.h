@@ -15,7 +15,9 @@ namespace fovea {
 /// tensor where an input needs none.
 using Backward = std::function<std::vector<Tensor>(const Tensor& dy)>;
 
-/// A Tensor that remembers how it was made, so that gradients can flow back. Copies share the same node.
+/// A Tensor that remembers how it was made, so that gradients can flow back. Copies are the same variable.
+/// The history of a result does not hold the numbers it was made from: those that `backward` did not capture
+/// are freed with the last copy of their variable.
 class Variable {
  public:
   Variable() = default;
@@ -24,7 +26,7 @@ class Variable {
   /// A leaf; with requires_grad a parameter.
   Variable(Tensor value, bool requires_grad);
 
-  bool defined() const { return node_ != nullptr; }
+  bool defined() const { return state_ != nullptr; }
   const Tensor& value() const;
   Tensor& value();
   const Shape& shape() const { return value().shape(); }
@@ -50,13 +52,15 @@ class Variable {
   /// The same numbers, without their history.
   Variable detach() const { return Variable(value()); }
   /// Whether both are the same variable (not merely equal numbers).
-  bool same_as(const Variable& other) const { return node_ == other.node_; }
+  bool same_as(const Variable& other) const { return state_ == other.state_; }
 
  private:
   struct Node;
+  struct State;
   friend Variable record(const char*, const Tensor&, std::vector<Variable>, Backward);
+  Node& node(const char* caller) const;
 
-  std::shared_ptr<Node> node_;
+  std::shared_ptr<State> state_;
 };
 
 /// The result `y` of `operation`, made from `inputs`. Its history is kept if gradients are on and an input

@@ -14,6 +14,8 @@ struct Geometry {
 // One in each axis, primes, widths around a vector's, windows that leave rows over, a window of the whole
 // image, padding larger than needed, and batches that do not divide into equal chunks.
 const std::vector<Geometry> kGeometries = {
+    {{2, 23, 24, 8}, {12, 1, 1, 8}, 1, 0},  {{2, 23, 24, 12}, {8, 1, 1, 12}, 1, 0},
+
     {{1, 1, 1, 1}, {1, 1, 1, 1}, 1, 0},     {{1, 5, 7, 1}, {3, 3, 3, 1}, 1, 1},
     {{2, 4, 4, 3}, {5, 3, 3, 3}, 2, 1},     {{3, 5, 4, 7}, {1, 1, 1, 7}, 2, 0},
     {{11, 3, 3, 16}, {16, 3, 3, 16}, 1, 1}, {{9, 2, 3, 17}, {15, 1, 1, 17}, 1, 0},
