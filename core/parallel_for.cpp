@@ -58,7 +58,7 @@ uint32_t wait_for_change(const std::atomic<uint32_t>& value, uint32_t old) {
 
 /// The threads behind parallel_for. A thread that waits first spins for some microseconds, which is longer
 /// than the pause between two kernels, and then sleeps. OpenMP's own threads spin for milliseconds: beside
-/// one other busy process a training step took six times as long with them.
+/// other busy processes a training step took six times as long as with OpenMP's threads told to sleep.
 class ThreadPool {
  public:
   using Work = void (*)(void* context, int member);
