@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "fovea/core/parallel_for.h"
+#include "fovea/kernels/cpu/column_sums.h"
 
 #if FOVEA_HAS_ONEDNN
 #include "fovea/kernels/cpu/conv_onednn.h"
@@ -245,27 +246,15 @@ void conv_backward_weight(const Tensor& x, const Tensor& dy, int64_t stride, int
 }
 
 void conv_backward_bias(const Tensor& dy, Tensor& dbias) {
-  constexpr int64_t kChunkRows = 1024;
   const int64_t K = dbias.size();
-  const int64_t rows = dy.size() / K;
-  const int64_t chunks = (rows + kChunkRows - 1) / kChunkRows;
   visit_floating("conv_backward_bias", dy.dtype(), [&]<class T>() {
     using A = Accumulator<T>;
-    std::vector<A> partials(static_cast<size_t>(chunks * K), A(0));
     const T* values = dy.data<T>();
-    parallel_for(chunks, 1, [&](int64_t first, int64_t last) {
-      for (int64_t chunk = first; chunk < last; ++chunk) {
-        A* partial = partials.data() + chunk * K;
-        for (int64_t row = chunk * kChunkRows; row < std::min(rows, (chunk + 1) * kChunkRows); ++row) {
-          for (int64_t k = 0; k < K; ++k) partial[k] += static_cast<A>(values[row * K + k]);
-        }
-      }
-    });
-    for (int64_t k = 0; k < K; ++k) {
-      A total = 0;
-      for (int64_t chunk = 0; chunk < chunks; ++chunk) total += partials[static_cast<size_t>(chunk * K + k)];
-      dbias.data<T>()[k] = T(total);
-    }
+    const auto term_at = [=](int64_t k, auto lanes) {
+      return [=](int64_t row) { return std::array<Vec<A>, 1>{load(values + row * K + k, lanes)}; };
+    };
+    const std::vector<double> sums = column_sums<A, 1>(dy.size() / K, K, term_at);
+    for (int64_t k = 0; k < K; ++k) dbias.data<T>()[k] = T(static_cast<A>(sums[static_cast<size_t>(k)]));
   });
 }
 
