@@ -17,17 +17,22 @@ set_target_properties(fovea PROPERTIES POSITION_INDEPENDENT_CODE ON)
 
 # Compile options of everything built here: the library, the tools, the tests and the benchmarks.
 add_library(fovea_options INTERFACE)
-target_compile_options(fovea_options INTERFACE -Wall -Wextra -Wconversion -Wshadow -Wno-psabi -fno-math-errno -fno-trapping-math)
+set(cxx_options -Wall -Wextra -Wconversion -Wshadow -Wno-psabi -fno-math-errno -fno-trapping-math)
+# A hand-written kernel that needs more registers than there are is slow: spills are warnings.
+set(cuda_options --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra -Xptxas=--warn-on-spills)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # GCC 12's own AVX-512 header warns wherever its intrinsics are used (GCC bug 105593).
-  target_compile_options(fovea_options INTERFACE -Wno-uninitialized -Wno-maybe-uninitialized)
+  list(APPEND cxx_options -Wno-uninitialized -Wno-maybe-uninitialized)
 endif()
 if(FOVEA_WERROR)
-  target_compile_options(fovea_options INTERFACE -Werror)
+  list(APPEND cxx_options -Werror)
+  list(APPEND cuda_options -Werror=all-warnings -Xcompiler=-Werror -Xptxas=--warning-as-error)
 endif()
 if(FOVEA_NATIVE)
-  target_compile_options(fovea_options INTERFACE -march=native)
+  list(APPEND cxx_options -march=native)
 endif()
+target_compile_options(fovea_options INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${cxx_options}>"
+                       "$<$<COMPILE_LANGUAGE:CUDA>:${cuda_options}>")
 if(FOVEA_SANITIZE)
   target_compile_options(fovea_options INTERFACE -fsanitize=${FOVEA_SANITIZE} -fno-sanitize-recover=all
                          -fno-omit-frame-pointer)
@@ -43,17 +48,28 @@ target_include_directories(fovea SYSTEM PRIVATE ${XXHASH_INCLUDE_DIR})
 if(FOVEA_HAS_ONEDNN)
   target_link_libraries(fovea PRIVATE DNNL::dnnl)
 endif()
+if(FOVEA_HAS_CUDA)
+  target_link_libraries(fovea PRIVATE CUDA::cudart CUDA::cublasLt CUDNN::cudnn)
+endif()
 
 # fovea_sources(HEADERS a.h ... SOURCES a.cpp ...): adds files of the current folder to the library. Every
-# header named here is public: installed, in <fovea/fovea.h>, and compiled alone by a test.
+# header named here is public: installed, in <fovea/fovea.h>, and compiled alone by a test. CUDA names what a
+# build with CUDA has beside, and what the tests run under the emulator; CUDA_LIBRARIES what calls cuDNN and
+# cuBLAS, for which the emulator has stand-ins.
 function(fovea_sources)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "HEADERS;SOURCES")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "HEADERS;SOURCES;CUDA;CUDA_LIBRARIES")
   cmake_path(RELATIVE_PATH CMAKE_CURRENT_SOURCE_DIR BASE_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE folder)
   foreach(header ${arg_HEADERS})
     set_property(GLOBAL APPEND PROPERTY FOVEA_PUBLIC_HEADERS ${folder}/${header})
   endforeach()
   list(TRANSFORM arg_SOURCES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+  list(TRANSFORM arg_CUDA PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+  list(TRANSFORM arg_CUDA_LIBRARIES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
   target_sources(fovea PRIVATE ${arg_SOURCES})
+  if(FOVEA_HAS_CUDA)
+    target_sources(fovea PRIVATE ${arg_CUDA} ${arg_CUDA_LIBRARIES})
+  endif()
+  set_property(GLOBAL APPEND PROPERTY FOVEA_EMULATED_SOURCES ${arg_CUDA})
 endfunction()
 
 # <fovea/fovea.h>: all public headers.

@@ -25,7 +25,7 @@ void reset_peak_memory(Device device = Device::cpu());
 /// Returns the cached blocks to the system.
 void release_cached_memory(Device device = Device::cpu());
 
-/// For tests: while one lives, new CPU blocks are filled with 0xFF (NaN in every floating dtype) and stand
+/// For tests: while one lives, new blocks are filled with 0xFF (NaN in every floating dtype) and stand
 /// between guard bytes; `violations` counts blocks whose guard had been overwritten when they were freed.
 class AllocatorGuard {
  public:

@@ -1,11 +1,18 @@
 #include "fovea/core/device.h"
 
 #include <algorithm>
+#include <atomic>
 #include <ostream>
 
 #include "fovea/core/check.h"
+#include "fovea/core/cuda_backend.h"
 
 namespace fovea {
+namespace {
+
+std::atomic<bool> tf32_is_allowed{false};
+
+}  // namespace
 
 std::string Device::str() const {
   return is_cpu() ? "cpu" : "cuda:" + std::to_string(index);
@@ -16,7 +23,9 @@ std::ostream& operator<<(std::ostream& out, const Device& device) {
 }
 
 CudaStatus cuda_status() {
-  return {0, "this build of Fovea has no CUDA backend"};
+  CudaStatus (*const backend_status)() = &cuda::status;
+  return backend_status != nullptr ? backend_status()
+                                   : CudaStatus{0, "this build of Fovea has no CUDA backend"};
 }
 
 Device parse_device(const std::string& text) {
@@ -39,6 +48,13 @@ Device parse_device(const std::string& text) {
   check<DeviceError>(index < status.device_count, "device: \"", text, "\" does not exist, there are ",
                      status.device_count, " CUDA devices");
   return Device::cuda(index);
+}
+
+void set_tf32(bool allowed) {
+  tf32_is_allowed = allowed;
+}
+bool tf32_allowed() {
+  return tf32_is_allowed;
 }
 
 }  // namespace fovea

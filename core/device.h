@@ -35,4 +35,9 @@ CudaStatus cuda_status();
 /// UsageError for another text, DeviceError with the reason where that device cannot be used.
 Device parse_device(const std::string& text);
 
+/// Whether products and convolutions of f32 tensors on a CUDA device may round their factors to TF32 (10 bits
+/// of mantissa): several times as fast. Off at first; for the whole process.
+void set_tf32(bool allowed);
+bool tf32_allowed();
+
 }  // namespace fovea

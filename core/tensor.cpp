@@ -6,6 +6,7 @@
 
 #include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
+#include "fovea/core/cuda_backend.h"
 
 namespace fovea {
 
@@ -36,9 +37,9 @@ Tensor Tensor::empty_like(const Tensor& other) {
 }
 
 Tensor Tensor::zeros(const Shape& shape, Dtype dtype, Device device) {
-  Tensor result = empty(shape, dtype);
-  std::memset(result.raw(), 0, result.bytes());
-  return result.to(device);
+  Tensor result = empty(shape, dtype, device);
+  result.fill_with_zeros();
+  return result;
 }
 
 Tensor Tensor::zeros_like(const Tensor& other) {
@@ -115,9 +116,19 @@ Tensor Tensor::to(Device target) const {
 void Tensor::copy_from(const Tensor& source) {
   check(defined() && source.defined(), "copy_from: a tensor is undefined");
   check(shape_ == source.shape_ && dtype_ == source.dtype_, "copy_from: ", source, " into ", *this);
-  check<DeviceError>(device().is_cpu() && source.device().is_cpu(), "copy_from: from ", source.device(),
-                     " to ", device(), ": ", cuda_status().reason);
-  std::memmove(raw(), source.raw(), bytes());
+  if (device().is_cpu() && source.device().is_cpu()) {
+    std::memmove(raw(), source.raw(), bytes());
+  } else {
+    cuda::copy(raw(), device(), source.raw(), source.device(), bytes());
+  }
+}
+
+void Tensor::fill_with_zeros() {
+  if (device().is_cpu()) {
+    std::memset(raw(), 0, bytes());
+  } else {
+    cuda::fill_with_zeros(raw(), bytes(), device().index);
+  }
 }
 
 double Tensor::item() const {

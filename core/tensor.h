@@ -62,6 +62,8 @@ class Tensor {
   Tensor to(Device device) const;
   /// Copies the numbers of a tensor of the same shape and dtype.
   void copy_from(const Tensor& source);
+  /// Sets every element to 0.
+  void fill_with_zeros();
   /// The only element, converted to double.
   double item() const;
   /// All elements, converted to double.

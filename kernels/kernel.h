@@ -4,6 +4,7 @@
 
 #include "fovea/config.h"
 #include "fovea/core/check.h"
+#include "fovea/core/cuda_backend.h"
 #include "fovea/core/profile.h"
 #include "fovea/core/tensor.h"
 
@@ -27,8 +28,8 @@ class Kernel<void(Parameters...)> {
     if (first == nullptr || first->device().is_cpu()) {
       cpu_(arguments...);
     } else {
-      check<DeviceError>(cuda_ != nullptr, name_, ": tensors are on ", first->device(),
-                         ", but this build has no CUDA backend");
+      // A tensor on a CUDA device was allocated by the CUDA backend, so that there is one.
+      fovea::cuda::use_device(first->device().index);
       cuda_(arguments...);
     }
   }
@@ -53,26 +54,16 @@ class Kernel<void(Parameters...)> {
 
 }  // namespace fovea::kernels
 
-/// FOVEA_KERNEL(relu_forward, const Tensor& x, Tensor& y) declares cpu::relu_forward, in a CUDA build
-/// cuda::relu_forward, and the callable relu_forward that picks one by device. A kernel that a backend does
-/// not define is a link error that names it. Use inside namespace fovea::kernels.
-#if FOVEA_HAS_CUDA
+/// FOVEA_KERNEL(relu_forward, const Tensor& x, Tensor& y) declares cpu::relu_forward, cuda::relu_forward, and
+/// the callable relu_forward that picks one by device. A kernel that a backend of the build does not define
+/// is a link error that names it. Use inside namespace fovea::kernels.
 #define FOVEA_KERNEL(name, ...)                     \
   namespace cpu {                                   \
   void name(__VA_ARGS__);                           \
   }                                                 \
   namespace cuda {                                  \
-  void name(__VA_ARGS__);                           \
+  FOVEA_CUDA_FUNCTION void name(__VA_ARGS__);       \
   }                                                 \
   inline constexpr Kernel<void(__VA_ARGS__)> name { \
 #name, &cpu::name, &cuda::name                  \
   }
-#else
-#define FOVEA_KERNEL(name, ...)                     \
-  namespace cpu {                                   \
-  void name(__VA_ARGS__);                           \
-  }                                                 \
-  inline constexpr Kernel<void(__VA_ARGS__)> name { \
-#name, &cpu::name, nullptr                      \
-  }
-#endif

@@ -78,7 +78,7 @@ Result run(const Function& function, const std::vector<Tensor>& values,
   const Inputs inputs = variables(values, requires_grad);
   const Variable y = function(inputs);
   if (!dy.defined()) dy = draw(y.shape(), Fill::normal, kProjection);
-  dy = cast(dy, y.dtype());
+  dy = cast(dy, y.dtype()).to(y.value().device());
   const Tensor dy_copy = dy.clone();
   if (y.requires_grad()) y.backward(dy);
 
@@ -160,6 +160,36 @@ void check_gradient(const OperationCase& one) {
   }
 }
 
+void check_each_alone(const OperationCase& one, const std::vector<Tensor>& values, const Result& all) {
+  for (size_t input = 0; input < values.size(); ++input) {
+    if (!one.inputs[input].requires_grad) continue;
+    INFO("only input " << input << " requires a gradient");
+    std::vector<bool> alone(values.size(), false);
+    alone[input] = true;
+    CHECK(test::same_bits(run(one.function, values, alone).gradients[input], all.gradients[input]));
+  }
+}
+
+void check_each_alone(const OperationCase& one) {
+  const std::vector<Tensor> values = draw_inputs(one, Dtype::f64);
+  check_each_alone(one, values, run(one, values));
+}
+
+/// On a CUDA device: the same as `wanted`, and the same bits again and for each input's gradient alone. The
+/// emulator runs blocks and threads in another order each time.
+void check_device(const OperationCase& one, const std::vector<Tensor>& values, const Result& wanted,
+                  double relative) {
+  if (cuda_status().device_count == 0) return;
+  INFO("on a CUDA device");
+  std::vector<Tensor> on_device;
+  for (const Tensor& value : values) on_device.push_back(value.to(Device::cuda()));
+  const Result found = run(one, on_device);
+  CHECK(found.y.device().is_cuda());
+  check_near(found, wanted, relative);
+  CHECK(same_bits(run(one, on_device), found));
+  check_each_alone(one, on_device, found);
+}
+
 void check_precision(const OperationCase& one) {
   for (const Dtype dtype : {Dtype::f32, Dtype::bf16, Dtype::f16}) {
     INFO(dtype << " against f64");
@@ -168,6 +198,7 @@ void check_precision(const OperationCase& one) {
     const Tensor dy = cast(draw(found.y.shape(), Fill::normal, kProjection), found.y.dtype());
     const Result wanted = run(one, widened(values), dy);
     check_near(found, wanted, tolerance(dtype, one.terms));
+    check_device(one, values, wanted, tolerance(dtype, one.terms));
   }
 }
 
@@ -189,18 +220,6 @@ void check_determinism(const OperationCase& one) {
     CHECK(test::same_bits(run(one.function, values, none).y, first.y));
   }
   set_num_threads(threads_before);
-}
-
-void check_each_alone(const OperationCase& one) {
-  const std::vector<Tensor> values = draw_inputs(one, Dtype::f64);
-  const Result all = run(one, values);
-  for (size_t input = 0; input < values.size(); ++input) {
-    if (!one.inputs[input].requires_grad) continue;
-    INFO("only input " << input << " requires a gradient");
-    std::vector<bool> alone(values.size(), false);
-    alone[input] = true;
-    CHECK(test::same_bits(run(one.function, values, alone).gradients[input], all.gradients[input]));
-  }
 }
 
 void check_repeated_use(const OperationCase& one) {
@@ -337,7 +356,9 @@ Tensor cast(const Tensor& x, Dtype dtype) {
 
 bool same_bits(const Tensor& a, const Tensor& b) {
   if (!a.defined() || !b.defined()) return a.defined() == b.defined();
-  return a.shape() == b.shape() && a.dtype() == b.dtype() && std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
+  const Tensor host_a = a.to(Device::cpu()), host_b = b.to(Device::cpu());
+  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
+         std::memcmp(host_a.raw(), host_b.raw(), a.bytes()) == 0;
 }
 
 }  // namespace fovea::test

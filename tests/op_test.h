@@ -38,7 +38,8 @@ struct OperationCase {
 
 /// Checks for every case, under AllocatorGuard:
 /// - the gradient against f64 central differences of a random projection, to 1e-7 of the largest
-/// - f32, bf16 and f16, outputs and gradients, near f64
+/// - f32, bf16 and f16, outputs and gradients, near f64; on the CPU and, in a program that has one, on a CUDA
+///   device, emulated or real, there with the same bits again
 /// - same bits again, with 1, 2, 3, 4 and 8 threads, without history, and for each input's gradient alone
 /// - gradients that add up when a variable is used several times
 /// - everything written, nothing written outside, no input changed

@@ -101,7 +101,7 @@ void Optimiser::fill_missing_gradients() {
         " is no longer where the optimiser put it; make a new optimiser after moving or converting a module");
     if (!slot.variable.grad().defined()) {
       Tensor gradient = gradients_.slice(slot.offset, value.shape());
-      gradient.copy_from(Tensor::zeros_like(gradient));
+      gradient.fill_with_zeros();
     }
   }
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Checks what the files of the library include:
 #   core <- kernels <- layers <- models <- training, data -> core: an include points left, or into its own folder;
-#   a header has no include of a third party: <...> is a standard header, "..." is "fovea/...".
+#   a public header (one that is not in a subfolder) has no include of a third party: <...> is a standard header,
+#   "..." is "fovea/...".
 # usage: includes.sh SOURCE_FOLDER
 set -euo pipefail
 cd "$1"
@@ -34,7 +35,7 @@ for folder in "${!may_include[@]}"; do
         offence "$file includes \"$included\": wanted \"fovea/<folder>/<header>\""
       fi
     done < <(sed -nE 's/^ *# *include *"([^"]*)".*/\1/p' "$file")
-    if [[ $file == *.h ]]; then
+    if [[ $file == *.h && $file != */*/* ]]; then
       while IFS= read -r included; do
         offence "$file is a public header and includes <$included>, which is no standard header"
       done < <(sed -nE 's/^ *# *include *<([^>]*[./][^>]*)>.*/\1/p' "$file")

@@ -1,0 +1,159 @@
+#include "fovea/core/caching_allocator.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "fovea/core/check.h"
+
+namespace fovea {
+namespace {
+
+constexpr size_t kAlignment = 64;
+constexpr size_t kGuardBytes = 64;
+constexpr unsigned char kGuardByte = 0xA5;
+constexpr unsigned char kPoisonByte = 0xFF;
+
+size_t aligned(size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+/// Rounds up to a size class: eight classes for each power of two, so that at most 1/8 is wasted.
+size_t size_class(size_t bytes) {
+  if (bytes <= 512) return std::max(aligned(bytes), kAlignment);
+  const size_t step = std::bit_floor(bytes - 1) / 8;
+  return (bytes + step - 1) / step * step;
+}
+
+}  // namespace
+
+void* CachingAllocator::allocate(size_t bytes) {
+  const size_t wanted = size_class(bytes);
+  std::lock_guard lock(mutex_);
+  void* pointer = guards_ > 0 ? guarded(bytes) : reused_or_new(wanted);
+  if (pointer == nullptr) {
+    throw DeviceError(str("allocate: no memory for ", bytes, " bytes ", place(), ": ", stats_.in_use,
+                          " bytes are in use and ", stats_.cached, " cached; try a smaller batch size"));
+  }
+  stats_.in_use += static_cast<int64_t>(wanted);
+  stats_.peak = std::max(stats_.peak, stats_.in_use);
+  return pointer;
+}
+
+void CachingAllocator::deallocate(void* pointer, size_t bytes) noexcept {
+  const size_t held = size_class(bytes);
+  std::lock_guard lock(mutex_);
+  stats_.in_use -= static_cast<int64_t>(held);
+  if (const auto guard = guarded_.find(pointer); guard != guarded_.end()) {
+    release_guarded(guard->first, guard->second);
+    guarded_.erase(guard);
+    return;
+  }
+  const auto pool = pool_of_.find(pointer);
+  try {
+    pools_[pool == pool_of_.end() ? 0 : pool->second][held].push_back(pointer);
+    stats_.cached += static_cast<int64_t>(held);
+  } catch (const std::bad_alloc&) {
+    if (pool != pool_of_.end()) pool_of_.erase(pool);
+    to_system(pointer);
+  }
+}
+
+MemoryStats CachingAllocator::stats() const {
+  std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+void CachingAllocator::reset_peak() {
+  std::lock_guard lock(mutex_);
+  stats_.peak = stats_.in_use;
+}
+
+void CachingAllocator::release_cached() {
+  std::lock_guard lock(mutex_);
+  release_cached_locked();
+}
+
+void CachingAllocator::add_guard(int count) {
+  std::lock_guard lock(mutex_);
+  guards_ += count;
+}
+
+int64_t CachingAllocator::violations() const {
+  std::lock_guard lock(mutex_);
+  return violations_;
+}
+
+int CachingAllocator::open_pool() {
+  std::lock_guard lock(mutex_);
+  check(open_pool_ == 0, "allocate: a pool is open already");
+  open_pool_ = ++pools_made_;
+  return open_pool_;
+}
+
+void CachingAllocator::close_pool() {
+  std::lock_guard lock(mutex_);
+  open_pool_ = 0;
+}
+
+void CachingAllocator::drop_pool(int pool) {
+  std::lock_guard lock(mutex_);
+  for (auto& [bytes, blocks] : pools_[pool]) {
+    std::vector<void*>& to_all = pools_[0][bytes];
+    to_all.insert(to_all.end(), blocks.begin(), blocks.end());
+  }
+  pools_.erase(pool);
+  std::erase_if(pool_of_, [pool](const auto& entry) { return entry.second == pool; });
+}
+
+void* CachingAllocator::reused_or_new(size_t bytes) {
+  FreeBlocks& free = pools_[open_pool_];
+  if (const auto blocks = free.find(bytes); blocks != free.end() && !blocks->second.empty()) {
+    void* pointer = blocks->second.back();
+    blocks->second.pop_back();
+    stats_.cached -= static_cast<int64_t>(bytes);
+    return pointer;
+  }
+  void* pointer = from_system(bytes);
+  if (pointer == nullptr) {
+    release_cached_locked();
+    pointer = from_system(bytes);
+  }
+  if (pointer != nullptr && open_pool_ != 0) pool_of_.emplace(pointer, open_pool_);
+  return pointer;
+}
+
+/// Blocks of a pool that was recorded stay: they will be written again.
+void CachingAllocator::release_cached_locked() {
+  for (auto& [bytes, blocks] : pools_[0]) {
+    for (void* pointer : blocks) to_system(pointer);
+    stats_.cached -= static_cast<int64_t>(bytes * blocks.size());
+  }
+  pools_[0].clear();
+}
+
+void* CachingAllocator::guarded(size_t bytes) {
+  const size_t inside = aligned(bytes);
+  auto* block = static_cast<unsigned char*>(from_system(inside + 2 * kGuardBytes));
+  if (block == nullptr) return nullptr;
+  fill(block, kGuardByte, inside + 2 * kGuardBytes);
+  fill(block + kGuardBytes, kPoisonByte, bytes);
+  guarded_.emplace(block + kGuardBytes, bytes);
+  return block + kGuardBytes;
+}
+
+void CachingAllocator::release_guarded(void* pointer, size_t bytes) noexcept {
+  auto* inside = static_cast<unsigned char*>(pointer);
+  const auto is_intact = [&](const unsigned char* begin, size_t count) {
+    unsigned char guard[2 * kGuardBytes];
+    read(begin, count, guard);
+    return std::all_of(guard, guard + count, [](unsigned char byte) { return byte == kGuardByte; });
+  };
+  if (!is_intact(inside - kGuardBytes, kGuardBytes) ||
+      !is_intact(inside + bytes, aligned(bytes) - bytes + kGuardBytes)) {
+    ++violations_;
+  }
+  to_system(inside - kGuardBytes);
+}
+
+}  // namespace fovea

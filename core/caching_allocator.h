@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "fovea/core/allocator.h"
+
+namespace fovea {
+
+/// Keeps freed blocks by size class for the next request. What is common to the allocators of all devices;
+/// an implementation says how to get memory from the system. Safe to use from several threads.
+class CachingAllocator {
+ public:
+  CachingAllocator() = default;
+  virtual ~CachingAllocator() = default;
+  CachingAllocator(const CachingAllocator&) = delete;
+  CachingAllocator& operator=(const CachingAllocator&) = delete;
+
+  /// See fovea::allocate.
+  void* allocate(size_t bytes);
+  void deallocate(void* pointer, size_t bytes) noexcept;
+  MemoryStats stats() const;
+  void reset_peak();
+  void release_cached();
+
+  /// See AllocatorGuard: `count` more of them live.
+  void add_guard(int count);
+  int64_t violations() const;
+
+  /// Until close_pool, blocks come from a pool of their own, to which they return: nothing that is requested
+  /// later can get them. For what is replayed with the addresses that it was recorded with.
+  int open_pool();
+  void close_pool();
+  /// Gives the blocks of a pool to all again.
+  void drop_pool(int pool);
+
+ protected:
+  /// `bytes` bytes aligned to 64, or null.
+  virtual void* from_system(size_t bytes) = 0;
+  virtual void to_system(void* block) noexcept = 0;
+  virtual void fill(void* block, unsigned char byte, size_t bytes) = 0;
+  virtual void read(const void* block, size_t bytes, unsigned char* host) noexcept = 0;
+  /// For the message when there is no memory left: "on the CPU".
+  virtual std::string place() const = 0;
+
+ private:
+  using FreeBlocks = std::map<size_t, std::vector<void*>>;  // by size class
+
+  void* reused_or_new(size_t bytes);
+  void release_cached_locked();
+  void* guarded(size_t bytes);
+  void release_guarded(void* pointer, size_t bytes) noexcept;
+
+  mutable std::mutex mutex_;
+  std::map<int, FreeBlocks> pools_;            // 0: for all
+  std::unordered_map<void*, int> pool_of_;     // of the blocks of other pools
+  std::unordered_map<void*, size_t> guarded_;  // block -> bytes asked for
+  MemoryStats stats_;
+  int64_t violations_ = 0;
+  int guards_ = 0;
+  int open_pool_ = 0;
+  int pools_made_ = 0;
+};
+
+}  // namespace fovea

@@ -1,0 +1,103 @@
+#include "fovea/core/cuda/runtime.h"
+
+#include <array>
+#include <mutex>
+
+#include "fovea/core/cuda_backend.h"
+
+namespace fovea::cuda {
+namespace {
+
+constexpr int kMaxDevices = 64;
+thread_local int device_of_thread = 0;
+
+CudaStatus ask_driver() {
+  int count = 0;
+  const cudaError_t found = cudaGetDeviceCount(&count);
+  if (found == cudaSuccess && count > 0) return {std::min(count, kMaxDevices), ""};
+  cudaGetLastError();  // it is answered: later calls must not report it again
+  if (found == cudaSuccess || found == cudaErrorNoDevice) return {0, "there is no CUDA device"};
+  if (found == cudaErrorInsufficientDriver) {
+    return {0, "there is no NVIDIA driver, or it is older than this build's CUDA runtime needs"};
+  }
+  return {0, str(cudaGetErrorName(found), ": ", cudaGetErrorString(found))};
+}
+
+/// One stream per device, never destroyed: tensors with static storage may be freed late.
+cudaStream_t main_stream(int device) {
+  static std::array<std::once_flag, kMaxDevices> once;
+  static std::array<cudaStream_t, kMaxDevices> streams{};
+  std::call_once(once[static_cast<size_t>(device)], [device] {
+    check_cuda(cudaStreamCreateWithFlags(&streams[static_cast<size_t>(device)], cudaStreamNonBlocking),
+               "cuda: stream");
+  });
+  return streams[static_cast<size_t>(device)];
+}
+
+}  // namespace
+
+CudaStatus status() {
+  static const CudaStatus found = ask_driver();
+  return found;
+}
+
+std::string describe(int device) {
+  cudaDeviceProp properties{};
+  check_cuda(cudaGetDeviceProperties(&properties, device), "cuda: properties of a device");
+  const double gibibytes = static_cast<double>(properties.totalGlobalMem >> 20) / 1024;
+  std::ostringstream out;
+  out.precision(1);
+  out << std::fixed << properties.name << ", compute capability " << properties.major << "."
+      << properties.minor << ", " << gibibytes << " GiB";
+  return out.str();
+}
+
+void use_device(int device) {
+  // Threads start on device 0, and the runtime's own answer is not asked for: it costs more than the test.
+  if (device == device_of_thread) return;
+  check_cuda(cudaSetDevice(device), "cuda: use of device ", device);
+  device_of_thread = device;
+}
+
+int current_device() {
+  return device_of_thread;
+}
+
+cudaStream_t current_stream() {
+  return main_stream(device_of_thread);
+}
+
+int multiprocessors() {
+  static std::array<std::once_flag, kMaxDevices> once;
+  static std::array<int, kMaxDevices> counts{};
+  const auto device = static_cast<size_t>(device_of_thread);
+  std::call_once(once[device], [device] {
+    check_cuda(
+        cudaDeviceGetAttribute(&counts[device], cudaDevAttrMultiProcessorCount, static_cast<int>(device)),
+        "cuda: number of multiprocessors");
+  });
+  return counts[device];
+}
+
+void synchronize(int device) {
+  use_device(device);
+  check_cuda(cudaStreamSynchronize(current_stream()), "synchronize");
+}
+
+void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {
+  use_device((to_device.is_cuda() ? to_device : from_device).index);
+  if (bytes == 0) return;
+  check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, current_stream()), "copy_from", ": ", bytes,
+             " bytes from ", from_device, " to ", to_device);
+  // Within a device the stream orders the copy; where the CPU takes part, it must not run ahead.
+  const bool is_within = to_device == from_device;
+  if (!is_within) check_cuda(cudaStreamSynchronize(current_stream()), "copy_from");
+}
+
+void fill_with_zeros(void* pointer, size_t bytes, int device) {
+  use_device(device);
+  if (bytes == 0) return;
+  check_cuda(cudaMemsetAsync(pointer, 0, bytes, current_stream()), "fill_with_zeros");
+}
+
+}  // namespace fovea::cuda

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "fovea/core/check.h"
+
+/// For the sources of the CUDA backend only: it includes CUDA's own header, so it is not installed.
+namespace fovea::cuda {
+
+/// A DeviceError that begins with `operation` and gives CUDA's words, unless `status` is success.
+template <class... Parts>
+void check_cuda(cudaError_t status, const char* operation, const Parts&... parts) {
+  if (status == cudaSuccess) return;
+  throw DeviceError(
+      str(operation, ": ", cudaGetErrorName(status), ": ", cudaGetErrorString(status), parts...));
+}
+
+/// The device on which this thread launches: the last use_device, 0 at first.
+int current_device();
+/// The stream on which this thread's kernels and copies are ordered, on the current device.
+cudaStream_t current_stream();
+
+/// Number of multiprocessors of the current device, asked once.
+int multiprocessors();
+
+}  // namespace fovea::cuda

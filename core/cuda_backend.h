@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "fovea/config.h"
+#include "fovea/core/allocator.h"
+#include "fovea/core/device.h"
+
+/// What core asks of the CUDA backend (core/cuda). Without one these are null: callers go through device.h,
+/// allocator.h, tensor.h and stream.h, which say so.
+namespace fovea::cuda {
+
+/// The devices of this machine, or why there are none. Asks the driver once.
+FOVEA_CUDA_FUNCTION CudaStatus status();
+/// "NVIDIA H100 80GB HBM3, compute capability 9.0, 79.1 GiB"
+FOVEA_CUDA_FUNCTION std::string describe(int device);
+/// Makes `device` the one on which this thread launches.
+FOVEA_CUDA_FUNCTION void use_device(int device);
+/// Waits for everything that was launched on the device.
+FOVEA_CUDA_FUNCTION void synchronize(int device);
+
+FOVEA_CUDA_FUNCTION void* allocate(size_t bytes, int device);
+FOVEA_CUDA_FUNCTION void deallocate(void* pointer, size_t bytes, int device) noexcept;
+FOVEA_CUDA_FUNCTION MemoryStats memory_stats(int device);
+FOVEA_CUDA_FUNCTION void reset_peak_memory(int device);
+FOVEA_CUDA_FUNCTION void release_cached_memory(int device);
+/// See AllocatorGuard.
+FOVEA_CUDA_FUNCTION void add_guard(int count);
+FOVEA_CUDA_FUNCTION int64_t guard_violations();
+
+/// Copies between devices, or between a device and the CPU, after what this thread launched before. Returns
+/// when `from` may be changed; a copy to the CPU is complete then.
+FOVEA_CUDA_FUNCTION void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes);
+/// Sets every byte to zero.
+FOVEA_CUDA_FUNCTION void fill_with_zeros(void* pointer, size_t bytes, int device);
+
+/// See CapturedGraph. The functions pass the recording on, unseen.
+struct Graph;
+FOVEA_CUDA_FUNCTION Graph* record_graph(int device, const std::function<void()>& body);
+FOVEA_CUDA_FUNCTION void replay_graph(const Graph& graph);
+FOVEA_CUDA_FUNCTION int64_t count_nodes(const Graph& graph);
+FOVEA_CUDA_FUNCTION void delete_graph(Graph* graph) noexcept;
+
+}  // namespace fovea::cuda

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "fovea/core/device.h"
+
+namespace fovea {
+
+/// Waits until everything that was launched on the device is done; on the CPU it always is.
+void synchronize(Device device);
+
+/// What a function launches on a CUDA device, recorded once and replayed at the cost of one launch. Replaying
+/// does the same with the same memory: inputs and results are tensors that exist before; the function must
+/// not wait for the device, copy from the CPU, or use a result on the CPU.
+class CapturedGraph {
+ public:
+  /// Records what `body` launches; nothing of it runs yet. DeviceError for the CPU, and for what cannot be
+  /// recorded. Run `body` once before: what is prepared at the first use is not part of the work.
+  CapturedGraph(Device device, const std::function<void()>& body);
+  ~CapturedGraph();
+  CapturedGraph(CapturedGraph&&) noexcept;
+  CapturedGraph& operator=(CapturedGraph&&) noexcept;
+
+  /// Launches it all after what this thread launched before.
+  void replay() const;
+  /// Number of kernels, copies and fills recorded.
+  int64_t nodes() const;
+
+ private:
+  struct Recording;
+  std::unique_ptr<Recording> recording_;
+};
+
+}  // namespace fovea

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+
+#include "fovea/core/cuda/runtime.h"
+
+/// FOVEA_SHARED(float, sums, 32); declares an array in shared memory, one for each block: `float sums[32]`.
+#ifdef __CUDACC__
+#define FOVEA_SHARED(type, name, count) __shared__ type name[count]
+#else
+#define FOVEA_SHARED(type, name, count) \
+  static const char name##_key = 0;     \
+  auto* const name = ::fovea::emulator::shared_array<type>(&name##_key, count)
+#endif
+
+namespace fovea::kernels::cuda {
+
+inline constexpr int kWarpSize = 32;
+
+struct Grid {
+  dim3 blocks, threads;
+};
+
+/// What a kernel with `threads` threads a block and one item for each thread needs for `items` items, but no
+/// more blocks than keep the device busy: the kernel goes on in a loop with a stride of the whole grid.
+inline Grid grid_for(int64_t items, int threads = 256) {
+  constexpr int kBlocksPerMultiprocessor = 8;
+  const int64_t wanted = (items + threads - 1) / threads;
+  const int64_t most = int64_t{fovea::cuda::multiprocessors()} * kBlocksPerMultiprocessor;
+  return {dim3(static_cast<unsigned>(std::max<int64_t>(std::min(wanted, most), 1))),
+          dim3(static_cast<unsigned>(threads))};
+}
+
+/// This thread's number in the grid, and how many there are.
+__device__ inline int64_t grid_thread() {
+  return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+}
+__device__ inline int64_t grid_threads() {
+  return static_cast<int64_t>(gridDim.x) * blockDim.x;
+}
+
+#ifndef __CUDACC__
+/// On a device, an address of the CPU would fault.
+template <class T>
+void check_argument(const char* operation, const T& argument) {
+  if constexpr (std::is_pointer_v<T>) {
+    check(emulator::is_device_pointer(argument), operation, ": an argument of a kernel points to CPU memory");
+  }
+}
+#endif
+
+/// Launches a kernel on the current stream; the one place where that is done. DeviceError that begins with
+/// `operation` if it cannot be launched.
+template <class... Parameters, class... Arguments>
+void launch(const char* operation, void (*kernel)(Parameters...), const Grid& grid, Arguments... arguments) {
+#ifdef __CUDACC__
+  kernel<<<grid.blocks, grid.threads, 0, fovea::cuda::current_stream()>>>(
+      static_cast<Parameters>(arguments)...);
+  fovea::cuda::check_cuda(cudaGetLastError(), operation, ": launch of ", grid.blocks.x, "x", grid.blocks.y,
+                          "x", grid.blocks.z, " blocks of ", grid.threads.x, "x", grid.threads.y, "x",
+                          grid.threads.z, " threads");
+#else
+  (check_argument(operation, static_cast<Parameters>(arguments)), ...);
+  emulator::launch(operation, grid.blocks, grid.threads, fovea::cuda::current_stream(),
+                   [=] { kernel(static_cast<Parameters>(arguments)...); });
+#endif
+}
+
+}  // namespace fovea::kernels::cuda

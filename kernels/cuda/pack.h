@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+
+#include "fovea/kernels/cuda/convert.h"
+
+namespace fovea::kernels::cuda {
+
+/// Elements of T that are read and written at once: 16 bytes of them, as many as one instruction can.
+template <class T>
+inline constexpr int kPackWidth = 16 / static_cast<int>(sizeof(T));
+
+/// `kWidth` neighbouring elements.
+template <class T, int kWidth>
+struct alignas(sizeof(T) * kWidth) Pack {
+  T values[kWidth];
+};
+
+/// `kWidth` neighbouring elements as f32, read at once. `data` is aligned to all of them.
+template <int kWidth>
+struct Floats {
+  float values[kWidth];
+
+  __device__ float& operator[](int i) { return values[i]; }
+  __device__ float operator[](int i) const { return values[i]; }
+};
+
+template <int kWidth, class T>
+__device__ inline Floats<kWidth> load(const T* data) {
+  const Pack<T, kWidth> pack = *reinterpret_cast<const Pack<T, kWidth>*>(data);
+  Floats<kWidth> result;
+#pragma unroll
+  for (int i = 0; i < kWidth; ++i) result[i] = to_float(pack.values[i]);
+  return result;
+}
+
+template <int kWidth, class T>
+__device__ inline void store(T* data, const Floats<kWidth>& numbers) {
+  Pack<T, kWidth> pack;
+#pragma unroll
+  for (int i = 0; i < kWidth; ++i) pack.values[i] = from_float<T>(numbers[i]);
+  *reinterpret_cast<Pack<T, kWidth>*>(data) = pack;
+}
+
+/// Whether `pointers` and rows of `count` elements allow access in whole packs of T; null pointers do.
+template <class T, class... Pointers>
+bool fits_packs(int64_t count, const Pointers*... pointers) {
+  const auto is_aligned = [](const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % 16 == 0; };
+  return count % kPackWidth<T> == 0 && (is_aligned(pointers) && ...);
+}
+
+/// Calls body.template operator()<kWidth>() with the widest access that the rows of `count` elements and the
+/// pointers allow: a whole pack, or one element.
+template <class T, class Body, class... Pointers>
+void visit_width(int64_t count, Body&& body, const Pointers*... pointers) {
+  if (fits_packs<T>(count, pointers...)) {
+    body.template operator()<kPackWidth<T>>();
+  } else {
+    body.template operator()<1>();
+  }
+}
+
+}  // namespace fovea::kernels::cuda

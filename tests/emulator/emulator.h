@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <source_location>
+
+#include "cuda_runtime_api.h"
+
+/// The execution model of CUDA on one host thread: see README.md.
+namespace fovea::emulator {
+
+inline constexpr int kWarp = 32;
+
+struct Dim3 {
+  unsigned x = 1, y = 1, z = 1;
+
+  constexpr Dim3() = default;
+  constexpr Dim3(unsigned x_, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}  // NOLINT
+  uint64_t count() const { return uint64_t{x} * y * z; }
+};
+
+/// What a thread of a kernel knows about itself.
+struct Thread {
+  Dim3 index, block, block_size, grid_size;
+  int lane = 0;
+};
+inline constinit thread_local const Thread* running_thread = nullptr;
+inline const Thread& current_thread() {
+  return *running_thread;
+}
+
+using Site = std::source_location;
+
+/// Waits for all threads of the block. An Error from launch if some of them have ended or wait elsewhere.
+void block_barrier(const Site& site);
+
+enum class WarpOperation { sync, shuffle, ballot };
+/// Waits for the lanes in `mask` and exchanges: a shuffle gives the bits of lane `source`, a ballot one bit
+/// of each lane whose `bits` are not 0. An Error from launch if lanes disagree about mask or operation, if
+/// the calling lane is not in its mask, or if a lane in the mask never comes.
+uint64_t warp_exchange(WarpOperation operation, unsigned mask, uint64_t bits, int source, const Site& site);
+
+/// `count` elements of shared memory, the same for all threads of a block that pass the same `key`. They
+/// start as 0xFF bytes in each block; writing beside them is an Error from launch.
+void* shared_memory(const void* key, size_t bytes);
+template <class T>
+T* shared_array(const void* key, size_t count) {
+  return static_cast<T*>(shared_memory(key, count * sizeof(T)));
+}
+
+/// Runs body() once for every thread of the grid, in stream order: at once, or at each replay while the
+/// stream is being captured. Error, beginning with `operation`, for what would go wrong on a device.
+void launch(const char* operation, Dim3 grid, Dim3 block, cudaStream_t stream, std::function<void()> body);
+/// The same for work that is no kernel: stands for a library's calls.
+void submit(cudaStream_t stream, std::function<void()> work);
+
+/// Whether a pointer is null or points into the emulated device's memory.
+bool is_device_pointer(const void* pointer);
+
+/// The order in which threads run is drawn anew for each block, from this seed.
+void set_schedule(uint64_t seed);
+
+/// While one lives, the host may touch device memory; otherwise that is a segmentation fault.
+class DeviceMemoryAccess {
+ public:
+  DeviceMemoryAccess();
+  ~DeviceMemoryAccess();
+  DeviceMemoryAccess(const DeviceMemoryAccess&) = delete;
+  DeviceMemoryAccess& operator=(const DeviceMemoryAccess&) = delete;
+};
+
+/// An Error if a byte between the blocks of device memory has been written.
+void check_memory_guards(const char* operation);
+
+}  // namespace fovea::emulator

@@ -1,0 +1,275 @@
+#include <algorithm>
+#include <bit>
+#include <map>
+#include <memory>
+#include <random>
+#include <string_view>
+#include <vector>
+
+#include "emulator.h"
+#include "fiber.h"
+#include "fovea/core/check.h"
+
+namespace fovea::emulator {
+namespace {
+
+constexpr unsigned char kPoison = 0xFF;
+constexpr unsigned char kGuard = 0xA5;
+constexpr size_t kGuardBytes = 64;
+constexpr size_t kSharedLimit = 48 << 10;  // what a block may use without asking for more
+constexpr unsigned kThreadLimit = 1024;
+constexpr uint64_t kBlockLimit = (uint64_t{1} << 31) - 1;
+
+enum class State { ready, at_barrier, at_warp, ended };
+
+struct Waiting {
+  WarpOperation operation;
+  unsigned mask;
+  uint64_t bits;
+  int source;
+};
+
+struct BlockThread {
+  Thread thread;
+  int number = 0;
+  State state = State::ready;
+  Site site = Site::current();  // where it waits
+  Waiting waiting{};
+  uint64_t result = 0;
+};
+
+std::string place_of(const Site& site) {
+  const std::string_view path = site.file_name();
+  return str(path.substr(path.find_last_of('/') + 1), ":", site.line());
+}
+
+/// One block at a time, on the threads' fibers.
+class Block {
+ public:
+  void run(const char* operation, Dim3 grid, Dim3 block_index, Dim3 block, const std::function<void()>& body,
+           std::mt19937_64& order) {
+    operation_ = operation;
+    prepare(grid, block_index, block, body);
+    while (!ready_.empty()) {
+      std::swap(ready_[order() % ready_.size()], ready_.back());
+      running_ = ready_.back();
+      ready_.pop_back();
+      running_thread = &now().thread;
+      fibers_[static_cast<size_t>(running_)]->resume();
+      if (fibers_[static_cast<size_t>(running_)]->has_ended()) now().state = State::ended;
+      if (ready_.empty()) pass_barrier();
+    }
+    check_shared_memory();
+  }
+
+  void wait_for_block(const Site& site) {
+    now().state = State::at_barrier;
+    now().site = site;
+    fibers_[static_cast<size_t>(running_)]->leave();
+  }
+
+  uint64_t wait_for_warp(const Waiting& waiting, const Site& site) {
+    BlockThread& own = now();
+    const unsigned bit = 1u << own.thread.lane;
+    if ((waiting.mask & bit) == 0) {
+      fail(str("thread ", own.number, " is not in its own mask ", hex(waiting.mask), " at ", place_of(site)));
+    }
+    own.state = State::at_warp;
+    own.site = site;
+    own.waiting = waiting;
+    if (!exchange(own)) fibers_[static_cast<size_t>(own.number)]->leave();
+    return own.result;
+  }
+
+  void* shared_memory(const void* key, size_t bytes) {
+    const auto found = shared_.find(key);
+    if (found != shared_.end()) return found->second->data() + kGuardBytes;
+    shared_bytes_ += bytes;
+    if (shared_bytes_ > kSharedLimit) {
+      fail(str("a block uses ", shared_bytes_, " bytes of shared memory, and may use ", kSharedLimit));
+    }
+    auto memory = std::make_unique<std::vector<unsigned char>>(bytes + 2 * kGuardBytes, kPoison);
+    std::fill_n(memory->begin(), kGuardBytes, kGuard);
+    std::fill_n(memory->end() - kGuardBytes, kGuardBytes, kGuard);
+    return shared_.emplace(key, std::move(memory)).first->second->data() + kGuardBytes;
+  }
+
+ private:
+  static std::string hex(unsigned mask) {
+    std::ostringstream out;
+    out << "0x" << std::hex << mask;
+    return out.str();
+  }
+
+  BlockThread& now() { return threads_[static_cast<size_t>(running_)]; }
+
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error(str(operation_, ": block ", block_.x, ",", block_.y, ",", block_.z, ": ", what));
+  }
+
+  void prepare(Dim3 grid, Dim3 block_index, Dim3 block, const std::function<void()>& body) {
+    const auto count = static_cast<size_t>(block.count());
+    while (fibers_.size() < count) fibers_.push_back(std::make_unique<Fiber>());
+    threads_.assign(count, {});
+    ready_.clear();
+    shared_.clear();
+    shared_bytes_ = 0;
+    block_ = block_index;
+    for (size_t i = 0; i < count; ++i) {
+      const auto n = static_cast<unsigned>(i);
+      threads_[i].number = static_cast<int>(i);
+      threads_[i].thread = {{n % block.x, n / block.x % block.y, n / block.x / block.y},
+                            block_index,
+                            block,
+                            grid,
+                            static_cast<int>(i % kWarp)};
+      fibers_[i]->start(&body);
+      ready_.push_back(static_cast<int>(i));
+    }
+  }
+
+  /// If all lanes that `own` waits for wait too: gives each its result, and makes all but `own` ready.
+  bool exchange(BlockThread& own) {
+    const auto first = static_cast<size_t>(own.number / kWarp * kWarp);
+    const auto lane_at = [&](int lane) -> BlockThread* {
+      const size_t number = first + static_cast<size_t>(lane);
+      return number < threads_.size() ? &threads_[number] : nullptr;
+    };
+    const unsigned mask = own.waiting.mask;
+    unsigned ballot = 0;
+    for (int lane = 0; lane < kWarp; ++lane) {
+      if ((mask >> lane & 1u) == 0) continue;
+      const BlockThread* other = lane_at(lane);
+      if (other == nullptr || other->state != State::at_warp) return false;
+      const Waiting& theirs = other->waiting;
+      if (theirs.mask != mask || theirs.operation != own.waiting.operation) {
+        fail(str("threads ", own.number, " at ", place_of(own.site), " with mask ", hex(mask), " and ",
+                 other->number, " at ", place_of(other->site), " with mask ", hex(theirs.mask),
+                 " meet in different warp operations"));
+      }
+      if (theirs.bits != 0) ballot |= 1u << lane;
+    }
+    for (int lane = 0; lane < kWarp; ++lane) {
+      if ((mask >> lane & 1u) == 0) continue;
+      BlockThread* other = lane_at(lane);
+      if (own.waiting.operation == WarpOperation::ballot) {
+        other->result = ballot;
+      } else {
+        const int source = other->waiting.source & (kWarp - 1);
+        other->result = (mask >> source & 1u) != 0 ? lane_at(source)->waiting.bits : ~uint64_t{0};
+      }
+      other->state = State::ready;
+      if (other != &own) ready_.push_back(other->number);
+    }
+    return true;
+  }
+
+  /// Nothing can run: either all threads stand at one barrier, or all have ended, or something is wrong.
+  void pass_barrier() {
+    const auto count = [&](State state) {
+      return std::count_if(threads_.begin(), threads_.end(),
+                           [state](const BlockThread& thread) { return thread.state == state; });
+    };
+    if (count(State::ended) == std::ssize(threads_)) return;
+    if (count(State::at_barrier) < std::ssize(threads_)) describe_deadlock();
+    for (const BlockThread& thread : threads_) {
+      if (place_of(thread.site) != place_of(threads_[0].site)) {
+        fail(str("thread 0 is at the barrier at ", place_of(threads_[0].site), ", thread ", thread.number,
+                 " at that at ", place_of(thread.site)));
+      }
+    }
+    for (BlockThread& thread : threads_) {
+      thread.state = State::ready;
+      ready_.push_back(thread.number);
+    }
+  }
+
+  [[noreturn]] void describe_deadlock() const {
+    std::map<std::string, std::vector<int>> places;
+    for (const BlockThread& thread : threads_) {
+      const std::string where =
+          thread.state == State::ended ? "have ended"
+          : thread.state == State::at_barrier
+              ? "wait at the barrier at " + place_of(thread.site)
+              : "wait for lanes " + hex(thread.waiting.mask) + " at " + place_of(thread.site);
+      places[where].push_back(thread.number);
+    }
+    std::string what = "not all threads get on:";
+    for (const auto& [where, numbers] : places) {
+      what += str(" ", numbers.size(), " (the first is ", numbers.front(), ") ", where, ";");
+    }
+    fail(what);
+  }
+
+  void check_shared_memory() const {
+    for (const auto& [key, memory] : shared_) {
+      const auto is_guard = [](unsigned char byte) { return byte == kGuard; };
+      if (!std::all_of(memory->begin(), memory->begin() + kGuardBytes, is_guard) ||
+          !std::all_of(memory->end() - kGuardBytes, memory->end(), is_guard)) {
+        fail(str("a write beside a shared array of ", memory->size() - 2 * kGuardBytes, " bytes"));
+      }
+    }
+  }
+
+  const char* operation_ = "";
+  Dim3 block_;
+  std::vector<BlockThread> threads_;
+  std::vector<std::unique_ptr<Fiber>> fibers_;
+  std::vector<int> ready_;
+  std::map<const void*, std::unique_ptr<std::vector<unsigned char>>> shared_;
+  size_t shared_bytes_ = 0;
+  int running_ = 0;
+};
+
+Block& block() {
+  static thread_local Block own;
+  return own;
+}
+
+uint64_t schedule_seed = 1;
+
+void run_grid(const char* operation, Dim3 grid, Dim3 block_size, const std::function<void()>& body) {
+  static uint64_t launches = 0;
+  std::mt19937_64 order(schedule_seed * 1000003 + launches++);
+  const DeviceMemoryAccess access;
+  // Blocks run in any order, too.
+  std::vector<uint64_t> blocks(grid.count());
+  for (size_t i = 0; i < blocks.size(); ++i) blocks[i] = i;
+  std::shuffle(blocks.begin(), blocks.end(), order);
+  for (const uint64_t number : blocks) {
+    const auto x = static_cast<unsigned>(number % grid.x);
+    const auto y = static_cast<unsigned>(number / grid.x % grid.y);
+    const auto z = static_cast<unsigned>(number / grid.x / grid.y);
+    block().run(operation, grid, {x, y, z}, block_size, body, order);
+  }
+  check_memory_guards(operation);
+}
+
+}  // namespace
+
+void block_barrier(const Site& site) {
+  block().wait_for_block(site);
+}
+
+uint64_t warp_exchange(WarpOperation operation, unsigned mask, uint64_t bits, int source, const Site& site) {
+  return block().wait_for_warp({operation, mask, bits, source}, site);
+}
+
+void* shared_memory(const void* key, size_t bytes) {
+  return block().shared_memory(key, bytes);
+}
+
+void set_schedule(uint64_t seed) {
+  schedule_seed = seed;
+}
+
+void launch(const char* operation, Dim3 grid, Dim3 block_size, cudaStream_t stream,
+            std::function<void()> body) {
+  check<DeviceError>(grid.count() > 0 && grid.x <= kBlockLimit && grid.y <= 65535 && grid.z <= 65535 &&
+                         block_size.count() > 0 && block_size.count() <= kThreadLimit && block_size.z <= 64,
+                     operation, ": a grid of ", grid.x, "x", grid.y, "x", grid.z, " blocks of ", block_size.x,
+                     "x", block_size.y, "x", block_size.z, " threads cannot be launched");
+  submit(stream, [=, run = std::move(body)] { run_grid(operation, grid, block_size, run); });
+}
+
+}  // namespace fovea::emulator
