@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "fovea/kernels/cuda/conv_problem.h"
+#include "fovea/kernels/cuda/cudnn.h"
+
+namespace fovea::cudnn {
+
+using kernels::cuda::ConvProblem;
+
+/// One setting of an engine, by cuDNN's number for it.
+struct Knob {
+  int64_t type, value;
+  friend bool operator==(const Knob&, const Knob&) = default;
+};
+
+/// One of cuDNN's implementations of an operation, with its settings.
+struct Engine {
+  int64_t index = 0;
+  std::vector<Knob> knobs;
+  friend bool operator==(const Engine&, const Engine&) = default;
+};
+
+/// An engine that cuDNN proposes, and what it says of it.
+struct Proposal {
+  Engine engine;
+  std::vector<cudnnBackendNumericalNote_t> notes;
+  int64_t workspace_bytes = 0;
+
+  bool has(cudnnBackendNumericalNote_t note) const;
+};
+
+/// The largest workspace that an engine may ask for.
+inline constexpr int64_t kWorkspaceLimit = int64_t{256} << 20;
+
+/// What cuDNN proposes for a convolution on a device, the fastest by its own estimate first: its two
+/// heuristics, then the engines that serve where those fail; each engine with each setting once. DeviceError
+/// for a convolution that makes no sense to cuDNN.
+std::vector<Proposal> proposals(const ConvProblem& problem, const Descriptor& device_properties);
+
+/// Whether a proposal gives the same bits on every run, sums in f32, reads its factors in the problem's
+/// precision, and needs no more workspace than `workspace_limit`.
+bool is_acceptable(const ConvProblem& problem, const Proposal& proposal,
+                   int64_t workspace_limit = kWorkspaceLimit);
+
+/// A convolution that is ready to run on one kind of device.
+class EnginePlan {
+ public:
+  EnginePlan(const ConvProblem& problem, const Engine& engine, const Descriptor& device_properties);
+
+  int64_t workspace_bytes() const { return workspace_bytes_; }
+  /// x, weight, y, workspace: addresses on the current device; the first three aligned to kAlignment.
+  void execute(void* x, void* weight, void* y, void* workspace) const;
+
+  static constexpr int64_t kAlignment = 16;
+
+ private:
+  Descriptor plan_;
+  int64_t workspace_bytes_;
+};
+
+}  // namespace fovea::cudnn

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "fovea/core/tensor.h"
+
+namespace fovea::kernels::cuda {
+
+enum class ConvPass { forward, backward_input, backward_weight };
+
+/// The name of the kernel that a pass belongs to: "conv_backward_input".
+const char* operation_of(ConvPass pass);
+
+/// Everything on which the choice of an engine for a convolution depends, the device apart.
+struct ConvProblem {
+  ConvPass pass;
+  Dtype dtype;
+  bool tf32;  // whether f32 factors may be rounded to TF32; false for other dtypes
+  int64_t N, H, W, C, K, R, S, stride, padding;
+
+  int64_t P() const { return (H + 2 * padding - R) / stride + 1; }
+  int64_t Q() const { return (W + 2 * padding - S) / stride + 1; }
+  Shape x() const { return {N, H, W, C}; }
+  Shape weight() const { return {K, R, S, C}; }
+  Shape y() const { return {N, P(), Q(), K}; }
+  /// Number of terms of the longest sum behind an element of the result.
+  int64_t terms() const;
+  /// The same convolution with C and K rounded up to what fills 16 bytes: tensor cores read no less.
+  ConvProblem padded() const;
+  /// "conv_forward bf16 N128 H32 W32 C64 K64 R3 S3 stride1 padding1"
+  std::string str() const;
+  size_t hash() const;
+  friend bool operator==(const ConvProblem&, const ConvProblem&) = default;
+};
+
+/// The three tensors of a convolution; the one that the pass computes is written.
+/// x: [N, H, W, C], weight: [K, R, S, C], y: [N, P, Q, K]
+struct ConvTensors {
+  Tensor x, weight, y;
+
+  Tensor& result(ConvPass pass);
+};
+
+}  // namespace fovea::kernels::cuda

@@ -1,0 +1,120 @@
+#include "fovea/kernels/cuda/cudnn.h"
+
+#include <array>
+#include <map>
+#include <mutex>
+
+#include "fovea/core/check.h"
+#include "fovea/core/cuda/runtime.h"
+
+namespace fovea::cudnn {
+namespace {
+
+struct Handle {
+  std::mutex mutex;  // a handle serves one thread at a time
+  cudnnHandle_t handle = nullptr;
+};
+
+/// One handle per device and stream, never destroyed: cuDNN may be gone before static objects are.
+Handle& handle_of(int device, cudaStream_t stream) {
+  static auto* mutex = new std::mutex;
+  static auto* handles = new std::map<std::pair<int, cudaStream_t>, Handle>;
+  const std::lock_guard lock(*mutex);
+  Handle& found = (*handles)[{device, stream}];
+  if (found.handle == nullptr) {
+    cudnnHandle_t handle = nullptr;
+    check_cudnn(cudnnCreate(&handle), "handle");
+    check_cudnn(cudnnSetStream(handle, stream), "stream");
+    found.handle = handle;
+  }
+  return found;
+}
+
+}  // namespace
+
+void check_cudnn(cudnnStatus_t status, const char* action) {
+  if (status == CUDNN_STATUS_SUCCESS) return;
+  std::array<char, 1024> details{};
+  cudnnGetLastErrorString(details.data(), details.size());
+  std::string words(details.data());
+  while (!words.empty() && (words.back() == '\n' || words.back() == ' ')) words.pop_back();
+  throw DeviceError(
+      str("cudnn: ", action, ": ", cudnnGetErrorString(status), words.empty() ? "" : ": ", words));
+}
+
+Descriptor::Descriptor(cudnnBackendDescriptorType_t type) {
+  check_cudnn(cudnnBackendCreateDescriptor(type, &descriptor_), "create a descriptor");
+}
+
+Descriptor::~Descriptor() {
+  if (descriptor_ != nullptr) cudnnBackendDestroyDescriptor(descriptor_);
+}
+
+void Descriptor::set(cudnnBackendAttributeName_t name, const Descriptor& value) {
+  set_values(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &value.descriptor_);
+}
+
+void Descriptor::set_all(cudnnBackendAttributeName_t name, std::span<const Descriptor> values) {
+  std::vector<cudnnBackendDescriptor_t> raw;
+  for (const Descriptor& value : values) raw.push_back(value.descriptor_);
+  set_values(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<int64_t>(raw.size()), raw.data());
+}
+
+void Descriptor::finalize() {
+  check_cudnn(cudnnBackendFinalize(descriptor_), "finalise a descriptor");
+}
+
+std::vector<Descriptor> Descriptor::get_all(cudnnBackendAttributeName_t name,
+                                            cudnnBackendDescriptorType_t type) const {
+  const int64_t count = get_values(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, nullptr);
+  std::vector<Descriptor> result;
+  for (int64_t i = 0; i < count; ++i) result.emplace_back(type);
+  result.erase(result.begin() + static_cast<int64_t>(read_into(result, name)), result.end());
+  return result;
+}
+
+size_t Descriptor::read_into(std::span<const Descriptor> room, cudnnBackendAttributeName_t name) const {
+  std::vector<cudnnBackendDescriptor_t> raw;
+  for (const Descriptor& place : room) raw.push_back(place.descriptor_);
+  return static_cast<size_t>(
+      get_values(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<int64_t>(raw.size()), raw.data()));
+}
+
+void Descriptor::set_values(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, int64_t count,
+                            const void* values) {
+  check_cudnn(cudnnBackendSetAttribute(descriptor_, name, type, count, values), "set an attribute");
+}
+
+int64_t Descriptor::get_values(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
+                               int64_t room, void* values) const {
+  int64_t count = 0;
+  check_cudnn(cudnnBackendGetAttribute(descriptor_, name, type, room, &count, values), "get an attribute");
+  return count;
+}
+
+Descriptor device_properties(int device) {
+  Descriptor properties(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
+  properties.set(CUDNN_ATTR_DEVICEPROP_DEVICE_ID, static_cast<int32_t>(device));
+  properties.finalize();
+  return properties;
+}
+
+Descriptor device_properties(const std::string& json) {
+  Descriptor properties(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
+  properties.set_all(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, std::span<const char>(json));
+  properties.finalize();
+  return properties;
+}
+
+void execute(const Descriptor& plan, const Descriptor& variant_pack) {
+  Handle& handle = handle_of(fovea::cuda::current_device(), fovea::cuda::current_stream());
+  const std::lock_guard lock(handle.mutex);
+  check_cudnn(cudnnBackendExecute(handle.handle, plan.raw(), variant_pack.raw()), "execute a plan");
+}
+
+std::string version() {
+  const size_t number = cudnnGetVersion();
+  return str(number / 10000, ".", number / 100 % 100, ".", number % 100);
+}
+
+}  // namespace fovea::cudnn

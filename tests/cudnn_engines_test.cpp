@@ -1,0 +1,163 @@
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <map>
+
+#include "fovea/core/autograd.h"
+#include "fovea/kernels/cuda/conv_engines.h"
+#include "fovea/models/zoo.h"
+
+// cuDNN proposes engines, and builds plans, for a device that is described to it: no device is needed.
+namespace fovea {
+namespace {
+
+using cudnn::Descriptor;
+using cudnn::EnginePlan;
+using cudnn::Proposal;
+using kernels::cuda::ConvPass;
+using kernels::cuda::ConvProblem;
+
+/// An H100 SXM in cuDNN's own JSON.
+constexpr const char* kH100 = R"({
+  "deviceName": "NVIDIA H100 80GB HBM3", "deviceVer": 900, "multiProcessorCount": 132,
+  "cudaDeviceId": 0, "pciDeviceId": 0, "driverVer": 13000, "isTccDriver": 0, "supportCoopLaunch": 1,
+  "smClockRateKHz": 1980000, "memClockRateKHz": 2619000, "totalGlobalMem": 85017493504,
+  "l2CacheSize": 52428800, "warpSize": 32, "maxThreadsPerBlock": 1024, "maxThreadsPerSM": 2048,
+  "maxCtasPerSM": 32, "maxBlockSize": [1024, 1024, 64], "maxGridSize": [2147483647, 65535, 65535],
+  "regsPerBlock": 65536, "maxRegistersPerSM": 65536, "maxSharedMemoryPerBlock": 49152,
+  "maxSharedMemoryPerBlockOptin": 232448, "reservedSharedMemoryPerBlock": 1024})";
+
+const Descriptor& h100() {
+  static const Descriptor properties = cudnn::device_properties(std::string(kH100));
+  return properties;
+}
+
+constexpr int64_t kBatch = 128;
+
+/// The convolution that gave `y`. Stride and padding follow from the extents, as long as a window covers its
+/// pixel on both sides.
+ConvProblem problem_of(const Shape& x, const Shape& weight, const Shape& y) {
+  ConvProblem problem{ConvPass::forward, Dtype::f32, false,     kBatch, x[1], x[2], x[3],
+                      weight[0],         weight[1],  weight[2], 1,      0};
+  problem.padding = (problem.R - 1) / 2;
+  while (problem.P() > y[1]) ++problem.stride;
+  REQUIRE(problem.P() == y[1]);
+  REQUIRE(problem.Q() == y[2]);
+  return problem;
+}
+
+/// The convolutions of every model of the zoo, each once, by its description.
+std::map<std::string, ConvProblem> convolutions() {
+  std::map<std::string, ConvProblem> result;
+  for (const std::string& name : model_names()) {
+    const std::unique_ptr<Model> model = make_model(name, {}, /*seed=*/1);
+    const int64_t size = model_input_size(name);
+    const OperationObserver observer(
+        [&](std::string_view operation, const Tensor& y, std::span<const Variable> inputs) {
+          if (operation != "conv") return;
+          const ConvProblem problem = problem_of(inputs[0].shape(), inputs[1].shape(), y.shape());
+          result.emplace(problem.str(), problem);
+        });
+    const NoGrad no_grad;
+    const EvaluationMode evaluation(*model);
+    model->forward(Tensor::zeros({1, size, size, 3}));
+  }
+  return result;
+}
+
+std::vector<Proposal> acceptable(const ConvProblem& problem, int64_t workspace_limit) {
+  std::vector<Proposal> result = cudnn::proposals(problem, h100());
+  std::erase_if(result, [&](const Proposal& proposal) {
+    return !cudnn::is_acceptable(problem, proposal, workspace_limit);
+  });
+  return result;
+}
+
+constexpr ConvPass kPasses[] = {ConvPass::forward, ConvPass::backward_input, ConvPass::backward_weight};
+
+ConvProblem example(ConvPass pass, Dtype dtype, bool tf32 = false) {
+  return {pass, dtype, tf32, kBatch, 16, 16, 64, 64, 3, 3, 1, 1};
+}
+
+TEST_CASE("cudnn: every convolution of every model has an engine on an H100") {
+  const std::map<std::string, ConvProblem> problems = convolutions();
+  CHECK(problems.size() >= 100);
+  for (const auto& [description, forward] : problems) {
+    for (const ConvPass pass : kPasses) {
+      for (const Dtype dtype : {Dtype::bf16, Dtype::f16, Dtype::f32}) {
+        ConvProblem problem = forward;
+        problem.pass = pass;
+        problem.dtype = dtype;
+        INFO(problem.str());
+        const std::vector<Proposal> engines = acceptable(problem, cudnn::kWorkspaceLimit);
+        REQUIRE_FALSE(engines.empty());
+        const EnginePlan plan(problem, engines.front().engine, h100());
+        CHECK(plan.workspace_bytes() <= cudnn::kWorkspaceLimit);
+      }
+    }
+  }
+}
+
+TEST_CASE("cudnn: an engine is the same when it is built again from its number and settings") {
+  for (const ConvPass pass : kPasses) {
+    for (const Dtype dtype : {Dtype::bf16, Dtype::f32}) {
+      const ConvProblem problem = example(pass, dtype);
+      size_t with_knobs = 0;
+      for (const Proposal& proposal : acceptable(problem, cudnn::kWorkspaceLimit)) {
+        INFO(problem.str() << ", engine " << proposal.engine.index);
+        CHECK(EnginePlan(problem, proposal.engine, h100()).workspace_bytes() == proposal.workspace_bytes);
+        with_knobs += proposal.engine.knobs.empty() ? 0 : 1;
+      }
+      CHECK(with_knobs >= 1);
+    }
+  }
+}
+
+TEST_CASE("cudnn: engines that are not wanted are proposed, and left out") {
+  for (const ConvPass pass : {ConvPass::backward_input, ConvPass::backward_weight}) {
+    const ConvProblem problem = example(pass, Dtype::f32);
+    const auto is_chaotic = [](const Proposal& p) { return p.has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC); };
+    const std::vector<Proposal> all = cudnn::proposals(problem, h100()),
+                                left = acceptable(problem, cudnn::kWorkspaceLimit);
+    CHECK(std::any_of(all.begin(), all.end(), is_chaotic));
+    CHECK(std::none_of(left.begin(), left.end(), is_chaotic));
+  }
+  const auto uses_tensor_cores = [](const Proposal& p) { return p.has(CUDNN_NUMERICAL_NOTE_TENSOR_CORE); };
+  for (const ConvPass pass : kPasses) {
+    const std::vector<Proposal> strict = acceptable(example(pass, Dtype::f32), cudnn::kWorkspaceLimit),
+                                fast = acceptable(example(pass, Dtype::f32, true), cudnn::kWorkspaceLimit);
+    CHECK(std::none_of(strict.begin(), strict.end(), uses_tensor_cores));
+    CHECK(std::any_of(fast.begin(), fast.end(), uses_tensor_cores));
+  }
+}
+
+TEST_CASE("cudnn: no engine is left without any workspace, and none for what cannot be") {
+  for (const ConvPass pass : kPasses) {
+    const ConvProblem problem = example(pass, Dtype::bf16);
+    CHECK(acceptable(problem, -1).empty());
+    const std::vector<Proposal> all = acceptable(problem, cudnn::kWorkspaceLimit),
+                                none_needed = acceptable(problem, 0);
+    CHECK(none_needed.size() < all.size());
+    for (const Proposal& proposal : none_needed) CHECK(proposal.workspace_bytes == 0);
+
+    ConvProblem window_too_large = problem;
+    window_too_large.R = window_too_large.S = 19;
+    CHECK_THROWS_AS(cudnn::proposals(window_too_large, h100()), DeviceError);
+    CHECK_THROWS_AS(cudnn::proposals(example(pass, Dtype::f64), h100()), Error);
+    CHECK_THROWS_AS(EnginePlan(problem, {.index = 9999, .knobs = {}}, h100()), DeviceError);
+  }
+  CHECK_THROWS_AS(cudnn::device_properties(std::string("{}")), DeviceError);
+}
+
+TEST_CASE("cudnn: an error says what cuDNN says") {
+  try {
+    cudnn::device_properties(std::string("{\"deviceName\": 3}"));
+    FAIL("no error");
+  } catch (const DeviceError& error) {
+    INFO(error.what());
+    CHECK(std::string(error.what()).starts_with("cudnn: "));
+    CHECK(std::string(error.what()).find("CUDNN_STATUS_") != std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace fovea
