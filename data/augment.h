@@ -6,6 +6,7 @@
 
 #include "fovea/core/tensor.h"
 #include "fovea/data/image_set.h"
+#include "fovea/kernels/gather_batch.h"
 
 namespace fovea {
 
@@ -26,5 +27,10 @@ struct Batch {
 /// (seed, epoch, i) alone. An Error for an index outside the set or a set of another type.
 Batch make_batch(const ImageSet& set, std::span<const int64_t> indices, const Normalisation& normalisation,
                  const std::optional<Augmentation>& augmentation, uint64_t seed, uint32_t epoch);
+
+/// What each byte becomes: (byte / 255 - mean) / deviation.  f32 [3, 256]
+Tensor normalised_bytes(const Normalisation& normalisation);
+/// The same choice, as the kernel that makes batches takes it.
+kernels::BatchSettings batch_settings(const std::optional<Augmentation>& augmentation, uint64_t seed);
 
 }  // namespace fovea

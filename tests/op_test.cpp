@@ -343,6 +343,12 @@ double tolerance(Dtype dtype, int64_t terms) {
   return 4 * rounding(dtype) + 4 * rounding(accumulator_of(dtype)) * std::sqrt(static_cast<double>(terms));
 }
 
+std::vector<Device> devices() {
+  std::vector<Device> all{Device::cpu()};
+  if (cuda_status().device_count > 0) all.push_back(Device::cuda());
+  return all;
+}
+
 Variable parameter(const std::vector<double>& values, const Shape& shape) {
   return Variable(Tensor::from(values, shape), /*requires_grad=*/true);
 }

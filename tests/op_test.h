@@ -61,6 +61,9 @@ void check_near(const Tensor& found, const std::vector<double>& wanted, double t
 /// The relative error that a result of this dtype may have after sums of `terms` terms.
 double tolerance(Dtype dtype, int64_t terms = 1);
 
+/// The CPU and, in a program that has one, a CUDA device, emulated or real.
+std::vector<Device> devices();
+
 /// An f64 parameter, for examples computed by hand.
 Variable parameter(const std::vector<double>& values, const Shape& shape);
 /// `x` in another dtype.

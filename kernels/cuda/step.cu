@@ -1,0 +1,75 @@
+#include "fovea/kernels/step.h"
+
+#include "fovea/kernels/cuda/convert.h"
+#include "fovea/kernels/cuda/launch.h"
+
+// One thread each: a handful of numbers.
+namespace fovea::kernels {
+namespace {
+
+/// The one thread looks the rate up.
+template <class T>
+__global__ void begin_step_kernel(const T* rates, const int64_t* position, T* rate) {
+  *rate = rates[*position];
+}
+
+/// The one thread notes loss and failure, and goes on to the next place.
+template <class T>
+__global__ void record_step_kernel(const T* loss, const int64_t* non_finite, int64_t* position, T* losses,
+                                   int64_t* failures) {
+  const int64_t i = *position;
+  losses[i] = *loss;
+  failures[i] = *non_finite;
+  *position = i + 1;
+}
+
+/// The one thread counts the step if it is taken.
+__global__ void count_step_kernel(const int64_t* non_finite, int64_t* steps) {
+  if (non_finite == nullptr || *non_finite == 0) ++*steps;
+}
+
+/// The one thread changes the scale as the last step asks for.
+__global__ void update_loss_scale_kernel(int64_t patience, float* scale, float* inverse, int64_t* good_steps,
+                                         int64_t* non_finite) {
+  if (*non_finite != 0) {
+    *scale = fmaxf(*scale / 2, 1.0f);
+    *good_steps = 0;
+  } else if (++*good_steps == patience) {
+    *scale *= 2;
+    *good_steps = 0;
+  }
+  *inverse = 1 / *scale;
+  *non_finite = 0;
+}
+
+const cuda::Grid kOneThread{dim3(1), dim3(1)};
+
+}  // namespace
+
+void cuda::begin_step(const Tensor& rates, const Tensor& position, Tensor& rate) {
+  visit_device_floating("begin_step", rates.dtype(), [&]<class T>() {
+    launch("begin_step", begin_step_kernel<T>, kOneThread, rates.data<T>(), position.data<int64_t>(),
+           rate.data<T>());
+  });
+}
+
+void cuda::record_step(const Tensor& loss, const Tensor& non_finite, Tensor& position, Tensor& losses,
+                       Tensor& failures) {
+  visit_device_floating("record_step", loss.dtype(), [&]<class T>() {
+    launch("record_step", record_step_kernel<T>, kOneThread, loss.data<T>(), non_finite.data<int64_t>(),
+           position.data<int64_t>(), losses.data<T>(), failures.data<int64_t>());
+  });
+}
+
+void cuda::count_step(const Tensor& non_finite, Tensor& steps) {
+  launch("count_step", count_step_kernel, kOneThread,
+         non_finite.defined() ? non_finite.data<int64_t>() : nullptr, steps.data<int64_t>());
+}
+
+void cuda::update_loss_scale(int64_t patience, Tensor& scale, Tensor& inverse, Tensor& good_steps,
+                             Tensor& non_finite) {
+  launch("update_loss_scale", update_loss_scale_kernel, kOneThread, patience, scale.data<float>(),
+         inverse.data<float>(), good_steps.data<int64_t>(), non_finite.data<int64_t>());
+}
+
+}  // namespace fovea::kernels

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "fovea/kernels/kernel.h"
+
+/// What a training step keeps account of. Numbers that change from step to step are tensors on the step's
+/// device, so that a captured step can be replayed.
+namespace fovea::kernels {
+
+/// rate = rates[position].  rates: [steps of the epoch], position: i64 [], rate: [], dtype of rates
+FOVEA_KERNEL(begin_step, const Tensor& rates, const Tensor& position, Tensor& rate);
+
+/// losses[position] = loss, failures[position] = non_finite, then position += 1.
+/// loss: [], losses: [steps of the epoch], one dtype; non_finite, position: i64 []; failures: i64, as losses
+FOVEA_KERNEL(record_step, const Tensor& loss, const Tensor& non_finite, Tensor& position, Tensor& losses,
+             Tensor& failures);
+
+/// steps += 1, unless non_finite is defined and not 0.  steps, non_finite: i64 []
+FOVEA_KERNEL(count_step, const Tensor& non_finite, Tensor& steps);
+
+/// Dynamic loss scaling (Micikevicius et al., "Mixed precision training", 2018, section 3.2): where
+/// non_finite is not 0, scale /= 2, but stays at least 1; else, after the `patience`-th step without such a
+/// one, scale *=
+/// 2. inverse = 1 / scale, and non_finite = 0. scale, inverse: f32 []; good_steps, non_finite: i64 []
+FOVEA_KERNEL(update_loss_scale, int64_t patience, Tensor& scale, Tensor& inverse, Tensor& good_steps,
+             Tensor& non_finite);
+
+}  // namespace fovea::kernels
