@@ -26,11 +26,11 @@ struct Grid {
 };
 
 /// What a kernel with `threads` threads a block and one item for each thread needs for `items` items, but no
-/// more blocks than keep the device busy: the kernel goes on in a loop with a stride of the whole grid.
-inline Grid grid_for(int64_t items, int threads = 256) {
-  constexpr int kBlocksPerMultiprocessor = 8;
+/// more blocks than fit on the device at once, `blocks` on each multiprocessor: the kernel goes on in a loop
+/// with a stride of the whole grid.
+inline Grid grid_for(int64_t items, int threads = 256, int blocks = 8) {
   const int64_t wanted = (items + threads - 1) / threads;
-  const int64_t most = int64_t{fovea::cuda::multiprocessors()} * kBlocksPerMultiprocessor;
+  const int64_t most = int64_t{fovea::cuda::multiprocessors()} * blocks;
   return {dim3(static_cast<unsigned>(std::max<int64_t>(std::min(wanted, most), 1))),
           dim3(static_cast<unsigned>(threads))};
 }
