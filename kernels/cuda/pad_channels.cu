@@ -1,0 +1,42 @@
+#include "fovea/kernels/cuda/pad_channels.h"
+
+#include "fovea/kernels/cuda/launch.h"
+#include "fovea/kernels/cuda/pack.h"
+
+namespace fovea::kernels::cuda {
+namespace {
+
+/// A thread writes a pack of neighbouring channels of y at a time; reads what x has of it, element by
+/// element, and writes y once.
+template <int kWidth, class T>
+__global__ void pad_channels_kernel(int64_t rows, int64_t C, const T* x, int64_t padded_rows,
+                                    int64_t padded_C, T* y) {
+  const int64_t packs = padded_C / kWidth;
+  for (int64_t i = grid_thread(); i < padded_rows * packs; i += grid_threads()) {
+    const int64_t row = i / packs, begin = i % packs * kWidth;
+    Pack<T, kWidth> pack;
+#pragma unroll
+    for (int k = 0; k < kWidth; ++k) {
+      const bool has = row < rows && begin + k < C;
+      pack.values[k] = has ? x[row * C + begin + k] : from_float<T>(0.0f);
+    }
+    *reinterpret_cast<Pack<T, kWidth>*>(y + i * kWidth) = pack;
+  }
+}
+
+}  // namespace
+
+void pad_channels(const char* operation, const Tensor& x, Tensor& y) {
+  if (y.size() == 0) return;
+  const int64_t C = x.shape(-1), padded_C = y.shape(-1);
+  const int64_t rows = x.size() / C, padded_rows = y.size() / padded_C;
+  visit_device_floating(operation, x.dtype(), [&]<class T>() {
+    const auto run = [&]<int kWidth>() {
+      launch(operation, pad_channels_kernel<kWidth, T>, grid_for(y.size() / kWidth), rows, C, x.data<T>(),
+             padded_rows, padded_C, y.data<T>());
+    };
+    visit_width<T>(padded_C, run, y.data<T>());
+  });
+}
+
+}  // namespace fovea::kernels::cuda
