@@ -14,12 +14,14 @@ struct AdamwSettings {
 };
 
 /// One step in one pass, as PyTorch's (Loshchilov and Hutter 2019, arXiv:1711.05101), from moments of zeros:
-///   weight -= learning_rate * weight_decay * weight
-///   mean = beta1 * mean + (1 - beta1) * gradient, square = beta2 * square + (1 - beta2) * gradient^2
+///   g = gradient_scale * gradient, weight -= learning_rate * weight_decay * weight
+///   mean = beta1 * mean + (1 - beta1) * g, square = beta2 * square + (1 - beta2) * g^2
 ///   weight -= learning_rate * (mean / (1 - beta1^step)) / (sqrt(square / (1 - beta2^step)) + epsilon)
-/// gradient, mean, square, weight: [size], f32 or f64; learning_rate: [], the same dtype, and step: i64 [], 1
-/// for the first (tensors, so that a captured step can be replayed).
+/// mean, square, weight: [size], f32 or f64; step: i64 [], 1 for the first; gradient, learning_rate,
+/// gradient_scale, non_finite and copy are as those of sgd_step. Where non_finite is not 0, the caller must
+/// not count the step.
 FOVEA_KERNEL(adamw_step, const Tensor& gradient, const Tensor& learning_rate, const Tensor& step,
-             const AdamwSettings& settings, Tensor& mean, Tensor& square, Tensor& weight);
+             const Tensor& gradient_scale, const Tensor& non_finite, const AdamwSettings& settings,
+             Tensor& mean, Tensor& square, Tensor& weight, Tensor& copy);
 
 }  // namespace fovea::kernels

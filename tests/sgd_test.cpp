@@ -1,11 +1,23 @@
 #include "fovea/kernels/sgd.h"
 
+#include "arena_check.h"
 #include "fovea/core/parallel_for.h"
 #include "fovea/core/random.h"
-#include "op_test.h"
 
 using namespace fovea;
 using namespace fovea::test;
+
+namespace {
+
+/// Without scale, count of what is not finite, and copy.
+void plain_step(const Tensor& gradient, const Tensor& rate, const kernels::SgdSettings& settings,
+                Tensor& velocity, Tensor& weight) {
+  Tensor copy;
+  kernels::sgd_step(gradient, rate, /*gradient_scale=*/{}, /*non_finite=*/{}, settings, velocity, weight,
+                    copy);
+}
+
+}  // namespace
 
 TEST_CASE("sgd: two steps by hand") {
   kernels::SgdSettings settings{.momentum = 0.5, .weight_decay = 0.1, .nesterov = false, .decay_count = 1};
@@ -13,8 +25,8 @@ TEST_CASE("sgd: two steps by hand") {
   const Tensor gradient = Tensor::from<double>({1, -3}, {2});
   const auto after_two_steps = [&] {
     Tensor velocity = Tensor::zeros({2}, Dtype::f64), weight = Tensor::from<double>({10, 20}, {2});
-    kernels::sgd_step(gradient, rate, settings, velocity, weight);
-    kernels::sgd_step(gradient, rate, settings, velocity, weight);
+    plain_step(gradient, rate, settings, velocity, weight);
+    plain_step(gradient, rate, settings, velocity, weight);
     return std::pair(weight, velocity);
   };
 
@@ -46,7 +58,7 @@ TEST_CASE("sgd: decays the first elements alone, in f32 with the same bits for a
   for (const int threads : {1, 2, 3, 8}) {
     set_num_threads(threads);
     Tensor velocity = Tensor::zeros({kSize}), weight = start.clone();
-    kernels::sgd_step(gradient, rate, settings, velocity, weight);
+    plain_step(gradient, rate, settings, velocity, weight);
     if (!first.defined()) first = weight;
     CHECK(same_bits(weight, first));
   }
@@ -61,7 +73,31 @@ TEST_CASE("sgd: decays the first elements alone, in f32 with the same bits for a
   check_near(first, wanted, 1e-6);
 }
 
+TEST_CASE("sgd: mixed precision, skipped steps, and the device") {
+  for (const bool nesterov : {true, false}) {
+    const kernels::SgdSettings settings{
+        .momentum = 0.9, .weight_decay = 0.25, .nesterov = nesterov, .decay_count = 514};
+    check_arena_step(/*moments=*/1, [&](ArenaStep& step) {
+      kernels::sgd_step(step.gradient, step.learning_rate, step.gradient_scale, step.non_finite, settings,
+                        step.moments[0], step.weight, step.copy);
+    });
+  }
+}
+
 TEST_CASE("sgd: errors") {
-  Tensor velocity = Tensor::zeros({2}, Dtype::bf16), weight = Tensor::zeros({2}, Dtype::bf16);
-  check_error("sgd", [&] { kernels::sgd_step(weight, Tensor::zeros({}), {}, velocity, weight); });
+  const auto step = [](Dtype gradient, Dtype weight, Dtype copy, Device device) {
+    Tensor velocity = Tensor::zeros({2}, weight, device), weights = velocity.clone();
+    Tensor rounded = Tensor::zeros({2}, copy, device);
+    kernels::sgd_step(Tensor::zeros({2}, gradient, device), Tensor::zeros({}, weight, device), {}, {}, {},
+                      velocity, weights, rounded);
+  };
+  const Device cpu = Device::cpu(), cuda = Device::cuda();
+  check_error("sgd", [&] { step(Dtype::bf16, Dtype::bf16, Dtype::bf16, cpu); });
+  check_error("sgd", [&] { step(Dtype::bf16, Dtype::f64, Dtype::bf16, cpu); });
+  check_error("sgd", [&] { step(Dtype::f32, Dtype::f32, Dtype::f32, cpu); });
+  if (cuda_status().device_count == 0) return;
+  check_error("sgd", [&] { step(Dtype::bf16, Dtype::bf16, Dtype::bf16, cuda); });
+  check_error("sgd", [&] { step(Dtype::f64, Dtype::f64, Dtype::bf16, cuda); });
+  check_error("sgd", [&] { step(Dtype::f64, Dtype::f32, Dtype::bf16, cuda); });
+  check_error("sgd", [&] { step(Dtype::f32, Dtype::f32, Dtype::f32, cuda); });
 }

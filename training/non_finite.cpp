@@ -10,9 +10,9 @@ namespace {
 
 int64_t count_non_finite(const Tensor& x) {
   if (!is_floating(x.dtype())) return 0;
-  int64_t count = 0;
+  Tensor count = Tensor::zeros({}, Dtype::i64, x.device());
   kernels::count_non_finite(x, count);
-  return count;
+  return static_cast<int64_t>(count.item());
 }
 
 /// "stages.0.unit.conv" of "stages.0.unit.conv.weight"

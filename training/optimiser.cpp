@@ -110,12 +110,15 @@ void Optimiser::step(double learning_rate) {
   fill_missing_gradients();
   ++steps_;
   const Tensor rate = Tensor::full({}, learning_rate, parameters_.dtype(), parameters_.device());
+  const Tensor gradient_scale, non_finite;  // none
+  Tensor copy;                              // none
   if (settings_.kind == OptimiserKind::sgd) {
     const kernels::SgdSettings sgd{.momentum = settings_.momentum,
                                    .weight_decay = settings_.weight_decay,
                                    .nesterov = settings_.nesterov,
                                    .decay_count = decay_count_};
-    kernels::sgd_step(gradients_, rate, sgd, moments_[0].tensor, parameters_);
+    kernels::sgd_step(gradients_, rate, gradient_scale, non_finite, sgd, moments_[0].tensor, parameters_,
+                      copy);
   } else {
     const kernels::AdamwSettings adamw{.beta1 = settings_.beta1,
                                        .beta2 = settings_.beta2,
@@ -123,7 +126,8 @@ void Optimiser::step(double learning_rate) {
                                        .weight_decay = settings_.weight_decay,
                                        .decay_count = decay_count_};
     const Tensor number = Tensor::full({}, static_cast<double>(steps_), Dtype::i64, parameters_.device());
-    kernels::adamw_step(gradients_, rate, number, adamw, moments_[0].tensor, moments_[1].tensor, parameters_);
+    kernels::adamw_step(gradients_, rate, number, gradient_scale, non_finite, adamw, moments_[0].tensor,
+                        moments_[1].tensor, parameters_, copy);
   }
 }
 
@@ -146,9 +150,9 @@ void Optimiser::load_state(std::span<const NamedTensor> state, const std::string
 
 std::string Optimiser::non_finite_gradient() const {
   const auto count_in = [](const Tensor& x) {
-    int64_t count = 0;
+    Tensor count = Tensor::zeros({}, Dtype::i64, x.device());
     kernels::count_non_finite(x, count);
-    return count;
+    return count.item();
   };
   if (count_in(gradients_) == 0) return "";
   const auto last = std::find_if(slots_.rbegin(), slots_.rend(), [&](const Slot& slot) {

@@ -7,7 +7,7 @@
 
 namespace fovea::kernels::cpu {
 
-void count_non_finite(const Tensor& x, int64_t& count) {
+void count_non_finite(const Tensor& x, Tensor& count) {
   std::atomic<int64_t> total{0};  // whole numbers: the order of the additions does not matter
   visit_floating("count_non_finite", x.dtype(), [&]<class T>() {
     const T* values = x.data<T>();
@@ -20,7 +20,7 @@ void count_non_finite(const Tensor& x, int64_t& count) {
       total += found;
     });
   });
-  count = total;
+  *count.data<int64_t>() += total;
 }
 
 }  // namespace fovea::kernels::cpu
