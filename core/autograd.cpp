@@ -126,8 +126,8 @@ void Variable::zero_grad() {
 
 void Variable::bind_grad(const Tensor& buffer) {
   check(node("bind_grad").is_leaf(), "bind_grad: only a leaf can be bound");
-  check(buffer.shape() == shape() && buffer.dtype() == dtype(), "bind_grad: buffer is ", buffer, ", wanted ",
-        value());
+  check(!buffer.defined() || (buffer.shape() == shape() && buffer.dtype() == dtype()), "bind_grad: buffer is ",
+        buffer, ", wanted ", value());
   state_->node->bound_grad = buffer;
   state_->node->grad = Tensor();
 }

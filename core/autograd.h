@@ -40,7 +40,8 @@ class Variable {
   const Tensor& grad() const;
   /// Forgets the gradient. The next one to arrive replaces it, later ones add up.
   void zero_grad();
-  /// Makes gradients arrive in `buffer` (same shape and dtype), for example a part of an arena.
+  /// Makes gradients arrive in `buffer` (same shape and dtype), for example a part of an arena; an undefined
+  /// one ends that.
   void bind_grad(const Tensor& buffer);
 
   /// Adds d(this)/d(leaf) to the gradient of every leaf that requires one. Without `dy` this must be a

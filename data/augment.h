@@ -28,6 +28,8 @@ struct Batch {
 Batch make_batch(const ImageSet& set, std::span<const int64_t> indices, const Normalisation& normalisation,
                  const std::optional<Augmentation>& augmentation, uint64_t seed, uint32_t epoch);
 
+/// An Error unless a set's images and labels are what make_batch takes, and the augmentation fits them.
+void check_images(const ImageSet& set, const std::optional<Augmentation>& augmentation);
 /// What each byte becomes: (byte / 255 - mean) / deviation.  f32 [3, 256]
 Tensor normalised_bytes(const Normalisation& normalisation);
 /// The same choice, as the kernel that makes batches takes it.

@@ -27,9 +27,9 @@ struct TrainingProgress {
   int64_t correct = 0;     // images of those batches that were classified correctly
   double train_loss = 0;   // of the last epoch done
   double train_accuracy = 0;
-  std::optional<Evaluation> validation;  // after the last epoch done
-  double best_accuracy = 0;              // of the validations so far
-  int64_t best_epoch = 0;                // the epoch (1, 2, ...) after which it was reached; 0: none yet
+  std::optional<Evaluation> validation{};  // after the last epoch done
+  double best_accuracy = 0;                // of the validations so far
+  int64_t best_epoch = 0;                  // the epoch (1, 2, ...) after which it was reached; 0: none yet
 };
 
 /// All that a checkpoint file holds. Times, paths and numbers of threads are not in it, so that the same run

@@ -8,16 +8,19 @@
 #include <vector>
 
 #include "fovea/core/check.h"
-#include "fovea/data/loader.h"
 #include "fovea/layers/functional.h"
+#include "fovea/training/device_batches.h"
 #include "fovea/training/training_run.h"
 
 namespace fovea {
 namespace {
 
-Device device_of(Module& module) {
+/// Where a model computes and in what: as its first parameter says.
+std::pair<Device, Dtype> place_of(Module& module) {
   const std::vector<NamedParameter> parameters = named_parameters(module);
-  return parameters.empty() ? Device::cpu() : parameters[0].variable.value().device();
+  if (parameters.empty()) return {Device::cpu(), Dtype::f32};
+  const Tensor& first = parameters[0].variable.value();
+  return {first.device(), first.dtype()};
 }
 
 /// Calls use(first image, logits, labels) for batch after batch; returns how many images it got through.
@@ -28,18 +31,36 @@ int64_t for_each_batch(Model& model, const ImageSet& data, const Normalisation& 
                     ", wanted at least 1");
   const EvaluationMode evaluation_mode(model);
   const NoGrad no_grad;
-  const Device device = device_of(model);
+  const auto [device, dtype] = place_of(model);
+  const DeviceBatches batches(data, normalisation, std::nullopt, /*seed=*/0, settings.batch_size, dtype,
+                              device);
   int64_t done = 0;
   while (done < data.size() && !(settings.should_stop && settings.should_stop())) {
-    std::vector<int64_t> indices(static_cast<size_t>(std::min(settings.batch_size, data.size() - done)));
-    std::iota(indices.begin(), indices.end(), done);
-    const Batch batch = make_batch(data, indices, normalisation, std::nullopt, /*seed=*/0, /*epoch=*/0);
-    use(done, model.forward(batch.images.to(device)), batch.labels.to(device));
+    const Batch batch = batches.slice(done, std::min(settings.batch_size, data.size() - done));
+    use(done, model.forward(batch.images), batch.labels);
     done += batch.labels.size();
     if (settings.on_batch) settings.on_batch(done, data.size());
   }
   return done;
 }
+
+/// TF32 allowed or not while it lives.
+class TF32Scope {
+ public:
+  explicit TF32Scope(bool allowed) : before_(tf32_allowed()) { set_tf32(allowed); }
+  ~TF32Scope() { set_tf32(before_); }
+  TF32Scope(const TF32Scope&) = delete;
+  TF32Scope& operator=(const TF32Scope&) = delete;
+
+ private:
+  bool before_;
+};
+
+/// Whatever ends the run: the model has f32 parameters afterwards.
+struct ClosesRun {
+  TrainingRun& run;
+  ~ClosesRun() { run.close(); }
+};
 
 }  // namespace
 
@@ -64,23 +85,18 @@ TrainingResult Classifier::train(const ImageSet& data, const TrainingSettings& s
   const auto begin = std::chrono::steady_clock::now();
   check_settings(settings);
   check<UsageError>(data.size() > 0, "train: the training set is empty");
-  auto run = std::make_unique<TrainingRun>(*model_, data.size(), settings);
+  const TF32Scope tf32(settings.precision == Precision::tf32);
+  auto run = std::make_unique<TrainingRun>(*model_, data, normalisation_, settings);
   if (settings.resume != nullptr) run->resume(*settings.resume);
   run_ = std::move(run);
-
-  LoaderSettings loader_settings;
-  loader_settings.batch_size = run_->batch_size();
-  loader_settings.augmentation = settings.augmentation;
-  loader_settings.seed = settings.seed;
-  Loader loader(data, normalisation_, loader_settings);
-  run_->seek(loader);
+  const ClosesRun closes_run{*run_};
 
   const EvaluationSettings evaluation_settings{.batch_size = settings.evaluation_batch_size,
                                                .on_batch = settings.hooks.on_validation,
                                                .should_stop = settings.hooks.should_stop};
   StopReason reason = StopReason::finished;
   while (run_->has_epochs_left()) {
-    reason = run_->train_epoch(loader);
+    reason = run_->train_epoch();
     if (reason != StopReason::finished) break;
     std::optional<Evaluation> evaluation;
     if (validation != nullptr) {
@@ -131,24 +147,24 @@ Tensor Classifier::predict_probabilities(const Tensor& images, const EvaluationS
   // Labels that nobody looks at: a set must have some.
   const ImageSet data{"images", images, Tensor::zeros({N}, Dtype::i32), {"unknown"}};
   Tensor probabilities;
-  const int64_t done = for_each_batch(*model_, data, normalisation_, settings,
-                                      [&](int64_t first, const Variable& logits, const Tensor&) {
-                                        const Tensor part = F::softmax(logits).value().to(Device::cpu());
-                                        const int64_t C = part.shape(1);
-                                        if (!probabilities.defined()) probabilities = Tensor::empty({N, C});
-                                        probabilities.slice(first * C, part.shape()).copy_from(part);
-                                      });
+  const int64_t done = for_each_batch(
+      *model_, data, normalisation_, settings, [&](int64_t first, const Variable& logits, const Tensor&) {
+        const Tensor part = F::softmax(F::cast(logits, Dtype::f32)).value().to(Device::cpu());
+        const int64_t C = part.shape(1);
+        if (!probabilities.defined()) probabilities = Tensor::empty({N, C});
+        probabilities.slice(first * C, part.shape()).copy_from(part);
+      });
   if (!probabilities.defined()) return Tensor::empty({0, 0});
   return probabilities.slice(0, {done, probabilities.shape(1)});
 }
 
 Checkpoint Classifier::checkpoint() const {
   Checkpoint checkpoint;
-  checkpoint.model = weights_of(*model_);
+  checkpoint.model = run_ != nullptr ? run_->weights() : weights_of(*model_);
   checkpoint.normalisation = normalisation_;
   checkpoint.info = info_;
   if (run_ != nullptr) {
-    checkpoint.optimiser = run_->optimiser().state();
+    checkpoint.optimiser = run_->state();
     checkpoint.settings = run_->description();
     checkpoint.progress = run_->progress();
   }

@@ -13,11 +13,13 @@
 #include "fovea/training/checkpoint.h"
 #include "fovea/training/metrics.h"
 #include "fovea/training/optimiser.h"
+#include "fovea/training/precision.h"
 #include "fovea/training/schedule.h"
 
 namespace fovea {
 
-/// After a training step. Counts begin at 1.
+/// After a training step. Counts begin at 1. On a CUDA device several steps are launched at once, and
+/// reported one after the other when they are done.
 struct StepReport {
   int64_t step, steps;       // done, and planned for the whole run (epochs and max_steps considered)
   int64_t epoch, epochs;     // under way, planned
@@ -46,9 +48,10 @@ struct TrainingHooks {
   std::function<void(const StepReport&)> on_step{};
   std::function<void(const EpochReport&)> on_epoch{};
   std::function<void(int64_t done, int64_t total)> on_validation{};  // images, after each batch
-  std::function<bool()> should_stop{};  // polled before every batch; train returns as soon as it says true
+  std::function<bool()> should_stop{};  // polled before every batch, on a CUDA device every 0.1 s; ends train
 };
 
+/// What shapes a training run, and what is told about it.
 struct TrainingSettings {
   int64_t epochs = 10;
   int64_t max_steps = 0;       // 0: no limit. The run ends there; the schedule does not look at it
@@ -57,8 +60,10 @@ struct TrainingSettings {
   OptimiserSettings optimiser{};
   ScheduleSettings schedule{};
   std::optional<Augmentation> augmentation = Augmentation{};
+  Precision precision = Precision::f32;
   uint64_t seed = 1;  // of shuffling and augmentation
   int64_t evaluation_batch_size = 256;
+  bool capture = true;  // on a CUDA device: record a step once and replay it. Changes no number
   const Checkpoint* resume = nullptr;  // go on from there, bit for bit
   TrainingHooks hooks{};
 };

@@ -6,16 +6,31 @@
 
 #include "fovea/core/check.h"
 #include "fovea/kernels/adamw.h"
+#include "fovea/kernels/cast.h"
 #include "fovea/kernels/finite.h"
 #include "fovea/kernels/sgd.h"
+#include "fovea/kernels/step.h"
+#include "fovea/layers/norm.h"
 
 namespace fovea {
 namespace {
 
-constexpr int64_t kAlignment = 16;  // in elements: every parameter begins on a cache line
+constexpr int64_t kAlignment = 32;  // in elements: every parameter begins on a cache line, in 16 bits as well
 
 int64_t aligned(int64_t size) {
   return (size + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+/// The parameters of batch norms, which stay as they are in mixed precision: their formula is f32.
+std::vector<Variable> parameters_of_norms(Module& module) {
+  std::vector<Variable> result;
+  for_each_module(module, [&](const std::string&, Module& inner) {
+    if (const auto* norm = dynamic_cast<const BatchNorm*>(&inner)) {
+      result.push_back(norm->weight);
+      result.push_back(norm->bias);
+    }
+  });
+  return result;
 }
 
 }  // namespace
@@ -44,48 +59,86 @@ void check_settings(const OptimiserSettings& settings) {
                     ", wanted 0 < epsilon < 1");
 }
 
-Optimiser::Optimiser(Module& module, const OptimiserSettings& settings) : settings_(settings) {
+Optimiser::Optimiser(Module& module, const OptimiserSettings& settings, std::optional<Dtype> working)
+    : settings_(settings) {
   check_settings(settings);
+  moment_names_ = settings_.kind == OptimiserKind::sgd
+                      ? std::vector<const char*>{"momentum"}
+                      : std::vector<const char*>{"first_moment", "second_moment"};
+  const std::vector<Variable> norms = working ? parameters_of_norms(module) : std::vector<Variable>();
   for (NamedParameter& parameter : named_parameters(module)) {
-    if (parameter.variable.requires_grad()) slots_.push_back({parameter.path, parameter.variable, 0});
+    if (!parameter.variable.requires_grad()) continue;
+    const bool stays = !working || *working == parameter.variable.dtype() ||
+                       std::any_of(norms.begin(), norms.end(),
+                                   [&](const Variable& other) { return other.same_as(parameter.variable); });
+    slots_.push_back({parameter.path, parameter.variable, stays ? size_t{0} : size_t{1}, 0});
   }
   check(!slots_.empty(), "optimiser: the module has no parameter that requires a gradient");
   const Dtype dtype = slots_[0].variable.dtype();
   const Device device = slots_[0].variable.value().device();
-
-  int64_t total = 0;
-  const auto place = [&](bool decayed) {
-    for (Slot& slot : slots_) {
-      const bool is_decayed = settings_.decay_norm_and_bias || slot.variable.shape().rank() > 1;
-      if (is_decayed != decayed) continue;
-      slot.offset = total;
-      total += aligned(slot.variable.value().size());
-    }
-  };
-  place(/*decayed=*/true);
-  decay_count_ = total;
-  place(/*decayed=*/false);
-
-  parameters_ = Tensor::zeros({total}, dtype, device);
-  gradients_ = Tensor::zeros({total}, dtype, device);
-  for (Slot& slot : slots_) {
-    const Tensor value = slot.variable.value();
+  for (const Slot& slot : slots_) {
+    const Tensor& value = slot.variable.value();
     check(value.dtype() == dtype && value.device() == device, "optimiser: parameter ", slot.path, " is ",
           value, " on ", value.device(), ", the first one ", dtype, " on ", device);
-    Tensor place_in_arena = parameters_.slice(slot.offset, value.shape());
-    place_in_arena.copy_from(value);
-    slot.variable.value() = place_in_arena;
-    slot.variable.bind_grad(gradients_.slice(slot.offset, value.shape()));
   }
-  const auto add_moment = [&](const char* name) {
-    moments_.push_back({name, Tensor::zeros_like(parameters_)});
+  check(!working || *working == dtype || (dtype == Dtype::f32 && size_of(*working) == 2),
+        "optimiser: the parameters are ", dtype, " and cannot be worked with in ", working.value_or(dtype),
+        "; wanted bf16 or f16 beside f32");
+  arenas_.resize(working && *working != dtype ? 2 : 1);
+  for (size_t arena = 0; arena < arenas_.size(); ++arena) place(arena, dtype, device);
+  if (arenas_.size() == 2) {
+    arenas_[1].copy = Tensor::zeros({arenas_[1].size}, *working, device);
+    arenas_[1].gradients = Tensor::zeros_like(arenas_[1].copy);
+    renew_copies();
+  }
+  for (Slot& slot : slots_) {
+    const Arena& arena = arenas_[slot.arena];
+    slot.variable.value() = in_arena(arena.copy.defined() ? arena.copy : arena.weights, slot);
+    slot.variable.bind_grad(in_arena(arena.gradients, slot));
+  }
+  steps_ = Tensor::zeros({}, Dtype::i64, device);
+}
+
+Optimiser::~Optimiser() {
+  give_back();
+}
+
+void Optimiser::give_back() {
+  for (Slot& slot : slots_) {
+    const Arena& arena = arenas_[slot.arena];
+    if (!arena.copy.defined() || slot.variable.value().raw() != in_arena(arena.copy, slot).raw()) continue;
+    slot.variable.bind_grad(Tensor());
+    slot.variable.value() = in_arena(arena.weights, slot);
+  }
+}
+
+/// Gives the slots of an arena their places, and copies their values there.
+void Optimiser::place(size_t number, Dtype dtype, Device device) {
+  Arena& arena = arenas_[number];
+  const auto place_those = [&](bool decayed) {
+    for (Slot& slot : slots_) {
+      const bool is_decayed = settings_.decay_norm_and_bias || slot.variable.shape().rank() > 1;
+      if (slot.arena != number || is_decayed != decayed) continue;
+      slot.offset = arena.size;
+      arena.size += aligned(slot.variable.value().size());
+    }
   };
-  if (settings_.kind == OptimiserKind::sgd) {
-    add_moment("momentum");
-  } else {
-    add_moment("first_moment");
-    add_moment("second_moment");
+  place_those(/*decayed=*/true);
+  arena.decay_count = arena.size;
+  place_those(/*decayed=*/false);
+  arena.weights = Tensor::zeros({arena.size}, dtype, device);
+  arena.gradients = Tensor::zeros_like(arena.weights);
+  for (size_t i = 0; i < moment_names_.size(); ++i)
+    arena.moments.push_back(Tensor::zeros_like(arena.weights));
+  for (const Slot& slot : slots_) {
+    if (slot.arena != number) continue;
+    Tensor weight = in_arena(arena.weights, slot);
+    weight.copy_from(slot.variable.value());
   }
+}
+
+Tensor Optimiser::in_arena(const Tensor& arena, const Slot& slot) const {
+  return arena.slice(slot.offset, slot.variable.shape());
 }
 
 void Optimiser::zero_grad() {
@@ -94,58 +147,76 @@ void Optimiser::zero_grad() {
 
 void Optimiser::fill_missing_gradients() {
   for (Slot& slot : slots_) {
-    const Tensor& value = slot.variable.value();
-    const Tensor in_arena = parameters_.slice(slot.offset, value.shape());
+    const Arena& arena = arenas_[slot.arena];
+    const Tensor seen = in_arena(arena.copy.defined() ? arena.copy : arena.weights, slot);
     check(
-        value.raw() == in_arena.raw(), "optimiser: parameter ", slot.path,
+        slot.variable.value().raw() == seen.raw(), "optimiser: parameter ", slot.path,
         " is no longer where the optimiser put it; make a new optimiser after moving or converting a module");
-    if (!slot.variable.grad().defined()) {
-      Tensor gradient = gradients_.slice(slot.offset, value.shape());
-      gradient.fill_with_zeros();
-    }
+    if (!slot.variable.grad().defined()) in_arena(arena.gradients, slot).fill_with_zeros();
   }
 }
 
 void Optimiser::step(double learning_rate) {
+  step(Tensor::full({}, learning_rate, arenas_[0].weights.dtype(), device()), Tensor(), Tensor());
+}
+
+void Optimiser::step(const Tensor& learning_rate, const Tensor& gradient_scale, const Tensor& non_finite) {
   fill_missing_gradients();
-  ++steps_;
-  const Tensor rate = Tensor::full({}, learning_rate, parameters_.dtype(), parameters_.device());
-  const Tensor gradient_scale, non_finite;  // none
-  Tensor copy;                              // none
-  if (settings_.kind == OptimiserKind::sgd) {
-    const kernels::SgdSettings sgd{.momentum = settings_.momentum,
-                                   .weight_decay = settings_.weight_decay,
-                                   .nesterov = settings_.nesterov,
-                                   .decay_count = decay_count_};
-    kernels::sgd_step(gradients_, rate, gradient_scale, non_finite, sgd, moments_[0].tensor, parameters_,
-                      copy);
-  } else {
-    const kernels::AdamwSettings adamw{.beta1 = settings_.beta1,
-                                       .beta2 = settings_.beta2,
-                                       .epsilon = settings_.epsilon,
-                                       .weight_decay = settings_.weight_decay,
-                                       .decay_count = decay_count_};
-    const Tensor number = Tensor::full({}, static_cast<double>(steps_), Dtype::i64, parameters_.device());
-    kernels::adamw_step(gradients_, rate, number, gradient_scale, non_finite, adamw, moments_[0].tensor,
-                        moments_[1].tensor, parameters_, copy);
+  kernels::count_step(non_finite, steps_);
+  for (Arena& arena : arenas_) {
+    if (settings_.kind == OptimiserKind::sgd) {
+      const kernels::SgdSettings sgd{.momentum = settings_.momentum,
+                                     .weight_decay = settings_.weight_decay,
+                                     .nesterov = settings_.nesterov,
+                                     .decay_count = arena.decay_count};
+      kernels::sgd_step(arena.gradients, learning_rate, gradient_scale, non_finite, sgd, arena.moments[0],
+                        arena.weights, arena.copy);
+    } else {
+      const kernels::AdamwSettings adamw{.beta1 = settings_.beta1,
+                                         .beta2 = settings_.beta2,
+                                         .epsilon = settings_.epsilon,
+                                         .weight_decay = settings_.weight_decay,
+                                         .decay_count = arena.decay_count};
+      kernels::adamw_step(arena.gradients, learning_rate, steps_, gradient_scale, non_finite, adamw,
+                          arena.moments[0], arena.moments[1], arena.weights, arena.copy);
+    }
   }
+}
+
+void Optimiser::count_non_finite(Tensor& count) const {
+  for (const Arena& arena : arenas_) kernels::count_non_finite(arena.gradients, count);
+}
+
+int64_t Optimiser::steps() const {
+  return static_cast<int64_t>(steps_.item());
 }
 
 std::vector<NamedTensor> Optimiser::state() const {
   std::vector<NamedTensor> result;
-  for (const auto& [name, moment] : moments_) {
+  for (size_t moment = 0; moment < moment_names_.size(); ++moment) {
     for (const Slot& slot : slots_) {
-      result.push_back({name + "." + slot.path, moment.slice(slot.offset, slot.variable.shape())});
+      result.push_back(
+          {str(moment_names_[moment], ".", slot.path), in_arena(arenas_[slot.arena].moments[moment], slot)});
     }
   }
-  result.push_back({"steps", Tensor::from<int64_t>({steps_}, {})});
+  result.push_back({"steps", steps_});
   return result;
 }
 
 void Optimiser::load_state(std::span<const NamedTensor> state, const std::string& where) {
-  const std::vector<NamedTensor> own = this->state();
-  copy_by_name(state, own, str(where, ": state of the optimiser ", name_of(settings_.kind)));
-  steps_ = own.back().tensor.data<int64_t>()[0];
+  copy_by_name(state, this->state(), str(where, ": state of the optimiser ", name_of(settings_.kind)));
+}
+
+std::vector<NamedTensor> Optimiser::weights() const {
+  std::vector<NamedTensor> result;
+  for (const Slot& slot : slots_) result.push_back({slot.path, in_arena(arenas_[slot.arena].weights, slot)});
+  return result;
+}
+
+void Optimiser::renew_copies() {
+  for (Arena& arena : arenas_) {
+    if (arena.copy.defined()) kernels::cast_forward(arena.weights, arena.copy);
+  }
 }
 
 std::string Optimiser::non_finite_gradient() const {
@@ -154,7 +225,6 @@ std::string Optimiser::non_finite_gradient() const {
     kernels::count_non_finite(x, count);
     return count.item();
   };
-  if (count_in(gradients_) == 0) return "";
   const auto last = std::find_if(slots_.rbegin(), slots_.rend(), [&](const Slot& slot) {
     return slot.variable.grad().defined() && count_in(slot.variable.grad()) > 0;
   });

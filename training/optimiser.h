@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@ const char* name_of(OptimiserKind kind);
 /// The kind called `name`; UsageError lists the names if there is none.
 OptimiserKind parse_optimiser_kind(const std::string& name);
 
+/// Which optimiser, and the constants of its formula.
 struct OptimiserSettings {
   OptimiserKind kind = OptimiserKind::sgd;
   double momentum = 0.9;            // sgd
@@ -31,45 +33,77 @@ struct OptimiserSettings {
 void check_settings(const OptimiserSettings& settings);
 
 /// SGD with momentum (Sutskever et al. 2013, as PyTorch writes it) or AdamW (Loshchilov and Hutter 2019) over
-/// all parameters that require a gradient. It moves them and their gradients into two flat f32 arenas, so
-/// that a step is one pass; the module must not be moved to another device or dtype afterwards.
+/// all parameters that require a gradient. It moves them and their gradients into flat arenas, so that a step
+/// is one pass; the module must not be moved to another device or dtype afterwards.
+///
+/// With a 16-bit `working` dtype, the module computes with copies of its parameters rounded to it, and their
+/// gradients are of that dtype; the f32 parameters are kept here, and a step renews the copies. Batch norms
+/// keep f32 parameters.
 class Optimiser {
  public:
-  Optimiser(Module& module, const OptimiserSettings& settings);
+  Optimiser(Module& module, const OptimiserSettings& settings, std::optional<Dtype> working = {});
+  ~Optimiser();
+  Optimiser(const Optimiser&) = delete;
+  Optimiser& operator=(const Optimiser&) = delete;
 
   /// Updates every parameter by its gradient. A parameter that received none since zero_grad has gradient 0.
   void step(double learning_rate);
+  /// The same with numbers that lie on the device, so that it can be captured. The gradients are multiplied
+  /// by `gradient_scale` before, if that is defined; where `non_finite`, if defined, is not 0, nothing
+  /// changes. learning_rate, gradient_scale: [], f32 (f64 for f64 parameters); non_finite: i64 []
+  void step(const Tensor& learning_rate, const Tensor& gradient_scale, const Tensor& non_finite);
   void zero_grad();
+  /// count (i64 []) += how many numbers of the gradients are NaN or infinite.
+  void count_non_finite(Tensor& count) const;
 
-  /// Steps taken so far, those before a load_state included.
-  int64_t steps() const { return steps_; }
+  /// Steps taken so far, those before a load_state included. Waits for the device.
+  int64_t steps() const;
   const OptimiserSettings& settings() const { return settings_; }
   /// Where the parameters lie.
-  Device device() const { return parameters_.device(); }
+  Device device() const { return steps_.device(); }
 
   /// What a checkpoint must keep, under names made from the parameters' paths; shares the storage.
   std::vector<NamedTensor> state() const;
   /// Takes a state back. CheckpointError names what is missing, unexpected or of another shape, and `where`;
   /// then nothing has changed.
   void load_state(std::span<const NamedTensor> state, const std::string& where);
+  /// The parameters as the optimiser keeps them, under their paths; shares the storage.
+  std::vector<NamedTensor> weights() const;
+  /// Renews the copies that the module computes with, after `weights` have been changed.
+  void renew_copies();
+
+  /// Gives the module its parameters as they are kept here; there are no more steps then. Done when the
+  /// optimiser goes, too. Without 16-bit copies it has them anyway.
+  void give_back();
 
   /// The path of the last parameter (the nearest to the loss) with a NaN or Inf in its gradient; "" if none.
   std::string non_finite_gradient() const;
 
  private:
+  /// Parameters that the module sees in one dtype, one after the other.
+  struct Arena {
+    Tensor weights;    // as they are updated
+    Tensor gradients;  // in the dtype that the module sees
+    Tensor copy;       // what the module sees, where that is another dtype than that of weights
+    std::vector<Tensor> moments;
+    int64_t size = 0;         // in elements
+    int64_t decay_count = 0;  // the decayed parameters lie first
+  };
   struct Slot {
     std::string path;
     Variable variable;
-    int64_t offset;  // in elements of the arenas
+    size_t arena;
+    int64_t offset;  // in elements of the arena
   };
+  Tensor in_arena(const Tensor& arena, const Slot& slot) const;
+  void place(size_t arena, Dtype dtype, Device device);
   void fill_missing_gradients();
 
   OptimiserSettings settings_;
-  std::vector<Slot> slots_;  // in the order of the module
-  int64_t decay_count_ = 0;  // the decayed parameters lie first
-  Tensor parameters_, gradients_;
-  std::vector<NamedTensor> moments_;  // arenas: "momentum", or "first_moment", ...
-  int64_t steps_ = 0;
+  std::vector<const char*> moment_names_;
+  std::vector<Slot> slots_;    // in the order of the module
+  std::vector<Arena> arenas_;  // one, or two: what the module sees as it is, and what it sees in 16 bits
+  Tensor steps_;               // i64 []
 };
 
 }  // namespace fovea

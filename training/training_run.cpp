@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "fovea/core/check.h"
+#include "fovea/kernels/cast.h"
 #include "fovea/layers/functional.h"
 #include "fovea/training/non_finite.h"
 
@@ -16,6 +17,12 @@ double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+/// What layers compute in beside f32 parameters, where that is another dtype.
+std::optional<Dtype> working_dtype(Precision precision) {
+  const Dtype dtype = activation_dtype(precision);
+  return dtype == Dtype::f32 ? std::nullopt : std::optional(dtype);
+}
+
 /// sum / count; 0 for nothing.
 double mean_of(double sum, int64_t count) {
   return count == 0 ? 0.0 : sum / static_cast<double>(count);
@@ -23,16 +30,52 @@ double mean_of(double sum, int64_t count) {
 
 }  // namespace
 
-TrainingRun::TrainingRun(Model& model, int64_t images, const TrainingSettings& settings)
+TrainingRun::TrainingRun(Model& model, const ImageSet& data, const Normalisation& normalisation,
+                         const TrainingSettings& settings)
     : model_(model),
       settings_(settings),
       description_(describe(settings)),
-      optimiser_(model, settings.optimiser) {
-  progress_.seed = settings.seed;
-  progress_.images = images;
-  progress_.batch_size = std::min(settings.batch_size, images);
-  batches_ = images / progress_.batch_size;
-  horizon_ = settings.schedule.horizon > 0 ? settings.schedule.horizon : settings.epochs * batches_;
+      optimiser_(model, settings.optimiser, working_dtype(settings.precision)),
+      progress_{.seed = settings.seed,
+                .batch_size = std::min(settings.batch_size, data.size()),
+                .images = data.size()},
+      batches_(data.size() / progress_.batch_size),
+      horizon_(settings.schedule.horizon > 0 ? settings.schedule.horizon : settings.epochs * batches_),
+      step_(model, optimiser_, settings.label_smoothing, settings.precision, batches_) {
+  const Device device = optimiser_.device();
+  if (device.is_cpu()) {
+    loader_.emplace(data, normalisation,
+                    LoaderSettings{.batch_size = progress_.batch_size,
+                                   .augmentation = settings.augmentation,
+                                   .seed = settings.seed});
+  } else {
+    batches_on_device_.emplace(data, normalisation, settings.augmentation, settings.seed,
+                               progress_.batch_size, activation_dtype(settings.precision), device);
+  }
+}
+
+void TrainingRun::close() {
+  loader_.reset();
+  graph_.reset();
+  batches_on_device_.reset();
+  batch_ = {};
+  optimiser_.give_back();
+}
+
+std::vector<NamedTensor> TrainingRun::weights() const {
+  std::vector<NamedTensor> result = weights_of(model_);
+  std::map<std::string, Tensor> kept;
+  for (const NamedTensor& weight : optimiser_.weights()) kept.emplace(weight.name, weight.tensor);
+  for (NamedTensor& weight : result) {
+    if (const auto found = kept.find(weight.name); found != kept.end()) weight.tensor = found->second;
+  }
+  return result;
+}
+
+std::vector<NamedTensor> TrainingRun::state() const {
+  std::vector<NamedTensor> result = optimiser_.state();
+  for (const NamedTensor& tensor : step_.state()) result.push_back(tensor);
+  return result;
 }
 
 void TrainingRun::resume(const Checkpoint& checkpoint) {
@@ -54,72 +97,126 @@ void TrainingRun::resume(const Checkpoint& checkpoint) {
   check<CheckpointError>(checkpoint.progress.batch <= batches_, "resume: ", checkpoint.where, ": batch ",
                          checkpoint.progress.batch, " of an epoch of ", batches_);
 
-  optimiser_.load_state(checkpoint.optimiser, checkpoint.where);
-  load_weights(model_, checkpoint.model, checkpoint.where);
+  copy_by_name(checkpoint.optimiser, state(),
+               str(checkpoint.where, ": state of the optimiser ", name_of(settings_.optimiser.kind)));
+  copy_by_name(checkpoint.model, weights(), str(checkpoint.where, ": weights of the model"));
+  optimiser_.renew_copies();
+  step_.renew();
   progress_ = checkpoint.progress;
 }
 
-void TrainingRun::seek(Loader& loader) const {
-  const bool is_epoch_done = progress_.batch == batches_;  // but for its validation
-  loader.seek(progress_.epoch + (is_epoch_done ? 1 : 0), is_epoch_done ? 0 : progress_.batch);
-}
-
-StopReason TrainingRun::train_epoch(Loader& loader) {
+void TrainingRun::begin_epoch() {
   model_.train();
   epoch_begin_ = step_seconds_.size();
+  const int64_t first = progress_.step - progress_.batch;
+  rates_.clear();
+  for (int64_t i = 0; i < batches_; ++i) {
+    rates_.push_back(learning_rate(settings_.schedule, first + i, horizon_));
+  }
+  step_.begin_epoch(rates_, progress_.batch);
+  correct_before_ = progress_.correct;
+  if (loader_ && !is_loader_placed_ && progress_.batch < batches_) {
+    loader_->seek(progress_.epoch, progress_.batch);
+    is_loader_placed_ = true;  // from here on, epoch follows epoch
+  }
+  if (batches_on_device_) batches_on_device_->begin_epoch(progress_.epoch);
+}
+
+StopReason TrainingRun::train_epoch() {
+  begin_epoch();
   while (progress_.batch < batches_) {
     if (settings_.hooks.should_stop && settings_.hooks.should_stop()) return StopReason::stopped;
     if (settings_.max_steps > 0 && progress_.step >= settings_.max_steps) return StopReason::max_steps;
     const double begin = seconds_now();
-    const double loss = train_batch(loader.next());
-    report_step(loss, seconds_now() - begin);
+    const int64_t count = steps_at_once();
+    launch(count);
+    collect(count, begin);
   }
   return StopReason::finished;
 }
 
-double TrainingRun::train_batch(const Batch& batch) {
-  const Device device = optimiser_.device();
-  const Tensor images = batch.images.to(device), labels = batch.labels.to(device);
-  const auto forward = [&] {
-    const Variable logits = model_.forward(images);
-    return std::pair(logits, F::softmax_cross_entropy(logits, labels, settings_.label_smoothing));
-  };
-  learning_rate_ = learning_rate(settings_.schedule, progress_.step, horizon_);
-  optimiser_.zero_grad();
-  double loss_value = 0;
-  {
-    const auto [logits, loss] = forward();
-    loss_value = loss.value().item();
-    if (!std::isfinite(loss_value)) {
-      fail(str("the loss is ", loss_value), explain_non_finite(model_, [&] { forward(); }));
-    }
-    progress_.correct += count_correct(logits.value(), labels);
-    loss.backward();
-  }
-  const std::string parameter = optimiser_.non_finite_gradient();
-  if (!parameter.empty()) {
-    fail("a gradient is not finite",
-         str("parameter ", parameter, " is the nearest to the loss of those concerned"));
-  }
-  optimiser_.step(learning_rate_);
-
-  progress_.loss_sum += loss_value;
-  ++progress_.batch;
-  ++progress_.step;
-  return loss_value;
+/// Steps launched before the host waits for them. What they give does not depend on it: only how often hooks
+/// are called.
+int64_t TrainingRun::steps_at_once() const {
+  constexpr double kSeconds = 0.1;
+  if (!batches_on_device_ || smoothed_seconds_ <= 0) return 1;
+  int64_t count = std::clamp(static_cast<int64_t>(kSeconds / smoothed_seconds_), int64_t{1}, int64_t{256});
+  count = std::min(count, batches_ - progress_.batch);
+  return settings_.max_steps > 0 ? std::min(count, settings_.max_steps - progress_.step) : count;
 }
 
-void TrainingRun::fail(const std::string& what, const std::string& cause) const {
+void TrainingRun::launch(int64_t count) {
+  if (loader_) {
+    batch_ = loader_->next();
+    const Dtype dtype = activation_dtype(settings_.precision);
+    if (dtype != batch_.images.dtype()) {
+      Tensor rounded = Tensor::empty(batch_.images.shape(), dtype);
+      kernels::cast_forward(batch_.images, rounded);
+      batch_.images = rounded;
+    }
+    step_.run(batch_.images, batch_.labels);
+    return;
+  }
+  const auto step = [&] {
+    batches_on_device_->gather(step_.position());
+    step_.run(batches_on_device_->images(), batches_on_device_->labels());
+  };
+  for (int64_t i = 0; i < count; ++i) {
+    if (graph_) {
+      graph_->replay();
+      continue;
+    }
+    step();
+    // What is prepared at the first use is there now.
+    if (settings_.capture) graph_.emplace(optimiser_.device(), step);
+  }
+}
+
+void TrainingRun::collect(int64_t count, double begin) {
+  const std::vector<StepOutcome> outcomes = step_.outcomes(progress_.batch, count);
+  const double seconds = (seconds_now() - begin) / static_cast<double>(count);
+  progress_.correct = correct_before_ + step_.correct();
+  for (const StepOutcome& outcome : outcomes) {
+    learning_rate_ = rates_[static_cast<size_t>(progress_.batch)];
+    if (!outcome.is_finite) fail(outcome.loss);
+    step_seconds_.push_back(seconds);
+    constexpr double kWeight = 0.1;  // of the newest step
+    smoothed_seconds_ =
+        step_seconds_.size() == 1 ? seconds : (1 - kWeight) * smoothed_seconds_ + kWeight * seconds;
+    progress_.loss_sum += outcome.loss;
+    ++progress_.batch;
+    ++progress_.step;
+    report_step(outcome.loss);
+  }
+}
+
+/// The step that is next by the progress had a loss or gradient that is not finite, and has changed no
+/// weight: it is run again, to see where that arises.
+void TrainingRun::fail(double loss) {
+  if (batches_on_device_) {
+    batches_on_device_->gather(Tensor::from<int64_t>({progress_.batch}, {}).to(optimiser_.device()));
+    batch_ = {batches_on_device_->images(), batches_on_device_->labels()};
+  }
+  const auto forward = [&] {
+    return F::softmax_cross_entropy(model_.forward(batch_.images), batch_.labels, settings_.label_smoothing);
+  };
+  std::string what, cause;
+  if (std::isfinite(loss)) {
+    what = "a gradient is not finite";
+    optimiser_.zero_grad();
+    forward().backward();
+    cause =
+        str("parameter ", optimiser_.non_finite_gradient(), " is the nearest to the loss of those concerned");
+  } else {
+    what = str("the loss is ", loss);
+    cause = explain_non_finite(model_, [&] { forward(); });
+  }
   throw Error(str("train: ", what, " at step ", progress_.step + 1, " (epoch ", progress_.epoch + 1,
                   ", learning rate ", learning_rate_, "): ", cause,
                   "; lower the learning rate, lengthen the warm-up, or look at the data"));
 }
 
-void TrainingRun::report_step(double loss, double seconds) {
-  step_seconds_.push_back(seconds);
-  constexpr double kWeight = 0.1;  // of the newest step
-  smoothed_seconds_ =
-      step_seconds_.size() == 1 ? seconds : (1 - kWeight) * smoothed_seconds_ + kWeight * seconds;
+void TrainingRun::report_step(double loss) {
   if (!settings_.hooks.on_step) return;
   const int64_t all_steps = settings_.epochs * batches_;
   settings_.hooks.on_step({

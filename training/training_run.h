@@ -2,42 +2,52 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "fovea/core/stream.h"
 #include "fovea/data/loader.h"
 #include "fovea/training/classifier.h"
+#include "fovea/training/device_batches.h"
+#include "fovea/training/training_step.h"
 
 namespace fovea {
 
 /// One run of Classifier::train: the optimiser, where the run stands, and what it reports.
 class TrainingRun {
  public:
-  /// For a training set of `images` images.
-  TrainingRun(Model& model, int64_t images, const TrainingSettings& settings);
+  /// The model and the images must live until `close`.
+  TrainingRun(Model& model, const ImageSet& data, const Normalisation& normalisation,
+              const TrainingSettings& settings);
 
   /// Goes on where a checkpoint of the same run was written. CheckpointError if it does not fit; then nothing
   /// has changed.
   void resume(const Checkpoint& checkpoint);
 
-  /// Makes the next batch of the run the loader's next.
-  void seek(Loader& loader) const;
-  /// What is left of the epoch, batch after batch; `finished` if all of it was done.
-  StopReason train_epoch(Loader& loader);
+  /// What is left of the epoch, step after step; `finished` if all of it was done.
+  StopReason train_epoch();
   /// Notes the results of the epoch that train_epoch finished, and begins the next.
   void finish_epoch(const std::optional<Evaluation>& validation);
+  /// Lets go of the images and gives the model its f32 parameters; what a checkpoint needs stays.
+  void close();
 
   bool has_epochs_left() const { return progress_.epoch < settings_.epochs; }
-  int64_t batch_size() const { return progress_.batch_size; }
   TrainingResult result(StopReason reason) const;
   const TrainingProgress& progress() const { return progress_; }
-  const Optimiser& optimiser() const { return optimiser_; }
   const std::map<std::string, std::string>& description() const { return description_; }
+  /// Parameters and buffers, the parameters as the optimiser keeps them; shares the storage.
+  std::vector<NamedTensor> weights() const;
+  /// The state of the optimiser and of the loss scale; shares the storage.
+  std::vector<NamedTensor> state() const;
 
  private:
-  double train_batch(const Batch& batch);
-  [[noreturn]] void fail(const std::string& what, const std::string& cause) const;
-  void report_step(double loss, double seconds);
+  void begin_epoch();
+  int64_t steps_at_once() const;
+  void launch(int64_t count);
+  void collect(int64_t count, double begin);
+  [[noreturn]] void fail(double loss);
+  void report_step(double loss);
   bool is_best(const std::optional<Evaluation>& validation) const;
   double images_per_second(size_t first_step) const;
 
@@ -48,10 +58,18 @@ class TrainingRun {
   TrainingProgress progress_;
   int64_t batches_ = 0;               // in an epoch
   int64_t horizon_ = 0;               // steps over which the schedule is laid
+  std::vector<double> rates_;         // learning rates of the epoch's steps
   double learning_rate_ = 0;          // of the last step
   std::vector<double> step_seconds_;  // of this process
   size_t epoch_begin_ = 0;            // where this epoch begins among them
   double smoothed_seconds_ = 0;
+  int64_t correct_before_ = 0;  // in the epoch, before this process took it up
+  TrainingStep step_;
+  std::optional<Loader> loader_;  // on the CPU
+  std::optional<DeviceBatches> batches_on_device_;
+  std::optional<CapturedGraph> graph_;  // a step, once it has run
+  Batch batch_;                         // the last one of the loader
+  bool is_loader_placed_ = false;       // whether the loader gives the run's next batch
 };
 
 }  // namespace fovea

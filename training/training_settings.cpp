@@ -39,6 +39,7 @@ std::map<std::string, std::string> describe(const TrainingSettings& settings) {
       {"batch_size", std::to_string(settings.batch_size)},
       {"evaluation_batch_size", std::to_string(settings.evaluation_batch_size)},
       {"label_smoothing", text_of(settings.label_smoothing)},
+      {"precision", name_of(settings.precision)},
       {"seed", std::to_string(settings.seed)},
       {"augmentation", text_of(settings.augmentation.has_value())},
   };

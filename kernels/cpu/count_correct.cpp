@@ -9,7 +9,8 @@ void cpu::count_correct(const Tensor& logits, const Tensor& labels, int64_t k, T
     using A = Accumulator<T>;
     int64_t count = 0;
     for (int64_t n = 0; n < N; ++n) {
-      if (label[n] < 0 || label[n] >= C) continue;
+      check(label[n] >= 0 && label[n] < C, "count_correct: label ", label[n], " of row ", n, ", wanted 0 to ",
+            C - 1);
       const T* row = logits.data<T>() + n * C;
       const A own = static_cast<A>(row[label[n]]);
       int64_t before = 0;  // how many come before the label when sorted by size

@@ -1,0 +1,97 @@
+#include "fovea/training/training_step.h"
+
+#include <cmath>
+
+#include "fovea/core/check.h"
+#include "fovea/kernels/cast.h"
+#include "fovea/kernels/count_correct.h"
+#include "fovea/kernels/finite.h"
+#include "fovea/kernels/step.h"
+#include "fovea/layers/functional.h"
+
+namespace fovea {
+namespace {
+
+constexpr double kFirstLossScale = 65536;
+constexpr int64_t kPatience = 2000;  // steps before the scale is doubled, as in Micikevicius et al. 2018
+
+}  // namespace
+
+TrainingStep::TrainingStep(Model& model, Optimiser& optimiser, double label_smoothing, Precision precision,
+                           int64_t steps_per_epoch)
+    : model_(model),
+      optimiser_(optimiser),
+      label_smoothing_(label_smoothing),
+      has_loss_scale_(precision == Precision::f16) {
+  const Device device = optimiser.device();
+  const Dtype dtype = optimiser.weights()[0].tensor.dtype();
+  rates_ = Tensor::zeros({steps_per_epoch}, dtype, device);
+  rate_ = Tensor::zeros({}, dtype, device);
+  position_ = Tensor::zeros({}, Dtype::i64, device);
+  losses_ = Tensor::zeros({steps_per_epoch}, dtype, device);
+  failures_ = Tensor::zeros({steps_per_epoch}, Dtype::i64, device);
+  correct_ = Tensor::zeros({}, Dtype::i64, device);
+  non_finite_ = Tensor::zeros({}, Dtype::i64, device);
+  loss_scale_ = Tensor::full({}, has_loss_scale_ ? kFirstLossScale : 1, dtype, device);
+  inverse_scale_ = Tensor::zeros({}, dtype, device);
+  good_steps_ = Tensor::zeros({}, Dtype::i64, device);
+  renew();
+}
+
+void TrainingStep::renew() {
+  inverse_scale_.copy_from(
+      Tensor::full({}, 1 / loss_scale_.item(), loss_scale_.dtype()).to(loss_scale_.device()));
+}
+
+void TrainingStep::begin_epoch(std::span<const double> rates, int64_t next) {
+  check(std::ssize(rates) == rates_.size() && next >= 0 && next <= rates_.size(),
+        "TrainingStep: ", rates.size(), " learning rates and step ", next, " in an epoch of ", rates_.size(),
+        " steps");
+  const Tensor host = Tensor::from<double>({rates.begin(), rates.end()}, {std::ssize(rates)});
+  Tensor rounded = Tensor::empty(host.shape(), rates_.dtype());
+  kernels::cast_forward(host, rounded);
+  rates_.copy_from(rounded);
+  position_.copy_from(Tensor::from<int64_t>({next}, {}));
+  correct_.fill_with_zeros();
+}
+
+void TrainingStep::run(const Tensor& images, const Tensor& labels) {
+  kernels::begin_step(rates_, position_, rate_);
+  optimiser_.zero_grad();
+  Tensor loss;
+  {
+    const Variable logits = model_.forward(images);
+    const Variable cross_entropy = F::softmax_cross_entropy(logits, labels, label_smoothing_);
+    loss = cross_entropy.value();
+    kernels::count_correct(logits.value(), labels, /*k=*/1, correct_);
+    cross_entropy.backward(loss_scale_);
+  }
+  kernels::count_non_finite(loss, non_finite_);
+  optimiser_.count_non_finite(non_finite_);
+  optimiser_.step(rate_, has_loss_scale_ ? inverse_scale_ : Tensor(), non_finite_);
+  kernels::record_step(loss, non_finite_, position_, losses_, failures_);
+  if (has_loss_scale_) {
+    kernels::update_loss_scale(kPatience, loss_scale_, inverse_scale_, good_steps_, non_finite_);
+  }
+}
+
+std::vector<StepOutcome> TrainingStep::outcomes(int64_t first, int64_t count) const {
+  const std::vector<double> losses = losses_.slice(first, {count}).to_doubles();
+  const std::vector<double> failures = failures_.slice(first, {count}).to_doubles();
+  std::vector<StepOutcome> result;
+  for (size_t i = 0; i < losses.size(); ++i) {
+    result.push_back({losses[i], std::isfinite(losses[i]) && (has_loss_scale_ || failures[i] == 0)});
+  }
+  return result;
+}
+
+int64_t TrainingStep::correct() const {
+  return static_cast<int64_t>(correct_.item());
+}
+
+std::vector<NamedTensor> TrainingStep::state() const {
+  if (!has_loss_scale_) return {};
+  return {{"loss_scale", loss_scale_}, {"loss_scale.good_steps", good_steps_}};
+}
+
+}  // namespace fovea

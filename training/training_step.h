@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "fovea/layers/module.h"
+#include "fovea/training/optimiser.h"
+#include "fovea/training/precision.h"
+
+namespace fovea {
+
+/// What came of one training step.
+struct StepOutcome {
+  double loss;
+  bool is_finite;  // loss and gradients; the weights have not changed otherwise
+};
+
+/// One step of training: forward pass, backward pass, update. All that changes from step to step lies in
+/// tensors on the model's device, so that a step can be captured and replayed; `outcomes` says afterwards
+/// what came of it. A step whose loss or gradients are not finite changes no weight, nor does any step after
+/// it, but for f16: there the loss scale is halved and the next step goes on.
+class TrainingStep {
+ public:
+  TrainingStep(Model& model, Optimiser& optimiser, double label_smoothing, Precision precision,
+               int64_t steps_per_epoch);
+
+  /// The learning rates of an epoch's steps, and the step that is next.
+  void begin_epoch(std::span<const double> rates, int64_t next);
+  /// images: [N, H, W, C] of activation_dtype(precision), labels: i32 [N]
+  void run(const Tensor& images, const Tensor& labels);
+
+  /// Of the steps first, ..., first + count - 1 of the epoch. Waits for the device.
+  std::vector<StepOutcome> outcomes(int64_t first, int64_t count) const;
+  /// How many images have been classified correctly since begin_epoch, before each update. Waits.
+  int64_t correct() const;
+  /// Which step of the epoch is next: i64 []
+  const Tensor& position() const { return position_; }
+
+  /// What a checkpoint must keep beside the optimiser's state; shares the storage.
+  std::vector<NamedTensor> state() const;
+  /// To be called after the tensors of `state` have been changed.
+  void renew();
+
+ private:
+  Model& model_;
+  Optimiser& optimiser_;
+  double label_smoothing_;
+  bool has_loss_scale_;
+  Tensor rates_, rate_;                // [steps of an epoch], []
+  Tensor position_;                    // i64 []
+  Tensor losses_, failures_;           // [steps of an epoch]; failures: numbers that were not finite, i64
+  Tensor correct_, non_finite_;        // i64 []
+  Tensor loss_scale_, inverse_scale_;  // []: 1 unless the precision is f16
+  Tensor good_steps_;                  // i64 []: since the scale changed
+};
+
+}  // namespace fovea
