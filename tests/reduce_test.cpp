@@ -12,11 +12,12 @@ using AxisReduction = Variable (*)(const Variable&, int);
 std::vector<OperationCase> reduction_cases(Reduction all, AxisReduction along) {
   std::vector<OperationCase> cases;
   const auto whole = [all](const Inputs& x) { return all(x[0]); };
-  for (const int64_t size : {1, 2, 7, 15, 16, 17, 31, 33, 997, 4097}) {
+  for (const int64_t size : {1, 2, 7, 15, 16, 17, 31, 33, 997, 4097, 20000, 32776}) {
     cases.push_back({str("all of [", size, "]"), {{{size}}}, whole, size});
   }
   cases.push_back({"a scalar", {{{}}}, whole});
-  const Shape shapes[] = {{1, 1, 1}, {2, 3, 5}, {7, 1, 9}, {3, 17, 16}, {2, 601, 8}, {1, 33, 513}};
+  const Shape shapes[] = {{1, 1, 1},    {2, 3, 5},   {7, 1, 9},   {3, 17, 16},  {2, 601, 8},
+                          {1, 33, 513}, {300, 2, 3}, {1, 2, 640}, {3, 40, 136}, {2, 260, 130}};
   for (const Shape& shape : shapes) {
     for (const int axis : {0, 1, 2, -1}) {
       const auto one = [along, axis](const Inputs& x) { return along(x[0], axis); };
@@ -49,8 +50,12 @@ TEST_CASE("sum and mean: by hand") {
 
 TEST_CASE("sum: a long sum in f32 keeps its accuracy") {
   const int64_t count = 1 << 24;  // one by one, 0.1f would add up to 2097152 and stay there
-  const double total = F::sum(Tensor::full({count}, 0.1)).value().item();
-  CHECK(total == Approx(static_cast<double>(0.1f) * count).epsilon(1e-5));
+  const double wanted = static_cast<double>(0.1f) * count;
+  const Tensor x = Tensor::full({count}, 0.1);
+  CHECK(F::sum(x).value().item() == Approx(wanted).epsilon(1e-5));
+  if (cuda_status().device_count > 0) {
+    CHECK(F::sum(x.to(Device::cuda())).value().item() == Approx(wanted).epsilon(1e-5));
+  }
 }
 
 TEST_CASE("sum and mean: axes that do not exist, and means of nothing, are errors") {

@@ -42,6 +42,45 @@ __device__ inline void store(T* data, const Floats<kWidth>& numbers) {
   *reinterpret_cast<Pack<T, kWidth>*>(data) = pack;
 }
 
+/// The same at any address: in as few instructions as its alignment allows.
+template <int kWidth, class T>
+__device__ inline Floats<kWidth> load_anywhere(const T* data) {
+  constexpr int kPart = kWidth < kPackWidth<T> ? kWidth : kPackWidth<T>;
+  const bool is_aligned = reinterpret_cast<uintptr_t>(data) % (kPart * sizeof(T)) == 0;
+  Floats<kWidth> result;
+#pragma unroll
+  for (int begin = 0; begin < kWidth; begin += kPart) {
+    Floats<kPart> part;
+    if (is_aligned) {
+      part = load<kPart>(data + begin);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kPart; ++i) part[i] = to_float(data[begin + i]);
+    }
+#pragma unroll
+    for (int i = 0; i < kPart; ++i) result[begin + i] = part[i];
+  }
+  return result;
+}
+
+template <int kWidth, class T>
+__device__ inline void store_anywhere(T* data, const Floats<kWidth>& numbers) {
+  constexpr int kPart = kWidth < kPackWidth<T> ? kWidth : kPackWidth<T>;
+  const bool is_aligned = reinterpret_cast<uintptr_t>(data) % (kPart * sizeof(T)) == 0;
+#pragma unroll
+  for (int begin = 0; begin < kWidth; begin += kPart) {
+    Floats<kPart> part;
+#pragma unroll
+    for (int i = 0; i < kPart; ++i) part[i] = numbers[begin + i];
+    if (is_aligned) {
+      store<kPart>(data + begin, part);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kPart; ++i) data[begin + i] = from_float<T>(part[i]);
+    }
+  }
+}
+
 /// Whether `pointers` and rows of `count` elements allow access in whole packs of T; null pointers do.
 template <class T, class... Pointers>
 bool fits_packs(int64_t count, const Pointers*... pointers) {

@@ -1,0 +1,137 @@
+#pragma once
+
+#include "fovea/kernels/cuda/block_reduce.h"
+
+/// Work along the columns of [O, R, I] arrays, a pack of numbers wide: [1, N * H * W, C] in batch norm,
+/// [N, H * W, C] where each image counts for itself.
+namespace fovea::kernels::cuda {
+
+inline constexpr int kColumnThreads = 256;
+
+/// Whether the rows of a column may go to several blocks, whose sums are added afterwards.
+enum class Rows { split, together };
+
+/// How the work is shared out: a block takes `across` neighbouring columns and one chunk of their rows, a
+/// thread every `down`-th row of one column, so that what it needs of its channels stays in registers. All of
+/// it follows from the shape and the width of a pack, so that sums have the same bits on every device.
+struct Columns {
+  int64_t O, R, I;
+  int64_t packs;               // of a row
+  int64_t slices;              // blocks beside each other
+  int64_t chunk_rows, chunks;  // blocks below each other
+  int across, down;            // threads of a block
+
+  Columns(int64_t O_, int64_t R_, int64_t I_, int width, Rows rows) : O(O_), R(R_), I(I_), packs(I_ / width) {
+    // What an H100 (132 multiprocessors) runs at once of kernels with up to 64 registers.
+    constexpr int64_t kBlocks = 512;
+    constexpr int64_t kFewestRows = 8, kMostRows = 1024;  // of a thread, where rows are split
+    const int64_t columns = O * packs;
+    // Threads beside each other read at least 128 bytes, if there are as many.
+    const int64_t most_down = packs == 1 ? kColumnThreads : rows == Rows::together ? 64 : width == 1 ? 4 : 16;
+    const int64_t most_across = kColumnThreads / std::clamp<int64_t>(rounded_up(R, 4), 1, most_down);
+    slices = std::max<int64_t>(rounded_up(columns, most_across), 1);
+    across = static_cast<int>(std::max<int64_t>(rounded_up(columns, slices), 1));
+    down = static_cast<int>(std::clamp<int64_t>(R, 1, kColumnThreads / across));
+    chunk_rows = std::max<int64_t>(R, 1);
+    chunks = 1;
+    if (rows == Rows::split) {
+      const int64_t share = rounded_up(R, std::max<int64_t>(kBlocks / slices, 1));
+      chunk_rows = std::clamp<int64_t>(share, kFewestRows * down, kMostRows * down);
+      chunks = std::max<int64_t>(rounded_up(R, chunk_rows), 1);
+    }
+  }
+
+  Grid grid() const {
+    return {dim3(static_cast<unsigned>(slices * chunks)), dim3(static_cast<unsigned>(across * down))};
+  }
+
+ private:
+  static int64_t rounded_up(int64_t count, int64_t divisor) { return (count + divisor - 1) / divisor; }
+};
+
+/// The part of a thread.
+struct ColumnPart {
+  bool has_column;  // whether there is any
+  int64_t o, i;     // its column: the first of the pack's numbers
+  int64_t chunk;    // the block's rows: [begin, end)
+  int64_t begin, end;
+  int row;     // the thread's own: begin + row, begin + row + down, ...
+  int stride;  // from the thread of one row to that of the next
+
+  __device__ ColumnPart(const Columns& columns, int width) {
+    const int thread = static_cast<int>(threadIdx.x);
+    // The neighbour in memory is the next thread: that of the next row where a row is one pack.
+    stride = columns.packs == 1 ? 1 : columns.across;
+    row = columns.packs == 1 ? thread % columns.down : thread / columns.across;
+    const int beside = columns.packs == 1 ? thread / columns.down : thread % columns.across;
+    const int64_t column = blockIdx.x % columns.slices * columns.across + beside;
+    has_column = column < columns.O * columns.packs;
+    o = column / columns.packs;
+    i = column % columns.packs * width;
+    chunk = blockIdx.x / columns.slices;
+    begin = chunk * columns.chunk_rows;
+    end = begin + columns.chunk_rows < columns.R ? begin + columns.chunk_rows : columns.R;
+  }
+  /// Of an element of the column in an array of `rows` rows like [O, rows, I].
+  __device__ int64_t offset(int64_t r, int64_t rows, int64_t I) const { return (o * rows + r) * I + i; }
+};
+
+/// Where there is nothing to keep of a column, or to read of a row.
+struct Nothing {};
+
+/// Calls visit(row, offset, u) for the thread's rows: first load(offset, u) for kAtOnce of them, u = 0 to
+/// kAtOnce - 1, so that as many loads are under way.
+template <int kAtOnce, class Load, class Visit>
+__device__ inline void for_each_row(const Columns& columns, const ColumnPart& part, Load load, Visit visit) {
+  const int64_t down = columns.down, step = down * columns.I;
+  int64_t r = part.begin + part.row;
+  int64_t offset = part.offset(r, columns.R, columns.I);
+  for (; r + (kAtOnce - 1) * down < part.end; r += kAtOnce * down, offset += kAtOnce * step) {
+#pragma unroll
+    for (int u = 0; u < kAtOnce; ++u) load(offset + u * step, u);
+#pragma unroll
+    for (int u = 0; u < kAtOnce; ++u) visit(r + u * down, offset + u * step, u);
+  }
+  for (; r < part.end; r += down, offset += step) {
+    load(offset, 0);
+    visit(r, offset, 0);
+  }
+}
+
+/// Sums over the rows of a chunk. A block takes some columns and one chunk, a thread some of its rows; one
+/// pass over what terms.read reads. `Terms` says what is summed:
+///   kSums, kAtOnce                         sums of each column, and rows that are read at once
+///   constants(part, columns)               what a thread keeps of its column
+///   read(offset)                           what it reads of a row
+///   add(constants, row, r, sums)           adds the terms of row r, which it has read
+///   finish(part, columns, constants, sums) stores the sums of a chunk
+template <int kWidth, class Terms>
+__global__ void __launch_bounds__(kColumnThreads) column_sums_kernel(Columns columns, Terms terms) {
+  const ColumnPart part(columns, kWidth);
+  Floats<kWidth> sums[Terms::kSums] = {};
+  decltype(terms.constants(part, columns)) constants;
+  if (part.has_column) {
+    constants = terms.constants(part, columns);
+    decltype(terms.read(0)) loaded[Terms::kAtOnce];
+    for_each_row<Terms::kAtOnce>(
+        columns, part, [&](int64_t offset, int u) { loaded[u] = terms.read(offset); },
+        [&](int64_t r, int64_t, int u) { terms.add(constants, loaded[u], r, sums); });
+  }
+  sum_thread_rows<kColumnThreads>(sums, part.row, columns.down, part.stride);
+  if (part.has_column && part.row == 0) terms.finish(part, columns, constants, sums);
+}
+
+/// Element by element: a block takes some columns and one chunk of their rows, a thread some of its rows: for
+/// each map.write(constants, row, offset) after map.read(offset). One pass over what these read and write.
+template <int kWidth, class Map>
+__global__ void __launch_bounds__(kColumnThreads) map_columns_kernel(Columns columns, Map map) {
+  const ColumnPart part(columns, kWidth);
+  if (!part.has_column) return;
+  const auto constants = map.constants(part, columns);
+  decltype(map.read(0)) loaded[Map::kAtOnce];
+  for_each_row<Map::kAtOnce>(
+      columns, part, [&](int64_t offset, int u) { loaded[u] = map.read(offset); },
+      [&](int64_t, int64_t offset, int u) { map.write(constants, loaded[u], offset); });
+}
+
+}  // namespace fovea::kernels::cuda
