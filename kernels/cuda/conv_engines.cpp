@@ -121,7 +121,7 @@ Proposal read(const Descriptor& configuration, std::span<const Descriptor> knobs
   return result;
 }
 
-Descriptor configuration_of(const Descriptor& graph, const Engine& engine,
+Descriptor configuration_of(const Descriptor& graph, const ConvEngine& engine,
                             const Descriptor& device_properties) {
   Descriptor implementation(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
   implementation.set(CUDNN_ATTR_ENGINE_OPERATION_GRAPH, graph);
@@ -129,7 +129,7 @@ Descriptor configuration_of(const Descriptor& graph, const Engine& engine,
   implementation.set(CUDNN_ATTR_ENGINE_DEVICEPROP, device_properties);
   implementation.finalize();
   std::vector<Descriptor> choices;
-  for (const Knob& knob : engine.knobs) {
+  for (const ConvEngine::Knob& knob : engine.knobs) {
     Descriptor& choice = choices.emplace_back(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR);
     choice.set(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, static_cast<cudnnBackendKnobType_t>(knob.type));
     choice.set(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, knob.value);
@@ -144,7 +144,8 @@ Descriptor configuration_of(const Descriptor& graph, const Engine& engine,
   return result;
 }
 
-Descriptor plan_of(const ConvProblem& problem, const Engine& engine, const Descriptor& device_properties) {
+Descriptor plan_of(const ConvProblem& problem, const ConvEngine& engine,
+                   const Descriptor& device_properties) {
   const Descriptor graph = graph_of(problem);
   Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
   plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration_of(graph, engine, device_properties));
@@ -198,7 +199,8 @@ bool is_acceptable(const ConvProblem& problem, const Proposal& proposal, int64_t
          !proposal.has(CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS);
 }
 
-EnginePlan::EnginePlan(const ConvProblem& problem, const Engine& engine, const Descriptor& device_properties)
+EnginePlan::EnginePlan(const ConvProblem& problem, const ConvEngine& engine,
+                       const Descriptor& device_properties)
     : plan_(plan_of(problem, engine, device_properties)),
       workspace_bytes_(plan_.get<int64_t>(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)) {}
 

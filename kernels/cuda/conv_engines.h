@@ -8,24 +8,12 @@
 
 namespace fovea::cudnn {
 
+using kernels::cuda::ConvEngine;
 using kernels::cuda::ConvProblem;
-
-/// One setting of an engine, by cuDNN's number for it.
-struct Knob {
-  int64_t type, value;
-  friend bool operator==(const Knob&, const Knob&) = default;
-};
-
-/// One of cuDNN's implementations of an operation, with its settings.
-struct Engine {
-  int64_t index = 0;
-  std::vector<Knob> knobs;
-  friend bool operator==(const Engine&, const Engine&) = default;
-};
 
 /// An engine that cuDNN proposes, and what it says of it.
 struct Proposal {
-  Engine engine;
+  ConvEngine engine;
   std::vector<cudnnBackendNumericalNote_t> notes;
   int64_t workspace_bytes = 0;
 
@@ -48,7 +36,7 @@ bool is_acceptable(const ConvProblem& problem, const Proposal& proposal,
 /// A convolution that is ready to run on one kind of device.
 class EnginePlan {
  public:
-  EnginePlan(const ConvProblem& problem, const Engine& engine, const Descriptor& device_properties);
+  EnginePlan(const ConvProblem& problem, const ConvEngine& engine, const Descriptor& device_properties);
 
   int64_t workspace_bytes() const { return workspace_bytes_; }
   /// x, weight, y, workspace: addresses on the current device; the first three aligned to kAlignment.

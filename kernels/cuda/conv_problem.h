@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "fovea/core/tensor.h"
 
@@ -40,6 +41,18 @@ struct ConvTensors {
   Tensor x, weight, y;
 
   Tensor& result(ConvPass pass);
+};
+
+/// One of cuDNN's implementations of a convolution, by its number, with its settings.
+struct ConvEngine {
+  struct Knob {
+    int64_t type, value;  // type: cuDNN's number for what is set
+    friend bool operator==(const Knob&, const Knob&) = default;
+  };
+
+  int64_t index = 0;
+  std::vector<Knob> knobs;
+  friend bool operator==(const ConvEngine&, const ConvEngine&) = default;
 };
 
 }  // namespace fovea::kernels::cuda

@@ -1,36 +1,10 @@
 #include "fovea/kernels/cuda/cudnn.h"
 
 #include <array>
-#include <map>
-#include <mutex>
 
 #include "fovea/core/check.h"
-#include "fovea/core/cuda/runtime.h"
 
 namespace fovea::cudnn {
-namespace {
-
-struct Handle {
-  std::mutex mutex;  // a handle serves one thread at a time
-  cudnnHandle_t handle = nullptr;
-};
-
-/// One handle per device and stream, never destroyed: cuDNN may be gone before static objects are.
-Handle& handle_of(int device, cudaStream_t stream) {
-  static auto* mutex = new std::mutex;
-  static auto* handles = new std::map<std::pair<int, cudaStream_t>, Handle>;
-  const std::lock_guard lock(*mutex);
-  Handle& found = (*handles)[{device, stream}];
-  if (found.handle == nullptr) {
-    cudnnHandle_t handle = nullptr;
-    check_cudnn(cudnnCreate(&handle), "handle");
-    check_cudnn(cudnnSetStream(handle, stream), "stream");
-    found.handle = handle;
-  }
-  return found;
-}
-
-}  // namespace
 
 void check_cudnn(cudnnStatus_t status, const char* action) {
   if (status == CUDNN_STATUS_SUCCESS) return;
@@ -92,24 +66,11 @@ int64_t Descriptor::get_values(cudnnBackendAttributeName_t name, cudnnBackendAtt
   return count;
 }
 
-Descriptor device_properties(int device) {
-  Descriptor properties(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
-  properties.set(CUDNN_ATTR_DEVICEPROP_DEVICE_ID, static_cast<int32_t>(device));
-  properties.finalize();
-  return properties;
-}
-
 Descriptor device_properties(const std::string& json) {
   Descriptor properties(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
   properties.set_all(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, std::span<const char>(json));
   properties.finalize();
   return properties;
-}
-
-void execute(const Descriptor& plan, const Descriptor& variant_pack) {
-  Handle& handle = handle_of(fovea::cuda::current_device(), fovea::cuda::current_stream());
-  const std::lock_guard lock(handle.mutex);
-  check_cudnn(cudnnBackendExecute(handle.handle, plan.raw(), variant_pack.raw()), "execute a plan");
 }
 
 std::string version() {

@@ -1,0 +1,116 @@
+#include "fovea/kernels/cuda/conv_cache.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "fovea/core/atomic_file.h"
+#include "fovea/core/check.h"
+
+namespace fovea::kernels::cuda {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kFormat = 1;
+constexpr uint64_t kMostBytes = uint64_t{16} << 20;  // of a file that is read
+
+/// Letters, digits, dots and hyphens only.
+std::string file_name(const std::string& library, const std::string& device) {
+  std::string name = "conv-" + library + "-" + device;
+  const auto is_plain = [](unsigned char c) { return std::isalnum(c) != 0 || c == '.' || c == '-'; };
+  std::replace_if(name.begin(), name.end(), std::not_fn(is_plain), '_');
+  return name + ".json";
+}
+
+Json to_json(const ConvChoice& choice) {
+  Json result = {{"padded", choice.is_padded}, {"microseconds", choice.microseconds}, {"engine", nullptr}};
+  if (choice.engine) {
+    result["engine"] = choice.engine->index;
+    for (const auto& [type, value] : choice.engine->knobs) result["knobs"].push_back({type, value});
+  }
+  return result;
+}
+
+ConvChoice from_json(const Json& json) {
+  ConvChoice choice;
+  choice.is_padded = json.at("padded").get<bool>();
+  choice.microseconds = json.at("microseconds").get<double>();
+  if (json.at("engine").is_null()) return choice;
+  choice.engine.emplace().index = json.at("engine").get<int64_t>();
+  for (const Json& knob : json.value("knobs", Json::array())) {
+    choice.engine->knobs.push_back({knob.at(0).get<int64_t>(), knob.at(1).get<int64_t>()});
+  }
+  return choice;
+}
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+}  // namespace
+
+std::string cache_folder() {
+  if (const std::string folder = variable("FOVEA_CACHE"); !folder.empty()) return folder;
+  if (const std::string folder = variable("XDG_CACHE_HOME"); !folder.empty()) return folder + "/fovea";
+  if (const std::string folder = variable("HOME"); !folder.empty()) return folder + "/.cache/fovea";
+  return "";
+}
+
+ConvCache::ConvCache(const std::string& folder, std::string library, std::string device)
+    : path_(folder.empty() ? "" : folder + "/" + file_name(library, device)),
+      library_(std::move(library)),
+      device_(std::move(device)),
+      choices_(read()) {}
+
+std::optional<ConvChoice> ConvCache::find(const ConvProblem& problem) const {
+  const auto found = choices_.find(problem.str());
+  return found == choices_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void ConvCache::add(const ConvProblem& problem, const ConvChoice& choice) {
+  choices_[problem.str()] = choice;
+  if (path_.empty()) return;
+  choices_.merge(read());
+  Json json = {{"format", kFormat}, {"library", library_}, {"device", device_}, {"choices", Json::object()}};
+  for (const auto& [description, kept] : choices_) json["choices"][description] = to_json(kept);
+  const std::string text = json.dump(1) + "\n";
+  try {
+    std::filesystem::create_directories(std::filesystem::path(path_).parent_path());
+    AtomicFile file(path_);
+    file.write(text.data(), text.size());
+    file.commit();
+  } catch (const std::exception& error) {
+    if (!std::exchange(has_failed_, true)) {
+      std::cerr << "fovea: the choice of convolution engines is not kept: " << error.what() << std::endl;
+    }
+  }
+}
+
+ConvCache::Choices ConvCache::read() const {
+  Choices result;
+  try {
+    if (path_.empty() || !std::filesystem::exists(path_)) return {};
+    const ReadableFile file(path_);
+    if (file.size() > kMostBytes) return {};
+    std::string text(static_cast<size_t>(file.size()), '\0');
+    file.read(0, text.data(), text.size());
+    const Json json = Json::parse(text);
+    if (json.at("format") != kFormat || json.at("library") != library_ || json.at("device") != device_) {
+      return {};
+    }
+    for (const auto& [description, choice] : json.at("choices").items()) {
+      result.emplace(description, from_json(choice));
+    }
+  } catch (const std::exception&) {
+    return {};  // it is only a cache
+  }
+  return result;
+}
+
+}  // namespace fovea::kernels::cuda

@@ -1,0 +1,248 @@
+#include "fovea/kernels/cuda/conv_plans.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <unordered_map>
+
+#include "fovea/core/check.h"
+#include "fovea/core/cuda/runtime.h"
+#include "fovea/core/stream.h"
+#include "fovea/kernels/cuda/conv_reference.h"
+#include "fovea/kernels/cuda/conv_trial.h"
+#include "fovea/kernels/cuda/pad_channels.h"
+#include "fovea/kernels/cuda/workspace.h"
+
+namespace fovea::kernels::cuda {
+namespace {
+
+using fovea::cuda::check_cuda;
+using fovea::cuda::current_device;
+using fovea::cuda::current_stream;
+
+constexpr size_t kTried = 16;       // engines that are timed for a convolution
+constexpr size_t kPaddedTried = 6;  // of them at most, with padded channels
+
+bool is_autotuning() {
+  const char* value = std::getenv("FOVEA_AUTOTUNE");
+  return value == nullptr || std::string_view(value) != "0";
+}
+
+bool is_recording() {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check_cuda(cudaStreamIsCapturing(current_stream(), &status), "conv");
+  return status != cudaStreamCaptureStatusNone;
+}
+
+class Event {
+ public:
+  Event() { check_cuda(cudaEventCreate(&event_), "conv: event"); }
+  ~Event() { cudaEventDestroy(event_); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+
+  void record() { check_cuda(cudaEventRecord(event_, current_stream()), "conv: event"); }
+  double seconds_since(const Event& earlier) const {
+    float milliseconds = 0;
+    check_cuda(cudaEventSynchronize(event_), "conv: event");
+    check_cuda(cudaEventElapsedTime(&milliseconds, earlier.event_, event_), "conv: event");
+    return static_cast<double>(milliseconds) * 1e-3;
+  }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+/// Time between two events around a body, on the device.
+double elapsed(const std::function<void()>& body) {
+  Event begin, end;
+  begin.record();
+  body();
+  end.record();
+  return end.seconds_since(begin);
+}
+
+/// Launched from a recorded graph, as in a training step: else the time of small kernels would be that of
+/// cuDNN's calls on the CPU.
+double graph_seconds(const std::function<void()>& body) {
+  constexpr double kReplay = 2e-4;  // seconds that a replay should take at least
+  const double once = elapsed(body);
+  const int count = static_cast<int>(std::clamp(kReplay / std::max(once, 1e-7), 1.0, 20.0));
+  const CapturedGraph graph(Device::cuda(current_device()), [&] {
+    for (int i = 0; i < count; ++i) body();
+  });
+  graph.replay();
+  std::array<double, 5> times;
+  for (double& time : times) time = elapsed([&] { graph.replay(); });
+  std::sort(times.begin(), times.end());
+  return times[times.size() / 2] / count;
+}
+
+/// What is known of a device.
+struct DevicePlans {
+  explicit DevicePlans(int device)
+      : properties(cudnn::device_properties(device)),
+        cache(is_autotuning() ? cache_folder() : "", "cuDNN " + cudnn::version(), name_of_device(device)) {}
+
+  static std::string name_of_device(int device) {
+    cudaDeviceProp found{};
+    check_cuda(cudaGetDeviceProperties(&found, device), "conv: properties of a device");
+    return found.name;
+  }
+
+  struct Hash {
+    size_t operator()(const ConvProblem& problem) const { return problem.hash(); }
+  };
+
+  cudnn::Descriptor properties;
+  ConvCache cache;
+  std::unordered_map<ConvProblem, std::unique_ptr<ConvPlan>, Hash> plans;
+};
+
+/// The proposals that are acceptable, in cuDNN's order.
+std::vector<ConvChoice> acceptable_choices(const ConvProblem& problem, bool is_padded,
+                                           const cudnn::Descriptor& properties) {
+  std::vector<ConvChoice> result;
+  for (const cudnn::Proposal& proposal : cudnn::proposals(problem, properties)) {
+    if (!cudnn::is_acceptable(problem, proposal)) continue;
+    result.push_back({.engine = proposal.engine, .is_padded = is_padded, .microseconds = 0});
+  }
+  return result;
+}
+
+/// What is worth a trial, in the order in which it is tried: cuDNN's proposals, the best of those with padded
+/// channels among them.
+std::vector<ConvChoice> choices_for(const ConvProblem& problem, const cudnn::Descriptor& properties) {
+  std::vector<ConvChoice> result = acceptable_choices(problem, /*is_padded=*/false, properties);
+  const ConvProblem padded = problem.padded();
+  const bool uses_tensor_cores = problem.dtype != Dtype::f32 || problem.tf32;
+  if (padded == problem || !uses_tensor_cores) return result;
+  const std::vector<ConvChoice> more = acceptable_choices(padded, /*is_padded=*/true, properties);
+  const size_t early = std::min(more.size(), kPaddedTried), before = std::min(result.size(), kTried - early);
+  const auto at = [](const auto& list, size_t i) { return list.begin() + static_cast<int64_t>(i); };
+  result.insert(at(result, before), more.begin(), at(more, early));
+  result.insert(result.end(), at(more, early), more.end());
+  return result;
+}
+
+std::string name_of(const ConvChoice& choice) {
+  return str("engine ", choice.engine->index, " of cuDNN", choice.is_padded ? " with padded channels" : "");
+}
+
+/// The first choice that can be built.
+ConvChoice first_choice(const ConvProblem& problem, const std::vector<ConvChoice>& choices,
+                        const cudnn::Descriptor& properties) {
+  for (const ConvChoice& choice : choices) {
+    try {
+      const ConvPlan plan(problem, choice, properties);
+      return choice;
+    } catch (const DeviceError&) {
+      // The next, then.
+    }
+  }
+  return {};
+}
+
+/// The choice that a trial finds best.
+ConvChoice tried_choice(const ConvProblem& problem, const std::vector<ConvChoice>& choices,
+                        const cudnn::Descriptor& properties) {
+  std::vector<ConvCandidate> candidates;
+  for (const ConvChoice& choice : choices) {
+    const auto plan = std::make_shared<std::optional<ConvPlan>>();
+    candidates.push_back({name_of(choice), [&, plan](ConvTensors& tensors) {
+                            if (!plan->has_value()) plan->emplace(problem, choice, properties);
+                            (*plan)->run(tensors);
+                          }});
+  }
+  const std::optional<ConvWinner> winner =
+      fastest_candidate(problem, Device::cuda(current_device()), candidates, kTried, graph_seconds);
+  if (!winner) return {};
+  ConvChoice choice = choices[winner->place];
+  choice.microseconds = winner->seconds * 1e6;
+  return choice;
+}
+
+std::unique_ptr<ConvPlan> make_plan(const ConvProblem& problem, DevicePlans& known) {
+  if (const std::optional<ConvChoice> kept = known.cache.find(problem)) {
+    try {
+      return std::make_unique<ConvPlan>(problem, *kept, known.properties);
+    } catch (const DeviceError&) {
+      // It was good once; another is chosen.
+    }
+  }
+  const std::vector<ConvChoice> choices = choices_for(problem, known.properties);
+  ConvChoice choice;
+  bool is_tried = is_autotuning();
+  if (is_tried) {
+    try {
+      choice = tried_choice(problem, choices, known.properties);
+    } catch (const DeviceError& error) {
+      std::cerr << "fovea: " << problem.str()
+                << ": no trial of engines, cuDNN's first is taken: " << error.what() << std::endl;
+      is_tried = false;
+    }
+  }
+  if (!is_tried) choice = first_choice(problem, choices, known.properties);
+  if (!choice.engine) {
+    std::cerr << "fovea: " << problem.str() << ": cuDNN has no engine that serves; it will be slow"
+              << std::endl;
+  }
+  auto plan = std::make_unique<ConvPlan>(problem, choice, known.properties);
+  if (is_tried) known.cache.add(problem, choice);
+  return plan;
+}
+
+/// The tensor itself if an engine can take it in this shape, else scratch memory of that shape.
+Tensor taken_as(const Tensor& tensor, const Shape& shape) {
+  const auto address = reinterpret_cast<uintptr_t>(tensor.raw());
+  if (tensor.shape() == shape && address % cudnn::EnginePlan::kAlignment == 0) return tensor;
+  return Tensor::empty(shape, tensor.dtype(), tensor.device());
+}
+
+}  // namespace
+
+ConvPlan::ConvPlan(const ConvProblem& problem, const ConvChoice& choice,
+                   const cudnn::Descriptor& device_properties)
+    : problem_(problem), computed_(choice.is_padded ? problem.padded() : problem) {
+  if (choice.engine) engine_.emplace(computed_, *choice.engine, device_properties);
+}
+
+void ConvPlan::run(ConvTensors& tensors) const {
+  if (!engine_) return conv_reference(problem_, tensors);
+  const char* operation = operation_of(problem_.pass);
+  ConvTensors taken{taken_as(tensors.x, computed_.x()), taken_as(tensors.weight, computed_.weight()),
+                    taken_as(tensors.y, computed_.y())};
+  Tensor &result = tensors.result(problem_.pass), &taken_result = taken.result(problem_.pass);
+  for (const auto& [from, to] : {std::pair(&tensors.x, &taken.x), std::pair(&tensors.weight, &taken.weight),
+                                 std::pair(&tensors.y, &taken.y)}) {
+    if (from != &result && to->raw() != from->raw()) pad_channels(operation, *from, *to);
+  }
+  Tensor workspace = workspace_of(engine_->workspace_bytes(), result.device());
+  engine_->execute(taken.x.raw(), taken.weight.raw(), taken.y.raw(), address_of(workspace));
+  if (taken_result.raw() != result.raw()) pad_channels(operation, taken_result, result);
+}
+
+const ConvPlan& plan_for(const ConvProblem& problem) {
+  // Never destroyed: cuDNN may be gone before static objects are. Held during a trial, so that another thread
+  // neither makes it again nor disturbs the measurement.
+  static auto* mutex = new std::mutex;
+  static auto* devices = new std::unordered_map<int, DevicePlans>;
+  const std::lock_guard lock(*mutex);
+  const int device = current_device();
+  auto known = devices->find(device);
+  if (known != devices->end()) {
+    const auto plan = known->second.plans.find(problem);
+    if (plan != known->second.plans.end()) return *plan->second;
+  }
+  check<DeviceError>(
+      !is_recording(),
+      "no engine is chosen yet, and none can be while a graph is recorded; run it once before");
+  if (known == devices->end()) known = devices->try_emplace(device, device).first;
+  return *known->second.plans.emplace(problem, make_plan(problem, known->second)).first->second;
+}
+
+}  // namespace fovea::kernels::cuda

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fovea/kernels/cuda/conv_problem.h"
+
+/// The trial that decides which of several ways to compute a convolution is taken.
+namespace fovea::kernels::cuda {
+
+/// A way to compute a convolution; `run` may throw a DeviceError if it cannot.
+struct ConvCandidate {
+  std::string name;
+  std::function<void(ConvTensors&)> run;
+};
+
+/// The candidate that won, by its place in the list.
+struct ConvWinner {
+  size_t place;
+  double seconds;
+};
+
+/// How long one call of its argument takes on the device.
+using Stopwatch = std::function<double(const std::function<void()>&)>;
+
+/// The fastest of the candidates that give the right numbers, the same on every run; none if none does. Tries
+/// each on noise, in the order of the list, until `most` were right. A candidate with wrong numbers is named
+/// on stderr; one that cannot run is passed over.
+std::optional<ConvWinner> fastest_candidate(const ConvProblem& problem, Device device,
+                                            const std::vector<ConvCandidate>& candidates, size_t most,
+                                            const Stopwatch& seconds_of);
+
+/// How far an element of the result may be from the reference's, by tolerance * (|it| + sqrt(terms)), when
+/// factors are noise.
+double conv_tolerance(const ConvProblem& problem);
+
+}  // namespace fovea::kernels::cuda
