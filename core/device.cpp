@@ -28,6 +28,13 @@ CudaStatus cuda_status() {
                                    : CudaStatus{0, "this build of Fovea has no CUDA backend"};
 }
 
+std::string describe(Device device) {
+  if (device.is_cpu()) return device.str();
+  check<DeviceError>(device.index < cuda_status().device_count, "device: ", device,
+                     " cannot be used: ", cuda_status().reason);
+  return cuda::describe(device.index);
+}
+
 Device parse_device(const std::string& text) {
   if (text == "cpu") return Device::cpu();
   const CudaStatus status = cuda_status();

@@ -31,6 +31,9 @@ struct CudaStatus {
 };
 CudaStatus cuda_status();
 
+/// Name, compute capability and memory of a CUDA device that can be used; str() of the CPU.
+std::string describe(Device device);
+
 /// A device from "auto", "cpu", "cuda" or "cuda:N". "auto" takes a CUDA device where there is one.
 /// UsageError for another text, DeviceError with the reason where that device cannot be used.
 Device parse_device(const std::string& text);

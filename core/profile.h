@@ -36,6 +36,7 @@ class ProfileScope {
   ~ProfileScope() {
     if (name_ != nullptr) internal::add_profile_sample(name_, internal::profile_clock() - begin_);
   }
+  bool is_on() const { return name_ != nullptr; }
   ProfileScope(const ProfileScope&) = delete;
   ProfileScope& operator=(const ProfileScope&) = delete;
 

@@ -29,8 +29,9 @@ class Kernel<void(Parameters...)> {
       cpu_(arguments...);
     } else {
       // A tensor on a CUDA device was allocated by the CUDA backend, so that there is one.
-      fovea::cuda::use_device(first->device().index);
+      fovea::cuda::begin_kernel(name_, first->device().index);
       cuda_(arguments...);
+      fovea::cuda::end_kernel(name_, /*wait=*/scope.is_on());
     }
   }
 

@@ -10,7 +10,7 @@
 #include "fovea/kernels/finite.h"
 #include "fovea/kernels/sgd.h"
 #include "fovea/kernels/step.h"
-#include "fovea/layers/norm.h"
+#include "fovea/training/precision.h"
 
 namespace fovea {
 namespace {
@@ -19,18 +19,6 @@ constexpr int64_t kAlignment = 32;  // in elements: every parameter begins on a 
 
 int64_t aligned(int64_t size) {
   return (size + kAlignment - 1) / kAlignment * kAlignment;
-}
-
-/// The parameters of batch norms, which stay as they are in mixed precision: their formula is f32.
-std::vector<Variable> parameters_of_norms(Module& module) {
-  std::vector<Variable> result;
-  for_each_module(module, [&](const std::string&, Module& inner) {
-    if (const auto* norm = dynamic_cast<const BatchNorm*>(&inner)) {
-      result.push_back(norm->weight);
-      result.push_back(norm->bias);
-    }
-  });
-  return result;
 }
 
 }  // namespace
@@ -65,11 +53,11 @@ Optimiser::Optimiser(Module& module, const OptimiserSettings& settings, std::opt
   moment_names_ = settings_.kind == OptimiserKind::sgd
                       ? std::vector<const char*>{"momentum"}
                       : std::vector<const char*>{"first_moment", "second_moment"};
-  const std::vector<Variable> norms = working ? parameters_of_norms(module) : std::vector<Variable>();
+  const std::vector<Variable> in_f32 = working ? parameters_in_f32(module) : std::vector<Variable>();
   for (NamedParameter& parameter : named_parameters(module)) {
     if (!parameter.variable.requires_grad()) continue;
     const bool stays = !working || *working == parameter.variable.dtype() ||
-                       std::any_of(norms.begin(), norms.end(),
+                       std::any_of(in_f32.begin(), in_f32.end(),
                                    [&](const Variable& other) { return other.same_as(parameter.variable); });
     slots_.push_back({parameter.path, parameter.variable, stays ? size_t{0} : size_t{1}, 0});
   }

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "fovea/core/dtype.h"
+#include "fovea/layers/module.h"
 
 namespace fovea {
 
@@ -16,5 +18,10 @@ const char* name_of(Precision precision);
 Precision parse_precision(const std::string& name);
 /// The dtype of activations.
 Dtype activation_dtype(Precision precision);
+
+/// The parameters that stay f32 in every precision: those of batch norms, whose formula is f32.
+std::vector<Variable> parameters_in_f32(Module& module);
+/// For inference: rounds the other parameters to the activations' dtype, and allows tf32 if that is meant.
+void set_precision(Module& module, Precision precision);
 
 }  // namespace fovea

@@ -1,7 +1,12 @@
 #include "fovea/core/cuda/runtime.h"
 
+#include <nvtx3/nvToolsExt.h>
+
+#include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <mutex>
+#include <string_view>
 
 #include "fovea/core/cuda_backend.h"
 
@@ -57,6 +62,20 @@ void use_device(int device) {
   if (device == device_of_thread) return;
   check_cuda(cudaSetDevice(device), "cuda: use of device ", device);
   device_of_thread = device;
+}
+
+void begin_kernel(const char* name, int device) {
+  use_device(device);
+  nvtxRangePushA(name);
+}
+
+void end_kernel(const char* name, bool wait) {
+  static const bool always_waits = [] {
+    const char* setting = std::getenv("FOVEA_SYNC");
+    return setting != nullptr && std::string_view(setting) == "1";
+  }();
+  nvtxRangePop();
+  if (wait || always_waits) check_cuda(cudaStreamSynchronize(current_stream()), name);
 }
 
 int current_device() {

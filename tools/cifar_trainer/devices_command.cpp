@@ -9,7 +9,10 @@ namespace fovea::cli {
 int devices() {
   fmt::print("cpu     {} threads, precision f32\n", num_threads());
   const CudaStatus status = cuda_status();
-  for (int i = 0; i < status.device_count; ++i) fmt::print("{}\n", Device::cuda(i).str());
+  for (int i = 0; i < status.device_count; ++i) {
+    fmt::print("{}  {}, precision f32, tf32, bf16 or f16\n", Device::cuda(i).str(),
+               describe(Device::cuda(i)));
+  }
   if (status.device_count == 0) fmt::print("cuda    none: {}\n", status.reason);
   return 0;
 }

@@ -14,7 +14,7 @@ int evaluate(const Arguments& arguments) {
   const Checkpoint checkpoint = read_checkpoint(arguments.checkpoint);
   const Settings settings = settings_for_use(checkpoint, arguments);
   const Device device = prepare_device(settings);
-  Classifier classifier = load_classifier(checkpoint);
+  Classifier classifier = load_classifier(checkpoint, device, parse_precision(settings.precision));
   const ImageSet images = load_split(settings, arguments);
   const auto classes = static_cast<int64_t>(class_names_of(checkpoint).size());
   check<UsageError>(images.classes() == classes, "evaluate: ", settings.dataset, " has ", images.classes(),

@@ -89,8 +89,8 @@ int predict(const Arguments& arguments) {
                     "predict: --out is ", arguments.output, ", wanted a name that ends in .csv or .npy");
   const Checkpoint checkpoint = read_checkpoint(arguments.checkpoint);
   const Settings settings = settings_for_use(checkpoint, arguments);
-  prepare_device(settings);
-  Classifier classifier = load_classifier(checkpoint);
+  const Device device = prepare_device(settings);
+  Classifier classifier = load_classifier(checkpoint, device, parse_precision(settings.precision));
 
   std::vector<std::string> names = arguments.names;
   Tensor images;  // u8 [N, H, W, 3]

@@ -84,7 +84,8 @@ std::vector<Setting> make_table() {
 
   Group run{table, "Run"};
   neutral(run.any("device", &S::device, "auto, cpu, cuda or cuda:N"));
-  run.choice("precision", &S::precision, {"f32", "bf16", "f16"}, "type of the activations");
+  run.choice("precision", &S::precision, {"f32", "tf32", "bf16", "f16"},
+             "type of the activations; all but f32 need a CUDA device");
   neutral(run.range("threads", &S::threads, 0, 1024, "threads on the CPU; 0: one a core"));
   neutral(run.any("out", &S::out, "folder of the run; default runs/MODEL-DATASET"));
   neutral(run.range("save-every", &S::save_every, 0, kMany,

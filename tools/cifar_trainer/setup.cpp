@@ -87,6 +87,7 @@ TrainingSettings training_settings(const Settings& settings, int64_t train_image
   }
   training.augmentation.reset();
   if (settings.pad > 0 || settings.flip) training.augmentation = Augmentation{settings.pad, settings.flip};
+  training.precision = parse_precision(settings.precision);
   training.seed = static_cast<uint64_t>(settings.seed);
   training.evaluation_batch_size = kEvaluationBatch;
   return training;
@@ -133,13 +134,15 @@ std::vector<std::string> class_names_of(const Checkpoint& checkpoint) {
   return names;
 }
 
-Classifier load_classifier(const Checkpoint& checkpoint) {
+Classifier load_classifier(const Checkpoint& checkpoint, Device device, Precision precision) {
   const Settings settings = settings_of(checkpoint);
   ModelOptions options = model_options(settings);
   options.classes = static_cast<int64_t>(class_names_of(checkpoint).size());
   Classifier classifier(make_model(settings.model, options, /*seed=*/0), checkpoint.normalisation,
                         checkpoint.info);
   classifier.load(checkpoint);
+  move_to(classifier.model(), device);
+  set_precision(classifier.model(), precision);
   return classifier;
 }
 

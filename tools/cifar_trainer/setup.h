@@ -31,8 +31,8 @@ Settings settings_of(const Checkpoint& checkpoint);
 /// The same for evaluate and predict, changed by the flags.
 Settings settings_for_use(const Checkpoint& checkpoint, const Arguments& arguments);
 std::vector<std::string> class_names_of(const Checkpoint& checkpoint);
-/// The network of a checkpoint, with its weights.
-Classifier load_classifier(const Checkpoint& checkpoint);
+/// The network of a checkpoint, with its weights, on a device.
+Classifier load_classifier(const Checkpoint& checkpoint, Device device, Precision precision);
 
 /// The most memory that this process has had, in bytes.
 int64_t peak_memory_bytes();

@@ -192,6 +192,7 @@ int train(const Arguments& arguments) {
   ModelOptions options = model_options(settings);
   options.classes = dataset.train.classes();
   auto model = make_model(settings.model, options, training.seed);
+  move_to(*model, device);
   Classifier classifier(std::move(model),
                         start.checkpoint ? start.checkpoint->normalisation : normalisation_of(dataset.train),
                         checkpoint_info(settings, dataset.train.class_names));
@@ -206,6 +207,8 @@ int train(const Arguments& arguments) {
   folder.write_settings(settings);
 
   const ProfileReport profile(arguments.profile);
+  training.capture =
+      !arguments.profile;  // each kernel is waited for to be measured, which cannot be recorded
   Recorder recorder(settings, folder, classifier, seconds_before);
   training.hooks = recorder.hooks();
   recorder.progress().line(describe_run(summarise_run(settings, dataset, device, classifier, {}, 0)));
