@@ -1,3 +1,6 @@
+#include "fovea/kernels/arithmetic.h"
+
+#include "fovea/core/random.h"
 #include "fovea/layers/functional.h"
 #include "op_test.h"
 
@@ -6,10 +9,13 @@ using namespace fovea::test;
 
 namespace {
 
-/// Sizes around the vectors' widths, and one that several threads share.
+/// Sizes around the vectors' widths, one that several threads share, and one that takes the grid of the
+/// emulated device more than two packs a thread, of 16 bits too.
+constexpr int64_t kSizes[] = {1, 7, 8, 9, 15, 16, 17, 31, 33, 997, 70001};
+
 std::vector<OperationCase> binary_cases(const Function& function) {
   std::vector<OperationCase> cases;
-  for (const int64_t size : {1, 7, 8, 9, 15, 16, 17, 31, 33, 997}) {
+  for (const int64_t size : kSizes) {
     cases.push_back({str("[", size, "]"), {{{size}}, {{size}}}, function});
   }
   cases.push_back({"a scalar", {{{}}, {{}}}, function});
@@ -33,7 +39,7 @@ TEST_CASE("mul: properties") {
 
 TEST_CASE("scale: properties") {
   std::vector<OperationCase> cases;
-  for (const int64_t size : {1, 7, 8, 9, 15, 16, 17, 31, 33, 997}) {
+  for (const int64_t size : kSizes) {
     cases.push_back({str("[", size, "]"), {{{size}}}, [](const Inputs& x) { return F::scale(x[0], -0.75); }});
   }
   check_operation("scale", cases);
@@ -51,6 +57,29 @@ TEST_CASE("arithmetic: by hand") {
   check_near(b.grad(), {1, -20, 300});
 }
 
+TEST_CASE("arithmetic: on a device, from places where packs cannot be read, and in place") {
+  if (cuda_status().device_count == 0) {
+    WARN("skipped: there is no CUDA device");
+    return;
+  }
+  const Tensor numbers = normal({1001}, Random(1, Purpose::test)).to(Device::cuda());
+  for (const int64_t a : {0, 1, 4}) {
+    for (const int64_t b : {0, 2, 4}) {
+      const Tensor left = numbers.slice(a, {997}), right = numbers.slice(b, {997});
+      Tensor y = Tensor::empty({1001}, Dtype::f32, Device::cuda()).slice(b, {997}),
+             wanted = Tensor::empty({997});
+      kernels::sub_forward(left, right, y);
+      kernels::sub_forward(left.to(Device::cpu()), right.to(Device::cpu()), wanted);
+      CHECK(same_bits(y, wanted));
+    }
+  }
+  Tensor sum = Tensor::full({70001}, 3, Dtype::bf16, Device::cuda());
+  kernels::accumulate(sum, sum);
+  kernels::scale_forward(sum, 0.5, sum);
+  kernels::accumulate(Tensor::full({70001}, 1, Dtype::bf16, Device::cuda()), sum);
+  CHECK(same_bits(sum, Tensor::full({70001}, 4, Dtype::bf16)));
+}
+
 TEST_CASE("arithmetic: shapes and dtypes that differ are errors") {
   const Variable x = Tensor::zeros({2, 3}), wide = Tensor::zeros({2, 3}, Dtype::f64);
   const Variable y = Tensor::zeros({3, 2}), integers = Tensor::zeros({2, 3}, Dtype::i32);
@@ -59,4 +88,8 @@ TEST_CASE("arithmetic: shapes and dtypes that differ are errors") {
   check_error("mul", [&] { F::mul(x, Tensor::zeros({2, 1})); });
   check_error("add", [&] { F::add(integers, integers); });
   check_error("scale", [&] { F::scale(integers, 2); });
+  if (cuda_status().device_count == 0) return;
+  Tensor on_device = Tensor::zeros({2, 3}, Dtype::f64, Device::cuda());
+  check_error("add", [&] { kernels::accumulate(on_device, on_device); });
+  check_error("scale", [&] { kernels::scale_forward(on_device, 2, on_device); });
 }

@@ -48,6 +48,26 @@ TEST_CASE("sigmoid: large numbers saturate") {
   }
 }
 
+TEST_CASE("sigmoid: on a device the same over its whole range") {
+  if (cuda_status().device_count == 0) {
+    WARN("skipped: there is no CUDA device");
+    return;
+  }
+  std::vector<float> numbers;
+  for (float x = -100; x <= 100; x += 0.37f) numbers.push_back(x);
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float x : {0.0f, -0.0f, infinity, -infinity, 3e38f, -3e38f, 1e-38f}) numbers.push_back(x);
+  const Tensor x = Tensor::from(numbers, {static_cast<int64_t>(numbers.size())});
+  const std::vector<double> found = F::sigmoid(x.to(Device::cuda())).value().to_doubles();
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    const double wanted = 1 / (1 + std::exp(-static_cast<double>(numbers[i])));
+    INFO("sigmoid(" << numbers[i] << ") is " << found[i] << ", wanted " << wanted);
+    CHECK(std::abs(found[i] - wanted) <= 1e-6 * wanted + 1e-37);  // below, results may be 0
+  }
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  CHECK(std::isnan(F::sigmoid(Tensor::full({1}, nan).to(Device::cuda())).value().item()));
+}
+
 TEST_CASE("sigmoid: integers are an error") {
   check_error("sigmoid", [] { F::sigmoid(Tensor::zeros({2}, Dtype::i32)); });
 }
