@@ -48,8 +48,9 @@ struct Variable::Node {
       if (grad.defined()) {
         accumulate(gradient, bound_grad);
       } else {
-        bound_grad.copy_from(gradient);
+        if (gradient.raw() != bound_grad.raw()) bound_grad.copy_from(gradient);
         grad = bound_grad;
+        is_lent = false;
       }
     } else if (!grad.defined()) {
       grad = std::move(gradient);
@@ -64,6 +65,7 @@ struct Variable::Node {
   Tensor grad;
   Tensor bound_grad;  // where gradients of this leaf must arrive, if defined
   bool requires_grad;
+  bool is_lent = false;      // a gradient is being computed in bound_grad
   bool was_visited = false;  // backward has freed this node
   uint64_t sequence;         // every input is older than the result made from it
   const char* operation = "leaf";
@@ -122,14 +124,24 @@ const Tensor& Variable::grad() const {
 
 void Variable::zero_grad() {
   node("zero_grad").grad = Tensor();
+  state_->node->is_lent = false;
 }
 
 void Variable::bind_grad(const Tensor& buffer) {
   check(node("bind_grad").is_leaf(), "bind_grad: only a leaf can be bound");
-  check(!buffer.defined() || (buffer.shape() == shape() && buffer.dtype() == dtype()), "bind_grad: buffer is ",
-        buffer, ", wanted ", value());
+  check(!buffer.defined() || (buffer.shape() == shape() && buffer.dtype() == dtype()),
+        "bind_grad: buffer is ", buffer, ", wanted ", value());
   state_->node->bound_grad = buffer;
-  state_->node->grad = Tensor();
+  zero_grad();
+}
+
+Tensor Variable::new_gradient() const {
+  Node& own = node("new_gradient");
+  if (!own.requires_grad || !own.bound_grad.defined() || own.grad.defined() || own.is_lent) {
+    return Tensor::empty_like(value());
+  }
+  own.is_lent = true;
+  return own.bound_grad;
 }
 
 void Variable::backward() const {

@@ -44,6 +44,10 @@ class Variable {
   /// one ends that.
   void bind_grad(const Tensor& buffer);
 
+  /// Memory for a gradient of this variable that a `backward` is about to compute: the bound buffer if
+  /// nothing has arrived there, so that it need not be copied; else a new tensor.
+  Tensor new_gradient() const;
+
   /// Adds d(this)/d(leaf) to the gradient of every leaf that requires one. Without `dy` this must be a
   /// single number. Each node's memory is freed as soon as its gradient has gone on; a second call is an
   /// Error.

@@ -66,6 +66,13 @@ TEST_CASE("autograd: bound gradients arrive in the buffer") {
   pass();
   check_near(arena, {2, 4, 3, 3, 3});
   CHECK(a.grad().raw() == arena.raw());
+  // A gradient computed in the buffer itself is not copied; only one at a time, and only the first.
+  a.zero_grad();
+  const Tensor place = a.new_gradient();
+  CHECK(place.raw() == arena.raw());
+  CHECK(a.new_gradient().raw() != place.raw());
+  a.zero_grad();
+  CHECK(a.new_gradient().raw() == place.raw());
   check_error("bind_grad", [&] { a.bind_grad(Tensor::zeros({3}, Dtype::f64)); });
   check_error("bind_grad", [&] { a.bind_grad(Tensor::zeros({2}, Dtype::f32)); });
 }

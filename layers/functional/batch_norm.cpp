@@ -42,7 +42,7 @@ Variable normalise(const char* operation, const Variable& x, const Variable& wei
 
   const bool needs_dx = x.requires_grad();
   return record(operation, y, {x, weight, bias}, [=](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor dweight = Tensor::empty_like(wt), dbias = Tensor::empty_like(bt), dx;
+    Tensor dweight = weight.new_gradient(), dbias = bias.new_gradient(), dx;
     kernels::batch_norm_backward_reduce(dy, xt, mean, variance, wt, bt, epsilon, has_relu, dweight, dbias);
     if (needs_dx) {
       // A gradient that nothing else holds gives its memory: a quarter less of it is moved.

@@ -33,12 +33,12 @@ Variable F::conv(const Variable& x, const Variable& weight, const Variable& bias
       kernels::conv_backward_input(dy, wt, stride, padding, dx);
     }
     if (needs_dweight) {
-      dweight = Tensor::empty_like(wt);
+      dweight = weight.new_gradient();
       kernels::conv_backward_weight(xt, dy, stride, padding, dweight);
     }
     if (!bt.defined()) return {dx, dweight};
     if (needs_dbias) {
-      dbias = Tensor::empty_like(bt);
+      dbias = bias.new_gradient();
       kernels::conv_backward_bias(dy, dbias);
     }
     return {dx, dweight, dbias};

@@ -30,12 +30,12 @@ Variable F::linear(const Variable& x, const Variable& weight, const Variable& bi
                                   dx);
         }
         if (xt.defined()) {
-          dweight = Tensor::empty({K, C}, dy.dtype(), dy.device());
+          dweight = weight.new_gradient();
           kernels::matmul_forward(dy, /*transpose_a=*/true, xt, /*transpose_b=*/false, /*bias=*/{}, dweight);
         }
         if (!has_bias) return {dx, dweight};
         if (bias_needed) {
-          dbias = Tensor::empty({K}, dy.dtype(), dy.device());
+          dbias = bias.new_gradient();
           Tensor row = dbias.reshape({1, K});
           kernels::reduce_forward(dy.reshape({1, N, K}), /*factor=*/1.0, row);
         }
