@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "fovea/core/stream.h"
 #include "fovea/kernels/batch_norm.h"
 #include "fovea/layers/functional.h"
 #include "op_test.h"
@@ -16,16 +17,19 @@ using BatchNorm = Variable (*)(const Variable&, const Variable&, const Variable&
 Variable apply(BatchNorm operation, const Inputs& in, bool training) {
   const Shape channels{in[0].shape(-1)};
   const Dtype dtype = accumulator_of(in[0].dtype());
-  Tensor mean = Tensor::full(channels, 0.1, dtype), variance = Tensor::full(channels, 1.5, dtype);
+  const Device device = in[0].value().device();
+  Tensor mean = Tensor::full(channels, 0.1, dtype, device),
+         variance = Tensor::full(channels, 1.5, dtype, device);
   return operation(in[0], in[1], in[2], mean, variance, {.training = training});
 }
 
 /// At least five rows: with fewer, dx is a small difference of large numbers in some channel.
 std::vector<OperationCase> cases(BatchNorm operation, bool training) {
   std::vector<OperationCase> table;
-  for (const Shape& x : {Shape{5, 1}, Shape{7, 1, 1, 3}, Shape{3, 5, 1, 7}, Shape{1, 5, 7, 16},
-                         Shape{2, 6, 4, 8}, Shape{2, 2, 4, 3}, Shape{2, 3, 3, 17}, Shape{13, 31},
-                         Shape{4, 2, 2, 33}, Shape{2, 2, 4, 64}, Shape{11, 67}, Shape{8, 9, 8, 130}}) {
+  for (const Shape& x :
+       {Shape{5, 1}, Shape{7, 1, 1, 3}, Shape{3, 5, 1, 7}, Shape{1, 5, 7, 16}, Shape{2, 6, 4, 8},
+        Shape{2, 2, 4, 3}, Shape{2, 3, 3, 17}, Shape{13, 31}, Shape{4, 2, 2, 33}, Shape{2, 2, 4, 64},
+        Shape{11, 67}, Shape{8, 9, 8, 130}, Shape{4201, 8}, Shape{5, 6, 11, 64}}) {
     const Shape channels{x[-1]};
     const int64_t rows = x.size() / x[-1];
     table.push_back(
@@ -92,23 +96,107 @@ TEST_CASE("batch_norm: running statistics are used and left alone when not train
 }
 
 TEST_CASE("batch_norm_statistics: a mean far larger than the deviation does not cancel it") {
-  const int64_t rows = 10007, C = 3;
-  std::vector<float> values;
-  Random random(1, Purpose::test);
-  for (int64_t i = 0; i < rows * C; ++i)
-    values.push_back(4096.0f + 0.25f * static_cast<float>(random.below(5)));
-  Tensor mean = Tensor::empty({C}), variance = Tensor::empty({C});
-  kernels::batch_norm_statistics(Tensor::from(values, {rows, C}), mean, variance);
-  for (int64_t c = 0; c < C; ++c) {
-    double sum = 0, squares = 0;
-    for (int64_t row = 0; row < rows; ++row) sum += values[static_cast<size_t>(row * C + c)];
-    for (int64_t row = 0; row < rows; ++row) {
-      const double d = values[static_cast<size_t>(row * C + c)] - sum / static_cast<double>(rows);
-      squares += d * d;
+  const auto check_statistics = [](const Tensor& x) {
+    const int64_t C = x.shape(1), rows = x.shape(0);
+    const std::vector<double> numbers = x.to_doubles();
+    std::vector<double> means, variances;
+    for (int64_t c = 0; c < C; ++c) {
+      double sum = 0, squares = 0;
+      for (int64_t row = 0; row < rows; ++row) sum += numbers[static_cast<size_t>(row * C + c)];
+      means.push_back(sum / static_cast<double>(rows));
+      for (int64_t row = 0; row < rows; ++row) {
+        squares += std::pow(numbers[static_cast<size_t>(row * C + c)] - means.back(), 2);
+      }
+      variances.push_back(squares / static_cast<double>(rows));
     }
-    CHECK(mean.data<float>()[c] == Approx(sum / static_cast<double>(rows)).epsilon(1e-6));
-    CHECK(variance.data<float>()[c] == Approx(squares / static_cast<double>(rows)).epsilon(1e-5));
+    for (const Device device : devices()) {
+      INFO(x << " on " << device);
+      Tensor mean = Tensor::empty({C}, Dtype::f32, device), variance = Tensor::empty_like(mean);
+      kernels::batch_norm_statistics(x.to(device), mean, variance);
+      for (size_t c = 0; c < means.size(); ++c) {
+        CHECK(mean.to_doubles()[c] == Approx(means[c]).epsilon(1e-6));
+        CHECK(variance.to_doubles()[c] == Approx(variances[c]).epsilon(1e-5));
+      }
+    }
+  };
+  Random random(1, Purpose::test);
+  for (const Shape& shape : {Shape{10007, 3}, Shape{5003, 16}, Shape{9, 64}}) {
+    std::vector<float> steps, around_100;
+    for (int64_t i = 0; i < shape.size(); ++i) {
+      steps.push_back(4096.0f + 0.25f * static_cast<float>(random.below(5)));
+      around_100.push_back(100.0f + random.normal());
+    }
+    check_statistics(Tensor::from(steps, shape));
+    for (const Dtype dtype : {Dtype::f32, Dtype::bf16, Dtype::f16}) {
+      check_statistics(cast(Tensor::from(around_100, shape), dtype));
+    }
   }
+}
+
+TEST_CASE("batch_norm_statistics: equal numbers have variance 0, also where the first is another") {
+  for (const Device device : devices()) {
+    INFO(device);
+    const int64_t rows = 4000, C = 16;
+    Tensor mean = Tensor::empty({C}, Dtype::f32, device), variance = Tensor::empty_like(mean);
+    kernels::batch_norm_statistics(Tensor::full({rows, C}, 1000.1, Dtype::f32, device), mean, variance);
+    CHECK(mean.to_doubles() == std::vector<double>(C, static_cast<double>(1000.1f)));
+    CHECK(variance.to_doubles() == std::vector<double>(C, 0.0));
+
+    std::vector<float> numbers(static_cast<size_t>(rows * C), 1000.0f);
+    std::fill_n(numbers.begin(), C, 0.0f);
+    kernels::batch_norm_statistics(Tensor::from(numbers, {rows, C}).to(device), mean, variance);
+    const double share = 1.0 / static_cast<double>(rows);
+    check_near(mean, std::vector<double>(C, 1000 * (1 - share)), 1e-6);
+    check_near(variance, std::vector<double>(C, 1e6 * share * (1 - share)), 1e-4);
+  }
+}
+
+TEST_CASE("batch_norm_update_running: by hand") {
+  for (const Device device : devices()) {
+    INFO(device);
+    Tensor mean = Tensor::from<float>({1, 10}, {2}).to(device),
+           variance = Tensor::from<float>({4, 8}, {2}).to(device);
+    const Tensor batch_mean = Tensor::from<float>({3, -10}, {2}).to(device),
+                 batch_variance = Tensor::from<float>({3, 6}, {2}).to(device);
+    kernels::batch_norm_update_running(batch_mean, batch_variance, /*rows=*/4, /*momentum=*/0.25, mean,
+                                       variance);
+    check_near(mean, {1.5, 5}, 1e-7);
+    check_near(variance, {4, 8}, 1e-7);  // the unbiased variances are 4 and 8
+    kernels::batch_norm_update_running(batch_mean, batch_variance, /*rows=*/1, /*momentum=*/1.0, mean,
+                                       variance);
+    check_near(variance, {3, 6}, 1e-7);
+  }
+}
+
+TEST_CASE("batch_norm_relu: captured into a graph and replayed, it gives the same bits") {
+  if (cuda_status().device_count == 0) return;
+  const Device device = Device::cuda();
+  const Shape shape{700, 64}, channels{64};
+  const Tensor values = cast(normal(shape, Random(5, Purpose::test)), Dtype::bf16);
+  Tensor x = values.to(device);
+  const Tensor dy = cast(normal(shape, Random(6, Purpose::test)), Dtype::bf16).to(device);
+  const Tensor weight = Tensor::full(channels, 1.5, Dtype::f32, device),
+               bias = Tensor::full(channels, 0.25, Dtype::f32, device);
+  Tensor mean = Tensor::empty_like(weight), variance = Tensor::empty_like(weight),
+         dweight = Tensor::empty_like(weight), dbias = Tensor::empty_like(weight);
+  Tensor y = Tensor::empty_like(x), dx = Tensor::empty_like(x);
+  const auto step = [&] {
+    kernels::batch_norm_statistics(x, mean, variance);
+    kernels::batch_norm_forward(x, mean, variance, weight, bias, 1e-5, /*has_relu=*/true, y);
+    kernels::batch_norm_backward_reduce(dy, x, mean, variance, weight, bias, 1e-5, true, dweight, dbias);
+    kernels::batch_norm_backward_input(dy, x, mean, variance, weight, bias, dweight, dbias, 1e-5, true,
+                                       /*training=*/true, dx);
+  };
+  step();
+  const std::vector<Tensor> wanted{mean.clone(), variance.clone(), y.clone(), dweight.clone(), dx.clone()};
+  const CapturedGraph graph(device, step);
+  x.fill_with_zeros();
+  graph.replay();
+  CHECK(variance.to_doubles() == std::vector<double>(64, 0.0));
+  x.copy_from(values);
+  graph.replay();
+  const std::vector<Tensor> found{mean, variance, y, dweight, dx};
+  for (size_t i = 0; i < wanted.size(); ++i) CHECK(same_bits(found[i], wanted[i]));
 }
 
 TEST_CASE("batch_norm_relu: a NaN is not hidden") {
@@ -146,4 +234,22 @@ TEST_CASE("batch_norm_relu: overwriting a gradient that nothing else holds gives
     return x.grad();
   };
   CHECK(same_bits(gradient_of_x(/*is_shared=*/false), gradient_of_x(/*is_shared=*/true)));
+}
+
+TEST_CASE("batch_norm_backward_input: dx may be dy") {
+  for (const Device device : devices()) {
+    INFO(device);
+    const Shape shape{300, 24}, channels{24};
+    const Tensor x = normal(shape, Random(3, Purpose::test)).to(device);
+    const Tensor one = Tensor::full(channels, 1.0, Dtype::f32, device),
+                 half = Tensor::full(channels, 0.5, Dtype::f32, device);
+    const Tensor dy = normal(shape, Random(4, Purpose::test)).to(device);
+    Tensor wanted = Tensor::empty_like(dy), in_place = dy.clone();
+    for (Tensor* dx : {&wanted, &in_place}) {
+      kernels::batch_norm_backward_input(dx == &wanted ? dy : in_place, x, half, one, one, half, one, half,
+                                         1e-5, /*has_relu=*/true,
+                                         /*training=*/true, *dx);
+    }
+    CHECK(same_bits(in_place, wanted));
+  }
 }

@@ -15,10 +15,11 @@ struct SumTerms {
   bool along_pack;  // the numbers of a pack are terms of one sum
 
   __device__ Nothing constants(const ColumnPart&, const Columns&) const { return {}; }
-  __device__ Floats<kWidth> read(int64_t offset) const { return load<kWidth>(x + offset); }
-  __device__ void add(Nothing, const Floats<kWidth>& loaded, int64_t, Floats<kWidth> (&sums)[1]) const {
+  __device__ Pack<X, kWidth> read(int64_t offset) const { return load_pack<kWidth>(x + offset); }
+  __device__ void add(Nothing, const Pack<X, kWidth>& row, bool, Floats<kWidth> (&sums)[1]) const {
+    const Floats<kWidth> terms = to_floats(row);
 #pragma unroll
-    for (int i = 0; i < kWidth; ++i) sums[0][i] += loaded[i];
+    for (int i = 0; i < kWidth; ++i) sums[0][i] += terms[i];
   }
   __device__ void finish(const ColumnPart& part, const Columns& columns, Nothing,
                          const Floats<kWidth> (&sums)[1]) const {
@@ -34,6 +35,65 @@ struct SumTerms {
     }
   }
 };
+
+/// Two sums at once: sum_a[o, i] = sum over r of a[o, r, i], and sum_b likewise.
+template <int kWidth>
+struct PairSumTerms {
+  static constexpr int kSums = 2, kAtOnce = 2;
+  using Sums = Floats<kWidth>[kSums];
+  struct Row {
+    Floats<kWidth> a, b;
+  };
+  const float *a, *b;    // [O, R, I]
+  float *sum_a, *sum_b;  // [O, I]
+
+  __device__ Nothing constants(const ColumnPart&, const Columns&) const { return {}; }
+  __device__ Row read(int64_t offset) const { return {load<kWidth>(a + offset), load<kWidth>(b + offset)}; }
+  __device__ void add(Nothing, const Row& row, bool, Sums& sums) const {
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) {
+      sums[0][i] += row.a[i];
+      sums[1][i] += row.b[i];
+    }
+  }
+  __device__ void finish(const ColumnPart& part, const Columns& columns, Nothing, const Sums& sums) const {
+    store_anywhere(sum_a + part.offset(0, 1, columns.I), sums[0]);
+    store_anywhere(sum_b + part.offset(0, 1, columns.I), sums[1]);
+  }
+};
+
+/// Two results for each column of [O, R, I] arrays. make_terms(a, b) gives the terms of `columns`, in packs
+/// of kWidth, that store the results of chunks in a and b, [O, chunks, I]; where there are several chunks,
+/// make_joining.template operator()<kPartialWidth>(a, b) gives those that read a and b and store the results
+/// of all rows in `result_a` and `result_b`, [O, I].
+template <int kWidth, class MakeTerms, class MakeJoining>
+void sum_column_pairs(const char* operation, const Columns& columns, MakeTerms make_terms,
+                      MakeJoining make_joining, float* result_a, float* result_b) {
+  const auto run = [&]<int kTermsWidth, class Terms>(const Columns& shared_out, const Terms& terms) {
+    launch(operation, column_sums_kernel<kTermsWidth, Terms>, shared_out.grid(), shared_out, terms);
+  };
+  const int64_t O = columns.O, chunks = columns.chunks, I = columns.I;
+  if (chunks == 1) return run.template operator()<kWidth>(columns, make_terms(result_a, result_b));
+  Tensor partial = Tensor::empty({2, O, chunks, I}, Dtype::f32, Device::cuda(fovea::cuda::current_device()));
+  float* const a = partial.data<float>();
+  float* const b = a + O * chunks * I;
+  run.template operator()<kWidth>(columns, make_terms(a, b));
+  const auto join = [&]<int kPartialWidth>() {
+    run.template operator()<kPartialWidth>(Columns(O, chunks, I, kPartialWidth, Rows::together),
+                                           make_joining.template operator()<kPartialWidth>(a, b));
+  };
+  visit_width<float>(I, join, a, b);
+}
+
+/// The same for sums, [O, I]: those of all rows are the sums of those of the chunks.
+template <int kWidth, class MakeTerms>
+void sum_column_pairs(const char* operation, const Columns& columns, MakeTerms make_terms, float* sum_a,
+                      float* sum_b) {
+  const auto add = [&]<int kPartialWidth>(const float* a, const float* b) {
+    return PairSumTerms<kPartialWidth>{a, b, sum_a, sum_b};
+  };
+  sum_column_pairs<kWidth>(operation, columns, make_terms, add, sum_a, sum_b);
+}
 
 /// Calls body.template operator()<kWidth>(R, I): an [O, R, I] array of T in packs of kWidth, where one of
 /// single columns, whose neighbours are the next rows, is seen as [O, R / kWidth, kWidth].

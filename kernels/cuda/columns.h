@@ -7,6 +7,7 @@
 namespace fovea::kernels::cuda {
 
 inline constexpr int kColumnThreads = 256;
+inline constexpr int kColumnBlocks = 3;  // that fit on a multiprocessor, at least
 
 /// Whether the rows of a column may go to several blocks, whose sums are added afterwards.
 enum class Rows { split, together };
@@ -22,8 +23,7 @@ struct Columns {
   int across, down;            // threads of a block
 
   Columns(int64_t O_, int64_t R_, int64_t I_, int width, Rows rows) : O(O_), R(R_), I(I_), packs(I_ / width) {
-    // What an H100 (132 multiprocessors) runs at once of kernels with up to 64 registers.
-    constexpr int64_t kBlocks = 512;
+    constexpr int64_t kBlocks = 132 * kColumnBlocks;      // as many as an H100 runs at once
     constexpr int64_t kFewestRows = 8, kMostRows = 1024;  // of a thread, where rows are split
     const int64_t columns = O * packs;
     // Threads beside each other read at least 128 bytes, if there are as many.
@@ -79,22 +79,24 @@ struct ColumnPart {
 /// Where there is nothing to keep of a column, or to read of a row.
 struct Nothing {};
 
-/// Calls visit(row, offset, u) for the thread's rows: first load(offset, u) for kAtOnce of them, u = 0 to
-/// kAtOnce - 1, so that as many loads are under way.
+/// Calls visit(offset, is_last, u) for the thread's rows, after load(offset, u) for kAtOnce of them, u = 0 to
+/// kAtOnce - 1, so that as many loads are under way. is_last: whether it is row R - 1.
 template <int kAtOnce, class Load, class Visit>
 __device__ inline void for_each_row(const Columns& columns, const ColumnPart& part, Load load, Visit visit) {
-  const int64_t down = columns.down, step = down * columns.I;
-  int64_t r = part.begin + part.row;
-  int64_t offset = part.offset(r, columns.R, columns.I);
-  for (; r + (kAtOnce - 1) * down < part.end; r += kAtOnce * down, offset += kAtOnce * step) {
+  const int64_t first = part.begin + part.row, step = columns.down * columns.I;
+  int left = static_cast<int>((part.end - first + columns.down - 1) / columns.down);  // 0 beyond the end
+  const bool has_last = first + int64_t{left - 1} * columns.down == columns.R - 1;
+#pragma unroll 1  // the loops inside are: enough is under way
+  for (int64_t offset = part.offset(first, columns.R, columns.I); left > 0; left -= kAtOnce) {
 #pragma unroll
-    for (int u = 0; u < kAtOnce; ++u) load(offset + u * step, u);
+    for (int u = 0; u < kAtOnce; ++u) {
+      if (u < left) load(offset + u * step, u);
+    }
 #pragma unroll
-    for (int u = 0; u < kAtOnce; ++u) visit(r + u * down, offset + u * step, u);
-  }
-  for (; r < part.end; r += down, offset += step) {
-    load(offset, 0);
-    visit(r, offset, 0);
+    for (int u = 0; u < kAtOnce; ++u) {
+      if (u < left) visit(offset + u * step, has_last && u + 1 == left, u);
+    }
+    offset += kAtOnce * step;
   }
 }
 
@@ -103,10 +105,11 @@ __device__ inline void for_each_row(const Columns& columns, const ColumnPart& pa
 ///   kSums, kAtOnce                         sums of each column, and rows that are read at once
 ///   constants(part, columns)               what a thread keeps of its column
 ///   read(offset)                           what it reads of a row
-///   add(constants, row, r, sums)           adds the terms of row r, which it has read
+///   add(constants, row, is_last, sums)     adds the terms of a row that it has read
 ///   finish(part, columns, constants, sums) stores the sums of a chunk
 template <int kWidth, class Terms>
-__global__ void __launch_bounds__(kColumnThreads) column_sums_kernel(Columns columns, Terms terms) {
+__global__ void __launch_bounds__(kColumnThreads, kColumnBlocks)
+    column_sums_kernel(Columns columns, Terms terms) {
   const ColumnPart part(columns, kWidth);
   Floats<kWidth> sums[Terms::kSums] = {};
   decltype(terms.constants(part, columns)) constants;
@@ -115,7 +118,7 @@ __global__ void __launch_bounds__(kColumnThreads) column_sums_kernel(Columns col
     decltype(terms.read(0)) loaded[Terms::kAtOnce];
     for_each_row<Terms::kAtOnce>(
         columns, part, [&](int64_t offset, int u) { loaded[u] = terms.read(offset); },
-        [&](int64_t r, int64_t, int u) { terms.add(constants, loaded[u], r, sums); });
+        [&](int64_t, bool is_last, int u) { terms.add(constants, loaded[u], is_last, sums); });
   }
   sum_thread_rows<kColumnThreads>(sums, part.row, columns.down, part.stride);
   if (part.has_column && part.row == 0) terms.finish(part, columns, constants, sums);
@@ -124,14 +127,15 @@ __global__ void __launch_bounds__(kColumnThreads) column_sums_kernel(Columns col
 /// Element by element: a block takes some columns and one chunk of their rows, a thread some of its rows: for
 /// each map.write(constants, row, offset) after map.read(offset). One pass over what these read and write.
 template <int kWidth, class Map>
-__global__ void __launch_bounds__(kColumnThreads) map_columns_kernel(Columns columns, Map map) {
+__global__ void __launch_bounds__(kColumnThreads, kColumnBlocks)
+    map_columns_kernel(Columns columns, Map map) {
   const ColumnPart part(columns, kWidth);
   if (!part.has_column) return;
   const auto constants = map.constants(part, columns);
   decltype(map.read(0)) loaded[Map::kAtOnce];
   for_each_row<Map::kAtOnce>(
       columns, part, [&](int64_t offset, int u) { loaded[u] = map.read(offset); },
-      [&](int64_t, int64_t offset, int u) { map.write(constants, loaded[u], offset); });
+      [&](int64_t offset, bool, int u) { map.write(constants, loaded[u], offset); });
 }
 
 }  // namespace fovea::kernels::cuda

@@ -25,13 +25,23 @@ struct Floats {
   __device__ float operator[](int i) const { return values[i]; }
 };
 
+/// `kWidth` neighbouring elements as they are, which takes fewer registers where many are under way.
 template <int kWidth, class T>
-__device__ inline Floats<kWidth> load(const T* data) {
-  const Pack<T, kWidth> pack = *reinterpret_cast<const Pack<T, kWidth>*>(data);
+__device__ inline Pack<T, kWidth> load_pack(const T* data) {
+  return *reinterpret_cast<const Pack<T, kWidth>*>(data);
+}
+
+template <class T, int kWidth>
+__device__ inline Floats<kWidth> to_floats(const Pack<T, kWidth>& pack) {
   Floats<kWidth> result;
 #pragma unroll
   for (int i = 0; i < kWidth; ++i) result[i] = to_float(pack.values[i]);
   return result;
+}
+
+template <int kWidth, class T>
+__device__ inline Floats<kWidth> load(const T* data) {
+  return to_floats(load_pack<kWidth>(data));
 }
 
 template <int kWidth, class T>

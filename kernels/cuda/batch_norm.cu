@@ -1,0 +1,239 @@
+#include "fovea/kernels/batch_norm.h"
+
+#include "fovea/kernels/cuda/moments.h"
+
+namespace fovea::kernels::cuda {
+namespace {
+
+/// What a thread keeps of its channels: y = (x - mean) * scale + shift. Subtracting first keeps the digits of
+/// a channel whose mean is far larger than its deviation.
+template <int kWidth>
+struct Affine {
+  Floats<kWidth> mean, scale, shift;
+};
+
+/// The per-channel arguments, [C], and what they make of x.
+struct Channels {
+  const float *mean, *variance, *weight, *bias;
+  float epsilon;
+  bool has_relu;
+
+  Channels(const Tensor& mean_, const Tensor& variance_, const Tensor& weight_, const Tensor& bias_,
+           double epsilon_, bool has_relu_)
+      : mean(mean_.data<float>()),
+        variance(variance_.data<float>()),
+        weight(weight_.data<float>()),
+        bias(bias_.data<float>()),
+        epsilon(static_cast<float>(epsilon_)),
+        has_relu(has_relu_) {}
+
+  template <int kWidth>
+  __device__ Floats<kWidth> rstd(int64_t c) const {
+    Floats<kWidth> result = load_anywhere<kWidth>(variance + c);
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) result[i] = rsqrtf(result[i] + epsilon);
+    return result;
+  }
+  template <int kWidth>
+  __device__ Affine<kWidth> affine(int64_t c) const {
+    Affine<kWidth> result{load_anywhere<kWidth>(mean + c), load_anywhere<kWidth>(weight + c),
+                          load_anywhere<kWidth>(bias + c)};
+    const Floats<kWidth> r = rstd<kWidth>(c);
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) result.scale[i] *= r[i];
+    return result;
+  }
+  /// dy, or 0 where the relu was 0.
+  __device__ float passed(float dy, float centred, float scale, float shift) const {
+    return !has_relu || centred * scale + shift > 0.0f ? dy : 0.0f;
+  }
+};
+
+template <class T, int kWidth>
+struct ForwardMap {
+  static constexpr int kAtOnce = 4;
+  const T* x;
+  T* y;
+  Channels channels;
+
+  __device__ Affine<kWidth> constants(const ColumnPart& part, const Columns&) const {
+    return channels.affine<kWidth>(part.i);
+  }
+  __device__ Pack<T, kWidth> read(int64_t offset) const { return load_pack<kWidth>(x + offset); }
+  __device__ void write(const Affine<kWidth>& affine, const Pack<T, kWidth>& row, int64_t offset) const {
+    const Floats<kWidth> numbers = to_floats(row);
+    Floats<kWidth> result;
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) {
+      const float value = (numbers[i] - affine.mean[i]) * affine.scale[i] + affine.shift[i];
+      result[i] = channels.has_relu && value < 0.0f ? 0.0f : value;  // a NaN stays
+    }
+    store<kWidth>(y + offset, result);
+  }
+};
+
+/// What the backward passes read of a row.
+template <class T, int kWidth>
+struct Gradients {
+  Pack<T, kWidth> dy, x;
+};
+
+/// dbias = sum of g, dweight = sum of g * xhat over the rows of a chunk.
+template <class T, int kWidth>
+struct BackwardTerms {
+  static constexpr int kSums = 2, kAtOnce = 2;
+  using Sums = Floats<kWidth>[kSums];
+  const T *dy, *x;
+  Channels channels;
+  float *dbias, *dweight;  // [chunks, C]
+
+  __device__ Affine<kWidth> constants(const ColumnPart& part, const Columns&) const {
+    return channels.affine<kWidth>(part.i);
+  }
+  __device__ Gradients<T, kWidth> read(int64_t offset) const {
+    return {load_pack<kWidth>(dy + offset), load_pack<kWidth>(x + offset)};
+  }
+  __device__ void add(const Affine<kWidth>& affine, const Gradients<T, kWidth>& row, bool, Sums& sums) const {
+    const Floats<kWidth> gradient = to_floats(row.dy), numbers = to_floats(row.x);
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) {
+      const float centred = numbers[i] - affine.mean[i];
+      const float g = channels.passed(gradient[i], centred, affine.scale[i], affine.shift[i]);
+      sums[0][i] += g;
+      sums[1][i] += g * centred;
+    }
+  }
+  __device__ void finish(const ColumnPart& part, const Columns& columns, const Affine<kWidth>&,
+                         const Sums& sums) const {
+    Floats<kWidth> weighted = channels.rstd<kWidth>(part.i);
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) weighted[i] *= sums[1][i];
+    const int64_t offset = part.offset(part.chunk, columns.chunks, columns.I);
+    store_anywhere(dbias + offset, sums[0]);
+    store_anywhere(dweight + offset, weighted);
+  }
+};
+
+/// dx = scale * g + slope * (x - mean) + offset
+template <class T, int kWidth>
+struct BackwardMap {
+  static constexpr int kAtOnce = 2;
+  struct Constants {
+    Affine<kWidth> affine;
+    Floats<kWidth> slope, offset;
+  };
+  const T *dy, *x;
+  Channels channels;
+  const float *dbias, *dweight;
+  float share;  // 1 / rows, or 0 where mean and variance are constants
+  T* dx;
+
+  __device__ Constants constants(const ColumnPart& part, const Columns&) const {
+    Constants result{channels.affine<kWidth>(part.i), channels.rstd<kWidth>(part.i),
+                     load_anywhere<kWidth>(dbias + part.i)};
+    const Floats<kWidth> sum_g_xhat = load_anywhere<kWidth>(dweight + part.i);
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) {
+      const float factor = -share * result.affine.scale[i];
+      result.slope[i] *= factor * sum_g_xhat[i];
+      result.offset[i] *= factor;
+    }
+    return result;
+  }
+  __device__ Gradients<T, kWidth> read(int64_t offset) const {
+    return {load_pack<kWidth>(dy + offset), load_pack<kWidth>(x + offset)};
+  }
+  __device__ void write(const Constants& constants, const Gradients<T, kWidth>& row, int64_t offset) const {
+    const auto& [mean, scale, shift] = constants.affine;
+    const Floats<kWidth> gradient = to_floats(row.dy), numbers = to_floats(row.x);
+    Floats<kWidth> result;
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) {
+      const float centred = numbers[i] - mean[i];
+      const float g = channels.passed(gradient[i], centred, scale[i], shift[i]);
+      result[i] = scale[i] * g + constants.slope[i] * centred + constants.offset[i];
+    }
+    store<kWidth>(dx + offset, result);
+  }
+};
+
+/// running = (1 - momentum) * running + momentum * batch. A thread takes a channel; one pass.
+__global__ void update_running_kernel(int64_t C, const float* mean, const float* variance, float momentum,
+                                      float unbiased, float* running_mean, float* running_variance) {
+  for (int64_t c = grid_thread(); c < C; c += grid_threads()) {
+    running_mean[c] = (1.0f - momentum) * running_mean[c] + momentum * mean[c];
+    running_variance[c] = (1.0f - momentum) * running_variance[c] + momentum * (unbiased * variance[c]);
+  }
+}
+
+}  // namespace
+
+void batch_norm_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
+  const int64_t C = mean.size();
+  visit_device_floating("batch_norm_statistics", x.dtype(), [&]<class T>() {
+    column_moments("batch_norm_statistics", x.data<T>(), /*O=*/1, /*R=*/x.size() / C, C, mean.data<float>(),
+                   variance.data<float>());
+  });
+}
+
+void batch_norm_update_running(const Tensor& mean, const Tensor& variance, int64_t rows, double momentum,
+                               Tensor& running_mean, Tensor& running_variance) {
+  const double unbiased = rows > 1 ? static_cast<double>(rows) / static_cast<double>(rows - 1) : 1.0;
+  launch("batch_norm_update_running", update_running_kernel, grid_for(mean.size()), mean.size(),
+         mean.data<float>(), variance.data<float>(), static_cast<float>(momentum),
+         static_cast<float>(unbiased), running_mean.data<float>(), running_variance.data<float>());
+}
+
+void batch_norm_forward(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor& weight,
+                        const Tensor& bias, double epsilon, bool has_relu, Tensor& y) {
+  const int64_t C = mean.size();
+  const Channels channels(mean, variance, weight, bias, epsilon, has_relu);
+  visit_device_floating("batch_norm_forward", x.dtype(), [&]<class T>() {
+    const auto run = [&]<int kWidth>() {
+      const Columns columns(/*O=*/1, x.size() / C, C, kWidth, Rows::split);
+      launch("batch_norm_forward", map_columns_kernel<kWidth, ForwardMap<T, kWidth>>, columns.grid(), columns,
+             ForwardMap<T, kWidth>{x.data<T>(), y.data<T>(), channels});
+    };
+    visit_width<T>(C, run, x.data<T>(), y.data<T>());
+  });
+}
+
+void batch_norm_backward_reduce(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& variance,
+                                const Tensor& weight, const Tensor& bias, double epsilon, bool has_relu,
+                                Tensor& dweight, Tensor& dbias) {
+  const int64_t C = mean.size();
+  const Channels channels(mean, variance, weight, bias, epsilon, has_relu);
+  visit_device_floating("batch_norm_backward_reduce", x.dtype(), [&]<class T>() {
+    const auto run = [&]<int kWidth>() {
+      const Columns columns(/*O=*/1, x.size() / C, C, kWidth, Rows::split);
+      const auto terms = [&](float* dbias_of_chunks, float* dweight_of_chunks) {
+        return BackwardTerms<T, kWidth>{dy.data<T>(), x.data<T>(), channels, dbias_of_chunks,
+                                        dweight_of_chunks};
+      };
+      sum_column_pairs<kWidth>("batch_norm_backward_reduce", columns, terms, dbias.data<float>(),
+                               dweight.data<float>());
+    };
+    visit_width<T>(C, run, dy.data<T>(), x.data<T>());
+  });
+}
+
+void batch_norm_backward_input(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& variance,
+                               const Tensor& weight, const Tensor& bias, const Tensor& dweight,
+                               const Tensor& dbias, double epsilon, bool has_relu, bool training,
+                               Tensor& dx) {
+  const int64_t C = mean.size(), rows = x.size() / C;
+  const Channels channels(mean, variance, weight, bias, epsilon, has_relu);
+  const float share = training ? 1.0f / static_cast<float>(rows) : 0.0f;
+  visit_device_floating("batch_norm_backward_input", x.dtype(), [&]<class T>() {
+    const auto run = [&]<int kWidth>() {
+      const Columns columns(/*O=*/1, rows, C, kWidth, Rows::split);
+      launch("batch_norm_backward_input", map_columns_kernel<kWidth, BackwardMap<T, kWidth>>, columns.grid(),
+             columns,
+             BackwardMap<T, kWidth>{dy.data<T>(), x.data<T>(), channels, dbias.data<float>(),
+                                    dweight.data<float>(), share, dx.data<T>()});
+    };
+    visit_width<T>(C, run, dy.data<T>(), x.data<T>(), dx.data<T>());
+  });
+}
+
+}  // namespace fovea::kernels::cuda
