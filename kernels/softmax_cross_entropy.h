@@ -4,10 +4,10 @@
 
 namespace fovea::kernels {
 
-/// probabilities p = softmax(logits); loss = mean over the rows, added from row 0 on, of -sum of q * log p
-/// with q = (1 - smoothing) * onehot(label) + smoothing / C. A label outside [0, C) is an Error on the CPU;
-/// on another device it makes the loss NaN. logits: [N, C], labels: i32 [N] -> loss: [], probabilities: [N,
-/// C], both f32 (f64 for f64 logits)
+/// probabilities p = softmax(logits); loss = mean over the rows, added in an order that N and C decide, of
+/// -sum of q * log p with q = (1 - smoothing) * onehot(label) + smoothing / C. A label outside [0, C) is an
+/// Error on the CPU; on another device it makes the loss NaN, and the gradient of its row.
+/// logits: [N, C], labels: i32 [N] -> loss: [], probabilities: [N, C], both f32 (f64 for f64 logits)
 FOVEA_KERNEL(softmax_cross_entropy_forward, const Tensor& logits, const Tensor& labels, double smoothing,
              Tensor& loss, Tensor& probabilities);
 

@@ -1,5 +1,7 @@
 #include <cmath>
 
+#include "fovea/core/stream.h"
+#include "fovea/kernels/softmax_cross_entropy.h"
 #include "fovea/layers/functional.h"
 #include "op_test.h"
 
@@ -25,16 +27,16 @@ struct Problem {
   }
   OperationCase hard() const {
     const auto loss = [*this](const Inputs& x) {
-      return F::softmax_cross_entropy(x[0], labels(), smoothing);
+      return F::softmax_cross_entropy(x[0], labels().to(x[0].value().device()), smoothing);
     };
     return {str("[", N, ", ", C, "] smoothing ", smoothing), {{{N, C}}}, loss, /*terms=*/N * C};
   }
 };
 
 const std::vector<Problem>& problems() {
-  static const std::vector<Problem> all = {{1, 1, 0},    {1, 10, 0},   {7, 2, 0.1},
-                                           {5, 8, 0},    {3, 9, 0.2},  {64, 10, 0.1},
-                                           {4, 16, 0.3}, {2, 17, 1.0}, {2, 131, 0.1}};
+  static const std::vector<Problem> all = {{1, 1, 0},     {1, 10, 0},      {7, 2, 0.1},  {5, 8, 0},
+                                           {3, 9, 0.2},   {64, 10, 0.1},   {4, 16, 0.3}, {2, 17, 1.0},
+                                           {2, 131, 0.1}, {1100, 10, 0.1}, {70, 129, 0}, {3, 1000, 0.1}};
   return all;
 }
 
@@ -85,14 +87,20 @@ TEST_CASE("softmax_cross_entropy: by hand") {
 }
 
 TEST_CASE("softmax_cross_entropy: logits far out stay finite") {
-  const Tensor labels = Tensor::from<int32_t>({0, 1}, {2});
-  const Variable x(Tensor::from<float>({10000, 0, -10000, 10000}, {2, 2}), /*requires_grad=*/true);
-  const Variable loss = F::softmax_cross_entropy(x, labels);
-  CHECK(loss.value().item() == 0);
-  const Variable wrong = F::softmax_cross_entropy(x, Tensor::from<int32_t>({1, 1}, {2}));
-  CHECK(wrong.value().item() == 5000);
-  wrong.backward();
-  check_near(x.grad(), {0.5, -0.5, 0, 0});
+  for (const Device device : devices()) {
+    INFO(device);
+    const auto labels = [&](const std::vector<int32_t>& classes) {
+      return Tensor::from(classes, {2}).to(device);
+    };
+    const Variable x(Tensor::from<float>({10000, 0, -10000, 10000}, {2, 2}).to(device),
+                     /*requires_grad=*/true);
+    const Variable loss = F::softmax_cross_entropy(x, labels({0, 1}));
+    CHECK(loss.value().item() == 0);
+    const Variable wrong = F::softmax_cross_entropy(x, labels({1, 1}));
+    CHECK(wrong.value().item() == 5000);
+    wrong.backward(Tensor::full({}, 1.0, Dtype::f32, device));
+    check_near(x.grad(), {0.5, -0.5, 0, 0});
+  }
 }
 
 TEST_CASE("softmax_cross_entropy: 16-bit logits give an f32 loss") {
@@ -139,4 +147,39 @@ TEST_CASE("softmax_cross_entropy: a label out of range is named with its row and
       CHECK(message.find("C = 10") != std::string::npos);
     }
   }
+}
+
+TEST_CASE(
+    "softmax_cross_entropy: on a device, a label out of range makes the loss and the row's gradient NaN") {
+  if (cuda_status().device_count == 0) return;
+  const Device device = Device::cuda();
+  for (const int32_t label : {-1, 10, 255}) {
+    INFO(label);
+    const Variable x(Tensor::zeros({3, 10}, Dtype::f32, device), /*requires_grad=*/true);
+    const Variable loss = F::softmax_cross_entropy(x, Tensor::from<int32_t>({0, label, 9}, {3}).to(device));
+    CHECK(std::isnan(loss.value().item()));
+    loss.backward(Tensor::full({}, 1.0, Dtype::f32, device));
+    const std::vector<double> gradient = x.grad().to_doubles();
+    for (size_t i = 0; i < gradient.size(); ++i) CHECK(std::isnan(gradient[i]) == (i / 10 == 1));
+  }
+}
+
+TEST_CASE("softmax_cross_entropy: captured into a graph, it reads new logits and labels") {
+  if (cuda_status().device_count == 0) return;
+  const Device device = Device::cuda();
+  const int64_t N = 1100, C = 10;  // more rows than one block takes
+  Tensor logits = Tensor::zeros({N, C}, Dtype::f32, device), labels = Tensor::zeros({N}, Dtype::i32, device);
+  Tensor loss = Tensor::empty({}, Dtype::f32, device), probabilities = Tensor::empty_like(logits);
+  const CapturedGraph graph(device, [&] {
+    kernels::softmax_cross_entropy_forward(logits, labels, /*smoothing=*/0, loss, probabilities);
+  });
+  graph.replay();
+  check_near(loss, {std::log(10.0)}, 1e-6);
+  const Tensor wanted =
+      F::softmax_cross_entropy(normal({N, C}, Random(1, Purpose::test)), Tensor::full({N}, 7, Dtype::i32))
+          .value();
+  logits.copy_from(normal({N, C}, Random(1, Purpose::test)));
+  labels.copy_from(Tensor::full({N}, 7, Dtype::i32));
+  graph.replay();
+  check_near(loss, wanted, 1e-6);
 }
