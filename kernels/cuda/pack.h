@@ -31,6 +31,11 @@ __device__ inline Pack<T, kWidth> load_pack(const T* data) {
   return *reinterpret_cast<const Pack<T, kWidth>*>(data);
 }
 
+template <int kWidth, class T>
+__device__ inline void store_pack(T* data, const Pack<T, kWidth>& pack) {
+  *reinterpret_cast<Pack<T, kWidth>*>(data) = pack;
+}
+
 template <class T, int kWidth>
 __device__ inline Floats<kWidth> to_floats(const Pack<T, kWidth>& pack) {
   Floats<kWidth> result;
@@ -49,7 +54,7 @@ __device__ inline void store(T* data, const Floats<kWidth>& numbers) {
   Pack<T, kWidth> pack;
 #pragma unroll
   for (int i = 0; i < kWidth; ++i) pack.values[i] = from_float<T>(numbers[i]);
-  *reinterpret_cast<Pack<T, kWidth>*>(data) = pack;
+  store_pack<kWidth>(data, pack);
 }
 
 /// The same at any address: in as few instructions as its alignment allows.
