@@ -23,9 +23,10 @@ std::ostream& operator<<(std::ostream& out, const Device& device) {
 }
 
 CudaStatus cuda_status() {
-  CudaStatus (*const backend_status)() = &cuda::status;
-  return backend_status != nullptr ? backend_status()
-                                   : CudaStatus{0, "this build of Fovea has no CUDA backend"};
+#if !FOVEA_HAS_CUDA
+  if (&cuda::status == nullptr) return {0, "this build of Fovea has no CUDA backend"};
+#endif
+  return cuda::status();
 }
 
 std::string describe(Device device) {
