@@ -1,7 +1,6 @@
 #include "fovea/kernels/cuda/conv_plans.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
@@ -11,10 +10,10 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/cuda/runtime.h"
-#include "fovea/core/stream.h"
 #include "fovea/kernels/cuda/conv_reference.h"
 #include "fovea/kernels/cuda/conv_trial.h"
 #include "fovea/kernels/cuda/pad_channels.h"
+#include "fovea/kernels/cuda/stopwatch.h"
 #include "fovea/kernels/cuda/workspace.h"
 
 namespace fovea::kernels::cuda {
@@ -36,50 +35,6 @@ bool is_recording() {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   check_cuda(cudaStreamIsCapturing(current_stream(), &status), "conv");
   return status != cudaStreamCaptureStatusNone;
-}
-
-class Event {
- public:
-  Event() { check_cuda(cudaEventCreate(&event_), "conv: event"); }
-  ~Event() { cudaEventDestroy(event_); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-
-  void record() { check_cuda(cudaEventRecord(event_, current_stream()), "conv: event"); }
-  double seconds_since(const Event& earlier) const {
-    float milliseconds = 0;
-    check_cuda(cudaEventSynchronize(event_), "conv: event");
-    check_cuda(cudaEventElapsedTime(&milliseconds, earlier.event_, event_), "conv: event");
-    return static_cast<double>(milliseconds) * 1e-3;
-  }
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
-
-/// Time between two events around a body, on the device.
-double elapsed(const std::function<void()>& body) {
-  Event begin, end;
-  begin.record();
-  body();
-  end.record();
-  return end.seconds_since(begin);
-}
-
-/// Launched from a recorded graph, as in a training step: else the time of small kernels would be that of
-/// cuDNN's calls on the CPU.
-double graph_seconds(const std::function<void()>& body) {
-  constexpr double kReplay = 2e-4;  // seconds that a replay should take at least
-  const double once = elapsed(body);
-  const int count = static_cast<int>(std::clamp(kReplay / std::max(once, 1e-7), 1.0, 20.0));
-  const CapturedGraph graph(Device::cuda(current_device()), [&] {
-    for (int i = 0; i < count; ++i) body();
-  });
-  graph.replay();
-  std::array<double, 5> times;
-  for (double& time : times) time = elapsed([&] { graph.replay(); });
-  std::sort(times.begin(), times.end());
-  return times[times.size() / 2] / count;
 }
 
 /// What is known of a device.
@@ -159,7 +114,7 @@ ConvChoice tried_choice(const ConvProblem& problem, const std::vector<ConvChoice
                           }});
   }
   const std::optional<ConvWinner> winner =
-      fastest_candidate(problem, Device::cuda(current_device()), candidates, kTried, graph_seconds);
+      fastest_candidate(problem, Device::cuda(current_device()), candidates, kTried, seconds_in_graph);
   if (!winner) return {};
   ConvChoice choice = choices[winner->place];
   choice.microseconds = winner->seconds * 1e6;
