@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "fovea/core/random.h"
 #include "fovea/layers/functional.h"
 #include "op_test.h"
 
@@ -36,6 +37,13 @@ TEST_CASE("max_pool: properties") {
   cases.push_back(pool_case({{1, 9, 7, 2}, 2, 5, 1}));
   cases.push_back(pool_case({{1, 6, 7, 3}, 5, 1, 2}));
   cases.push_back(pool_case({{1, 16, 17, 3}, 15, 1, 7}));
+  // Windows of 3 and of 2 with a stride of 2, which have kernels of their own, at every kind of edge; the
+  // last takes several blocks of a device.
+  cases.push_back(pool_case({{1, 8, 7, 8}, 3, 2, 0}));
+  cases.push_back(pool_case({{2, 3, 4, 3}, 3, 2, 0}));
+  cases.push_back(pool_case({{1, 4, 5, 8}, 2, 2, 1}));
+  cases.push_back(pool_case({{1, 5, 4, 16}, 2, 2, 0}));
+  cases.push_back(pool_case({{3, 15, 17, 40}, 3, 2, 1}));
   check_operation("max_pool", cases);
 }
 
@@ -76,6 +84,35 @@ TEST_CASE("max_pool: padding never wins, NaN always") {
                                       std::nan(""), -2, std::nan(""), std::nan("")};
   for (size_t i = 0; i < wanted.size(); ++i) {
     CHECK((std::isnan(wanted[i]) ? std::isnan(found[i]) : found[i] == wanted[i]));
+  }
+}
+
+TEST_CASE("max_pool: on a device the same winners among equals, infinities and NaN") {
+  if (cuda_status().device_count == 0) {
+    WARN("skipped: there is no CUDA device");
+    return;
+  }
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const float values[] = {
+      -kInfinity, -kInfinity, -1, 0, 1, kInfinity, std::numeric_limits<float>::quiet_NaN()};
+  Random random(1, Purpose::test);
+  Tensor numbers = Tensor::empty({2, 9, 10, 8});
+  for (int64_t i = 0; i < numbers.size(); ++i) numbers.data<float>()[i] = values[random.below(7)];
+  for (const kernels::Window& window : {kernels::Window{3, 2, 1}, {2, 2, 0}, {4, 1, 2}, {1, 3, 0}}) {
+    for (const Dtype dtype : {Dtype::f32, Dtype::bf16, Dtype::f16}) {
+      INFO("window " << window.size << ", " << dtype);
+      const Tensor x = cast(numbers, dtype);
+      Tensor y = Tensor::empty({2, window.outputs(9), window.outputs(10), 8}, dtype);
+      Tensor winner = Tensor::empty(y.shape(), Dtype::u8);
+      Tensor device_y = y.to(Device::cuda()), device_winner = winner.to(Device::cuda());
+      kernels::max_pool_forward(x, window, y, winner);
+      kernels::max_pool_forward(x.to(Device::cuda()), window, device_y, device_winner);
+      CHECK(same_bits(device_winner, winner));
+      const std::vector<double> found = device_y.to_doubles(), wanted = y.to_doubles();
+      for (size_t i = 0; i < found.size(); ++i) {
+        CHECK((found[i] == wanted[i] || (std::isnan(found[i]) && std::isnan(wanted[i]))));
+      }
+    }
   }
 }
 

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <cuda_runtime.h>
-
 #include <bit>
 #include <cstdint>
 
 #include "fovea/core/tensor.h"
+#include "fovea/kernels/cuda/launch.h"
 
 namespace fovea::kernels::cuda {
 
@@ -48,7 +47,12 @@ class ImagePacks {
           " channels; split the batch");
   }
 
-  __host__ __device__ unsigned count() const { return count_; }
+  __device__ unsigned count() const { return count_; }
+
+  static constexpr int kThreads = 256, kBlocks = 4;  // of a block, on a multiprocessor
+  /// A thread for each pack: where threads do more than copy, the device shares blocks out better than a
+  /// loop.
+  Grid grid() const { return {dim3((count_ + kThreads - 1) / kThreads), dim3(kThreads)}; }
 
   __device__ Place place(unsigned number) const {
     const unsigned pixel = packs_.quotient(number), row = W_.quotient(pixel), n = H_.quotient(row);

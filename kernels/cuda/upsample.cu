@@ -1,13 +1,12 @@
 #include "fovea/kernels/upsample.h"
 
-#include "fovea/kernels/cuda/elements.h"
 #include "fovea/kernels/cuda/images.h"
+#include "fovea/kernels/cuda/pack.h"
 
 namespace fovea::kernels {
 namespace {
 
 using cuda::Divisor, cuda::Floats, cuda::ImagePacks, cuda::Place;
-using cuda::grid_thread, cuda::grid_threads;
 
 /// The inputs that one output of an axis reads, and their weights.
 struct Source {
@@ -58,32 +57,31 @@ class Axis {
   float inverse_;  // 1 / steps
 };
 
-/// y = upsample(x) [+ skip]. A thread makes a pack of channels of one pixel at a time: reads four packs of x,
-/// which its neighbours read too, and skip once, writes y once.
+/// y = upsample(x) [+ skip]. A thread makes a pack of channels of one pixel: reads four packs of x, which its
+/// neighbours read too, and skip once, writes y once.
 template <int kWidth, bool kHasSkip, class T>
-__global__ void __launch_bounds__(cuda::kElementThreads, cuda::kElementBlocks)
+__global__ void __launch_bounds__(ImagePacks::kThreads, ImagePacks::kBlocks)
     upsample_forward_kernel(ImagePacks packs, Axis rows, Axis columns, int64_t C, const T* x, const T* skip,
                             T* y) {
-  const auto step = static_cast<unsigned>(grid_threads());
-  for (auto number = static_cast<unsigned>(grid_thread()); number < packs.count(); number += step) {
-    const Place place = packs.place(number);
-    const Source vertical = rows.source(place.h), horizontal = columns.source(place.w);
-    const int64_t image_row = int64_t{place.n} * rows.inputs();
-    const T* low = x + (image_row + vertical.low) * columns.inputs() * C + place.pack * kWidth;
-    const T* high = x + (image_row + vertical.high) * columns.inputs() * C + place.pack * kWidth;
-    const int64_t left = horizontal.low * C, right = horizontal.high * C;
-    const auto low_left = cuda::load<kWidth>(low + left), low_right = cuda::load<kWidth>(low + right);
-    const auto high_left = cuda::load<kWidth>(high + left), high_right = cuda::load<kWidth>(high + right);
-    Floats<kWidth> sum{};
-    if constexpr (kHasSkip) sum = cuda::load<kWidth>(skip + int64_t{number} * kWidth);
+  const auto number = static_cast<unsigned>(cuda::grid_thread());
+  if (number >= packs.count()) return;
+  const Place place = packs.place(number);
+  const Source vertical = rows.source(place.h), horizontal = columns.source(place.w);
+  const int64_t image_row = int64_t{place.n} * rows.inputs();
+  const T* low = x + (image_row + vertical.low) * columns.inputs() * C + place.pack * kWidth;
+  const T* high = x + (image_row + vertical.high) * columns.inputs() * C + place.pack * kWidth;
+  const int64_t left = horizontal.low * C, right = horizontal.high * C;
+  const auto low_left = cuda::load<kWidth>(low + left), low_right = cuda::load<kWidth>(low + right);
+  const auto high_left = cuda::load<kWidth>(high + left), high_right = cuda::load<kWidth>(high + right);
+  Floats<kWidth> sum{};
+  if constexpr (kHasSkip) sum = cuda::load<kWidth>(skip + int64_t{number} * kWidth);
 #pragma unroll
-    for (int i = 0; i < kWidth; ++i) {
-      const float above = horizontal.low_weight * low_left[i] + horizontal.high_weight * low_right[i];
-      const float below = horizontal.low_weight * high_left[i] + horizontal.high_weight * high_right[i];
-      sum[i] += vertical.low_weight * above + vertical.high_weight * below;
-    }
-    cuda::store<kWidth>(y + int64_t{number} * kWidth, sum);
+  for (int i = 0; i < kWidth; ++i) {
+    const float above = horizontal.low_weight * low_left[i] + horizontal.high_weight * low_right[i];
+    const float below = horizontal.low_weight * high_left[i] + horizontal.high_weight * high_right[i];
+    sum[i] += vertical.low_weight * above + vertical.high_weight * below;
   }
+  cuda::store<kWidth>(y + int64_t{number} * kWidth, sum);
 }
 
 template <bool kHasSkip>
@@ -95,9 +93,8 @@ void interpolate(const char* operation, const Tensor& x, const Tensor& skip, Ten
     const T* const added = kHasSkip ? skip.data<T>() : nullptr;
     const auto run = [&]<int kWidth>() {
       const ImagePacks packs(operation, y.shape(), kWidth);
-      cuda::launch(operation, upsample_forward_kernel<kWidth, kHasSkip, T>,
-                   cuda::grid_for_elements(packs.count(), /*width=*/1), packs, rows, columns, C, x.data<T>(),
-                   added, y.data<T>());
+      cuda::launch(operation, upsample_forward_kernel<kWidth, kHasSkip, T>, packs.grid(), packs, rows,
+                   columns, C, x.data<T>(), added, y.data<T>());
     };
     cuda::visit_width<T>(C, run, x.data<T>(), added, y.data<T>());
   });
@@ -131,41 +128,40 @@ __device__ inline Floats<kWidth> gather_across(const Axis& columns, unsigned col
 /// these need, sums across each, and adds it to the two rows of dx that it was made from. It reads each row
 /// of dy once, beside two or so that the next strip needs too; its neighbours read the same columns.
 template <int kWidth, class T>
-__global__ void __launch_bounds__(cuda::kElementThreads, cuda::kElementBlocks)
+__global__ void __launch_bounds__(ImagePacks::kThreads, ImagePacks::kBlocks)
     upsample_backward_gather_kernel(ImagePacks packs, Axis rows, Axis columns, int strip, int64_t W,
                                     int64_t C, int64_t H, const T* dy, T* dx) {
-  const auto step = static_cast<unsigned>(grid_threads());
-  for (auto number = static_cast<unsigned>(grid_thread()); number < packs.count(); number += step) {
-    const Place place = packs.place(number);  // h counts strips
-    const int begin = static_cast<int>(place.h) * strip;
-    const int end = std::min(begin + strip, static_cast<int>(rows.inputs()));
-    const int first = columns.first_reader(place.w), last = columns.last_reader(place.w);
-    T* const out =
-        dx + (int64_t{place.n} * rows.inputs() * columns.inputs() + place.w) * C + place.pack * kWidth;
-    const T* const in = dy + int64_t{place.n} * H * W * C + place.pack * kWidth;
-    // The sums of row `row`, and of the one after it. The row before the strip has readers in common with it.
-    Floats<kWidth> current{}, next{};
-    int row = begin - 1;
-    const auto go_on = [&] {
-      if (row >= begin) cuda::store<kWidth>(out + row * (columns.inputs() * C), current);
-      current = next;
-      next = Floats<kWidth>{};
-      ++row;
-    };
-    const int last_output = rows.last_reader(static_cast<unsigned>(end - 1));
-    for (int i = rows.first_reader(static_cast<unsigned>(begin)); i <= last_output; ++i) {
-      const Source source = rows.source(static_cast<unsigned>(i));
-      while (row < static_cast<int>(source.low)) go_on();
-      const auto across = gather_across<kWidth>(columns, place.w, first, last, C, in + i * (W * C));
+  const auto number = static_cast<unsigned>(cuda::grid_thread());
+  if (number >= packs.count()) return;
+  const Place place = packs.place(number);  // h counts strips
+  const int begin = static_cast<int>(place.h) * strip;
+  const int end = std::min(begin + strip, static_cast<int>(rows.inputs()));
+  const int first = columns.first_reader(place.w), last = columns.last_reader(place.w);
+  T* const out =
+      dx + (int64_t{place.n} * rows.inputs() * columns.inputs() + place.w) * C + place.pack * kWidth;
+  const T* const in = dy + int64_t{place.n} * H * W * C + place.pack * kWidth;
+  // The sums of row `row`, and of the one after it. The row before the strip has readers in common with it.
+  Floats<kWidth> current{}, next{};
+  int row = begin - 1;
+  const auto go_on = [&] {
+    if (row >= begin) cuda::store<kWidth>(out + row * (columns.inputs() * C), current);
+    current = next;
+    next = Floats<kWidth>{};
+    ++row;
+  };
+  const int last_output = rows.last_reader(static_cast<unsigned>(end - 1));
+  for (int i = rows.first_reader(static_cast<unsigned>(begin)); i <= last_output; ++i) {
+    const Source source = rows.source(static_cast<unsigned>(i));
+    while (row < static_cast<int>(source.low)) go_on();
+    const auto across = gather_across<kWidth>(columns, place.w, first, last, C, in + i * (W * C));
 #pragma unroll
-      for (int k = 0; k < kWidth; ++k) current[k] += source.low_weight * across[k];
-      if (source.high_weight > 0.0f) {
+    for (int k = 0; k < kWidth; ++k) current[k] += source.low_weight * across[k];
+    if (source.high_weight > 0.0f) {
 #pragma unroll
-        for (int k = 0; k < kWidth; ++k) next[k] += source.high_weight * across[k];
-      }
+      for (int k = 0; k < kWidth; ++k) next[k] += source.high_weight * across[k];
     }
-    while (row < end) go_on();
   }
+  while (row < end) go_on();
 }
 
 }  // namespace
@@ -190,9 +186,8 @@ void cuda::upsample_backward(const Tensor& dy, Tensor& dx) {
       int64_t strip = 1;
       while (strip < 8 && dx.size() / kWidth / (2 * strip) >= enough) strip *= 2;
       const ImagePacks packs("upsample", Shape{dx.shape(0), (h + strip - 1) / strip, dx.shape(2), C}, kWidth);
-      launch("upsample", upsample_backward_gather_kernel<kWidth, T>,
-             grid_for_elements(packs.count(), /*width=*/1), packs, rows, columns, static_cast<int>(strip), W,
-             C, H, dy.data<T>(), dx.data<T>());
+      launch("upsample", upsample_backward_gather_kernel<kWidth, T>, packs.grid(), packs, rows, columns,
+             static_cast<int>(strip), W, C, H, dy.data<T>(), dx.data<T>());
     };
     visit_width<T>(C, run, dy.data<T>(), dx.data<T>());
   });
