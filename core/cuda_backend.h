@@ -19,8 +19,8 @@ FOVEA_CUDA_FUNCTION CudaStatus status();
 FOVEA_CUDA_FUNCTION std::string describe(int device);
 /// Makes `device` the one on which this thread launches.
 FOVEA_CUDA_FUNCTION void use_device(int device);
-/// Around the launches of one kernel: the device, a range under its name for Nsight (NVTX), and at the end, if
-/// `wait` or FOVEA_SYNC=1 is in the environment, waiting, so that an error is reported where it arose.
+/// Around the launches of one kernel: the device, a range under its name for Nsight (NVTX), and at the end,
+/// if `wait` or FOVEA_SYNC=1 is in the environment, waiting, so that an error is reported where it arose.
 FOVEA_CUDA_FUNCTION void begin_kernel(const char* name, int device);
 FOVEA_CUDA_FUNCTION void end_kernel(const char* name, bool wait);
 /// Waits for everything that was launched on the device.
@@ -40,6 +40,10 @@ FOVEA_CUDA_FUNCTION int64_t guard_violations();
 FOVEA_CUDA_FUNCTION void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes);
 /// Sets every byte to zero.
 FOVEA_CUDA_FUNCTION void fill_with_zeros(void* pointer, size_t bytes, int device);
+
+/// See stream.h.
+FOVEA_CUDA_FUNCTION double seconds_on(int device, const std::function<void()>& body);
+FOVEA_CUDA_FUNCTION int64_t cache_bytes(int device);
 
 /// See CapturedGraph. The functions pass the recording on, unseen.
 struct Graph;

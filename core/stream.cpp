@@ -1,12 +1,37 @@
 #include "fovea/core/stream.h"
 
+#include <chrono>
+
 #include "fovea/core/check.h"
 #include "fovea/core/cuda_backend.h"
 
 namespace fovea {
+namespace {
+
+void check_usable(const char* operation, Device device) {
+  check<DeviceError>(device.is_cuda() && device.index < cuda_status().device_count, operation,
+                     ": wanted a CUDA device that can be used, found ", device, " ", cuda_status().reason);
+}
+
+}  // namespace
 
 void synchronize(Device device) {
   if (device.is_cuda() && cuda_status().device_count > 0) cuda::synchronize(device.index);
+}
+
+double seconds_on(Device device, const std::function<void()>& body) {
+  if (device.is_cuda()) {
+    check_usable("seconds_on", device);
+    return cuda::seconds_on(device.index, body);
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  body();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+int64_t cache_bytes(Device device) {
+  check_usable("cache_bytes", device);
+  return cuda::cache_bytes(device.index);
 }
 
 struct CapturedGraph::Recording {
@@ -19,9 +44,7 @@ struct CapturedGraph::Recording {
 };
 
 CapturedGraph::CapturedGraph(Device device, const std::function<void()>& body) {
-  check<DeviceError>(device.is_cuda() && device.index < cuda_status().device_count,
-                     "CapturedGraph: wanted a CUDA device that can be used, found ", device, " ",
-                     cuda_status().reason);
+  check_usable("CapturedGraph", device);
   recording_ = std::make_unique<Recording>(cuda::record_graph(device.index, body));
 }
 CapturedGraph::~CapturedGraph() = default;

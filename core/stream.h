@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -9,6 +10,14 @@ namespace fovea {
 
 /// Waits until everything that was launched on the device is done; on the CPU it always is.
 void synchronize(Device device);
+
+/// Seconds that what `body` launches takes on the device: on a CUDA device between two events around it, on
+/// the CPU by the clock. Returns when it is done. What was launched before does not count, and while it runs
+/// the launches of `body` cost nothing. Not to be used while recording a CapturedGraph.
+double seconds_on(Device device, const std::function<void()>& body);
+
+/// Bytes of the cache that all memory accesses of a CUDA device go through (L2). DeviceError for the CPU.
+int64_t cache_bytes(Device device);
 
 /// What a function launches on a CUDA device, recorded once and replayed at the cost of one launch. Replaying
 /// does the same with the same memory: inputs and results are tensors that exist before; the function must

@@ -1,6 +1,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -23,7 +24,9 @@ using Work = std::vector<std::function<void()>>;
 struct EmulatedStream {
   Work* recording = nullptr;  // while it is being captured
 };
-struct EmulatedEvent {};
+struct EmulatedEvent {
+  std::chrono::steady_clock::time_point time;  // when it was recorded
+};
 struct EmulatedGraph {
   Work work;
 };
@@ -35,6 +38,7 @@ namespace fovea::emulator {
 namespace {
 
 constexpr size_t kDeviceBytes = size_t{8} << 30;  // of addresses; memory is taken when it is touched
+constexpr int kMultiprocessors = 4, kCacheBytes = 1 << 20;
 constexpr size_t kAlignment = 256;
 constexpr size_t kGuardBytes = 256;
 constexpr unsigned char kGuard = 0x5A;
@@ -228,11 +232,13 @@ cudaError_t cudaSetDevice(int device) {
   return remember(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
-  *properties = {"emulated on the CPU", emulator::kDeviceBytes, 9, 0, 4, 1 << 20};
+  *properties = {"emulated on the CPU",      emulator::kDeviceBytes, 9, 0,
+                 emulator::kMultiprocessors, emulator::kCacheBytes};
   return cudaSuccess;
 }
-cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
-  *value = 4;  // few multiprocessors: loops over more work than one grid has are reached with small tensors
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  // Few multiprocessors: loops over more work than one grid has are reached with small tensors.
+  *value = attribute == cudaDevAttrMultiProcessorCount ? emulator::kMultiprocessors : emulator::kCacheBytes;
   return cudaSuccess;
 }
 
@@ -288,11 +294,22 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) {
   return cudaSuccess;
 }
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+cudaError_t cudaEventCreate(cudaEvent_t* event) {
   *event = new EmulatedEvent;
   return cudaSuccess;
 }
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) {
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  return cudaEventCreate(event);
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+  event->time = std::chrono::steady_clock::now();
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t) {
+  return cudaSuccess;
+}
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
+  *milliseconds = std::chrono::duration<float, std::milli>(end->time - begin->time).count();
   return cudaSuccess;
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {

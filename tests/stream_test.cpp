@@ -1,0 +1,58 @@
+#include "fovea/core/stream.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <thread>
+
+#include "fovea/core/tensor.h"
+#include "op_test.h"
+
+namespace fovea {
+namespace {
+
+TEST_CASE("stream: seconds_on counts the body, and nothing that was launched before") {
+  for (const Device device : test::devices()) {
+    INFO(device);
+    Tensor x = Tensor::zeros({1 << 20}, Dtype::f32, device);
+    bool has_run = false;
+    const double seconds = seconds_on(device, [&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(30));
+      x.fill_with_zeros();
+      has_run = true;
+    });
+    CHECK(has_run);
+    CHECK(seconds >= 0.0299);  // a device's clock is not the one that was slept by
+    CHECK(seconds < 30);
+
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    double least = 1;
+    for (int i = 0; i < 5; ++i) least = std::min(least, seconds_on(device, [] {}));
+    CHECK(least >= 0);
+    CHECK(least < 0.0299);
+  }
+}
+
+TEST_CASE("stream: an error inside seconds_on is passed on, and the next call works") {
+  for (const Device device : test::devices()) {
+    CHECK_THROWS_AS(seconds_on(device, [] { throw Error("stop"); }), Error);
+    CHECK(seconds_on(device, [] {}) >= 0);
+  }
+}
+
+TEST_CASE("stream: a device that is not there is an error") {
+  const Device absent = Device::cuda(63);
+  CHECK_THROWS_AS(seconds_on(absent, [] {}), DeviceError);
+  CHECK_THROWS_AS(cache_bytes(absent), DeviceError);
+  CHECK_THROWS_AS(cache_bytes(Device::cpu()), DeviceError);
+  CHECK_THROWS_AS(CapturedGraph(absent, [] {}), DeviceError);
+}
+
+TEST_CASE("stream: a device has a cache") {
+  for (const Device device : test::devices()) {
+    if (device.is_cuda()) CHECK(cache_bytes(device) >= 1 << 20);
+  }
+}
+
+}  // namespace
+}  // namespace fovea
