@@ -45,6 +45,46 @@ TEST_CASE("cast: the kernel converts between any two dtypes") {
   check_near(test::cast(x, Dtype::i32), {1, -1}, 0);  // towards zero
 }
 
+TEST_CASE("cast: the kernel of a device gives what that of the CPU does") {
+  if (cuda_status().device_count == 0) {
+    WARN("skipped: there is no CUDA device");
+    return;
+  }
+  // Integers that an f32 cannot hold, fractions of both signs, and enough for the grid of the emulated
+  // device, two packs a thread of up to 16 elements. Negative numbers into u8 have no result.
+  std::vector<int64_t> integers = {(int64_t{1} << 24) + 1, 1, 0, 77};
+  std::vector<float> fractions = {0, 0.999f, 200.5f, 77.25f, 1e-7f};
+  for (int64_t i = 0; i < 140003; ++i) {
+    integers.push_back(i % 256);
+    fractions.push_back(static_cast<float>(i % 2550) * 0.1f);
+  }
+  const Tensor whole = Tensor::from(integers, {static_cast<int64_t>(integers.size())});
+  const Tensor broken = Tensor::from(fractions, {static_cast<int64_t>(fractions.size())});
+  const Dtype all[] = {Dtype::f32, Dtype::bf16, Dtype::f16, Dtype::u8, Dtype::i32, Dtype::i64};
+  for (const Dtype from : all) {
+    const Tensor x = test::cast(is_floating(from) ? broken : whole, from);
+    const Tensor on_device = x.to(Device::cuda());
+    for (const Dtype to : all) {
+      INFO(from << " to " << to);
+      Tensor y = Tensor::empty(x.shape(), to), device_y = Tensor::empty(x.shape(), to, Device::cuda());
+      kernels::cast_forward(x, y);
+      kernels::cast_forward(on_device, device_y);
+      CHECK(same_bits(device_y, y));
+      Tensor part = Tensor::empty({1003}, to, Device::cuda()).slice(1, {1001});
+      kernels::cast_forward(on_device.slice(2, {1001}), part);
+      CHECK(same_bits(part, y.slice(2, {1001})));
+    }
+  }
+  Tensor negative = Tensor::empty({3}, Dtype::i32, Device::cuda());
+  kernels::cast_forward(Tensor::from<float>({-1.75f, -0.5f, -70000.5f}, {3}).to(Device::cuda()), negative);
+  check_near(negative, {-1, 0, -70000}, 0);
+
+  Tensor y = Tensor::empty({3}, Dtype::f32, Device::cuda());
+  check_error("cast", [&] { kernels::cast_forward(Tensor::zeros({3}, Dtype::f64, Device::cuda()), y); });
+  Tensor wide = Tensor::empty({3}, Dtype::f64, Device::cuda());
+  check_error("cast", [&] { kernels::cast_forward(y, wide); });
+}
+
 TEST_CASE("cast: to an integer is an error") {
   check_error("cast", [] { F::cast(Tensor::zeros({2}), Dtype::i32); });
 }
