@@ -26,4 +26,23 @@ __device__ inline void for_each_row_of_group(int64_t rows, int lanes, Body body)
   }
 }
 
+/// Rows of `packs` packs of numbers, each for a group of lanes.
+struct PackedRows {
+  int64_t rows, packs;
+  int lanes;
+
+  PackedRows(int64_t size, int64_t C, int width)
+      : rows(size / C), packs(C / width), lanes(lanes_for(packs)) {}
+  Grid grid() const { return grid_for(rows * lanes); }
+};
+
+/// Calls body(first, end) for the rows of this thread's group: of the array's packs, first, first + lanes,
+/// ... below `end` are this lane's. Where the group has no row left there are none.
+template <class Body>
+__device__ inline void for_each_row_of_group(const PackedRows& shape, Body body) {
+  for_each_row_of_group(shape.rows, shape.lanes, [&](int64_t row, int lane, bool is_inside) {
+    body(row * shape.packs + lane, is_inside ? (row + 1) * shape.packs : 0);
+  });
+}
+
 }  // namespace fovea::kernels::cuda
