@@ -8,7 +8,7 @@ using namespace fovea::test;
 
 TEST_CASE("channel_norm: properties") {
   std::vector<OperationCase> cases;
-  for (const int64_t C : {2, 7, 8, 9, 15, 16, 17, 33, 131}) {
+  for (const int64_t C : {2, 7, 8, 9, 15, 16, 17, 33, 64, 131, 264}) {
     cases.push_back({str("C = ", C),
                      {{{2, 3, 2, C}, Fill::away_from_zero}},
                      [](const Inputs& x) { return F::channel_norm(x[0]); },
@@ -18,6 +18,10 @@ TEST_CASE("channel_norm: properties") {
   cases.push_back({"many positions", {{{3, 11, 7, 4}, Fill::away_from_zero}}, [](const Inputs& x) {
                      return F::channel_norm(x[0]);
                    }});
+  cases.push_back({"more positions than a grid has at once",
+                   {{{2, 21, 31, 64}, Fill::away_from_zero}},
+                   [](const Inputs& x) { return F::channel_norm(x[0]); },
+                   /*terms=*/64});
   check_operation("channel_norm", cases);
 }
 
@@ -44,6 +48,15 @@ TEST_CASE("channel_norm: below 1e-12 the norm counts as 1e-12") {
   check_near(y.value(), {0, 0, 0.03, 0.04});
   y.backward(Tensor::from<double>({1, 2, 3, 4}, {1, 1, 2, 2}));
   check_near(x.grad(), {1e12, 2e12, 3e12, 4e12});
+
+  for (const Device device : devices()) {
+    INFO("f32 on " << device);
+    const Variable small(cast(x.value(), Dtype::f32).to(device), /*requires_grad=*/true);
+    const Variable normal = F::channel_norm(small);
+    check_near(normal.value(), {0, 0, 0.03, 0.04}, 1e-6);
+    normal.backward(Tensor::from<float>({1, 2, 3, 4}, {1, 1, 2, 2}).to(device));
+    check_near(small.grad(), {1e12, 2e12, 3e12, 4e12}, 1e-6);
+  }
 }
 
 TEST_CASE("channel_norm: errors") {
