@@ -28,6 +28,7 @@ TEST_CASE("average_pool: properties") {
   cases.push_back(pool_case({{1, 7, 11, 2}, 1, 3, 0}));
   cases.push_back(pool_case({{1, 9, 7, 2}, 2, 5, 1}));
   cases.push_back(pool_case({{1, 16, 17, 3}, 15, 1, 7}));
+  cases.push_back(pool_case({{3, 15, 17, 24}, 3, 1, 1}));  // several blocks of a device
   check_operation("average_pool", cases);
 }
 

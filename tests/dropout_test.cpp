@@ -6,7 +6,7 @@ using namespace fovea::test;
 
 TEST_CASE("dropout: properties") {
   std::vector<OperationCase> cases;
-  for (const int64_t size : {1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 997}) {
+  for (const int64_t size : {1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 997, 40001}) {
     cases.push_back({str("[", size, "]"), {{{size}}}, [](const Inputs& x) {
                        return F::dropout(x[0], 0.3, Random(1, Purpose::dropout));
                      }});
@@ -29,6 +29,26 @@ TEST_CASE("dropout: element i is kept by number i of the stream") {
   check_near(y.value(), wanted, 1e-6);
   y.backward(Tensor::full({size}, 1));
   check_near(x.grad(), slope, 1e-6);
+}
+
+TEST_CASE("dropout: a device keeps the same elements") {
+  if (cuda_status().device_count == 0) {
+    WARN("skipped: there is no CUDA device");
+    return;
+  }
+  const Random stream(/*seed=*/0x123456789abcdef0, Purpose::dropout, /*epoch=*/2, /*sample=*/9);
+  for (const double p : {0.0, 0.3, 0.999999}) {
+    for (const Dtype dtype : {Dtype::f32, Dtype::bf16, Dtype::f16}) {
+      INFO("p " << p << ", " << dtype);
+      const Tensor x = cast(normal({20001}, Random(1, Purpose::test)), dtype);
+      const Tensor wanted = F::dropout(x, p, stream).value(), on_device = x.to(Device::cuda());
+      CHECK(same_bits(F::dropout(on_device, p, stream).value(), wanted));
+      // From a place where packs cannot be read, to one where they can.
+      const Tensor part = on_device.slice(1, {1001});
+      CHECK(same_bits(F::dropout(part, p, stream).value(),
+                      F::dropout(part.to(Device::cpu()), p, stream).value()));
+    }
+  }
 }
 
 TEST_CASE("dropout: keeps the expected share, and all of it where p is 0") {
