@@ -5,7 +5,7 @@
 namespace fovea::kernels {
 
 /// y = (x - mean) * rstd over H and W of each channel of each image (inside eq. 6 of the paper);
-/// rstd = 1 / sqrt(variance + 1e-5), the variance biased: mean of (x - mean)^2, from a second pass over x.
+/// rstd = 1 / sqrt(variance + 1e-5), the variance biased: mean of (x - mean)^2.
 /// x, y: [N, H, W, C]; mean, rstd: [N, C], f32 (f64 for f64 x)
 FOVEA_KERNEL(spatial_norm_forward, const Tensor& x, Tensor& y, Tensor& mean, Tensor& rstd);
 

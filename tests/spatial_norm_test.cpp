@@ -8,8 +8,9 @@ using namespace fovea::test;
 
 TEST_CASE("spatial_norm: properties") {
   std::vector<OperationCase> cases;
-  for (const Shape& shape : {Shape{2, 3, 4, 1}, Shape{1, 2, 5, 7}, Shape{2, 5, 3, 8}, Shape{1, 7, 1, 15},
-                             Shape{3, 1, 6, 16}, Shape{1, 4, 4, 17}, Shape{2, 8, 8, 33}}) {
+  for (const Shape& shape :
+       {Shape{2, 3, 4, 1}, Shape{1, 2, 5, 7}, Shape{2, 5, 3, 8}, Shape{1, 7, 1, 15}, Shape{3, 1, 6, 16},
+        Shape{1, 4, 4, 17}, Shape{2, 8, 8, 33}, Shape{9, 4, 4, 64}, Shape{3, 19, 31, 16}}) {
     cases.push_back({shape.str(),
                      {{shape}},
                      [](const Inputs& x) { return F::spatial_norm(x[0]); },
@@ -46,7 +47,10 @@ TEST_CASE("spatial_norm: a mean far from 0 does not cost the deviation its digit
     far_out.push_back(4096 + near_zero.back());
   }
   const Tensor wanted = F::spatial_norm(Tensor::from(near_zero, {1, 8, 8, 1})).value();
-  check_near(F::spatial_norm(Tensor::from(far_out, {1, 8, 8, 1})).value(), wanted, 1e-5);
+  for (const Device device : devices()) {
+    INFO(device);
+    check_near(F::spatial_norm(Tensor::from(far_out, {1, 8, 8, 1}).to(device)).value(), wanted, 1e-5);
+  }
 }
 
 TEST_CASE("spatial_norm: errors") {
