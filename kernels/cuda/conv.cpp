@@ -38,7 +38,8 @@ void run(ConvPass pass, const Tensor& x, const Tensor& weight, const Tensor& y, 
   // Sums without terms.
   if (x.size() == 0 || weight.size() == 0 || y.size() == 0) return result.fill_with_zeros();
   try {
-    plan_for(problem).run(tensors);
+    ConvScratch scratch;
+    plan_for(problem).run(tensors, scratch);
   } catch (const DeviceError& error) {
     throw DeviceError(str(operation, ": ", error.what(), "; for ", problem.str()));
   }

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include "fovea/core/check.h"
 #include "fovea/core/cuda/runtime.h"
@@ -105,13 +106,22 @@ ConvChoice first_choice(const ConvProblem& problem, const std::vector<ConvChoice
 /// The choice that a trial finds best.
 ConvChoice tried_choice(const ConvProblem& problem, const std::vector<ConvChoice>& choices,
                         const cudnn::Descriptor& properties) {
+  struct Running {
+    size_t place;
+    ConvPlan plan;
+    ConvScratch scratch;
+  };
+  std::optional<Running> running;  // one after another: workspaces are large
   std::vector<ConvCandidate> candidates;
-  for (const ConvChoice& choice : choices) {
-    const auto plan = std::make_shared<std::optional<ConvPlan>>();
-    candidates.push_back({name_of(choice), [&, plan](ConvTensors& tensors) {
-                            if (!plan->has_value()) plan->emplace(problem, choice, properties);
-                            (*plan)->run(tensors);
-                          }});
+  for (size_t place = 0; place < choices.size(); ++place) {
+    candidates.push_back(
+        {name_of(choices[place]), [&, place](ConvTensors& tensors) {
+           if (!running || running->place != place) {
+             running.reset();
+             running.emplace(Running{place, ConvPlan(problem, choices[place], properties), {}});
+           }
+           running->plan.run(tensors, running->scratch);
+         }});
   }
   const std::optional<ConvWinner> winner =
       fastest_candidate(problem, Device::cuda(current_device()), candidates, kTried, seconds_in_graph);
@@ -151,11 +161,12 @@ std::unique_ptr<ConvPlan> make_plan(const ConvProblem& problem, DevicePlans& kno
   return plan;
 }
 
-/// The tensor itself if an engine can take it in this shape, else scratch memory of that shape.
-Tensor taken_as(const Tensor& tensor, const Shape& shape) {
+/// The tensor itself if an engine can take it in this shape, else `scratch`, of that shape.
+Tensor taken_as(const Tensor& tensor, const Shape& shape, Tensor& scratch) {
   const auto address = reinterpret_cast<uintptr_t>(tensor.raw());
   if (tensor.shape() == shape && address % cudnn::EnginePlan::kAlignment == 0) return tensor;
-  return Tensor::empty(shape, tensor.dtype(), tensor.device());
+  if (!scratch.defined()) scratch = Tensor::empty(shape, tensor.dtype(), tensor.device());
+  return scratch;
 }
 
 }  // namespace
@@ -166,18 +177,21 @@ ConvPlan::ConvPlan(const ConvProblem& problem, const ConvChoice& choice,
   if (choice.engine) engine_.emplace(computed_, *choice.engine, device_properties);
 }
 
-void ConvPlan::run(ConvTensors& tensors) const {
+void ConvPlan::run(ConvTensors& tensors, ConvScratch& scratch) const {
   if (!engine_) return conv_reference(problem_, tensors);
   const char* operation = operation_of(problem_.pass);
-  ConvTensors taken{taken_as(tensors.x, computed_.x()), taken_as(tensors.weight, computed_.weight()),
-                    taken_as(tensors.y, computed_.y())};
+  ConvTensors taken{taken_as(tensors.x, computed_.x(), scratch.x),
+                    taken_as(tensors.weight, computed_.weight(), scratch.weight),
+                    taken_as(tensors.y, computed_.y(), scratch.y)};
   Tensor &result = tensors.result(problem_.pass), &taken_result = taken.result(problem_.pass);
   for (const auto& [from, to] : {std::pair(&tensors.x, &taken.x), std::pair(&tensors.weight, &taken.weight),
                                  std::pair(&tensors.y, &taken.y)}) {
     if (from != &result && to->raw() != from->raw()) pad_channels(operation, *from, *to);
   }
-  Tensor workspace = workspace_of(engine_->workspace_bytes(), result.device());
-  engine_->execute(taken.x.raw(), taken.weight.raw(), taken.y.raw(), address_of(workspace));
+  if (!scratch.workspace.defined()) {
+    scratch.workspace = workspace_of(engine_->workspace_bytes(), result.device());
+  }
+  engine_->execute(taken.x.raw(), taken.weight.raw(), taken.y.raw(), address_of(scratch.workspace));
   if (taken_result.raw() != result.raw()) pad_channels(operation, taken_result, result);
 }
 

@@ -7,6 +7,12 @@
 
 namespace fovea::kernels::cuda {
 
+/// Memory that a plan needs while it runs. It may be handed to the same plan again, and spares it the
+/// allocations then; what was recorded with it needs it as long as it is replayed.
+struct ConvScratch {
+  Tensor x, weight, y, workspace;
+};
+
 /// A convolution made ready for a choice: an engine of cuDNN, or the reference.
 class ConvPlan {
  public:
@@ -15,7 +21,7 @@ class ConvPlan {
 
   /// Computes the result on the current stream. Tensors whose channels or whose alignment the engine cannot
   /// take go through scratch memory.
-  void run(ConvTensors& tensors) const;
+  void run(ConvTensors& tensors, ConvScratch& scratch) const;
 
  private:
   ConvProblem problem_, computed_;  // computed_: what the engine computes, padded or not

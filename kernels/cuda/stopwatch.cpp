@@ -32,8 +32,7 @@ class Event {
 };
 
 /// A graph that is replayed at once and then forgotten. CapturedGraph is for those that stay: it gives each
-/// its own memory. Here the memory that the body uses and frees stays in the allocator's cache, and what
-/// takes it from there is ordered after the replays by the stream.
+/// memory of its own.
 class Recording {
  public:
   explicit Recording(const std::function<void()>& body) {
