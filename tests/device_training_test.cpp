@@ -1,0 +1,209 @@
+// Training on a CUDA device, emulated or real, and in mixed precision on every device.
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+
+#include "fovea/models/zoo.h"
+#include "op_test.h"
+#include "temporary_folder.h"
+#include "tiny_classifier.h"
+
+namespace fovea {
+namespace {
+
+const ImageSet kTrain = test::tiny_images(35, 1), kValidation = test::tiny_images(13, 2);
+
+TrainingSettings settings_of(Precision precision, OptimiserKind kind = OptimiserKind::sgd) {
+  TrainingSettings settings = test::tiny_settings();
+  settings.precision = precision;
+  settings.optimiser.kind = kind;
+  settings.schedule.learning_rate = kind == OptimiserKind::sgd ? 0.05 : 0.005;
+  settings.label_smoothing = 0.1;
+  settings.evaluation_batch_size = 5;
+  return settings;
+}
+
+Classifier classifier_on(Device device, uint64_t seed = 1) {
+  Classifier classifier = test::tiny_classifier(seed);
+  move_to(classifier.model(), device);
+  return classifier;
+}
+
+std::string bytes_of(const Classifier& classifier) {
+  const TemporaryFolder folder;
+  classifier.save(folder / "checkpoint");
+  return file_bytes(folder / "checkpoint");
+}
+
+/// The losses of all steps, and the checkpoint at the end.
+struct Run {
+  std::vector<double> losses;
+  TrainingResult result;
+  std::string bytes;
+};
+
+Run trained(Device device, TrainingSettings settings) {
+  Run run;
+  settings.hooks.on_step = [&](const StepReport& report) { run.losses.push_back(report.loss); };
+  Classifier classifier = classifier_on(device);
+  run.result = classifier.train(kTrain, settings, &kValidation);
+  run.bytes = bytes_of(classifier);
+  return run;
+}
+
+void check_losses(const std::vector<double>& found, const std::vector<double>& wanted, double tolerance) {
+  REQUIRE(found.size() == wanted.size());
+  for (size_t i = 0; i < found.size(); ++i) CHECK(found[i] == Approx(wanted[i]).epsilon(tolerance));
+}
+
+TEST_CASE("device training: the same losses on every device, and near them in 16 bits") {
+  const OptimiserKind kind = GENERATE(OptimiserKind::sgd, OptimiserKind::adamw);
+  const Run wanted = trained(Device::cpu(), settings_of(Precision::f32, kind));
+  REQUIRE(wanted.losses.size() == 12);
+  for (const Device device : test::devices()) {
+    for (const Precision precision : {Precision::f32, Precision::tf32, Precision::bf16, Precision::f16}) {
+      INFO(device << " " << name_of(precision));
+      const Run found = trained(device, settings_of(precision, kind));
+      const bool is_exact = precision == Precision::f32 || device.is_cpu();
+      check_losses(found.losses, wanted.losses,
+                   activation_dtype(precision) == Dtype::f32 ? (is_exact ? 1e-3 : 1e-2) : 0.1);
+      CHECK(found.result.validation->loss == Approx(wanted.result.validation->loss).epsilon(0.2));
+    }
+  }
+}
+
+TEST_CASE("device training: captured and eager give the same bits") {
+  const OptimiserKind kind = GENERATE(OptimiserKind::sgd, OptimiserKind::adamw);
+  for (const Device device : test::devices()) {
+    if (device.is_cpu()) continue;
+    for (const Precision precision : {Precision::f32, Precision::bf16, Precision::f16}) {
+      INFO(name_of(precision));
+      TrainingSettings settings = settings_of(precision, kind);
+      const Run captured = trained(device, settings);
+      settings.capture = false;
+      const Run eager = trained(device, settings);
+      CHECK(captured.losses == eager.losses);
+      CHECK(captured.bytes == eager.bytes);
+      CHECK(captured.result.train_accuracy == eager.result.train_accuracy);
+    }
+  }
+}
+
+TEST_CASE("device training: resumed from any step, the same bytes") {
+  for (const Device device : test::devices()) {
+    for (const Precision precision : {Precision::f32, Precision::bf16, Precision::f16}) {
+      TrainingSettings settings = settings_of(precision);
+      const std::string wanted = trained(device, settings).bytes;
+      for (const int64_t steps : {1, 4, 6, 11}) {
+        INFO(device << " " << name_of(precision) << " from step " << steps);
+        const TemporaryFolder folder;
+        settings.max_steps = steps;
+        settings.resume = nullptr;
+        Classifier first = classifier_on(device);
+        first.train(kTrain, settings, &kValidation);
+        first.save(folder / "stopped");
+        Classifier second = classifier_on(device, /*seed=*/99);
+        const Checkpoint checkpoint = read_checkpoint(folder / "stopped");
+        settings.max_steps = 0;
+        settings.resume = &checkpoint;
+        second.train(kTrain, settings, &kValidation);
+        CHECK(bytes_of(second) == wanted);
+      }
+    }
+  }
+}
+
+TEST_CASE("device training: weights are f32 before, in a checkpoint, and afterwards") {
+  for (const Device device : test::devices()) {
+    Classifier classifier = classifier_on(device);
+    TrainingSettings settings = settings_of(Precision::bf16);
+    bool has_seen_step = false;
+    settings.hooks.on_step = [&](const StepReport&) {
+      has_seen_step = true;
+      for (const NamedTensor& tensor : classifier.checkpoint().model)
+        CHECK(tensor.tensor.dtype() == Dtype::f32);
+      CHECK(named_parameters(classifier.model())[0].variable.dtype() == Dtype::bf16);
+    };
+    classifier.train(kTrain, settings);
+    CHECK(has_seen_step);
+    for (const NamedParameter& parameter : named_parameters(classifier.model())) {
+      CHECK(parameter.variable.dtype() == Dtype::f32);
+    }
+    // And it can be trained on, and asked.
+    classifier.train(kTrain, settings);
+    CHECK(classifier.evaluate(kValidation).images == kValidation.size());
+    CHECK(classifier.predict_probabilities(kValidation.images).shape() == Shape{13, 3});
+  }
+}
+
+TEST_CASE("device training: f16 skips the steps whose gradients overflow, and lowers the loss scale") {
+  for (const Device device : test::devices()) {
+    INFO(device);
+    Classifier classifier = classifier_on(device);
+    for (NamedParameter& parameter : named_parameters(classifier.model())) {
+      if (parameter.path != "linear.weight") continue;
+      // 300 for one class, -300 for the others: times the first scale, gradients are beyond 65504.
+      Tensor large = Tensor::full(parameter.variable.shape(), -300.0);
+      std::fill_n(large.data<float>(), large.shape(1), 300.0f);
+      parameter.variable.value().copy_from(large);
+    }
+    TrainingSettings settings = settings_of(Precision::f16);
+    classifier.train(kTrain, settings);
+    double scale = 0, steps = 0;
+    for (const NamedTensor& tensor : classifier.checkpoint().optimiser) {
+      if (tensor.name == "loss_scale") scale = tensor.tensor.item();
+      if (tensor.name == "steps") steps = tensor.tensor.item();
+    }
+    CHECK(scale < 65536);
+    CHECK(scale >= 1);
+    CHECK(steps < 12);
+    CHECK(std::log2(65536 / scale) == 12 - steps);
+  }
+}
+
+TEST_CASE("device training: a number that is not finite is named, and reaches no weight") {
+  for (const Device device : test::devices()) {
+    for (const bool capture : {false, true}) {
+      INFO(device << " captured " << capture);
+      Classifier classifier = classifier_on(device);
+      TrainingSettings settings = settings_of(Precision::f32);
+      settings.capture = capture;
+      // Weights grow some twenty times a step, so that sums of gradients overflow before the weights do.
+      settings.epochs = 20;
+      settings.schedule.learning_rate = 1000;
+      settings.optimiser.weight_decay = 0.02;
+      CHECK_THROWS_WITH(classifier.train(kTrain, settings),
+                        Catch::Contains("train: ") && Catch::Contains("at step"));
+      for (const NamedTensor& tensor : classifier.checkpoint().model) {
+        if (tensor.name.find("running") != std::string::npos) continue;
+        for (const double number : tensor.tensor.to_doubles()) REQUIRE(std::isfinite(number));
+      }
+    }
+  }
+}
+
+TEST_CASE("device training: the networks of the zoo take a step on a CUDA device as on the CPU") {
+  if (test::devices().size() < 2) return;
+  for (const std::string name : {"attention-nano"}) {
+    INFO(name);
+    const auto losses_on = [&](Device device) {
+      ModelOptions options;
+      options.classes = 3;
+      Classifier classifier(make_model(name, options, /*seed=*/1), {});
+      move_to(classifier.model(), device);
+      std::vector<double> losses;
+      TrainingSettings settings = settings_of(Precision::f32);
+      settings.epochs = 1;
+      settings.batch_size = 4;
+      settings.max_steps = 2;
+      settings.hooks.on_step = [&](const StepReport& report) { losses.push_back(report.loss); };
+      ImageSet images = test::tiny_images(8, 3);
+      classifier.train(images, settings);
+      return losses;
+    };
+    check_losses(losses_on(Device::cuda()), losses_on(Device::cpu()), 1e-3);
+  }
+}
+
+}  // namespace
+}  // namespace fovea
