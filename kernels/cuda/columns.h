@@ -24,7 +24,7 @@ struct Columns {
 
   Columns(int64_t O_, int64_t R_, int64_t I_, int width, Rows rows) : O(O_), R(R_), I(I_), packs(I_ / width) {
     constexpr int64_t kBlocks = 132 * kColumnBlocks;      // as many as an H100 runs at once
-    constexpr int64_t kFewestRows = 8, kMostRows = 1024;  // of a thread, where rows are split
+    constexpr int64_t kFewestRows = 4, kMostRows = 1024;  // of a thread, where rows are split
     const int64_t columns = O * packs;
     // Threads beside each other read at least 128 bytes, if there are as many.
     const int64_t most_down = packs == 1 ? kColumnThreads : rows == Rows::together ? 64 : width == 1 ? 4 : 16;
