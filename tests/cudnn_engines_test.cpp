@@ -148,6 +148,10 @@ TEST_CASE("cudnn: no engine is left without any workspace, and none for what can
   CHECK_THROWS_AS(cudnn::device_properties(std::string("{}")), DeviceError);
 }
 
+TEST_CASE("cudnn: a device that is not there is an error") {
+  CHECK_THROWS_AS(cudnn::device_properties(cuda_status().device_count), DeviceError);
+}
+
 TEST_CASE("cudnn: an error says what cuDNN says") {
   try {
     cudnn::device_properties(std::string("{\"deviceName\": 3}"));

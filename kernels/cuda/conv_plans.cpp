@@ -85,8 +85,15 @@ std::vector<ConvChoice> choices_for(const ConvProblem& problem, const cudnn::Des
   return result;
 }
 
+/// "engine 62 (2=4 13=0) of cuDNN with padded channels"
 std::string name_of(const ConvChoice& choice) {
-  return str("engine ", choice.engine->index, " of cuDNN", choice.is_padded ? " with padded channels" : "");
+  std::string settings;
+  for (const auto& [type, value] : choice.engine->knobs) {
+    settings += str(settings.empty() ? " (" : " ", type, "=", value);
+  }
+  if (!settings.empty()) settings += ")";
+  return str("engine ", choice.engine->index, settings, " of cuDNN",
+             choice.is_padded ? " with padded channels" : "");
 }
 
 /// The first choice that can be built.
