@@ -30,7 +30,9 @@ size_t size_class(size_t bytes) {
 void* CachingAllocator::allocate(size_t bytes) {
   const size_t wanted = size_class(bytes);
   std::lock_guard lock(mutex_);
-  void* pointer = guards_ > 0 ? guarded(bytes) : reused_or_new(wanted);
+  // A guarded block goes back at once, and what is recorded needs its memory as long as it is replayed.
+  const bool is_guarded = guards_ > 0 && open_pool_ == 0;
+  void* pointer = is_guarded ? guarded(bytes) : reused_or_new(wanted);
   if (pointer == nullptr) {
     throw DeviceError(str("allocate: no memory for ", bytes, " bytes ", place(), ": ", stats_.in_use,
                           " bytes are in use and ", stats_.cached, " cached; try a smaller batch size"));

@@ -88,3 +88,21 @@ TEST_CASE("conv: what does not fit is an error") {
   check_error("conv", [&] { F::conv(x, weight, Variable(), 1, -1); });
   check_error("conv", [&] { F::conv(x, Tensor::zeros({5, 7, 7, 3}), Variable(), 2, 1); });
 }
+
+TEST_CASE("conv: no images give no output, and gradients of zero") {
+  for (const Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::bf16}) {
+    for (const int64_t kernel : {1, 3}) {
+      INFO(dtype << " " << kernel);
+      const Variable x(Tensor::empty({0, 5, 5, 4}, dtype), true);
+      const Variable weight(Tensor::full({3, kernel, kernel, 4}, 2, dtype), true);
+      const Variable bias(Tensor::full({3}, 2, dtype), true);
+      const Variable y = F::conv(x, weight, bias, /*stride=*/1, /*padding=*/kernel / 2);
+      CHECK(y.shape() == Shape{0, 5, 5, 3});
+      y.backward(Tensor::empty(y.shape(), dtype));
+      CHECK(weight.grad().to_doubles() ==
+            std::vector<double>(static_cast<size_t>(12 * kernel * kernel), 0.0));
+      CHECK(bias.grad().to_doubles() == std::vector<double>(3, 0.0));
+      CHECK(x.grad().shape() == x.shape());
+    }
+  }
+}

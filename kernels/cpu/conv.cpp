@@ -118,7 +118,7 @@ void backward_input(const Geometry& g, const T* dy, const T* weight, T* dx) {
 template <class T>
 void backward_weight(const Geometry& g, const T* x, const T* dy, T* dweight) {
   using A = Accumulator<T>;
-  const int64_t groups = std::min(kWeightGroups, g.N);
+  const int64_t groups = std::clamp<int64_t>(g.N, 1, kWeightGroups);
   std::vector<Matrix<A>> partials(static_cast<size_t>(groups));
   parallel_for(groups, 1, [&](int64_t first, int64_t last) {
     Matrix<A> columns;

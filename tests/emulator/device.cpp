@@ -39,6 +39,7 @@ namespace {
 
 constexpr size_t kDeviceBytes = size_t{8} << 30;  // of addresses; memory is taken when it is touched
 constexpr int kMultiprocessors = 4, kCacheBytes = 1 << 20;
+constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kAlignment = 256;
 constexpr size_t kGuardBytes = 256;
 constexpr unsigned char kGuard = 0x5A;
@@ -59,9 +60,13 @@ void permit(const void*, size_t) {}
 class Memory {
  public:
   Memory() {
-    base_ = static_cast<unsigned char*>(
-        mmap(nullptr, kDeviceBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-    check<DeviceError>(base_ != MAP_FAILED, "emulator: no addresses for the device's memory");
+    void* addresses = mmap(nullptr, kDeviceBytes + kHugePage, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    check<DeviceError>(addresses != MAP_FAILED, "emulator: no addresses for the device's memory");
+    base_ = static_cast<unsigned char*>(addresses);
+    base_ += (kHugePage - reinterpret_cast<uintptr_t>(base_) % kHugePage) % kHugePage;
+    // Opening and closing touches every page that is in use.
+    madvise(base_, kDeviceBytes, MADV_HUGEPAGE);
     free_.emplace(0, kDeviceBytes);
   }
 
@@ -146,9 +151,8 @@ class Memory {
     if (high_water_ > 0) mprotect(base_, high_water_, rights);
   }
   void grow(size_t end) {
-    constexpr size_t kStep = size_t{1} << 20;
     if (end <= high_water_) return;
-    high_water_ = std::min((end + kStep - 1) / kStep * kStep, kDeviceBytes);
+    high_water_ = std::min((end + kHugePage - 1) / kHugePage * kHugePage, kDeviceBytes);
     protect(PROT_READ | PROT_WRITE);  // allocate holds a DeviceMemoryAccess
   }
 
