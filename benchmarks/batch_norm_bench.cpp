@@ -10,13 +10,13 @@ struct Tensors {
   explicit Tensors(const Shape& shape)
       : x(random_tensor(shape, 1)),
         dy(random_tensor(shape, 2)),
-        result(Tensor::zeros(shape)),
-        weight(random_tensor({shape[3]}, 3)),
-        bias(random_tensor({shape[3]}, 4)),
-        mean(Tensor::zeros({shape[3]})),
-        variance(Tensor::zeros({shape[3]})),
-        dweight(Tensor::zeros({shape[3]})),
-        dbias(Tensor::zeros({shape[3]})) {
+        result(zeros(shape)),
+        weight(random_f32({shape[3]}, 3)),
+        bias(random_f32({shape[3]}, 4)),
+        mean(zeros({shape[3]}, Dtype::f32)),
+        variance(zeros({shape[3]}, Dtype::f32)),
+        dweight(zeros({shape[3]}, Dtype::f32)),
+        dbias(zeros({shape[3]}, Dtype::f32)) {
     kernels::batch_norm_statistics(x, mean, variance);
   }
 
@@ -24,13 +24,27 @@ struct Tensors {
   Tensor weight, bias, mean, variance, dweight, dbias;  // [C]
 };
 
+void channels(Benchmark* benchmark) {
+  benchmark->ArgName("C")->Arg(64)->Arg(1024)->Unit(benchmark::kMicrosecond);
+}
+
 constexpr double kEpsilon = 1e-5;
 
 void batch_norm_statistics(benchmark::State& state) {
   Tensors t(image_shape(state));
   measure(state, {t.x.bytes()}, [&] { kernels::batch_norm_statistics(t.x, t.mean, t.variance); });
 }
-FOVEA_BENCH(batch_norm_statistics);
+FOVEA_BENCH(batch_norm_statistics, network_shapes);
+
+void batch_norm_update_running(benchmark::State& state) {
+  const Tensor mean = random_f32({state.range(0)}, 1), variance = random_f32({state.range(0)}, 2);
+  Tensor running_mean = random_f32({state.range(0)}, 3), running_variance = random_f32({state.range(0)}, 4);
+  measure(state, {6 * mean.bytes()}, [&] {
+    kernels::batch_norm_update_running(mean, variance, /*rows=*/65536, /*momentum=*/0.1, running_mean,
+                                       running_variance);
+  });
+}
+FOVEA_BENCH(batch_norm_update_running, channels);
 
 void batch_norm_relu_forward(benchmark::State& state) {
   Tensors t(image_shape(state));
@@ -39,7 +53,7 @@ void batch_norm_relu_forward(benchmark::State& state) {
                                 t.result);
   });
 }
-FOVEA_BENCH(batch_norm_relu_forward);
+FOVEA_BENCH(batch_norm_relu_forward, network_shapes);
 
 void batch_norm_relu_backward_reduce(benchmark::State& state) {
   Tensors t(image_shape(state));
@@ -48,7 +62,7 @@ void batch_norm_relu_backward_reduce(benchmark::State& state) {
                                         /*has_relu=*/true, t.dweight, t.dbias);
   });
 }
-FOVEA_BENCH(batch_norm_relu_backward_reduce);
+FOVEA_BENCH(batch_norm_relu_backward_reduce, network_shapes);
 
 void batch_norm_relu_backward_input(benchmark::State& state) {
   Tensors t(image_shape(state));
@@ -57,7 +71,7 @@ void batch_norm_relu_backward_input(benchmark::State& state) {
                                        kEpsilon, /*has_relu=*/true, /*training=*/true, t.result);
   });
 }
-FOVEA_BENCH(batch_norm_relu_backward_input);
+FOVEA_BENCH(batch_norm_relu_backward_input, network_shapes);
 
 }  // namespace
 }  // namespace fovea::bench

@@ -1,69 +1,69 @@
 #include "bench.h"
 
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
-#include <string_view>
+#include <string>
 #include <vector>
 
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
 
 namespace fovea::bench {
-
-Tensor random_tensor(const Shape& shape, uint32_t stream, float deviation) {
-  return normal(shape, Random(/*seed=*/1, Purpose::test, /*epoch=*/0, stream), deviation);
-}
-
 namespace {
 
-double measure_copy_bandwidth() {
-  constexpr int64_t kBytes = int64_t{64} << 20, kChunk = int64_t{1} << 20;
-  const Tensor source = random_tensor({kBytes / 4}, 0);
-  Tensor target = Tensor::zeros_like(source);
-  const char* from = static_cast<const char*>(source.raw());
-  char* to = static_cast<char*>(target.raw());
-  std::vector<double> seconds;
-  for (int run = 0; run < 21; ++run) {
-    const auto begin = std::chrono::steady_clock::now();
-    parallel_for(kBytes / kChunk, 1, [&](int64_t first, int64_t last) {
-      std::memcpy(to + first * kChunk, from + first * kChunk, static_cast<size_t>((last - first) * kChunk));
-    });
-    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-  }
-  std::nth_element(seconds.begin(), seconds.begin() + 10, seconds.end());
-  return 2.0 * static_cast<double>(kBytes) / seconds[10];
-}
-
-}  // namespace
-
-double copy_bandwidth() {
-  static const double bandwidth = measure_copy_bandwidth();
-  return bandwidth;
-}
-
-void network_shapes(benchmark::internal::Benchmark* benchmark) {
-  benchmark->ArgNames({"N", "H", "W", "C"})->Unit(benchmark::kMicrosecond);
-  benchmark->Args({64, 32, 32, 64})->Args({64, 16, 16, 128})->Args({64, 8, 8, 256});
-  benchmark->Args({32, 32, 32, 128})->Args({32, 16, 16, 256})->Args({32, 8, 8, 512});
-  benchmark->Args({256, 32, 32, 64});
-}
-
-namespace {
-
-constexpr const char* kHelp = R"(usage: fovea_bench [--threads=N] [--benchmark_...]
+constexpr const char* kHelp =
+    R"(usage: fovea_bench [--device=cpu|cuda|cuda:N] [--dtype=f32|bf16|f16] [--tf32] [--threads=N] [--benchmark_...]
 
 Times every kernel, forward and backward, at the shapes of attention92 and attention92-wide, and whole training
-steps. Columns: time; GB/s, where each input is read once and each output written once; %copy, the same as a
-share of what a copy of 64 MB reaches in this run; GFLOP/s.
+steps, on one device and in one dtype. Statistics, sums and the state of optimisers are f32 in every dtype.
+
+  GB/s      bytes over time, where each input is read once and each output written once
+  %copy     the same as a share of what a copy reaches in this run: of 64 MB on the CPU, of 256 MB on the device
+  GFLOP/s   of convolutions and products
+  %product  the same as a share of what a large square product of this dtype reaches in this run
+
+On the CPU a time is the mean of calls in a row, with data that is in the cache where it fits. On a CUDA device it
+is the median of up to 101 calls, each between two events and after the L2 cache was overwritten. --tf32 lets
+products and convolutions of f32 round their factors to TF32.
 
   fovea_bench --benchmark_list_tests
   fovea_bench --benchmark_filter=upsample
   fovea_bench --benchmark_filter='conv_.*K:64' --threads=1
+  fovea_bench --device=cuda --dtype=bf16 --benchmark_filter='N:512|N:2048'
+  fovea_bench --device=cuda --dtype=bf16 --benchmark_filter=train_step
   fovea_bench --benchmark_filter=train_step --benchmark_min_time=5
   fovea_bench --benchmark_out=results.json --benchmark_out_format=json
 )";
+
+struct Entry {
+  const char* name;
+  void (*function)(benchmark::State&);
+  void (*arguments)(Benchmark*);
+};
+
+std::vector<Entry>& entries() {
+  static std::vector<Entry> all;
+  return all;
+}
+
+void register_all() {
+  for (const Entry& entry : entries()) {
+    Benchmark* benchmark = benchmark::RegisterBenchmark(entry.name, entry.function);
+    entry.arguments(benchmark);
+    if (settings().device.is_cpu()) {
+      benchmark->UseRealTime();
+    } else {
+      benchmark->Iterations(1)->UseManualTime();  // which is a median itself
+    }
+  }
+}
+
+/// The value of `argument` if it is --flag=value, else null.
+const char* value_of(const char* flag, const std::string& argument) {
+  const size_t length = std::strlen(flag);
+  return argument.compare(0, length, flag) == 0 ? argument.c_str() + length : nullptr;
+}
 
 int run(int argc, char** argv) {
   std::string tabular = "--benchmark_counters_tabular=true";
@@ -74,15 +74,28 @@ int run(int argc, char** argv) {
       std::fputs(kHelp, stdout);
       return 0;
     }
-    if (argument.starts_with("--threads=")) {
-      set_num_threads(std::atoi(argument.c_str() + std::strlen("--threads=")));
+    if (const char* threads = value_of("--threads=", argument)) {
+      set_num_threads(std::atoi(threads));
+    } else if (const char* device = value_of("--device=", argument)) {
+      settings().device = parse_device(device);
+    } else if (const char* dtype = value_of("--dtype=", argument)) {
+      settings().dtype = parse_dtype(dtype);
+    } else if (argument == "--tf32") {
+      set_tf32(true);
     } else {
       others.push_back(argv[i]);
     }
   }
+  const Dtype dtype = settings().dtype;
+  check<UsageError>(dtype == Dtype::f32 || dtype == Dtype::bf16 || dtype == Dtype::f16,
+                    "--dtype: wanted f32, bf16 or f16, found ", dtype);
   int count = static_cast<int>(others.size());
   benchmark::Initialize(&count, others.data());
   if (benchmark::ReportUnrecognizedArguments(count, others.data())) return 2;
+  register_all();
+  benchmark::AddCustomContext("device", describe(settings().device));
+  benchmark::AddCustomContext("dtype", name_of(dtype));
+  benchmark::AddCustomContext("tf32", tf32_allowed() ? "allowed" : "no");
   benchmark::AddCustomContext("threads", std::to_string(num_threads()));
   benchmark::AddCustomContext("copy GB/s", std::to_string(copy_bandwidth() / 1e9));
   const size_t benchmarks = benchmark::RunSpecifiedBenchmarks();
@@ -91,6 +104,21 @@ int run(int argc, char** argv) {
 }
 
 }  // namespace
+
+bool add(const char* name, void (*function)(benchmark::State&), void (*arguments)(Benchmark*)) {
+  entries().push_back({name, function, arguments});
+  return true;
+}
+
+void network_shapes(Benchmark* benchmark) {
+  benchmark->ArgNames({"N", "H", "W", "C"})->Unit(benchmark::kMicrosecond);
+  benchmark->Args({64, 32, 32, 64})->Args({64, 16, 16, 128})->Args({64, 8, 8, 256});
+  benchmark->Args({32, 32, 32, 128})->Args({32, 16, 16, 256})->Args({32, 8, 8, 512});
+  const int64_t images_of_64_MB = settings().dtype == Dtype::f32 ? 256 : 512;
+  benchmark->Args({images_of_64_MB, 32, 32, 64});
+  if (settings().device.is_cuda()) benchmark->Args({4 * images_of_64_MB, 32, 32, 64});
+}
+
 }  // namespace fovea::bench
 
 int main(int argc, char** argv) {

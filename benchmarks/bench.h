@@ -2,19 +2,41 @@
 
 #include <benchmark/benchmark.h>
 
-#include <chrono>
+#include <cstdint>
+#include <functional>
 
 #include "fovea/core/random.h"
 #include "fovea/core/tensor.h"
 
 namespace fovea::bench {
 
-/// Normal numbers, never zeros: zeros are faster on some machines. `stream` makes tensors differ.
-Tensor random_tensor(const Shape& shape, uint32_t stream, float deviation = 1.0f);
+/// What one run measures: --device and --dtype.
+struct Settings {
+  Device device;
+  Dtype dtype = Dtype::f32;  // of activations, their gradients and the weights of layers
+};
+Settings& settings();
 
-/// Bytes per second of a copy between two tensors of 64 MB on all threads, read and written bytes counted;
-/// the median of several, measured at the first call.
+/// The run's dtype where that has 16 bits, else bf16: for what is there for the sake of 16 bits.
+Dtype half_dtype();
+
+/// Normal numbers on the run's device, never zeros: zeros are faster on some machines. `stream` makes tensors
+/// differ. On a CUDA device a million numbers, repeated.
+Tensor random_tensor(const Shape& shape, uint32_t stream, float deviation = 1.0f,
+                     Dtype dtype = settings().dtype);
+/// The same in f32, whatever the run's dtype: statistics, parameters of batch norms, state of optimisers.
+Tensor random_f32(const Shape& shape, uint32_t stream, float deviation = 1.0f);
+/// i32 [N] on the run's device: each below `classes`.
+Tensor random_labels(int64_t N, int64_t classes);
+/// On the run's device.
+Tensor zeros(const Shape& shape, Dtype dtype = settings().dtype);
+
+/// Bytes per second of a copy, read and written bytes counted; the median of several, measured at the first
+/// call. CPU: between two tensors of 64 MB, on all threads. CUDA: within the device, 256 MB.
 double copy_bandwidth();
+/// Floating-point operations per second of a product of two large square matrices of the run's dtype; the
+/// median of several, measured at the first call.
+double product_rate();
 
 /// What one call of a kernel does at the least: each input read once, each output written once; and computes.
 struct Work {
@@ -22,28 +44,31 @@ struct Work {
   double flops = 0;
 };
 
-/// Times `body` and sets the columns GB/s, %copy (of copy_bandwidth) and, where there are flops, GFLOP/s.
-template <class Body>
-void measure(benchmark::State& state, const Work& work, Body&& body) {
-  const auto begin = std::chrono::steady_clock::now();
-  for (auto _ : state) body();
-  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
-  const double rate = static_cast<double>(state.iterations()) / time.count();
-  state.counters["GB/s"] = rate * static_cast<double>(work.bytes) / 1e9;
-  state.counters["%copy"] = rate * static_cast<double>(work.bytes) / copy_bandwidth() * 100;
-  if (work.flops > 0) state.counters["GFLOP/s"] = rate * work.flops / 1e9;
-}
+/// Times `body` and sets the columns GB/s, %copy (of copy_bandwidth) and, where there are flops, GFLOP/s and
+/// %product (of product_rate). CPU: the mean of many calls in a row. CUDA: the median of calls that each find
+/// none of their data in the cache, between two events.
+void measure(benchmark::State& state, const Work& work, const std::function<void()>& body);
+
+/// The time of the only iteration of a benchmark on a CUDA device: the median of what `sample` gives, called
+/// again and again for a while.
+double median_of(const std::function<double()>& sample);
 
 /// [N, H, W, C] from the benchmark's arguments.
 inline Shape image_shape(const benchmark::State& state) {
   return {state.range(0), state.range(1), state.range(2), state.range(3)};
 }
 
-/// The activations of attention92 (64 images) and attention92-wide (32), stage by stage, and one tensor each
-/// of 64 MB, which is past every cache.
-void network_shapes(benchmark::internal::Benchmark* benchmark);
+using Benchmark = benchmark::internal::Benchmark;
+
+/// The activations of attention92 (64 images) and attention92-wide (32), stage by stage, and tensors of
+/// 64 MB, which is past the caches of a CPU; on a CUDA device also of 256 MB.
+void network_shapes(Benchmark* benchmark);
+
+/// Adds a benchmark, which is registered once --device and --dtype are known.
+bool add(const char* name, void (*function)(benchmark::State&), void (*arguments)(Benchmark*));
 
 }  // namespace fovea::bench
 
-/// Registers a benchmark over network_shapes.
-#define FOVEA_BENCH(function) BENCHMARK(function)->Apply(fovea::bench::network_shapes)->UseRealTime()
+/// Adds the benchmark `function` with the arguments that another function gives it.
+#define FOVEA_BENCH(function, arguments) \
+  [[maybe_unused]] const bool is_added_##function = fovea::bench::add(#function, function, arguments)

@@ -7,7 +7,7 @@ namespace {
 
 /// The convolutions of residual units: 1x1 to a quarter of the channels, 3x3 on the quarter, 1x1 back; and
 /// the first one of the network. Arguments: N, H = W, C, K, R = S.
-void convolutions(benchmark::internal::Benchmark* benchmark) {
+void convolutions(Benchmark* benchmark) {
   benchmark->ArgNames({"N", "H", "C", "K", "R"})->Unit(benchmark::kMicrosecond);
   benchmark->Args({64, 32, 3, 16, 3});
   for (const int64_t wide : {1, 2}) {  // attention92, attention92-wide
@@ -37,21 +37,28 @@ void conv_forward(benchmark::State& state) {
   measure(state, {t.bytes(), t.flops()},
           [&] { kernels::conv_forward(t.x, t.weight, Tensor(), /*stride=*/1, t.padding, t.y); });
 }
-BENCHMARK(conv_forward)->Apply(convolutions)->UseRealTime();
+FOVEA_BENCH(conv_forward, convolutions);
 
 void conv_backward_input(benchmark::State& state) {
   Tensors t(state);
   measure(state, {t.bytes(), t.flops()},
           [&] { kernels::conv_backward_input(t.y, t.weight, /*stride=*/1, t.padding, t.x); });
 }
-BENCHMARK(conv_backward_input)->Apply(convolutions)->UseRealTime();
+FOVEA_BENCH(conv_backward_input, convolutions);
 
 void conv_backward_weight(benchmark::State& state) {
   Tensors t(state);
   measure(state, {t.bytes(), t.flops()},
           [&] { kernels::conv_backward_weight(t.x, t.y, /*stride=*/1, t.padding, t.weight); });
 }
-BENCHMARK(conv_backward_weight)->Apply(convolutions)->UseRealTime();
+FOVEA_BENCH(conv_backward_weight, convolutions);
+
+void conv_backward_bias(benchmark::State& state) {
+  const Tensor dy = random_tensor(image_shape(state), 1);
+  Tensor dbias = zeros({dy.shape(3)});
+  measure(state, {dy.bytes()}, [&] { kernels::conv_backward_bias(dy, dbias); });
+}
+FOVEA_BENCH(conv_backward_bias, network_shapes);
 
 }  // namespace
 }  // namespace fovea::bench

@@ -1,52 +1,61 @@
 #include "fovea/kernels/softmax_cross_entropy.h"
 
-#include <vector>
-
 #include "bench.h"
 
 namespace fovea::bench {
 namespace {
 
-/// Logits [N, C] and a label for each row.
+void logits(Benchmark* benchmark) {
+  benchmark->ArgNames({"N", "C"})->Args({128, 10})->Args({128, 1000})->Unit(benchmark::kMicrosecond);
+}
+
+/// Logits [N, C], a label or a distribution for each row, and the results of the forward pass.
 struct Tensors {
   explicit Tensors(const benchmark::State& state)
       : logits(random_tensor({state.range(0), state.range(1)}, 1)),
-        labels(Tensor::zeros({state.range(0)}, Dtype::i32)),
-        probabilities(Tensor::zeros_like(logits)),
-        loss(Tensor::zeros({})) {
-    Random random(1, Purpose::test);
-    for (int64_t n = 0; n < labels.size(); ++n) {
-      labels.data<int32_t>()[n] = static_cast<int32_t>(random.below(static_cast<uint32_t>(state.range(1))));
-    }
-  }
+        targets(random_tensor(logits.shape(), 2)),
+        dlogits(Tensor::zeros_like(logits)),
+        labels(random_labels(state.range(0), state.range(1))),
+        probabilities(zeros(logits.shape(), Dtype::f32)),
+        loss(zeros({}, Dtype::f32)) {}
 
-  Tensor logits, labels, probabilities, loss;
+  size_t bytes() const { return logits.bytes() + probabilities.bytes(); }
+
+  Tensor logits, targets, dlogits, labels, probabilities, loss;
 };
 
 void softmax_cross_entropy_forward(benchmark::State& state) {
   Tensors t(state);
-  measure(state, {2 * t.logits.bytes()}, [&] {
+  measure(state, {t.bytes()}, [&] {
     kernels::softmax_cross_entropy_forward(t.logits, t.labels, /*smoothing=*/0.1, t.loss, t.probabilities);
   });
 }
-BENCHMARK(softmax_cross_entropy_forward)
-    ->ArgNames({"N", "C"})
-    ->Args({128, 10})
-    ->Args({128, 1000})
-    ->UseRealTime();
+FOVEA_BENCH(softmax_cross_entropy_forward, logits);
 
 void softmax_cross_entropy_backward(benchmark::State& state) {
   Tensors t(state);
   kernels::softmax_cross_entropy_forward(t.logits, t.labels, /*smoothing=*/0.1, t.loss, t.probabilities);
-  measure(state, {2 * t.logits.bytes()}, [&] {
-    kernels::softmax_cross_entropy_backward(t.loss, t.probabilities, t.labels, /*smoothing=*/0.1, t.logits);
+  measure(state, {t.bytes()}, [&] {
+    kernels::softmax_cross_entropy_backward(t.loss, t.probabilities, t.labels, /*smoothing=*/0.1, t.dlogits);
   });
 }
-BENCHMARK(softmax_cross_entropy_backward)
-    ->ArgNames({"N", "C"})
-    ->Args({128, 10})
-    ->Args({128, 1000})
-    ->UseRealTime();
+FOVEA_BENCH(softmax_cross_entropy_backward, logits);
+
+void softmax_cross_entropy_soft_forward(benchmark::State& state) {
+  Tensors t(state);
+  measure(state, {t.bytes() + t.targets.bytes()},
+          [&] { kernels::softmax_cross_entropy_soft_forward(t.logits, t.targets, t.loss, t.probabilities); });
+}
+FOVEA_BENCH(softmax_cross_entropy_soft_forward, logits);
+
+void softmax_cross_entropy_soft_backward(benchmark::State& state) {
+  Tensors t(state);
+  kernels::softmax_cross_entropy_soft_forward(t.logits, t.targets, t.loss, t.probabilities);
+  measure(state, {t.bytes() + t.targets.bytes()}, [&] {
+    kernels::softmax_cross_entropy_soft_backward(t.loss, t.probabilities, t.targets, t.dlogits);
+  });
+}
+FOVEA_BENCH(softmax_cross_entropy_soft_backward, logits);
 
 }  // namespace
 }  // namespace fovea::bench

@@ -2,13 +2,14 @@
 // compares.
 #include <sys/resource.h>
 
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <map>
 #include <string>
 
+#include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
 #include "train_step.h"
@@ -17,14 +18,27 @@ namespace fovea::bench {
 namespace {
 
 constexpr const char* kHelp = R"(usage: fovea_step_time [--model NAME] [--batch N] [--mode train|inference]
-                       [--steps N] [--warmup N] [--threads N]
+                       [--device cpu|cuda|cuda:N] [--precision f32|tf32|bf16|f16]
+                       [--steps N] [--replays N] [--warmup N] [--threads N] [--on-request yes|no]
 
-Prints {"model", "mode", "batch", "threads", "seconds": [one number a step], "peak_memory_bytes"} on one line.
+Prints {"model", "mode", "batch", "device", "precision", "threads", "replays", "seconds": [one number a timed
+step], "peak_memory_bytes"} on one line.
+
+  --replays N     a timed step is that many steps from an idle device to an idle device, and its number the
+                  seconds of one; 1 on the CPU, 20 on a CUDA device
+  --warmup N      steps before, which are not timed
+  --on-request    yes: waits for a line on standard input before it times, and goes on until there is none:
+                  for several programs that are timed in turn
+
+peak_memory_bytes: on the CPU the peak resident size of the process; on a CUDA device the most that tensors and
+workspaces took at once.
 
   fovea_step_time --model attention92 --batch 64 --mode train --steps 10
+  fovea_step_time --device cuda --precision bf16 --model attention92-wide --batch 512
 )";
 
-int64_t peak_memory_bytes() {
+int64_t peak_memory_bytes(Device device) {
+  if (device.is_cuda()) return memory_stats(device).peak;
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return int64_t{usage.ru_maxrss} * 1024;
@@ -41,9 +55,13 @@ int run(int argc, char** argv) {
   std::map<std::string, std::string> settings{{"--model", "attention-nano"},
                                               {"--batch", "64"},
                                               {"--mode", "train"},
+                                              {"--device", "cpu"},
+                                              {"--precision", "f32"},
                                               {"--steps", "10"},
+                                              {"--replays", ""},
                                               {"--warmup", "2"},
-                                              {"--threads", "0"}};
+                                              {"--threads", "0"},
+                                              {"--on-request", "no"}};
   for (int i = 1; i < argc; i += 2) {
     const std::string flag = argv[i];
     if (flag == "--help" || flag == "-h") {
@@ -54,30 +72,45 @@ int run(int argc, char** argv) {
     check<UsageError>(i + 1 < argc, flag, ": wants a value");
     settings[flag] = argv[i + 1];
   }
+  const auto one_of_two = [&](const char* flag, const char* yes, const char* no) {
+    const std::string value = settings[flag];
+    check<UsageError>(value == yes || value == no, flag, ": '", value, "' is neither ", yes, " nor ", no);
+    return value == yes;
+  };
   const std::string model = settings["--model"], mode = settings["--mode"];
-  check<UsageError>(mode == "train" || mode == "inference", "--mode: '", mode,
-                    "' is neither train nor inference");
+  const bool is_training = one_of_two("--mode", "train", "inference");
+  const bool on_request = one_of_two("--on-request", "yes", "no");
+  const Device device = parse_device(settings["--device"]);
+  const Precision precision = parse_precision(settings["--precision"]);
+  if (settings["--replays"].empty()) settings["--replays"] = device.is_cuda() ? "20" : "1";
   const int64_t batch = parse_count("--batch", settings["--batch"]);
   const int64_t steps = parse_count("--steps", settings["--steps"]);
+  const int64_t replays = parse_count("--replays", settings["--replays"]);
   const int64_t warmup = parse_count("--warmup", settings["--warmup"]);
   const int64_t threads = parse_count("--threads", settings["--threads"]);
-  check<UsageError>(batch >= 1 && steps >= 1, "--batch and --steps: wanted 1 or more");
+  check<UsageError>(batch >= 1 && steps >= 1 && replays >= 1,
+                    "--batch, --steps and --replays: wanted 1 or more");
   if (threads > 0) set_num_threads(static_cast<int>(threads));
 
-  StepTimer timer(model, batch, mode == "train");
-  std::string seconds;
-  for (int64_t step = 0; step < warmup + steps; ++step) {
-    const auto begin = std::chrono::steady_clock::now();
-    const double result = timer.run();
-    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
-    check(std::isfinite(result), "fovea_step_time: step ", step, " of ", model, " gave ", result);
-    if (step >= warmup) seconds += (seconds.empty() ? "" : ", ") + std::to_string(time.count());
+  StepTimer timer(model, batch, is_training, device, precision);
+  const auto time_steps = [&] {
+    std::string seconds;
+    for (int64_t step = 0; step < steps; ++step) {
+      seconds += (seconds.empty() ? "" : ", ") + str(timer.seconds_of(replays));
+      const double result = timer.result();
+      check(std::isfinite(result), "fovea_step_time: timed step ", step, " of ", model, " gave ", result);
+    }
+    std::cout << "{\"model\": \"" << model << "\", \"mode\": \"" << mode << "\", \"batch\": " << batch
+              << ", \"device\": \"" << device << "\", \"precision\": \"" << name_of(precision)
+              << "\", \"threads\": " << num_threads() << ", \"replays\": " << replays << ", \"seconds\": ["
+              << seconds << "], \"peak_memory_bytes\": " << peak_memory_bytes(device) << "}" << std::endl;
+  };
+  for (int64_t step = 0; step < warmup; ++step) timer.run();
+  if (!on_request) {
+    time_steps();
+    return 0;
   }
-  std::printf(
-      "{\"model\": \"%s\", \"mode\": \"%s\", \"batch\": %lld, \"threads\": %d, \"seconds\": [%s], "
-      "\"peak_memory_bytes\": %lld}\n",
-      model.c_str(), mode.c_str(), static_cast<long long>(batch), num_threads(), seconds.c_str(),
-      static_cast<long long>(peak_memory_bytes()));
+  for (std::string line; std::getline(std::cin, line);) time_steps();
   return 0;
 }
 

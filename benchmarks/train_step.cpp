@@ -1,32 +1,84 @@
 #include "train_step.h"
 
-#include "fovea/core/check.h"
+#include <chrono>
+
 #include "fovea/core/random.h"
-#include "fovea/layers/functional.h"
 #include "fovea/models/zoo.h"
 
 namespace fovea::bench {
+namespace {
 
-StepTimer::StepTimer(const std::string& model, int64_t batch, bool training)
-    : model_(make_model(model, {}, /*seed=*/1)), labels_(Tensor::zeros({batch}, Dtype::i32)) {
-  const int64_t H = model_input_size(model);
-  images_ = normal({batch, H, H, 3}, Random(1, Purpose::test));
-  Random random(2, Purpose::test);
-  for (int64_t n = 0; n < batch; ++n) labels_.data<int32_t>()[n] = static_cast<int32_t>(random.below(10));
-  model_->train(training);
-  if (training) optimiser_ = std::make_unique<Optimiser>(*model_, OptimiserSettings{});
+constexpr int64_t kStepsOfEpoch = 4096;
+
+std::optional<Dtype> working_dtype(Precision precision) {
+  const Dtype dtype = activation_dtype(precision);
+  return dtype == Dtype::f32 ? std::nullopt : std::optional(dtype);
 }
 
-double StepTimer::run() {
-  if (!optimiser_) {
-    const NoGrad no_grad;
-    return model_->forward(images_).value().data<float>()[0];
+Tensor random_labels(int64_t batch) {
+  Tensor labels = Tensor::zeros({batch}, Dtype::i32);
+  Random random(2, Purpose::test);
+  for (int64_t n = 0; n < batch; ++n) labels.data<int32_t>()[n] = static_cast<int32_t>(random.below(10));
+  return labels;
+}
+
+}  // namespace
+
+StepTimer::StepTimer(const std::string& model, int64_t batch, bool training, Device device,
+                     Precision precision)
+    : device_(device),
+      model_(make_model(model, {}, /*seed=*/1)),
+      rates_(static_cast<size_t>(kStepsOfEpoch), 0.01),
+      labels_(random_labels(batch).to(device)) {
+  const int64_t H = model_input_size(model);
+  images_ = normal({batch, H, H, 3}, Random(1, Purpose::test), 1.0f, activation_dtype(precision)).to(device);
+  move_to(*model_, device);
+  model_->train(training);
+  set_tf32(precision == Precision::tf32);
+  if (training) {
+    optimiser_ = std::make_unique<Optimiser>(*model_, OptimiserSettings{}, working_dtype(precision));
+    step_.emplace(*model_, *optimiser_, /*label_smoothing=*/0.0, precision, kStepsOfEpoch);
+    step_->begin_epoch(rates_, 0);
+  } else {
+    set_precision(*model_, precision);
   }
-  optimiser_->zero_grad();
-  const Variable loss = F::softmax_cross_entropy(model_->forward(images_), labels_);
-  loss.backward();
-  optimiser_->step(/*learning_rate=*/0.01);
-  return loss.value().item();
+}
+
+void StepTimer::run_eagerly() {
+  if (step_) {
+    step_->run(images_, labels_);
+  } else {
+    const NoGrad no_grad;
+    logits_ = model_->forward(images_).value();
+  }
+}
+
+void StepTimer::run() {
+  if (step_ && position_ == kStepsOfEpoch) {
+    step_->begin_epoch(rates_, 0);
+    position_ = 0;
+  }
+  if (device_.is_cuda() && has_run_ && !graph_) graph_.emplace(device_, [&] { run_eagerly(); });
+  if (graph_) {
+    graph_->replay();
+  } else {
+    run_eagerly();
+  }
+  has_run_ = true;
+  ++position_;
+}
+
+double StepTimer::seconds_of(int64_t count) {
+  synchronize(device_);
+  const auto begin = std::chrono::steady_clock::now();
+  for (int64_t i = 0; i < count; ++i) run();
+  synchronize(device_);
+  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
+  return time.count() / static_cast<double>(count);
+}
+
+double StepTimer::result() const {
+  return step_ ? step_->outcomes(position_ - 1, 1)[0].loss : logits_.slice(0, {1}).item();
 }
 
 }  // namespace fovea::bench

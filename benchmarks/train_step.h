@@ -1,26 +1,43 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
-#include "fovea/layers/module.h"
-#include "fovea/training/optimiser.h"
+#include "fovea/core/stream.h"
+#include "fovea/training/precision.h"
+#include "fovea/training/training_step.h"
 
 namespace fovea::bench {
 
 /// One named model with one batch of random images and labels: what is timed as a whole.
 class StepTimer {
  public:
-  /// With `training` there is an optimiser: SGD, Nesterov momentum 0.9, weight decay 5e-4.
-  StepTimer(const std::string& model, int64_t batch, bool training);
+  /// With `training` there is an optimiser: SGD, Nesterov momentum 0.9, weight decay 5e-4. On a CUDA device
+  /// the step is captured at the second run, and replayed from then on.
+  StepTimer(const std::string& model, int64_t batch, bool training, Device device, Precision precision);
 
-  /// Forward, cross-entropy, backward, optimiser step; or forward alone. Returns the loss, or a logit.
-  double run();
+  /// Forward, cross-entropy, backward, optimiser step; or forward alone. Does not wait for a CUDA device.
+  void run();
+  /// Seconds of one of `count` runs, from an idle device to an idle device, by the clock.
+  double seconds_of(int64_t count);
+  /// The loss of the last run, or a logit. Waits.
+  double result() const;
 
  private:
+  void run_eagerly();
+
+  Device device_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Optimiser> optimiser_;  // none for inference
-  Tensor images_, labels_;
+  std::optional<TrainingStep> step_;
+  std::vector<double> rates_;
+  int64_t position_ = 0;  // among the rates
+  Tensor images_, labels_, logits_;
+  std::optional<CapturedGraph> graph_;
+  bool has_run_ = false;
 };
 
 }  // namespace fovea::bench

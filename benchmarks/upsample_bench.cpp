@@ -12,24 +12,24 @@ Shape half(const Shape& large) {
 
 void upsample_forward(benchmark::State& state) {
   const Tensor x = random_tensor(half(image_shape(state)), 1);
-  Tensor y = Tensor::zeros(image_shape(state));
+  Tensor y = zeros(image_shape(state));
   measure(state, {x.bytes() + y.bytes()}, [&] { kernels::upsample_forward(x, y); });
 }
-FOVEA_BENCH(upsample_forward);
+FOVEA_BENCH(upsample_forward, network_shapes);
 
 void upsample_add_forward(benchmark::State& state) {
   const Tensor x = random_tensor(half(image_shape(state)), 1), skip = random_tensor(image_shape(state), 2);
   Tensor y = Tensor::zeros_like(skip);
   measure(state, {x.bytes() + skip.bytes() + y.bytes()}, [&] { kernels::upsample_add_forward(x, skip, y); });
 }
-FOVEA_BENCH(upsample_add_forward);
+FOVEA_BENCH(upsample_add_forward, network_shapes);
 
 void upsample_backward(benchmark::State& state) {
   const Tensor dy = random_tensor(image_shape(state), 1);
-  Tensor dx = Tensor::zeros(half(image_shape(state)));
+  Tensor dx = zeros(half(image_shape(state)));
   measure(state, {dy.bytes() + dx.bytes()}, [&] { kernels::upsample_backward(dy, dx); });
 }
-FOVEA_BENCH(upsample_backward);
+FOVEA_BENCH(upsample_backward, network_shapes);
 
 }  // namespace
 }  // namespace fovea::bench

@@ -10,17 +10,20 @@ trap 'rm -rf "$tree"' EXIT
 
 fresh_tree() {
   rm -rf "${tree:?}"/*
-  mkdir -p "$tree"/{core,kernels,layers,models,data,training,tests,include}
+  mkdir -p "$tree"/{core,kernels,layers,models,data,training,tests,benchmarks,include}
   ln -s "$tree" "$tree/include/fovea"
   printf '#pragma once\n#include <vector>\n' >"$tree/core/shape.h"
   printf '#pragma once\n#include "fovea/core/shape.h"\nstd::vector<int> f();\n' >"$tree/kernels/conv.h"
   echo 'fovea_sources(HEADERS shape.h)' >"$tree/core/CMakeLists.txt"
-  echo 'fovea_sources(HEADERS conv.h)' >"$tree/kernels/CMakeLists.txt"
+  echo 'fovea_sources(HEADERS conv.h relu.h)' >"$tree/kernels/CMakeLists.txt"
   echo 'fovea_sources(HEADERS functional.h)' >"$tree/layers/CMakeLists.txt"
   echo 'fovea_test(relu)' >"$tree/tests/CMakeLists.txt"
   printf '%s\n' '#pragma once' 'struct Variable;' 'Variable relu(const Variable& x);' 'Variable add(const Variable& a);' \
     >"$tree/layers/functional.h"
   printf 'check_operation("relu", x);\ncheck_operation(\n    "add",\n    x);\n' >"$tree/tests/relu_test.cpp"
+  printf '%s\n' '#pragma once' 'FOVEA_KERNEL(relu_forward, const Tensor& x, Tensor& y);' >"$tree/kernels/relu.h"
+  echo 'measure(state, {8}, [&] { kernels::relu_forward(x, y); });' >"$tree/benchmarks/relu_bench.cpp"
+  echo 'add_executable(fovea_bench relu_bench.cpp)' >"$tree/benchmarks/CMakeLists.txt"
   echo 'int main() {}' >"$tree/first.cpp"
   printf '%s\n' '[core](core/shape.h)' '<!-- first.cpp -->' '```cpp' 'int main() {}' '```' >"$tree/README.md"
 }
@@ -28,6 +31,7 @@ fresh_tree() {
 includes() { "$checks/includes.sh" "$tree"; }
 sources() { "$checks/sources.sh" "$tree"; }
 coverage() { "$checks/coverage.sh" "$tree"; }
+timed() { "$checks/timed.sh" "$tree"; }
 markdown() { "$checks/markdown.sh" "$tree"; }
 headers() { "$checks/headers_compile_alone.sh" "$compiler" "$tree/include" core/shape.h kernels/conv.h; }
 
@@ -43,7 +47,7 @@ expect() {
 }
 
 fresh_tree
-for check in includes sources headers markdown coverage; do $check; done
+for check in includes sources headers markdown coverage timed; do $check; done
 
 echo '#include "fovea/kernels/conv.h"' >>"$tree/core/shape.h"
 expect includes 'core/shape.h includes "fovea/kernels/conv.h": core may include core'
@@ -83,4 +87,9 @@ sed -i '/relu/d' "$tree/tests/relu_test.cpp"
 expect coverage 'F::relu has no case'
 : >"$tree/layers/functional.h"
 expect coverage 'declares no operation'
+
+sed -i 's/forward/backward/' "$tree/benchmarks/relu_bench.cpp"
+expect timed 'no benchmarks/*_bench.cpp calls kernels::relu_forward'
+rm "$tree/kernels/relu.h"
+expect timed 'declare no kernel'
 echo "checks_can_fail: every offence was found"
