@@ -45,7 +45,7 @@ TEST_CASE("concat: units of every size on a device") {
         Tensor x = Tensor::empty({3, width}, Dtype::i32);
         for (int64_t i = 0; i < x.size(); ++i) x.data<int32_t>()[i] = static_cast<int32_t>(i % 251);
         x = cast(x, dtype);
-        Tensor y = Tensor::zeros({3, width + 16}, dtype), dx = Tensor::empty({3, width}, dtype);
+        Tensor y = Tensor::zeros({3, width + 17}, dtype), dx = Tensor::empty({3, width}, dtype);
         Tensor device_y = y.to(Device::cuda()), device_dx = dx.to(Device::cuda());
         kernels::concat_forward(x, offset, y);
         kernels::concat_forward(x.to(Device::cuda()), offset, device_y);
