@@ -42,7 +42,6 @@ constexpr int kMultiprocessors = 4, kCacheBytes = 1 << 20;
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kAlignment = 256;
 constexpr size_t kGuardBytes = 256;
-constexpr unsigned char kGuard = 0x5A;
 constexpr unsigned char kPoison = 0xFF;
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -85,7 +84,9 @@ class Memory {
     grow(begin + wanted);
     permit(base_ + begin, wanted);
     std::memset(base_ + begin, kPoison, bytes);
-    std::memset(base_ + begin + bytes, kGuard, wanted - bytes);
+    for (unsigned char* byte = base_ + begin + bytes; byte < base_ + begin + wanted; ++byte) {
+      *byte = guard_byte(byte);
+    }
     forbid(base_ + begin + bytes, wanted - bytes);
     return base_ + begin;
   }
@@ -129,9 +130,10 @@ class Memory {
     const std::lock_guard lock(mutex_);
 #if !defined(__SANITIZE_ADDRESS__)
     for (const auto& [begin, sizes] : used_) {
-      const unsigned char* guard = base_ + begin + sizes.first;
-      const auto count = static_cast<std::ptrdiff_t>(sizes.second - sizes.first);
-      if (!std::all_of(guard, guard + count, [](unsigned char byte) { return byte == kGuard; })) return false;
+      const unsigned char* end = base_ + begin + sizes.second;
+      for (const unsigned char* byte = base_ + begin + sizes.first; byte < end; ++byte) {
+        if (*byte != guard_byte(byte)) return false;
+      }
     }
 #endif
     return true;

@@ -61,6 +61,12 @@ bool is_device_pointer(const void* pointer);
 /// The order in which threads run is drawn anew for each block, from this seed.
 void set_schedule(uint64_t seed);
 
+/// What stands at an address beside memory that was asked for: a NaN in every floating dtype, so that reading
+/// there shows, and not the 0xFF bytes of memory that is not written yet.
+inline unsigned char guard_byte(const void* address) {
+  return reinterpret_cast<uintptr_t>(address) % 2 == 0 ? 0xFE : 0xFF;
+}
+
 /// While one lives, the host may touch device memory; otherwise that is a segmentation fault.
 class DeviceMemoryAccess {
  public:

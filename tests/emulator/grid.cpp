@@ -14,7 +14,6 @@ namespace fovea::emulator {
 namespace {
 
 constexpr unsigned char kPoison = 0xFF;
-constexpr unsigned char kGuard = 0xA5;
 constexpr size_t kGuardBytes = 64;
 constexpr size_t kSharedLimit = 48 << 10;  // what a block may use without asking for more
 constexpr unsigned kThreadLimit = 1024;
@@ -89,8 +88,7 @@ class Block {
       fail(str("a block uses ", shared_bytes_, " bytes of shared memory, and may use ", kSharedLimit));
     }
     auto memory = std::make_unique<std::vector<unsigned char>>(bytes + 2 * kGuardBytes, kPoison);
-    std::fill_n(memory->begin(), kGuardBytes, kGuard);
-    std::fill_n(memory->end() - kGuardBytes, kGuardBytes, kGuard);
+    for_each_guard(*memory, [](unsigned char& byte) { byte = guard_byte(&byte); });
     return shared_.emplace(key, std::move(memory)).first->second->data() + kGuardBytes;
   }
 
@@ -201,13 +199,22 @@ class Block {
     fail(what);
   }
 
+  /// The bytes before and behind an array.
+  template <class Visit>
+  static void for_each_guard(std::vector<unsigned char>& memory, Visit visit) {
+    for (size_t i = 0; i < kGuardBytes; ++i) {
+      visit(memory[i]);
+      visit(memory[memory.size() - 1 - i]);
+    }
+  }
+
   void check_shared_memory() const {
     for (const auto& [key, memory] : shared_) {
-      const auto is_guard = [](unsigned char byte) { return byte == kGuard; };
-      if (!std::all_of(memory->begin(), memory->begin() + kGuardBytes, is_guard) ||
-          !std::all_of(memory->end() - kGuardBytes, memory->end(), is_guard)) {
+      bool is_intact = true;
+      for_each_guard(*memory,
+                     [&](const unsigned char& byte) { is_intact = is_intact && byte == guard_byte(&byte); });
+      if (!is_intact)
         fail(str("a write beside a shared array of ", memory->size() - 2 * kGuardBytes, " bytes"));
-      }
     }
   }
 
