@@ -1,8 +1,13 @@
-"""Times training steps or inference of one model in PyTorch: the twin of fovea_step_time.
+"""Times training steps or inference of one model in PyTorch (1.13 or later): the twin of fovea_step_time.
 
-Prints one line of JSON with the same keys, and "layout". Started by compare_torch.py.
+Prints one line of JSON with the same keys, and "layout", "way" and "torch". Started by compare_torch.py.
+
+Ways: eager; compiled (torch.compile); graph (torch.compile in its mode reduce-overhead, which replays CUDA graphs of
+the forward and the backward pass); captured (torch.compile, and the whole step, optimiser included, captured into one
+CUDA graph).
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -11,18 +16,139 @@ import sys
 import time
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden"
+WAYS = ["eager", "compiled", "graph", "captured"]
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="attention-nano")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--mode", choices=["train", "inference"], default="train")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--precision", choices=["f32", "tf32", "bf16", "f16"], default="f32")
+    parser.add_argument("--way", choices=WAYS, default="eager")
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--replays", type=int, default=0, help="steps in a timed one; 0: 1 on the CPU, 20 on CUDA")
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--layout", choices=["channels-last", "contiguous"], default="channels-last")
+    parser.add_argument("--on-request", choices=["yes", "no"], default="no",
+                        help="time once for each line of standard input")
     return parser.parse_args()
+
+
+class Work:
+    """The model, a batch, and the step that is timed."""
+
+    def __init__(self, torch, arguments):
+        self.torch, self.training, self.way = torch, arguments.mode == "train", arguments.way
+        self.device = torch.device(arguments.device)
+        self.is_cuda = self.device.type == "cuda"
+        if self.is_cuda:
+            torch.cuda.set_device(self.device)
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cuda.matmul.allow_tf32 = arguments.precision == "tf32"
+        torch.backends.cudnn.allow_tf32 = arguments.precision == "tf32"
+        dtype = {"bf16": torch.bfloat16, "f16": torch.float16}.get(arguments.precision)
+        self.autocast = (contextlib.nullcontext if dtype is None
+                         else lambda: torch.autocast(self.device.type, dtype=dtype))
+
+        import residual_attention_torch
+        layout = torch.channels_last if arguments.layout == "channels-last" else torch.contiguous_format
+        model = residual_attention_torch.build(arguments.model).to(self.device, memory_format=layout)
+        model.train(self.training)
+        self.forward = self.compiled(model)
+        self.images = torch.randn(arguments.batch, 3, 32, 32).to(self.device).to(memory_format=layout)
+        self.labels = torch.randint(0, 10, (arguments.batch,)).to(self.device)
+        self.optimiser = self.make_optimiser(model.parameters())
+        self.scaler = None
+        if arguments.precision == "f16" and self.training and self.is_cuda:
+            self.scaler = torch.cuda.amp.GradScaler()
+        self.result = None
+
+    def compiled(self, model):
+        if self.way == "eager":
+            return model
+        if not hasattr(self.torch, "compile"):
+            sys.exit(f"PyTorch {self.torch.__version__} has no torch.compile")
+        if self.way in ("graph", "captured") and not self.is_cuda:
+            sys.exit("CUDA graphs need a CUDA device")
+        return self.torch.compile(model, mode="reduce-overhead" if self.way == "graph" else "default")
+
+    def make_optimiser(self, parameters):
+        settings = {"lr": 0.01, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
+        parameters = list(parameters)
+        if self.is_cuda:
+            try:
+                return self.torch.optim.SGD(parameters, fused=True, **settings)
+            except (TypeError, RuntimeError):  # before PyTorch 2.3
+                return self.torch.optim.SGD(parameters, foreach=True, **settings)
+        return self.torch.optim.SGD(parameters, **settings)
+
+    def train(self):
+        with self.autocast():
+            loss = self.torch.nn.functional.cross_entropy(self.forward(self.images), self.labels)
+        if self.scaler is None:
+            loss.backward()
+            self.optimiser.step()
+        else:
+            self.scaler.scale(loss).backward()
+            self.scaler.step(self.optimiser)
+            self.scaler.update()
+        return loss
+
+    def once(self):
+        """A step as a user writes it; the result stays on the device."""
+        if self.way == "graph":
+            self.torch.compiler.cudagraph_mark_step_begin()
+        if self.training:
+            self.optimiser.zero_grad(set_to_none=True)
+            self.result = self.train().detach()
+        else:
+            with self.torch.no_grad(), self.autocast():
+                self.result = self.forward(self.images)[0, 0]
+
+    def prepare(self, warmup):
+        """Compiles, warms up, captures; sets `run`."""
+        self.run = self.once
+        if self.way != "captured":
+            for _ in range(max(warmup, 5) if self.way == "graph" else warmup):
+                self.once()
+            return
+        stream = self.torch.cuda.Stream()
+        stream.wait_stream(self.torch.cuda.current_stream())
+        with self.torch.cuda.stream(stream):
+            for _ in range(max(warmup, 3)):
+                self.once()
+        self.torch.cuda.current_stream().wait_stream(stream)
+        self.torch.cuda.synchronize()
+        graph = self.torch.cuda.CUDAGraph()
+        self.optimiser.zero_grad(set_to_none=True)
+        with self.torch.cuda.graph(graph, stream=stream):
+            if self.training:
+                self.result = self.train().detach()
+            else:
+                self.once()
+        self.run = graph.replay
+        for _ in range(warmup):
+            self.run()
+
+    def wait(self):
+        if self.is_cuda:
+            self.torch.cuda.synchronize()
+
+    def seconds_of(self, count):
+        self.wait()
+        begin = time.perf_counter()
+        for _ in range(count):
+            self.run()
+        self.wait()
+        return (time.perf_counter() - begin) / count
+
+    def peak_memory_bytes(self):
+        if self.is_cuda:
+            return self.torch.cuda.max_memory_allocated()
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main():
@@ -30,41 +156,30 @@ def main():
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # read when torch is imported
     import torch
     sys.path.insert(0, str(GOLDEN))
-    import residual_attention_torch
-
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
-    layout = torch.channels_last if arguments.layout == "channels-last" else torch.contiguous_format
-    model = residual_attention_torch.build(arguments.model).to(memory_format=layout)
-    images = torch.randn(arguments.batch, 3, 32, 32).to(memory_format=layout)
-    labels = torch.randint(0, 10, (arguments.batch,))
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    work = Work(torch, arguments)
+    replays = arguments.replays or (20 if work.is_cuda else 1)
+    work.prepare(arguments.warmup)
 
-    def train():
-        optimiser.zero_grad(set_to_none=True)
-        loss = torch.nn.functional.cross_entropy(model(images), labels)
-        loss.backward()
-        optimiser.step()
-        return loss.item()
+    def time_steps():
+        seconds = []
+        for step in range(arguments.steps):
+            seconds.append(work.seconds_of(replays))
+            result = float(work.result)
+            if result != result:
+                sys.exit(f"timed step {step} gave {result}")
+        keys = ["model", "mode", "batch", "device", "precision", "way", "layout", "threads"]
+        line = {key: getattr(arguments, key) for key in keys}
+        line.update(replays=replays, seconds=seconds, peak_memory_bytes=work.peak_memory_bytes(),
+                    torch=torch.__version__)
+        print(json.dumps(line), flush=True)
 
-    def inference():
-        with torch.no_grad():
-            return model(images)[0, 0].item()
-
-    model.train(arguments.mode == "train")
-    run = train if arguments.mode == "train" else inference
-    seconds = []
-    for step in range(arguments.warmup + arguments.steps):
-        begin = time.perf_counter()
-        run()
-        if step >= arguments.warmup:
-            seconds.append(time.perf_counter() - begin)
-    print(json.dumps({
-        "model": arguments.model, "mode": arguments.mode, "batch": arguments.batch, "threads": arguments.threads,
-        "layout": arguments.layout, "seconds": seconds,
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "torch": torch.__version__,
-    }))
+    if arguments.on_request == "no":
+        time_steps()
+    else:
+        for _ in sys.stdin:
+            time_steps()
 
 
 if __name__ == "__main__":
