@@ -4,32 +4,13 @@
 #include <array>
 
 #include "fovea/core/cuda/runtime.h"
+#include "fovea/core/cuda_backend.h"
 
 namespace fovea::kernels::cuda {
 namespace {
 
 using fovea::cuda::check_cuda;
 using fovea::cuda::current_stream;
-
-class Event {
- public:
-  Event() { check_cuda(cudaEventCreate(&event_), "stopwatch: event"); }
-  ~Event() { cudaEventDestroy(event_); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-
-  void record() { check_cuda(cudaEventRecord(event_, current_stream()), "stopwatch: event"); }
-  /// Waits for both.
-  double seconds_since(const Event& earlier) const {
-    float milliseconds = 0;
-    check_cuda(cudaEventSynchronize(event_), "stopwatch: event");
-    check_cuda(cudaEventElapsedTime(&milliseconds, earlier.event_, event_), "stopwatch: event");
-    return static_cast<double>(milliseconds) * 1e-3;
-  }
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
 
 /// A graph that is replayed at once and then forgotten. CapturedGraph is for those that stay: it gives each
 /// memory of its own.
@@ -68,11 +49,7 @@ class Recording {
 };
 
 double elapsed(const std::function<void()>& body) {
-  Event begin, end;
-  begin.record();
-  body();
-  end.record();
-  return end.seconds_since(begin);
+  return fovea::cuda::seconds_on(fovea::cuda::current_device(), body);
 }
 
 }  // namespace
