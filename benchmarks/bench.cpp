@@ -24,8 +24,9 @@ steps, on one device and in one dtype. Statistics, sums and the state of optimis
   %product  the same as a share of what a large square product of this dtype reaches in this run
 
 On the CPU a time is the mean of calls in a row, with data that is in the cache where it fits. On a CUDA device it
-is the median of up to 101 calls, each between two events and after the L2 cache was overwritten. --tf32 lets
-products and convolutions of f32 round their factors to TF32.
+is the median of up to 101 calls, each between two events and after the L2 cache was overwritten; what that gives
+for no call at all ("empty us" in the context) is in it. --tf32 lets products and convolutions of f32 round their
+factors to TF32.
 
   fovea_bench --benchmark_list_tests
   fovea_bench --benchmark_filter=upsample
@@ -98,6 +99,9 @@ int run(int argc, char** argv) {
   benchmark::AddCustomContext("tf32", tf32_allowed() ? "allowed" : "no");
   benchmark::AddCustomContext("threads", std::to_string(num_threads()));
   benchmark::AddCustomContext("copy GB/s", std::to_string(copy_bandwidth() / 1e9));
+  if (settings().device.is_cuda()) {
+    benchmark::AddCustomContext("empty us", std::to_string(empty_seconds() * 1e6));
+  }
   const size_t benchmarks = benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
   return benchmarks > 0 ? 0 : 2;  // a filter that matches nothing is a mistake

@@ -38,6 +38,9 @@ double copy_bandwidth();
 /// median of several, measured at the first call.
 double product_rate();
 
+/// What is measured on a CUDA device for a call that launches nothing: it is part of every time there.
+double empty_seconds();
+
 /// What one call of a kernel does at the least: each input read once, each output written once; and computes.
 struct Work {
   size_t bytes;

@@ -133,6 +133,10 @@ double median_of(const std::function<double()>& sample) {
   return median(samples);
 }
 
+double empty_seconds() {
+  return median_of([] { return seconds_cold([] {}); });
+}
+
 double copy_bandwidth() {
   static const double bandwidth = settings().device.is_cpu() ? measure_copy_on_cpu() : measure_copy_on_cuda();
   return bandwidth;
