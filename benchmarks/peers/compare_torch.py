@@ -141,11 +141,11 @@ def contenders_for(arguments, work):
             yield Contender(name, command, arguments, work)
 
 
-def precompile(arguments, works):
-    """Times nothing, so that it may run at once."""
-    compiled = [contender for work in works for contender in contenders_for(arguments, work)
+def precompile(arguments, work):
+    """Times nothing, so that it may run at once. What is captured is compiled like what is not."""
+    compiled = [contender for contender in contenders_for(arguments, work)
                 if any(way in contender.name for way in ("compiled", "graph"))]
-    print(f"compiling {len(compiled)} networks", file=sys.stderr)
+    print(f"{' '.join(map(str, work))}: compiling it in {len(compiled)} ways", file=sys.stderr)
     with concurrent.futures.ThreadPoolExecutor(arguments.precompile) as pool:
         list(pool.map(Contender.prepare, compiled))
 
@@ -180,26 +180,8 @@ def row_of(work, contenders):
     return "| " + " | ".join(cells) + " |"
 
 
-def main():
-    arguments = parse_arguments()
-    works = [(model, mode, batch) for model in arguments.models for mode in arguments.modes
-             for batch in arguments.batch]
-    log, rows, versions, failures = [], [], set(), []
-    is_complete = True
-    if arguments.precompile > 0:
-        precompile(arguments, works)
-    for work in works:
-        contenders = compare(arguments, work)
-        rows.append(row_of(work, contenders))
-        log.append({"model": work[0], "mode": work[1], "batch": work[2],
-                    "runs": {contender.name: contender.runs for contender in contenders},
-                    "failures": {contender.name: contender.failure for contender in contenders if contender.failure}})
-        versions |= {run["torch"] for contender in contenders for run in contender.runs if "torch" in run}
-        failures += [f"{contender.name}, {' '.join(map(str, work))}: {contender.failure}"
-                     for contender in contenders if contender.failure]
-        # Fovea and one way of PyTorch are what a comparison needs.
-        is_complete &= not contenders[0].failure and any(not peer.failure for peer in contenders[1:])
-    names = [contender.name for contender in contenders]
+def write(arguments, log, rows, names, versions, failures):
+    """The table and all times so far."""
     columns = ["network", "work", "batch", *(f"{name}, images/s" for name in names), "Fovea / best PyTorch",
                "Fovea, peak MiB", "PyTorch, peak MiB", "Fovea / PyTorch"]
     text = "\n".join([
@@ -211,10 +193,34 @@ def main():
         "| --- | --- |" + " ---: |" * (len(columns) - 2),
         *rows, "",
         *(f"- left out: {failure}" for failure in failures), ""])
-    print(text)
     if arguments.out:
         arguments.out.write_text(text, encoding="utf-8")
         arguments.out.with_suffix(".json").write_text(json.dumps(log), encoding="utf-8")
+    return text
+
+
+def main():
+    arguments = parse_arguments()
+    works = [(model, mode, batch) for model in arguments.models for mode in arguments.modes
+             for batch in arguments.batch]
+    log, rows, versions, failures, text = [], [], set(), [], ""
+    is_complete = True
+    for work in works:
+        if arguments.precompile > 0:
+            precompile(arguments, work)
+        contenders = compare(arguments, work)
+        rows.append(row_of(work, contenders))
+        log.append({"model": work[0], "mode": work[1], "batch": work[2],
+                    "runs": {contender.name: contender.runs for contender in contenders},
+                    "failures": {contender.name: contender.failure for contender in contenders if contender.failure}})
+        versions |= {run["torch"] for contender in contenders for run in contender.runs if "torch" in run}
+        failures += [f"{contender.name}, {' '.join(map(str, work))}: {contender.failure}"
+                     for contender in contenders if contender.failure]
+        # Fovea and one way of PyTorch are what a comparison needs.
+        is_complete &= not contenders[0].failure and any(not peer.failure for peer in contenders[1:])
+        names = [contender.name for contender in contenders]
+        text = write(arguments, log, rows, names, versions, failures)  # now, in case that the next is stopped
+    print(text)
     sys.exit(0 if is_complete else 1)
 
 
