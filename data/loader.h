@@ -10,6 +10,7 @@
 
 namespace fovea {
 
+/// Which batches a Loader makes.
 struct LoaderSettings {
   int64_t batch_size = 128;
   bool shuffle = true;                         // another order in each epoch

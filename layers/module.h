@@ -87,15 +87,17 @@ class EvaluationMode {
   std::vector<std::pair<Module*, bool>> before_;  // outer modules first
 };
 
-/// A parameter or buffer under its path, for example "stages.0.modules.1.trunk.0.reduce.weight".
+/// A parameter under its path, for example "stages.0.modules.1.trunk.0.reduce.weight".
 struct NamedParameter {
   std::string path;
   Variable variable;  // shares the module's node
 };
+/// A buffer likewise.
 struct NamedBuffer {
   std::string path;
   Tensor tensor;  // shares the module's storage
 };
+/// All of a module and the modules inside it, in the order of `visit`.
 std::vector<NamedParameter> named_parameters(Module& module);
 std::vector<NamedBuffer> named_buffers(Module& module);
 /// Number of elements of all parameters.

@@ -73,8 +73,10 @@ void check_settings(const TrainingSettings& settings);
 /// The settings that shape the numbers, as texts under keys such as "optimiser.momentum".
 std::map<std::string, std::string> describe(const TrainingSettings& settings);
 
+/// Why a training run ended: all epochs done, max_steps reached, or should_stop.
 enum class StopReason { finished, max_steps, stopped };
 
+/// What came of a training run.
 struct TrainingResult {
   StopReason reason = StopReason::finished;
   int64_t steps = 0;      // done in all, those before resuming included
@@ -88,6 +90,7 @@ struct TrainingResult {
   int64_t best_epoch = 0;                // 1, 2, ...; 0: none
 };
 
+/// How images are gone through, and what is told about it.
 struct EvaluationSettings {
   int64_t batch_size = 256;
   std::function<void(int64_t done, int64_t total)> on_batch{};  // images

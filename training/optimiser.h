@@ -11,6 +11,7 @@
 
 namespace fovea {
 
+/// See Optimiser.
 enum class OptimiserKind { sgd, adamw };
 /// "sgd", "adamw"
 const char* name_of(OptimiserKind kind);
