@@ -23,13 +23,15 @@ import time
 
 from device_name import device_name
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+from table import UNITS, read_log  # noqa: E402
+
 try:
     import torch
 except ImportError as error:
     sys.exit(f"torch_kernels: there is no PyTorch: {error}")
 from torch_operations import OPERATIONS, Maker, call_of  # noqa: E402
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def parse_arguments():
@@ -65,7 +67,7 @@ def run_fovea(arguments):
         run = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
         if run.returncode != 0:
             sys.exit(f"torch_kernels: exit status {run.returncode} of: {' '.join(program)}")
-        return json.loads(out.read_text(encoding="utf-8"))
+        return read_log(out)
 
 
 def parse_name(name):
@@ -77,12 +79,11 @@ def parse_name(name):
 
 def fovea_times(log, pattern):
     """{kernel: [(arguments, seconds, percent of the copy bandwidth)]}"""
-    units = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
     times = {}
     for entry in log["benchmarks"]:
         if entry.get("run_type", "iteration") == "iteration" and re.search(pattern, entry["name"]):
             kernel, shape = parse_name(entry["name"])
-            seconds = entry["real_time"] * units[entry["time_unit"]]
+            seconds = entry["real_time"] * UNITS[entry["time_unit"]] / 1e6
             times.setdefault(kernel, []).append((shape, seconds, entry.get("%copy")))
     return times
 
@@ -209,7 +210,7 @@ def main():
         # One stream for all: a graph is captured on the stream on which its tensors were made.
         torch.cuda.set_stream(torch.cuda.Stream())
     timer = CudaTimer(arguments.seconds) if is_cuda else CpuTimer(arguments.seconds)
-    log = json.loads(arguments.fovea.read_text(encoding="utf-8")) if arguments.fovea else run_fovea(arguments)
+    log = read_log(arguments.fovea) if arguments.fovea else run_fovea(arguments)
     ours = fovea_times(log, arguments.filter)
     failures = []
     rows = list(rows_for(arguments, ours, timer, failures))
