@@ -32,6 +32,9 @@ std::atomic<int>& thread_count() {
   return count;
 }
 
+/// Asked when the program starts: inside a call of a library OpenMP may be set to one thread for a while.
+[[maybe_unused]] const int threads_at_start = thread_count();
+
 /// How many NoGrain live.
 std::atomic<int> grain_ignored{0};
 
