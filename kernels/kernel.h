@@ -10,6 +10,17 @@
 
 namespace fovea::kernels {
 
+/// Calls visit(tensor) for the tensors of a kernel's argument: itself, or those of a struct of tensors, which
+/// has a member function for_each_tensor(visit).
+template <class Argument, class Visit>
+void for_each_tensor(const Argument& argument, Visit&& visit) {
+  if constexpr (std::is_same_v<Argument, Tensor>) {
+    visit(argument);
+  } else if constexpr (requires { argument.for_each_tensor(visit); }) {
+    argument.for_each_tensor(visit);
+  }
+}
+
 template <class Signature>
 class Kernel;
 
@@ -23,7 +34,13 @@ class Kernel<void(Parameters...)> {
 
   void operator()(Parameters... arguments) const {
     const Tensor* first = nullptr;
-    (meet(arguments, first), ...);
+    const auto meet = [&](const Tensor& tensor) {
+      if (!tensor.defined()) return;
+      if (first == nullptr) first = &tensor;
+      check(tensor.device() == first->device(), name_, ": one tensor is on ", first->device(),
+            ", another on ", tensor.device());
+    };
+    (for_each_tensor(arguments, meet), ...);
     const ProfileScope scope(name_);
     if (first == nullptr || first->device().is_cpu()) {
       cpu_(arguments...);
@@ -36,19 +53,6 @@ class Kernel<void(Parameters...)> {
   }
 
  private:
-  template <class Argument>
-  void meet(const Argument& argument, const Tensor*& first) const {
-    if constexpr (std::is_same_v<Argument, Tensor>) {
-      if (!argument.defined()) return;
-      if (first == nullptr) {
-        first = &argument;
-      } else {
-        check(argument.device() == first->device(), name_, ": one tensor is on ", first->device(),
-              ", another on ", argument.device());
-      }
-    }
-  }
-
   const char* name_;
   Function cpu_, cuda_;
 };
