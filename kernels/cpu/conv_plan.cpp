@@ -1,0 +1,250 @@
+#include "fovea/kernels/cpu/conv_plan.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "fovea/core/parallel_for.h"
+
+namespace fovea::kernels::cpu::onednn {
+
+using dnnl::memory;
+
+/// A primitive for one problem, and the reorder between our weights and the layout that it wants.
+struct Plan {
+  dnnl::primitive primitive;
+  memory::desc x, y, weight, scratchpad;
+  memory::desc plain_weight;  // [K, R, S, C]
+  dnnl::primitive reorder;    // forward and backward_input: plain -> weight; backward_weight: weight -> plain
+  bool needs_reorder = false;
+};
+
+namespace {
+
+constexpr int64_t kChunkBytes = 512 << 10;  // of one chunk: half of a 1 MB L2 cache
+
+const dnnl::engine& cpu_engine() {
+  static const auto* engine = new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  return *engine;
+}
+
+dnnl::stream& thread_stream() {
+  thread_local dnnl::stream stream(cpu_engine());
+  return stream;
+}
+
+Plan make_plan(Pass pass, const Problem& problem) {
+  const auto& [N, H, W, C, K, R, S, stride, padding] = problem;
+  const auto f32 = memory::data_type::f32;
+  Plan plan;
+  plan.x = memory::desc({N, C, H, W}, f32, memory::format_tag::nhwc);
+  plan.y = memory::desc({N, K, problem.P(), problem.Q()}, f32, memory::format_tag::nhwc);
+  plan.plain_weight = memory::desc({K, C, R, S}, f32, memory::format_tag::ohwi);
+  const memory::desc any_weight({K, C, R, S}, f32, memory::format_tag::any);
+  const memory::dims strides = {stride, stride}, paddings = {padding, padding};
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+
+  const auto direct = dnnl::algorithm::convolution_direct;
+  const dnnl::convolution_forward::primitive_desc forward(
+      {dnnl::prop_kind::forward_training, direct, plan.x, any_weight, plan.y, strides, paddings, paddings},
+      attributes, cpu_engine());
+  if (pass == Pass::forward) {
+    plan.primitive = dnnl::convolution_forward(forward);
+    plan.weight = forward.weights_desc();
+    plan.scratchpad = forward.scratchpad_desc();
+  } else if (pass == Pass::backward_input) {
+    const dnnl::convolution_backward_data::primitive_desc backward(
+        {direct, plan.x, any_weight, plan.y, strides, paddings, paddings}, attributes, cpu_engine(), forward);
+    plan.primitive = dnnl::convolution_backward_data(backward);
+    plan.weight = backward.weights_desc();
+    plan.scratchpad = backward.scratchpad_desc();
+  } else {
+    const dnnl::convolution_backward_weights::primitive_desc backward(
+        {direct, plan.x, any_weight, plan.y, strides, paddings, paddings}, attributes, cpu_engine(), forward);
+    plan.primitive = dnnl::convolution_backward_weights(backward);
+    plan.weight = backward.diff_weights_desc();
+    plan.scratchpad = backward.scratchpad_desc();
+  }
+  plan.needs_reorder = plan.weight != plan.plain_weight;
+  if (plan.needs_reorder) {
+    const bool to_plain = pass == Pass::backward_weight;
+    plan.reorder = dnnl::reorder(
+        dnnl::reorder::primitive_desc(cpu_engine(), to_plain ? plan.weight : plan.plain_weight, cpu_engine(),
+                                      to_plain ? plan.plain_weight : plan.weight));
+  }
+  return plan;
+}
+
+const Plan& plan_for(Pass pass, const Problem& problem) {
+  static auto* mutex = new std::mutex;
+  static auto* plans = new std::map<std::pair<Pass, Problem>, std::unique_ptr<Plan>>;
+  const std::lock_guard lock(*mutex);
+  std::unique_ptr<Plan>& plan = (*plans)[{pass, problem}];
+  if (!plan) plan = std::make_unique<Plan>(make_plan(pass, problem));
+  return *plan;
+}
+
+Tensor bytes_for(const memory::desc& desc) {
+  return Tensor::empty({std::max<int64_t>(1, static_cast<int64_t>(desc.get_size()))}, Dtype::u8);
+}
+
+memory view(const memory::desc& desc, const void* data) {
+  return memory(desc, cpu_engine(), const_cast<void*>(data));
+}
+
+void run_reorder(const Plan& plan, const memory::desc& from, const void* source, const memory::desc& to,
+                 void* target) {
+  memory from_memory = view(from, source), to_memory = view(to, target);
+  plan.reorder.execute(thread_stream(), {{DNNL_ARG_FROM, from_memory}, {DNNL_ARG_TO, to_memory}});
+}
+
+bool is_pointwise(const Problem& problem) {
+  return problem.R == 1 && problem.S == 1 && problem.stride == 1 && problem.padding == 0;
+}
+
+}  // namespace
+
+Problem::Problem(const Tensor& x, const Tensor& weight, int64_t stride_, int64_t padding_)
+    : N(x.shape(0)),
+      H(x.shape(1)),
+      W(x.shape(2)),
+      C(x.shape(3)),
+      K(weight.shape(0)),
+      R(weight.shape(1)),
+      S(weight.shape(2)),
+      stride(stride_),
+      padding(padding_) {}
+
+std::string Problem::str() const {
+  return fovea::str("x [", N, ", ", H, ", ", W, ", ", C, "], weight [", K, ", ", R, ", ", S, ", ", C,
+                    "], stride ", stride, ", padding ", padding);
+}
+
+Cut::Cut(const Problem& problem, int64_t floats_per_x, int64_t floats_per_y, int64_t groups)
+    : whole_(problem), is_pointwise_(is_pointwise(problem)) {
+  units_ = is_pointwise_ ? problem.N * problem.H : problem.N;
+  x_unit_ = problem.N * problem.H * problem.W * problem.C / units_;
+  y_unit_ = problem.N * problem.P() * problem.Q() * problem.K / units_;
+  const int64_t weight_bytes =
+      problem.K * problem.R * problem.S * problem.C * static_cast<int64_t>(sizeof(float));
+  const int64_t unit_bytes =
+      (floats_per_x * x_unit_ + floats_per_y * y_unit_) * static_cast<int64_t>(sizeof(float));
+  // The weights are read for every chunk: where they are large, so is a chunk.
+  const int64_t wanted = std::max(kChunkBytes, 2 * weight_bytes) / std::max<int64_t>(unit_bytes, 1);
+  const int64_t largest_chunk = unit_bytes > 0 ? std::clamp<int64_t>(wanted, 1, units_) : units_;
+  groups_ = std::min(groups, problem.N);
+  const int64_t per_group = (units_ / groups_ + largest_chunk - 1) / largest_chunk;
+  chunks_ = std::min(units_, groups_ * std::max<int64_t>(per_group, 1));
+}
+
+Problem Cut::of(int64_t count) const {
+  Problem problem = whole_;
+  problem.N = is_pointwise_ ? 1 : count;
+  if (is_pointwise_) problem.H = count;
+  return problem;
+}
+
+ChunkConv::ChunkConv(Pass pass, const Cut& cut, const Tensor& weight)
+    : pass_(pass), smallest_(cut.smallest()) {
+  for (int64_t count = cut.smallest(); count <= cut.largest(); ++count) {
+    const Plan& plan = plan_for(pass, cut.of(count));
+    const auto slot = static_cast<size_t>(count - smallest_);
+    plans_[slot] = &plan;
+    if (pass == Pass::backward_weight) {
+      check(plan.weight == plans_[0]->weight,
+            "conv: oneDNN wants different layouts of the weights' gradient for ", smallest_, " and ", count,
+            " units of ", cut.whole().str());
+    } else if (slot == 1 && plan.weight == plans_[0]->weight) {
+      weights_[1] = weights_[0];
+    } else if (plan.needs_reorder) {
+      weights_[slot] = bytes_for(plan.weight);
+      run_reorder(plan, plan.plain_weight, weight.raw(), plan.weight, weights_[slot].raw());
+    } else {
+      weights_[slot] = weight;
+    }
+  }
+}
+
+void ChunkConv::run(int64_t count, const float* x, const float* y, float* weight, Tensor& scratch) const {
+  const auto slot = static_cast<size_t>(count - smallest_);
+  const Plan& plan = *plans_[slot];
+  const bool is_forward = pass_ == Pass::forward, is_weight = pass_ == Pass::backward_weight;
+  const void* used_weight = is_weight ? weight : weights_[slot].raw();
+  plan.primitive.execute(
+      thread_stream(),
+      {{is_forward || is_weight ? DNNL_ARG_SRC : DNNL_ARG_DIFF_SRC, view(plan.x, x)},
+       {is_forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, view(plan.y, y)},
+       {is_weight ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, view(plan.weight, used_weight)},
+       {DNNL_ARG_SCRATCHPAD, view(plan.scratchpad, scratch.raw())}});
+}
+
+Tensor ChunkConv::make_scratch() const {
+  int64_t bytes = 1;
+  for (const Plan* plan : plans_) {
+    if (plan != nullptr) bytes = std::max(bytes, static_cast<int64_t>(plan->scratchpad.get_size()));
+  }
+  return Tensor::empty({bytes}, Dtype::u8);
+}
+
+int64_t ChunkConv::weight_count() const {
+  return static_cast<int64_t>(plans_[0]->weight.get_size() / sizeof(float));
+}
+
+void ChunkConv::to_plain(const Tensor& gradient, Tensor& dweight) const {
+  const Plan& plan = *plans_[0];
+  run_reorder(plan, plan.weight, gradient.raw(), plan.plain_weight, dweight.raw());
+}
+
+WeightSum::WeightSum(const ChunkConv& conv) : conv_(conv), scratch_(conv.make_scratch()) {}
+
+void WeightSum::begin(float* total) {
+  total_ = total;
+  is_first_ = true;
+}
+
+void WeightSum::add(int64_t count, const float* x, const float* dy) {
+  if (is_first_) {
+    conv_.run(count, x, dy, total_, scratch_);
+  } else {
+    if (!part_.defined()) part_ = Tensor::empty({conv_.weight_count()});
+    float* part = part_.data<float>();
+    conv_.run(count, x, dy, part, scratch_);
+    for (int64_t i = 0; i < part_.size(); ++i) total_[i] += part[i];
+  }
+  is_first_ = false;
+}
+
+void add_groups(const ChunkConv& conv, int64_t groups, const Tensor& partials, Tensor& dweight) {
+  const int64_t count = conv.weight_count();
+  Tensor sum = Tensor::empty({count});
+  parallel_for(count, 16384, [&](int64_t begin, int64_t end) {
+    float* total = sum.data<float>();
+    const float* partial = partials.data<float>();
+    std::copy(partial + begin, partial + end, total + begin);
+    for (int64_t group = 1; group < groups; ++group) {
+      for (int64_t i = begin; i < end; ++i) total[i] += partial[group * count + i];
+    }
+  });
+  conv.to_plain(sum, dweight);
+}
+
+#ifdef _OPENMP
+SingleThread::SingleThread() : before_(omp_get_max_threads()) {
+  omp_set_num_threads(1);
+}
+SingleThread::~SingleThread() {
+  omp_set_num_threads(before_);
+}
+#else
+SingleThread::SingleThread() = default;
+SingleThread::~SingleThread() = default;
+#endif
+
+}  // namespace fovea::kernels::cpu::onednn
