@@ -20,6 +20,8 @@ struct Tensors {
     kernels::batch_norm_statistics(x, mean, variance);
   }
 
+  kernels::Normalisation norm() const { return {mean, variance, weight, bias}; }
+
   Tensor x, dy, result;                                 // [N, H, W, C]
   Tensor weight, bias, mean, variance, dweight, dbias;  // [C]
 };
@@ -27,8 +29,6 @@ struct Tensors {
 void channels(Benchmark* benchmark) {
   benchmark->ArgName("C")->Arg(64)->Arg(1024)->Unit(benchmark::kMicrosecond);
 }
-
-constexpr double kEpsilon = 1e-5;
 
 void batch_norm_statistics(benchmark::State& state) {
   Tensors t(image_shape(state));
@@ -48,18 +48,15 @@ FOVEA_BENCH(batch_norm_update_running, channels);
 
 void batch_norm_relu_forward(benchmark::State& state) {
   Tensors t(image_shape(state));
-  measure(state, {2 * t.x.bytes()}, [&] {
-    kernels::batch_norm_forward(t.x, t.mean, t.variance, t.weight, t.bias, kEpsilon, /*has_relu=*/true,
-                                t.result);
-  });
+  measure(state, {2 * t.x.bytes()},
+          [&] { kernels::batch_norm_forward(t.x, t.norm(), /*has_relu=*/true, t.result); });
 }
 FOVEA_BENCH(batch_norm_relu_forward, network_shapes);
 
 void batch_norm_relu_backward_reduce(benchmark::State& state) {
   Tensors t(image_shape(state));
   measure(state, {2 * t.x.bytes()}, [&] {
-    kernels::batch_norm_backward_reduce(t.dy, t.x, t.mean, t.variance, t.weight, t.bias, kEpsilon,
-                                        /*has_relu=*/true, t.dweight, t.dbias);
+    kernels::batch_norm_backward_reduce(t.dy, t.x, t.norm(), /*has_relu=*/true, t.dweight, t.dbias);
   });
 }
 FOVEA_BENCH(batch_norm_relu_backward_reduce, network_shapes);
@@ -67,8 +64,8 @@ FOVEA_BENCH(batch_norm_relu_backward_reduce, network_shapes);
 void batch_norm_relu_backward_input(benchmark::State& state) {
   Tensors t(image_shape(state));
   measure(state, {3 * t.x.bytes()}, [&] {
-    kernels::batch_norm_backward_input(t.dy, t.x, t.mean, t.variance, t.weight, t.bias, t.dweight, t.dbias,
-                                       kEpsilon, /*has_relu=*/true, /*training=*/true, t.result);
+    kernels::batch_norm_backward_input(t.dy, t.x, t.norm(), t.dweight, t.dbias, /*has_relu=*/true,
+                                       /*other=*/{}, t.result);
   });
 }
 FOVEA_BENCH(batch_norm_relu_backward_input, network_shapes);

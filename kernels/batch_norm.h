@@ -8,6 +8,19 @@
 /// normalised and the activated values are computed again.
 namespace fovea::kernels {
 
+/// What turns x into xhat * weight + bias.
+struct Normalisation {
+  Tensor mean, variance;
+  Tensor weight, bias;
+  double epsilon = 1e-5;
+  bool of_batch = true;  // whether mean and variance are those of x, or constants
+
+  template <class Visit>
+  void for_each_tensor(Visit&& visit) const {
+    for (const Tensor* tensor : {&mean, &variance, &weight, &bias}) visit(*tensor);
+  }
+};
+
 /// mean = average of x, variance = average of (x - mean)^2, over the rows; one pass over x.
 FOVEA_KERNEL(batch_norm_statistics, const Tensor& x, Tensor& mean, Tensor& variance);
 
@@ -17,20 +30,17 @@ FOVEA_KERNEL(batch_norm_update_running, const Tensor& mean, const Tensor& varian
              double momentum, Tensor& running_mean, Tensor& running_variance);
 
 /// y = xhat * weight + bias, or relu of it.
-FOVEA_KERNEL(batch_norm_forward, const Tensor& x, const Tensor& mean, const Tensor& variance,
-             const Tensor& weight, const Tensor& bias, double epsilon, bool has_relu, Tensor& y);
+FOVEA_KERNEL(batch_norm_forward, const Tensor& x, const Normalisation& norm, bool has_relu, Tensor& y);
 
 /// With g = dy, or 0 where the relu was 0: dweight = sum of g * xhat, dbias = sum of g; one pass over dy and
 /// x.
-FOVEA_KERNEL(batch_norm_backward_reduce, const Tensor& dy, const Tensor& x, const Tensor& mean,
-             const Tensor& variance, const Tensor& weight, const Tensor& bias, double epsilon, bool has_relu,
-             Tensor& dweight, Tensor& dbias);
+FOVEA_KERNEL(batch_norm_backward_reduce, const Tensor& dy, const Tensor& x, const Normalisation& norm,
+             bool has_relu, Tensor& dweight, Tensor& dbias);
 
-/// dx = weight * rstd * (g - dbias / rows - xhat * dweight / rows) where mean and variance are those of x
-/// (`training`); dx = weight * rstd * g where they are constants.
-/// dx may be dy.
-FOVEA_KERNEL(batch_norm_backward_input, const Tensor& dy, const Tensor& x, const Tensor& mean,
-             const Tensor& variance, const Tensor& weight, const Tensor& bias, const Tensor& dweight,
-             const Tensor& dbias, double epsilon, bool has_relu, bool training, Tensor& dx);
+/// dx = weight * rstd * (g - dbias / rows - xhat * dweight / rows) + other where mean and variance are those
+/// of x; dx = weight * rstd * g + other where they are constants. `other`, a gradient of x that comes another
+/// way, may be undefined. dx may be dy, or other.
+FOVEA_KERNEL(batch_norm_backward_input, const Tensor& dy, const Tensor& x, const Normalisation& norm,
+             const Tensor& dweight, const Tensor& dbias, bool has_relu, const Tensor& other, Tensor& dx);
 
 }  // namespace fovea::kernels

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "fovea/core/stream.h"
+#include "fovea/kernels/arithmetic.h"
 #include "fovea/kernels/batch_norm.h"
 #include "fovea/layers/functional.h"
 #include "op_test.h"
@@ -180,12 +181,12 @@ TEST_CASE("batch_norm_relu: captured into a graph and replayed, it gives the sam
   Tensor mean = Tensor::empty_like(weight), variance = Tensor::empty_like(weight),
          dweight = Tensor::empty_like(weight), dbias = Tensor::empty_like(weight);
   Tensor y = Tensor::empty_like(x), dx = Tensor::empty_like(x);
+  const kernels::Normalisation norm{mean, variance, weight, bias};
   const auto step = [&] {
     kernels::batch_norm_statistics(x, mean, variance);
-    kernels::batch_norm_forward(x, mean, variance, weight, bias, 1e-5, /*has_relu=*/true, y);
-    kernels::batch_norm_backward_reduce(dy, x, mean, variance, weight, bias, 1e-5, true, dweight, dbias);
-    kernels::batch_norm_backward_input(dy, x, mean, variance, weight, bias, dweight, dbias, 1e-5, true,
-                                       /*training=*/true, dx);
+    kernels::batch_norm_forward(x, norm, /*has_relu=*/true, y);
+    kernels::batch_norm_backward_reduce(dy, x, norm, /*has_relu=*/true, dweight, dbias);
+    kernels::batch_norm_backward_input(dy, x, norm, dweight, dbias, /*has_relu=*/true, /*other=*/{}, dx);
   };
   step();
   const std::vector<Tensor> wanted{mean.clone(), variance.clone(), y.clone(), dweight.clone(), dx.clone()};
@@ -236,20 +237,30 @@ TEST_CASE("batch_norm_relu: overwriting a gradient that nothing else holds gives
   CHECK(same_bits(gradient_of_x(/*is_shared=*/false), gradient_of_x(/*is_shared=*/true)));
 }
 
-TEST_CASE("batch_norm_backward_input: dx may be dy") {
+TEST_CASE("batch_norm_backward_input: dx may be dy, or another gradient of x, which is added") {
   for (const Device device : devices()) {
     INFO(device);
-    const Shape shape{300, 24}, channels{24};
-    const Tensor x = normal(shape, Random(3, Purpose::test)).to(device);
-    const Tensor one = Tensor::full(channels, 1.0, Dtype::f32, device),
-                 half = Tensor::full(channels, 0.5, Dtype::f32, device);
-    const Tensor dy = normal(shape, Random(4, Purpose::test)).to(device);
-    Tensor wanted = Tensor::empty_like(dy), in_place = dy.clone();
-    for (Tensor* dx : {&wanted, &in_place}) {
-      kernels::batch_norm_backward_input(dx == &wanted ? dy : in_place, x, half, one, one, half, one, half,
-                                         1e-5, /*has_relu=*/true,
-                                         /*training=*/true, *dx);
+    for (const int64_t C : {24, 7}) {
+      const Shape shape{300, C}, channels{C};
+      const Tensor x = normal(shape, Random(3, Purpose::test)).to(device);
+      const Tensor one = Tensor::full(channels, 1.0, Dtype::f32, device),
+                   half = Tensor::full(channels, 0.5, Dtype::f32, device);
+      const Tensor dy = normal(shape, Random(4, Purpose::test)).to(device),
+                   other = normal(shape, Random(5, Purpose::test)).to(device);
+      const auto run = [&](const Tensor& gradient, const Tensor& added, Tensor& dx) {
+        kernels::batch_norm_backward_input(gradient, x, {half, one, one, half}, one, half, /*has_relu=*/true,
+                                           added, dx);
+      };
+      Tensor alone = Tensor::empty_like(dy), wanted = Tensor::empty_like(dy), sum = Tensor::empty_like(dy);
+      Tensor over_dy = dy.clone(), over_other = other.clone();
+      run(dy, {}, alone);
+      kernels::add_forward(alone, other, sum);
+      run(dy, other, wanted);
+      check_near(wanted, sum, 1e-6);
+      run(over_dy, other, over_dy);
+      CHECK(same_bits(over_dy, wanted));
+      run(dy, over_other, over_other);
+      CHECK(same_bits(over_other, wanted));
     }
-    CHECK(same_bits(in_place, wanted));
   }
 }

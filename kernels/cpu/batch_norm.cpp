@@ -1,9 +1,11 @@
 #include "fovea/kernels/batch_norm.h"
 
-#include <cmath>
+#include <limits>
 #include <vector>
 
+#include "fovea/kernels/cpu/affine.h"
 #include "fovea/kernels/cpu/column_sums.h"
+#include "fovea/kernels/cpu/moments.h"
 #include "fovea/kernels/cpu/rows.h"
 
 namespace fovea::kernels::cpu {
@@ -23,33 +25,7 @@ struct Folded {
       fold *= 2;
     }
   }
-  /// Per-channel coefficients, for each of the `width` numbers.
-  template <class A>
-  std::vector<A> repeated(const std::vector<A>& coefficients) const {
-    std::vector<A> result;
-    for (int64_t i = 0; i < fold; ++i) result.insert(result.end(), coefficients.begin(), coefficients.end());
-    return result;
-  }
   int64_t grain() const { return std::max<int64_t>(1, 16384 / width); }
-};
-
-/// What a pass needs of each channel: y = (x - mean) * scale + shift. Subtracting first keeps the digits of a
-/// channel whose mean is far larger than its deviation.
-template <class A>
-struct Affine {
-  std::vector<A> mean, rstd, scale, shift;
-
-  Affine(const Tensor& mean_, const Tensor& variance, const Tensor& weight, const Tensor& bias,
-         double epsilon) {
-    const int64_t C = mean_.size();
-    for (int64_t c = 0; c < C; ++c) {
-      const A r = A(1) / std::sqrt(variance.data<A>()[c] + static_cast<A>(epsilon));
-      mean.push_back(mean_.data<A>()[c]);
-      rstd.push_back(r);
-      scale.push_back(weight.data<A>()[c] * r);
-      shift.push_back(bias.data<A>()[c]);
-    }
-  }
 };
 
 template <class T>
@@ -68,37 +44,23 @@ void statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
     };
   };
   const std::vector<A> partials = column_sums_by_chunk<A, 2>(folded.rows, width, term_at);
-  // Parts are joined by the parallel form of Welford's method (Chan, Golub, LeVeque 1979), in order.
-  for (int64_t c = 0; c < C; ++c) {
-    double count = 0, average = 0, squares = 0;
-    for (int64_t begin = 0; begin < folded.rows; begin += chunk_rows) {
-      const double n = static_cast<double>(std::min(chunk_rows, folded.rows - begin));
-      for (int64_t column = c; column < width; column += C) {
-        const auto at = static_cast<size_t>(begin / chunk_rows * 2 * width + column);
-        const double sum = static_cast<double>(partials[at]);
-        const double sum_of_squares = static_cast<double>(partials[at + static_cast<size_t>(width)]);
-        const double origin = static_cast<double>(static_cast<A>(values[begin * width + column]));
-        const double delta = origin + sum / n - average;
-        squares += sum_of_squares - sum * sum / n + delta * delta * count * n / (count + n);
-        average += delta * n / (count + n);
-        count += n;
-      }
-    }
-    mean.data<A>()[c] = static_cast<A>(average);
-    variance.data<A>()[c] = static_cast<A>(std::max(0.0, squares / count));
+  Moments moments(width);
+  for (int64_t begin = 0; begin < folded.rows; begin += chunk_rows) {
+    const A* sums = partials.data() + begin / chunk_rows * 2 * width;
+    moments.add(std::min(chunk_rows, folded.rows - begin), values + begin * width, sums, sums + width);
   }
+  moments.finish<A>(mean, variance);
 }
 
 template <class T>
-void forward(const Tensor& x, const Affine<Accumulator<T>>& affine, bool has_relu, Tensor& y) {
+void forward(const Tensor& x, const Normalisation& norm, bool has_relu, Tensor& y) {
   using A = Accumulator<T>;
-  const int64_t C = static_cast<int64_t>(affine.scale.size());
+  const int64_t C = norm.mean.size();
   const Folded folded(x.size() / C, C, kShortestRow);
-  const std::vector<A> means = folded.repeated(affine.mean), scales = folded.repeated(affine.scale),
-                       shifts = folded.repeated(affine.shift);
+  const Affine<A> affine(norm, folded.fold);
   const A floor = has_relu ? A(0) : -std::numeric_limits<A>::infinity();
   parallel_for(folded.rows, folded.grain(), [&](int64_t begin, int64_t end) {
-    const A *mean = means.data(), *scale = scales.data(), *shift = shifts.data();
+    const A *mean = affine.mean.data(), *scale = affine.scale.data(), *shift = affine.shift.data();
     for (int64_t row = begin; row < end; ++row) {
       const T* from = x.data<T>() + row * folded.width;
       T* __restrict to = y.data<T>() + row * folded.width;
@@ -111,18 +73,17 @@ void forward(const Tensor& x, const Affine<Accumulator<T>>& affine, bool has_rel
 }
 
 template <class T>
-void backward_reduce(const Tensor& dy, const Tensor& x, const Affine<Accumulator<T>>& affine, bool has_relu,
+void backward_reduce(const Tensor& dy, const Tensor& x, const Normalisation& norm, bool has_relu,
                      Tensor& dweight, Tensor& dbias) {
   using A = Accumulator<T>;
   const int64_t C = dweight.size();
   const Folded folded(x.size() / C, C, kLanes<A>);
+  const Affine<A> affine(norm, folded.fold);
   const int64_t width = folded.width;
-  const std::vector<A> means = folded.repeated(affine.mean), scales = folded.repeated(affine.scale),
-                       shifts = folded.repeated(affine.shift);
   const T *xs = x.data<T>(), *dys = dy.data<T>();
   const auto term_at = [&](int64_t c, auto lanes) {
-    const Vec<A> scale = load(scales.data() + c, lanes), shift = load(shifts.data() + c, lanes),
-                 mean = load(means.data() + c, lanes);
+    const Vec<A> scale = load(affine.scale.data() + c, lanes), shift = load(affine.shift.data() + c, lanes),
+                 mean = load(affine.mean.data() + c, lanes);
     const bool keep_all = !has_relu;
     return [=](int64_t row) {
       const Vec<A> centred = load(xs + row * width + c, lanes) - mean;
@@ -131,51 +92,26 @@ void backward_reduce(const Tensor& dy, const Tensor& x, const Affine<Accumulator
       return std::array<Vec<A>, 2>{g, g * centred};
     };
   };
-  const std::vector<double> sums = column_sums<A, 2>(folded.rows, width, term_at);
-  for (int64_t c = 0; c < C; ++c) {
-    double sum = 0, weighted = 0;
-    for (int64_t column = c; column < width; column += C) {
-      sum += sums[static_cast<size_t>(column)];
-      weighted += sums[static_cast<size_t>(width + column)];
-    }
-    dbias.data<A>()[c] = static_cast<A>(sum);
-    dweight.data<A>()[c] =
-        static_cast<A>(weighted * static_cast<double>(affine.rstd[static_cast<size_t>(c)]));
-  }
+  finish_reduce(column_sums<A, 2>(folded.rows, width, term_at), affine, dweight, dbias);
 }
 
 template <class T>
-void backward_input(const Tensor& dy, const Tensor& x, const Affine<Accumulator<T>>& affine,
-                    const Tensor& dweight, const Tensor& dbias, bool has_relu, bool training, Tensor& dx) {
+void backward_input(const Tensor& dy, const Tensor& x, const Normalisation& norm, const Tensor& dweight,
+                    const Tensor& dbias, bool has_relu, const Tensor& other, Tensor& dx) {
   using A = Accumulator<T>;
   const int64_t C = dweight.size(), rows = x.size() / C;
-  // dx = scale * g + slope * (x - mean) + offset
-  std::vector<A> slope(static_cast<size_t>(C), A(0)), offset(static_cast<size_t>(C), A(0));
-  if (training) {
-    for (size_t c = 0; c < slope.size(); ++c) {
-      const A mean_g = dbias.data<A>()[c] / static_cast<A>(rows);
-      const A mean_g_xhat = dweight.data<A>()[c] / static_cast<A>(rows);
-      slope[c] = -affine.scale[c] * mean_g_xhat * affine.rstd[c];
-      offset[c] = -affine.scale[c] * mean_g;
-    }
-  }
   const Folded folded(rows, C, kShortestRow);
-  const std::vector<A> means = folded.repeated(affine.mean), scales = folded.repeated(affine.scale),
-                       shifts = folded.repeated(affine.shift), slopes = folded.repeated(slope),
-                       offsets = folded.repeated(offset);
+  const BackwardAffine<A> affine(norm, dweight, dbias, rows, folded.fold);
   const A floor = has_relu ? A(0) : -std::numeric_limits<A>::infinity();
+  const T* others = other.defined() ? other.data<T>() : nullptr;
   parallel_for(folded.rows, folded.grain(), [&](int64_t begin, int64_t end) {
-    const A *mean = means.data(), *scale = scales.data(), *shift = shifts.data();
-    const A *slope_of = slopes.data(), *offset_of = offsets.data();
     for (int64_t row = begin; row < end; ++row) {
-      const T* value = x.data<T>() + row * folded.width;
-      const T* gradient = dy.data<T>() + row * folded.width;
-      T* to = dx.data<T>() + row * folded.width;
+      const int64_t at = row * folded.width;
       for_each_vector<A>(folded.width, [&](int64_t i, auto lanes) {
-        const Vec<A> centred = load(value + i, lanes) - load(mean + i, lanes), d = load(gradient + i, lanes);
-        const Vec<A> factor = load(scale + i, lanes);
-        const Vec<A> g = centred * factor + load(shift + i, lanes) > floor ? d : Vec<A>{};
-        store(to + i, lanes, factor * g + load(slope_of + i, lanes) * centred + load(offset_of + i, lanes));
+        Vec<A> result =
+            affine.at(i, lanes, floor, load(dy.data<T>() + at + i, lanes), load(x.data<T>() + at + i, lanes));
+        if (others != nullptr) result += load(others + at + i, lanes);
+        store(dx.data<T>() + at + i, lanes, result);
       });
     }
   });
@@ -203,30 +139,21 @@ void batch_norm_update_running(const Tensor& mean, const Tensor& variance, int64
   });
 }
 
-void batch_norm_forward(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor& weight,
-                        const Tensor& bias, double epsilon, bool has_relu, Tensor& y) {
-  visit_floating("batch_norm_forward", x.dtype(), [&]<class T>() {
-    forward<T>(x, Affine<Accumulator<T>>(mean, variance, weight, bias, epsilon), has_relu, y);
-  });
+void batch_norm_forward(const Tensor& x, const Normalisation& norm, bool has_relu, Tensor& y) {
+  visit_floating("batch_norm_forward", x.dtype(), [&]<class T>() { forward<T>(x, norm, has_relu, y); });
 }
 
-void batch_norm_backward_reduce(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& variance,
-                                const Tensor& weight, const Tensor& bias, double epsilon, bool has_relu,
+void batch_norm_backward_reduce(const Tensor& dy, const Tensor& x, const Normalisation& norm, bool has_relu,
                                 Tensor& dweight, Tensor& dbias) {
-  visit_floating("batch_norm_backward_reduce", x.dtype(), [&]<class T>() {
-    backward_reduce<T>(dy, x, Affine<Accumulator<T>>(mean, variance, weight, bias, epsilon), has_relu,
-                       dweight, dbias);
-  });
+  visit_floating("batch_norm_backward_reduce", x.dtype(),
+                 [&]<class T>() { backward_reduce<T>(dy, x, norm, has_relu, dweight, dbias); });
 }
 
-void batch_norm_backward_input(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& variance,
-                               const Tensor& weight, const Tensor& bias, const Tensor& dweight,
-                               const Tensor& dbias, double epsilon, bool has_relu, bool training,
+void batch_norm_backward_input(const Tensor& dy, const Tensor& x, const Normalisation& norm,
+                               const Tensor& dweight, const Tensor& dbias, bool has_relu, const Tensor& other,
                                Tensor& dx) {
-  visit_floating("batch_norm_backward_input", x.dtype(), [&]<class T>() {
-    backward_input<T>(dy, x, Affine<Accumulator<T>>(mean, variance, weight, bias, epsilon), dweight, dbias,
-                      has_relu, training, dx);
-  });
+  visit_floating("batch_norm_backward_input", x.dtype(),
+                 [&]<class T>() { backward_input<T>(dy, x, norm, dweight, dbias, has_relu, other, dx); });
 }
 
 }  // namespace fovea::kernels::cpu

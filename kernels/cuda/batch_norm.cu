@@ -18,13 +18,12 @@ struct Channels {
   float epsilon;
   bool has_relu;
 
-  Channels(const Tensor& mean_, const Tensor& variance_, const Tensor& weight_, const Tensor& bias_,
-           double epsilon_, bool has_relu_)
-      : mean(mean_.data<float>()),
-        variance(variance_.data<float>()),
-        weight(weight_.data<float>()),
-        bias(bias_.data<float>()),
-        epsilon(static_cast<float>(epsilon_)),
+  Channels(const Normalisation& norm, bool has_relu_)
+      : mean(norm.mean.data<float>()),
+        variance(norm.variance.data<float>()),
+        weight(norm.weight.data<float>()),
+        bias(norm.bias.data<float>()),
+        epsilon(static_cast<float>(norm.epsilon)),
         has_relu(has_relu_) {}
 
   template <int kWidth>
@@ -114,7 +113,13 @@ struct BackwardTerms {
   }
 };
 
-/// dx = scale * g + slope * (x - mean) + offset
+/// What the last backward pass reads of a row.
+template <class T, int kWidth>
+struct GradientsAndOther {
+  Pack<T, kWidth> dy, x, other;
+};
+
+/// dx = scale * g + slope * (x - mean) + offset + other
 template <class T, int kWidth>
 struct BackwardMap {
   static constexpr int kAtOnce = 2;
@@ -125,7 +130,8 @@ struct BackwardMap {
   const T *dy, *x;
   Channels channels;
   const float *dbias, *dweight;
-  float share;  // 1 / rows, or 0 where mean and variance are constants
+  float share;     // 1 / rows, or 0 where mean and variance are constants
+  const T* other;  // or null
   T* dx;
 
   __device__ Constants constants(const ColumnPart& part, const Columns&) const {
@@ -140,10 +146,13 @@ struct BackwardMap {
     }
     return result;
   }
-  __device__ Gradients<T, kWidth> read(int64_t offset) const {
-    return {load_pack<kWidth>(dy + offset), load_pack<kWidth>(x + offset)};
+  __device__ GradientsAndOther<T, kWidth> read(int64_t offset) const {
+    GradientsAndOther<T, kWidth> row{load_pack<kWidth>(dy + offset), load_pack<kWidth>(x + offset), {}};
+    if (other != nullptr) row.other = load_pack<kWidth>(other + offset);
+    return row;
   }
-  __device__ void write(const Constants& constants, const Gradients<T, kWidth>& row, int64_t offset) const {
+  __device__ void write(const Constants& constants, const GradientsAndOther<T, kWidth>& row,
+                        int64_t offset) const {
     const auto& [mean, scale, shift] = constants.affine;
     const Floats<kWidth> gradient = to_floats(row.dy), numbers = to_floats(row.x);
     Floats<kWidth> result;
@@ -152,6 +161,11 @@ struct BackwardMap {
       const float centred = numbers[i] - mean[i];
       const float g = channels.passed(gradient[i], centred, scale[i], shift[i]);
       result[i] = scale[i] * g + constants.slope[i] * centred + constants.offset[i];
+    }
+    if (other != nullptr) {
+      const Floats<kWidth> added = to_floats(row.other);
+#pragma unroll
+      for (int i = 0; i < kWidth; ++i) result[i] += added[i];
     }
     store<kWidth>(dx + offset, result);
   }
@@ -184,10 +198,9 @@ void batch_norm_update_running(const Tensor& mean, const Tensor& variance, int64
          static_cast<float>(unbiased), running_mean.data<float>(), running_variance.data<float>());
 }
 
-void batch_norm_forward(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor& weight,
-                        const Tensor& bias, double epsilon, bool has_relu, Tensor& y) {
-  const int64_t C = mean.size();
-  const Channels channels(mean, variance, weight, bias, epsilon, has_relu);
+void batch_norm_forward(const Tensor& x, const Normalisation& norm, bool has_relu, Tensor& y) {
+  const int64_t C = norm.mean.size();
+  const Channels channels(norm, has_relu);
   visit_device_floating("batch_norm_forward", x.dtype(), [&]<class T>() {
     const auto run = [&]<int kWidth>() {
       const Columns columns(/*O=*/1, x.size() / C, C, kWidth, Rows::split);
@@ -198,11 +211,10 @@ void batch_norm_forward(const Tensor& x, const Tensor& mean, const Tensor& varia
   });
 }
 
-void batch_norm_backward_reduce(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& variance,
-                                const Tensor& weight, const Tensor& bias, double epsilon, bool has_relu,
+void batch_norm_backward_reduce(const Tensor& dy, const Tensor& x, const Normalisation& norm, bool has_relu,
                                 Tensor& dweight, Tensor& dbias) {
-  const int64_t C = mean.size();
-  const Channels channels(mean, variance, weight, bias, epsilon, has_relu);
+  const int64_t C = norm.mean.size();
+  const Channels channels(norm, has_relu);
   visit_device_floating("batch_norm_backward_reduce", x.dtype(), [&]<class T>() {
     const auto run = [&]<int kWidth>() {
       const Columns columns(/*O=*/1, x.size() / C, C, kWidth, Rows::split);
@@ -217,22 +229,22 @@ void batch_norm_backward_reduce(const Tensor& dy, const Tensor& x, const Tensor&
   });
 }
 
-void batch_norm_backward_input(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& variance,
-                               const Tensor& weight, const Tensor& bias, const Tensor& dweight,
-                               const Tensor& dbias, double epsilon, bool has_relu, bool training,
+void batch_norm_backward_input(const Tensor& dy, const Tensor& x, const Normalisation& norm,
+                               const Tensor& dweight, const Tensor& dbias, bool has_relu, const Tensor& other,
                                Tensor& dx) {
-  const int64_t C = mean.size(), rows = x.size() / C;
-  const Channels channels(mean, variance, weight, bias, epsilon, has_relu);
-  const float share = training ? 1.0f / static_cast<float>(rows) : 0.0f;
+  const int64_t C = norm.mean.size(), rows = x.size() / C;
+  const Channels channels(norm, has_relu);
+  const float share = norm.of_batch ? 1.0f / static_cast<float>(rows) : 0.0f;
   visit_device_floating("batch_norm_backward_input", x.dtype(), [&]<class T>() {
+    const T* added = other.defined() ? other.data<T>() : nullptr;
     const auto run = [&]<int kWidth>() {
       const Columns columns(/*O=*/1, rows, C, kWidth, Rows::split);
       launch("batch_norm_backward_input", map_columns_kernel<kWidth, BackwardMap<T, kWidth>>, columns.grid(),
              columns,
              BackwardMap<T, kWidth>{dy.data<T>(), x.data<T>(), channels, dbias.data<float>(),
-                                    dweight.data<float>(), share, dx.data<T>()});
+                                    dweight.data<float>(), share, added, dx.data<T>()});
     };
-    visit_width<T>(C, run, dy.data<T>(), x.data<T>(), dx.data<T>());
+    visit_width<T>(C, run, dy.data<T>(), x.data<T>(), dx.data<T>(), added);
   });
 }
 

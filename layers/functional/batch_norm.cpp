@@ -21,34 +21,28 @@ Variable normalise(const char* operation, const Variable& x, const Variable& wei
   check_channels("running_mean", running_mean);
   check_channels("running_variance", running_variance);
   const int64_t rows = xt.size() / channels[0];
-  const double epsilon = settings.epsilon;
-  const bool training = settings.training;
-  check(!training || rows > 1, operation, ": x is ", xt,
+  check(!settings.training || rows > 1, operation, ": x is ", xt,
         ": one row has no variance to train with; use a larger batch, or train(false)");
 
-  Tensor mean, variance;
-  if (training) {
-    mean = Tensor::empty(channels, dtype, xt.device());
-    variance = Tensor::empty(channels, dtype, xt.device());
-    kernels::batch_norm_statistics(xt, mean, variance);
-    kernels::batch_norm_update_running(mean, variance, rows, settings.momentum, running_mean,
+  kernels::Normalisation norm{running_mean, running_variance, wt, bt, settings.epsilon, settings.training};
+  if (settings.training) {
+    norm.mean = Tensor::empty(channels, dtype, xt.device());
+    norm.variance = Tensor::empty(channels, dtype, xt.device());
+    kernels::batch_norm_statistics(xt, norm.mean, norm.variance);
+    kernels::batch_norm_update_running(norm.mean, norm.variance, rows, settings.momentum, running_mean,
                                        running_variance);
-  } else {
-    mean = running_mean;
-    variance = running_variance;
   }
   Tensor y = Tensor::empty_like(xt);
-  kernels::batch_norm_forward(xt, mean, variance, wt, bt, epsilon, has_relu, y);
+  kernels::batch_norm_forward(xt, norm, has_relu, y);
 
   const bool needs_dx = x.requires_grad();
   return record(operation, y, {x, weight, bias}, [=](const Tensor& dy) -> std::vector<Tensor> {
     Tensor dweight = weight.new_gradient(), dbias = bias.new_gradient(), dx;
-    kernels::batch_norm_backward_reduce(dy, xt, mean, variance, wt, bt, epsilon, has_relu, dweight, dbias);
+    kernels::batch_norm_backward_reduce(dy, xt, norm, has_relu, dweight, dbias);
     if (needs_dx) {
       // A gradient that nothing else holds gives its memory: a quarter less of it is moved.
       dx = dy.use_count() == 1 ? dy : Tensor::empty_like(xt);
-      kernels::batch_norm_backward_input(dy, xt, mean, variance, wt, bt, dweight, dbias, epsilon, has_relu,
-                                         training, dx);
+      kernels::batch_norm_backward_input(dy, xt, norm, dweight, dbias, has_relu, /*other=*/{}, dx);
     }
     return {dx, dweight, dbias};
   });

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "fovea/kernels/batch_norm.h"
+#include "fovea/kernels/cpu/vec.h"
+
+/// A batch norm as numbers per channel, for the CPU's kernels.
+namespace fovea::kernels::cpu {
+
+/// y = (x - mean) * scale + shift. Subtracting first keeps the digits of a channel whose mean is far larger
+/// than its deviation. The numbers of the channels are repeated `fold` times, for loops over several rows.
+template <class A>
+struct Affine {
+  std::vector<A> mean, rstd, scale, shift;
+
+  Affine(const Normalisation& norm, int64_t fold) {
+    for (int64_t i = 0; i < fold; ++i) {
+      for (int64_t c = 0; c < norm.mean.size(); ++c) {
+        const A r = A(1) / std::sqrt(norm.variance.data<A>()[c] + static_cast<A>(norm.epsilon));
+        mean.push_back(norm.mean.data<A>()[c]);
+        rstd.push_back(r);
+        scale.push_back(norm.weight.data<A>()[c] * r);
+        shift.push_back(norm.bias.data<A>()[c]);
+      }
+    }
+  }
+};
+
+/// dx = scale * g + slope * (x - mean) + offset, where g = dy, or 0 where the relu was 0.
+template <class A>
+struct BackwardAffine : Affine<A> {
+  std::vector<A> slope, offset;
+
+  /// `rows` of x in the whole batch.
+  BackwardAffine(const Normalisation& norm, const Tensor& dweight, const Tensor& dbias, int64_t rows,
+                 int64_t fold)
+      : Affine<A>(norm, fold) {
+    const auto C = static_cast<size_t>(norm.mean.size());
+    for (size_t i = 0; i < this->mean.size(); ++i) {
+      const A share = norm.of_batch ? -this->scale[i] / static_cast<A>(rows) : A(0);
+      slope.push_back(share * dweight.data<A>()[i % C] * this->rstd[i]);
+      offset.push_back(share * dbias.data<A>()[i % C]);
+    }
+  }
+
+  /// dx of the channels from c on; the relu was 0 where y was not above `floor`.
+  template <class Lanes>
+  Vec<A> at(int64_t c, Lanes lanes, A floor, const Vec<A>& dy, const Vec<A>& x) const {
+    const auto constant = [&](const std::vector<A>& numbers) { return load(numbers.data() + c, lanes); };
+    const Vec<A> centred = x - constant(this->mean), factor = constant(this->scale);
+    const Vec<A> g = centred * factor + constant(this->shift) > broadcast(floor) ? dy : Vec<A>{};
+    return factor * g + constant(slope) * centred + constant(offset);
+  }
+};
+
+/// dweight and dbias from sums over the rows, [2, fold * C], of g and of g * (x - mean).
+template <class A>
+void finish_reduce(const std::vector<double>& sums, const Affine<A>& affine, Tensor& dweight, Tensor& dbias) {
+  const int64_t C = dweight.size(), width = static_cast<int64_t>(sums.size()) / 2;
+  for (int64_t c = 0; c < C; ++c) {
+    double sum = 0, weighted = 0;
+    for (int64_t column = c; column < width; column += C) {
+      sum += sums[static_cast<size_t>(column)];
+      weighted += sums[static_cast<size_t>(width + column)];
+    }
+    dbias.data<A>()[c] = static_cast<A>(sum);
+    dweight.data<A>()[c] =
+        static_cast<A>(weighted * static_cast<double>(affine.rstd[static_cast<size_t>(c)]));
+  }
+}
+
+}  // namespace fovea::kernels::cpu
