@@ -35,8 +35,8 @@ status is 1 if a stage that ran has failed.
   --batch N        images in a step of torch-steps; otherwise 128
   --model NAME     for train; otherwise attention92-wide
   --minutes N      for train; otherwise 1
-  --data DIR       for train, the folder with CIFAR-10's .bin files or its parent; otherwise $FOVEA_DATA, ../shared/data,
-                   or the cache folder
+  --data DIR       for train, the folder with CIFAR-10's .bin files or its parent;
+                   otherwise $FOVEA_DATA, then the cache folder
 
 What follows -- goes to `cifar_trainer train`, in place of the recipe "--batch-size 512 --lr 0.5 --label-smoothing 0.1":
 

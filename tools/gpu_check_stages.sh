@@ -301,7 +301,7 @@ stage_torch_kernels() {
 
 find_data() {
   local folder
-  for folder in "$data" "${FOVEA_DATA:-}" "$root/../shared/data" "${XDG_CACHE_HOME:-$HOME/.cache}/fovea"; do
+  for folder in "$data" "${FOVEA_DATA:-}" "${XDG_CACHE_HOME:-$HOME/.cache}/fovea"; do
     if [ -f "$folder/test_batch.bin" ] || [ -f "$folder/cifar-10-batches-bin/test_batch.bin" ]; then
       echo "$folder"
       return

@@ -160,6 +160,9 @@ report_has '| racecheck | 1 | relu errors |  |'
 report_has '| torch-steps | not run: python3 has no PyTorch that can use the GPU |'
 log_has 'fovea_bench --device=cuda --dtype=bf16'
 log_has 'fovea_bench --device=cuda --dtype=f32'
+gpu_check 0 'not run: CIFAR-10 is not on this machine' --stage train
+run 0 'passed' env FOVEA_DATA="$system/images" "$tools/gpu_check.sh" --out "$system/check" --stage train
+log_has "--data $system/images "
 gpu_check 0 'passed' --stage train --data "$system/images" --minutes 2 -- --batch-size 64
 log_has '--epochs 12 '
 report_has '- attention92-wide, 12 epochs in bf16, --batch-size 64'
