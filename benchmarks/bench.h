@@ -26,8 +26,6 @@ Tensor random_tensor(const Shape& shape, uint32_t stream, float deviation = 1.0f
                      Dtype dtype = settings().dtype);
 /// The same in f32, whatever the run's dtype: statistics, parameters of batch norms, state of optimisers.
 Tensor random_f32(const Shape& shape, uint32_t stream, float deviation = 1.0f);
-/// i32 [N] on the run's device: each below `classes`.
-Tensor random_labels(int64_t N, int64_t classes);
 /// On the run's device.
 Tensor zeros(const Shape& shape, Dtype dtype = settings().dtype);
 

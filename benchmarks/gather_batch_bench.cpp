@@ -1,6 +1,7 @@
 #include "fovea/kernels/gather_batch.h"
 
 #include "bench.h"
+#include "random_labels.h"
 
 namespace fovea::bench {
 namespace {
@@ -26,7 +27,8 @@ void gather_batch(benchmark::State& state) {
   }
   images = images.to(settings().device);
   order = order.to(settings().device);
-  const Tensor labels = random_labels(kImages, 10), values = random_f32({C, 256}, 1);
+  const Tensor labels = random_labels(kImages, 10, settings().device);
+  const Tensor values = random_f32({C, 256}, 1);
   const Tensor position = zeros({}, Dtype::i64), epoch = zeros({}, Dtype::i64);
   Tensor x = zeros({B, H, H, C}), y = zeros({B}, Dtype::i32);
   const kernels::BatchSettings batch{.is_augmented = true, .padding = 4, .flip = true, .seed = 1};

@@ -8,6 +8,7 @@
 #include "fovea/core/parallel_for.h"
 #include "fovea/core/stream.h"
 #include "fovea/kernels/matmul.h"
+#include "fovea/training/metrics.h"
 
 namespace fovea::bench {
 namespace {
@@ -16,13 +17,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-/// The median, which is among the numbers.
-double median(std::vector<double> numbers) {
-  const auto middle = numbers.begin() + static_cast<std::ptrdiff_t>(numbers.size() / 2);
-  std::nth_element(numbers.begin(), middle, numbers.end());
-  return *middle;
 }
 
 /// Seconds of `body` on the CUDA device, with nothing of its data in the cache. The filling that clears the
@@ -107,15 +101,6 @@ Tensor random_tensor(const Shape& shape, uint32_t stream, float deviation, Dtype
 
 Tensor random_f32(const Shape& shape, uint32_t stream, float deviation) {
   return random_tensor(shape, stream, deviation, Dtype::f32);
-}
-
-Tensor random_labels(int64_t N, int64_t classes) {
-  Tensor labels = Tensor::zeros({N}, Dtype::i32);
-  Random random(/*seed=*/1, Purpose::test);
-  for (int64_t n = 0; n < N; ++n) {
-    labels.data<int32_t>()[n] = static_cast<int32_t>(random.below(static_cast<uint32_t>(classes)));
-  }
-  return labels.to(settings().device);
 }
 
 Tensor zeros(const Shape& shape, Dtype dtype) {

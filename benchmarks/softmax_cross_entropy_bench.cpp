@@ -1,6 +1,7 @@
 #include "fovea/kernels/softmax_cross_entropy.h"
 
 #include "bench.h"
+#include "random_labels.h"
 
 namespace fovea::bench {
 namespace {
@@ -15,7 +16,7 @@ struct Tensors {
       : logits(random_tensor({state.range(0), state.range(1)}, 1)),
         targets(random_tensor(logits.shape(), 2)),
         dlogits(Tensor::zeros_like(logits)),
-        labels(random_labels(state.range(0), state.range(1))),
+        labels(random_labels(state.range(0), state.range(1), settings().device)),
         probabilities(zeros(logits.shape(), Dtype::f32)),
         loss(zeros({}, Dtype::f32)) {}
 

@@ -4,6 +4,7 @@
 
 #include "fovea/core/random.h"
 #include "fovea/models/zoo.h"
+#include "random_labels.h"
 
 namespace fovea::bench {
 namespace {
@@ -15,13 +16,6 @@ std::optional<Dtype> working_dtype(Precision precision) {
   return dtype == Dtype::f32 ? std::nullopt : std::optional(dtype);
 }
 
-Tensor random_labels(int64_t batch) {
-  Tensor labels = Tensor::zeros({batch}, Dtype::i32);
-  Random random(2, Purpose::test);
-  for (int64_t n = 0; n < batch; ++n) labels.data<int32_t>()[n] = static_cast<int32_t>(random.below(10));
-  return labels;
-}
-
 }  // namespace
 
 StepTimer::StepTimer(const std::string& model, int64_t batch, bool training, Device device,
@@ -29,7 +23,7 @@ StepTimer::StepTimer(const std::string& model, int64_t batch, bool training, Dev
     : device_(device),
       model_(make_model(model, {}, /*seed=*/1)),
       rates_(static_cast<size_t>(kStepsOfEpoch), 0.01),
-      labels_(random_labels(batch).to(device)) {
+      labels_(random_labels(batch, /*classes=*/10, device)) {
   const int64_t H = model_input_size(model);
   images_ = normal({batch, H, H, 3}, Random(1, Purpose::test), 1.0f, activation_dtype(precision)).to(device);
   move_to(*model_, device);
