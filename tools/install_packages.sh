@@ -3,15 +3,10 @@
 # usage: tools/install_packages.sh [FURTHER PACKAGE...]
 set -euo pipefail
 
-packages=(
-  cmake ninja-build ccache g++ ca-certificates             # the build, and downloads
-  libeigen3-dev libdnnl-dev ocl-icd-opencl-dev             # linear algebra and convolutions
-  nlohmann-json3-dev libxxhash-dev zlib1g-dev              # file formats
-  libcli11-dev libtomlplusplus-dev libfmt-dev
-  libpng-dev libssl-dev libcurl4-openssl-dev               # cifar_trainer
-  catch2 libbenchmark-dev                                  # tests and benchmarks
-  "$@"
-)
+# shellcheck source=tools/packages.sh
+source "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
+packages=("${build_packages[@]}" "${library_packages[@]}" "${convolution_packages[@]}" "${test_packages[@]}"
+  "${trainer_packages[@]}" "$@")
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   echo "install_packages: this is no Debian system, so nothing is installed. Needed are the equivalents of:" >&2

@@ -9,12 +9,10 @@ case ${1:-} in
 esac
 folder=$1
 
+# shellcheck source=tools/packages.sh
+source "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
 # The compiler, CMake and Ninja must be on the other machine; oneDNN is left out, for the CPU is not what is checked.
-packages=(
-  libeigen3-dev nlohmann-json3-dev libxxhash-dev zlib1g-dev      # the library
-  catch2 libbenchmark-dev                                        # tests and benchmarks
-  libcli11-dev libtomlplusplus-dev libfmt-dev libpng-dev libssl-dev libcurl4-openssl-dev  # cifar_trainer
-)
+packages=("${library_packages[@]}" "${test_packages[@]}" "${trainer_packages[@]}")
 # What every system with a compiler has, in a version that fits it; taken from here it could clash.
 is_of_the_system() {
   [[ $1 =~ ^(libc6|libc-|gcc-|libgcc-|libstdc|linux-libc-dev|libcrypt|libnsl|libtirpc|rpcsvc|libsasl2-modules|libdb5) ]]
