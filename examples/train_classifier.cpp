@@ -1,4 +1,4 @@
-// Teaches a small Residual Attention Network ten kinds of drawn shapes: about 89% of new ones in four epochs.
+// Teaches a small Residual Attention Network ten kinds of drawn shapes: about 90% of new ones in four epochs.
 #include <fovea/fovea.h>
 
 #include <iostream>
