@@ -32,7 +32,7 @@ StepTimer::StepTimer(const std::string& model, int64_t batch, bool training, Dev
   if (training) {
     optimiser_ = std::make_unique<Optimiser>(*model_, OptimiserSettings{}, working_dtype(precision));
     step_.emplace(*model_, *optimiser_, /*label_smoothing=*/0.0, precision, kStepsOfEpoch);
-    step_->begin_epoch(rates_, 0);
+    step_->begin_epoch(rates_, /*next=*/0, /*correct=*/0);
   } else {
     set_precision(*model_, precision);
   }
@@ -49,7 +49,7 @@ void StepTimer::run_eagerly() {
 
 void StepTimer::run() {
   if (step_ && position_ == kStepsOfEpoch) {
-    step_->begin_epoch(rates_, 0);
+    step_->begin_epoch(rates_, /*next=*/0, /*correct=*/0);
     position_ = 0;
   }
   if (device_.is_cuda() && has_run_ && !graph_) graph_.emplace(device_, [&] { run_eagerly(); });

@@ -9,10 +9,11 @@ namespace fovea::kernels {
 /// rate = rates[position].  rates: [steps of the epoch], position: i64 [], rate: [], dtype of rates
 FOVEA_KERNEL(begin_step, const Tensor& rates, const Tensor& position, Tensor& rate);
 
-/// losses[position] = loss, failures[position] = non_finite, then position += 1.
-/// loss: [], losses: [steps of the epoch], one dtype; non_finite, position: i64 []; failures: i64, as losses
-FOVEA_KERNEL(record_step, const Tensor& loss, const Tensor& non_finite, Tensor& position, Tensor& losses,
-             Tensor& failures);
+/// losses[position] = loss, failures[position] = non_finite, corrects[position] = correct, then position
+/// += 1. loss: [], losses: [steps of the epoch], one dtype; non_finite, correct, position: i64 []; failures,
+/// corrects: i64, as losses
+FOVEA_KERNEL(record_step, const Tensor& loss, const Tensor& non_finite, const Tensor& correct,
+             Tensor& position, Tensor& losses, Tensor& failures, Tensor& corrects);
 
 /// steps += 1, unless non_finite is defined and not 0.  steps, non_finite: i64 []
 FOVEA_KERNEL(count_step, const Tensor& non_finite, Tensor& steps);

@@ -162,6 +162,8 @@ TEST_CASE("classifier: settings that make no sense") {
   check_refused([](TrainingSettings& s) { s.max_steps = -1; }, "max_steps");
   check_refused([](TrainingSettings& s) { s.label_smoothing = 1; }, "label_smoothing");
   check_refused([](TrainingSettings& s) { s.evaluation_batch_size = 0; }, "evaluation_batch_size");
+  check_refused([](TrainingSettings& s) { s.exact_every = -1; }, "exact_every");
+  check_refused([](TrainingSettings& s) { s.report_seconds = -0.1; }, "report_seconds");
   check_refused([](TrainingSettings& s) { s.augmentation->padding = -1; }, "padding");
   check_refused([](TrainingSettings& s) { s.optimiser.momentum = 2; }, "momentum");
   check_refused([](TrainingSettings& s) { s.schedule.learning_rate = -1; }, "learning_rate");

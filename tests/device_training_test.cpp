@@ -114,6 +114,132 @@ TEST_CASE("device training: resumed from any step, the same bytes") {
   }
 }
 
+/// Launches the first step of a run alone, and from then on all that is left of an epoch at once.
+constexpr double kWholeEpochs = 1e9;
+
+/// What a run reports of its steps, and where it stands at the end.
+struct Reported {
+  std::vector<StepReport> steps;
+  std::string error;
+  TrainingProgress progress;
+};
+
+Reported reported(Device device, TrainingSettings settings, double report_seconds) {
+  Reported run;
+  settings.report_seconds = report_seconds;
+  settings.hooks.on_step = [&](const StepReport& report) { run.steps.push_back(report); };
+  Classifier classifier = classifier_on(device);
+  try {
+    classifier.train(kTrain, settings);
+  } catch (const Error& error) {
+    run.error = error.what();
+  }
+  run.progress = classifier.checkpoint().progress;
+  return run;
+}
+
+TEST_CASE("device training: steps that are launched at once are reported like single ones") {
+  for (const Device device : test::devices()) {
+    for (const bool is_diverging : {false, true}) {
+      INFO(device << " diverging " << is_diverging);
+      TrainingSettings settings = settings_of(Precision::f32);
+      if (is_diverging) {
+        settings.epochs = 20;
+        settings.schedule.learning_rate = 1000;
+        settings.optimiser.weight_decay = 0.02;
+      }
+      const Reported wanted = reported(device, settings, /*report_seconds=*/0);
+      const Reported found = reported(device, settings, kWholeEpochs);
+      CHECK(wanted.error.empty() == !is_diverging);
+      CHECK(found.error == wanted.error);
+      REQUIRE(found.steps.size() == wanted.steps.size());
+      for (size_t i = 0; i < wanted.steps.size(); ++i) {
+        INFO(i);
+        CHECK(found.steps[i].step == static_cast<int64_t>(i + 1));
+        CHECK(found.steps[i].batch == wanted.steps[i].batch);
+        CHECK(found.steps[i].loss == wanted.steps[i].loss);
+        CHECK(found.steps[i].epoch_loss == wanted.steps[i].epoch_loss);
+        CHECK(found.steps[i].epoch_accuracy == wanted.steps[i].epoch_accuracy);
+        CHECK(found.steps[i].learning_rate == wanted.steps[i].learning_rate);
+      }
+      CHECK(found.progress.step == std::ssize(wanted.steps));
+      CHECK(found.progress.loss_sum == wanted.progress.loss_sum);
+      CHECK(found.progress.correct == wanted.progress.correct);
+    }
+  }
+}
+
+/// The bytes at the end of a run that goes on from a file with other initial weights.
+std::string resumed(Device device, TrainingSettings settings, const std::string& path) {
+  Classifier classifier = classifier_on(device, /*seed=*/99);
+  const Checkpoint checkpoint = read_checkpoint(path);
+  settings.resume = &checkpoint;
+  settings.hooks = {};
+  classifier.train(kTrain, settings, &kValidation);
+  return bytes_of(classifier);
+}
+
+TEST_CASE("device training: resumed from what a hook saved among steps launched at once, the same bytes") {
+  for (const Device device : test::devices()) {
+    for (const Precision precision : {Precision::f32, Precision::f16}) {
+      TrainingSettings settings = settings_of(precision);
+      const std::string wanted = trained(device, settings).bytes;
+      settings.report_seconds = kWholeEpochs;
+      for (const int64_t step : {1, 2, 4, 7}) {
+        INFO(device << " " << name_of(precision) << " saved after step " << step);
+        const TemporaryFolder folder;
+        Classifier classifier = classifier_on(device);
+        settings.hooks.on_step = [&](const StepReport& report) {
+          if (report.step == step) classifier.save(folder / "saved");
+        };
+        classifier.train(kTrain, settings, &kValidation);
+        CHECK(bytes_of(classifier) == wanted);
+        const int64_t saved = read_checkpoint(folder / "saved").progress.step;
+        CHECK((step <= saved && saved <= (step + 3) / 4 * 4));
+        CHECK(resumed(device, settings, folder / "saved") == wanted);
+      }
+    }
+  }
+}
+
+TEST_CASE("device training: a hook that ends the run leaves a state to go on from") {
+  for (const Device device : test::devices()) {
+    INFO(device);
+    TrainingSettings settings = settings_of(Precision::f32);
+    const std::string wanted = trained(device, settings).bytes;
+    settings.report_seconds = kWholeEpochs;
+    const TemporaryFolder folder;
+    Classifier classifier = classifier_on(device);
+    settings.hooks.on_step = [&](const StepReport& report) {
+      if (report.step == 6) throw Error("enough");
+    };
+    CHECK_THROWS_WITH(classifier.train(kTrain, settings, &kValidation), "enough");
+    classifier.save(folder / "saved");
+    CHECK(resumed(device, settings, folder / "saved") == wanted);
+  }
+}
+
+TEST_CASE("device training: on_step finds the state of exactly the steps that are asked for") {
+  for (const Device device : test::devices()) {
+    INFO(device);
+    TrainingSettings settings = settings_of(Precision::f32);
+    settings.exact_every = 3;
+    std::vector<std::string> states[2];  // of steps one by one, and launched at once
+    for (const bool at_once : {false, true}) {
+      settings.report_seconds = at_once ? kWholeEpochs : 0;
+      Classifier classifier = classifier_on(device);
+      settings.hooks.on_step = [&](const StepReport& report) {
+        if (report.step % 3 != 0) return;
+        CHECK(classifier.checkpoint().progress.step == report.step);
+        states[at_once].push_back(bytes_of(classifier));
+      };
+      classifier.train(kTrain, settings);
+    }
+    CHECK(states[0].size() == 4);
+    CHECK(states[1] == states[0]);
+  }
+}
+
 TEST_CASE("device training: weights are f32 before, in a checkpoint, and afterwards") {
   for (const Device device : test::devices()) {
     Classifier classifier = classifier_on(device);

@@ -5,6 +5,7 @@
 
 #include "command_line.h"
 #include "fovea/core/check.h"
+#include "setup.h"
 
 using namespace fovea;
 using namespace fovea::cli;
@@ -168,6 +169,14 @@ TEST_CASE("settings: a run goes on with what shaped it only") {
   saved.epochs = 0;
   saved.max_steps = 50;
   CHECK(message("max-steps", "100").find("max-steps is 100") != std::string::npos);
+}
+
+TEST_CASE("settings: where the run is saved between epochs, it is saved exactly there") {
+  Settings settings;
+  resolve(settings);
+  CHECK(training_settings(settings, /*train_images=*/1000).exact_every == 0);
+  settings.save_every = 30;
+  CHECK(training_settings(settings, /*train_images=*/1000).exact_every == 30);
 }
 
 TEST_CASE("settings: the recipes are valid, and quick.toml is the defaults") {

@@ -15,7 +15,7 @@ Tensor whole(int64_t number, Device device) {
 
 }  // namespace
 
-TEST_CASE("step: rates are looked up, losses and failures noted") {
+TEST_CASE("step: rates are looked up, losses, failures and correct answers noted") {
   for (const Device device : devices()) {
     INFO(device);
     const Tensor rates = Tensor::from<float>({0.5f, 0.25f, 0.125f}, {3}).to(device);
@@ -24,11 +24,13 @@ TEST_CASE("step: rates are looked up, losses and failures noted") {
     CHECK(rate.item() == 0.25);
 
     Tensor losses = Tensor::zeros({3}, Dtype::f32, device), failures = Tensor::zeros({3}, Dtype::i64, device);
-    kernels::record_step(Tensor::full({}, 2.5, Dtype::f32, device), whole(7, device), position, losses,
-                         failures);
+    Tensor corrects = Tensor::zeros({3}, Dtype::i64, device);
+    kernels::record_step(Tensor::full({}, 2.5, Dtype::f32, device), whole(7, device), whole(5, device),
+                         position, losses, failures, corrects);
     CHECK(position.item() == 2);
     CHECK(losses.to_doubles() == std::vector<double>{0, 2.5, 0});
     CHECK(failures.to_doubles() == std::vector<double>{0, 7, 0});
+    CHECK(corrects.to_doubles() == std::vector<double>{0, 5, 0});
     kernels::begin_step(rates, position, rate);
     CHECK(rate.item() == 0.125);
   }

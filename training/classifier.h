@@ -19,7 +19,9 @@
 namespace fovea {
 
 /// After a training step. Counts begin at 1. On a CUDA device several steps are launched at once, and
-/// reported one after the other when they are done.
+/// reported one after the other when all of them are done: a checkpoint taken there is of the last of them,
+/// and resumes from it; TrainingSettings::exact_every is for a checkpoint of a certain step. Where a later
+/// one of them fails, running statistics have seen it.
 struct StepReport {
   int64_t step, steps;       // done, and planned for the whole run (epochs and max_steps considered)
   int64_t epoch, epochs;     // under way, planned
@@ -48,7 +50,8 @@ struct TrainingHooks {
   std::function<void(const StepReport&)> on_step{};
   std::function<void(const EpochReport&)> on_epoch{};
   std::function<void(int64_t done, int64_t total)> on_validation{};  // images, after each batch
-  std::function<bool()> should_stop{};  // polled before every batch, on a CUDA device every 0.1 s; ends train
+  /// Polled before every batch, on a CUDA device before those that are launched at once; ends train.
+  std::function<bool()> should_stop{};
 };
 
 /// What shapes a training run, and what is told about it.
@@ -63,7 +66,9 @@ struct TrainingSettings {
   Precision precision = Precision::f32;
   uint64_t seed = 1;  // of shuffling and augmentation
   int64_t evaluation_batch_size = 256;
-  bool capture = true;  // on a CUDA device: record a step once and replay it. Changes no number
+  bool capture = true;          // on a CUDA device: record a step once and replay it. Changes no number
+  double report_seconds = 0.1;  // on a CUDA device: what the steps launched at once take together, about
+  int64_t exact_every = 0;      // on_step finds the very state of every step that is a multiple; 0: of none
   const Checkpoint* resume = nullptr;  // go on from there, bit for bit
   TrainingHooks hooks{};
 };

@@ -113,8 +113,7 @@ void TrainingRun::begin_epoch() {
   for (int64_t i = 0; i < batches_; ++i) {
     rates_.push_back(learning_rate(settings_.schedule, first + i, horizon_));
   }
-  step_.begin_epoch(rates_, progress_.batch);
-  correct_before_ = progress_.correct;
+  step_.begin_epoch(rates_, progress_.batch, progress_.correct);
   if (loader_ && !is_loader_placed_ && progress_.batch < batches_) {
     loader_->seek(progress_.epoch, progress_.batch);
     is_loader_placed_ = true;  // from here on, epoch follows epoch
@@ -136,12 +135,14 @@ StopReason TrainingRun::train_epoch() {
 }
 
 /// Steps launched before the host waits for them. What they give does not depend on it: only how often hooks
-/// are called.
+/// are called, and which states they find.
 int64_t TrainingRun::steps_at_once() const {
-  constexpr double kSeconds = 0.1;
+  constexpr double kMost = 256;
   if (!batches_on_device_ || smoothed_seconds_ <= 0) return 1;
-  int64_t count = std::clamp(static_cast<int64_t>(kSeconds / smoothed_seconds_), int64_t{1}, int64_t{256});
+  auto count = static_cast<int64_t>(std::clamp(settings_.report_seconds / smoothed_seconds_, 1.0, kMost));
   count = std::min(count, batches_ - progress_.batch);
+  const int64_t every = settings_.exact_every;
+  if (every > 0) count = std::min(count, every - progress_.step % every);
   return settings_.max_steps > 0 ? std::min(count, settings_.max_steps - progress_.step) : count;
 }
 
@@ -175,19 +176,34 @@ void TrainingRun::launch(int64_t count) {
 void TrainingRun::collect(int64_t count, double begin) {
   const std::vector<StepOutcome> outcomes = step_.outcomes(progress_.batch, count);
   const double seconds = (seconds_now() - begin) / static_cast<double>(count);
-  progress_.correct = correct_before_ + step_.correct();
+  // The weights are already those after the last of these steps, and a hook may save them: the progress must
+  // have come as far before the first hook is called.
+  std::vector<StepReport> reports;
+  std::optional<double> failed_loss;
   for (const StepOutcome& outcome : outcomes) {
     learning_rate_ = rates_[static_cast<size_t>(progress_.batch)];
-    if (!outcome.is_finite) fail(outcome.loss);
-    step_seconds_.push_back(seconds);
-    constexpr double kWeight = 0.1;  // of the newest step
-    smoothed_seconds_ =
-        step_seconds_.size() == 1 ? seconds : (1 - kWeight) * smoothed_seconds_ + kWeight * seconds;
-    progress_.loss_sum += outcome.loss;
-    ++progress_.batch;
-    ++progress_.step;
-    report_step(outcome.loss);
+    if (!outcome.is_finite) {
+      failed_loss = outcome.loss;
+      break;
+    }
+    note(outcome, seconds);
+    reports.push_back(report(outcome.loss));
   }
+  if (settings_.hooks.on_step) {
+    for (const StepReport& step : reports) settings_.hooks.on_step(step);
+  }
+  if (failed_loss) fail(*failed_loss);
+}
+
+void TrainingRun::note(const StepOutcome& outcome, double seconds) {
+  step_seconds_.push_back(seconds);
+  constexpr double kWeight = 0.1;  // of the newest step
+  smoothed_seconds_ =
+      step_seconds_.size() == 1 ? seconds : (1 - kWeight) * smoothed_seconds_ + kWeight * seconds;
+  progress_.loss_sum += outcome.loss;
+  progress_.correct = outcome.correct;
+  ++progress_.batch;
+  ++progress_.step;
 }
 
 /// The step that is next by the progress had a loss or gradient that is not finite, and has changed no
@@ -216,10 +232,10 @@ void TrainingRun::fail(double loss) {
                   "; lower the learning rate, lengthen the warm-up, or look at the data"));
 }
 
-void TrainingRun::report_step(double loss) {
-  if (!settings_.hooks.on_step) return;
+/// Of the step that was noted last.
+StepReport TrainingRun::report(double loss) const {
   const int64_t all_steps = settings_.epochs * batches_;
-  settings_.hooks.on_step({
+  return {
       .step = progress_.step,
       .steps = settings_.max_steps > 0 ? std::min(settings_.max_steps, all_steps) : all_steps,
       .epoch = progress_.epoch + 1,
@@ -232,7 +248,7 @@ void TrainingRun::report_step(double loss) {
           mean_of(static_cast<double>(progress_.correct), progress_.batch * progress_.batch_size),
       .learning_rate = learning_rate_,
       .images_per_second = static_cast<double>(progress_.batch_size) / smoothed_seconds_,
-  });
+  };
 }
 
 bool TrainingRun::is_best(const std::optional<Evaluation>& validation) const {

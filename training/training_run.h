@@ -47,7 +47,8 @@ class TrainingRun {
   void launch(int64_t count);
   void collect(int64_t count, double begin);
   [[noreturn]] void fail(double loss);
-  void report_step(double loss);
+  void note(const StepOutcome& outcome, double seconds);
+  StepReport report(double loss) const;
   bool is_best(const std::optional<Evaluation>& validation) const;
   double images_per_second(size_t first_step) const;
 
@@ -63,7 +64,6 @@ class TrainingRun {
   std::vector<double> step_seconds_;  // of this process
   size_t epoch_begin_ = 0;            // where this epoch begins among them
   double smoothed_seconds_ = 0;
-  int64_t correct_before_ = 0;  // in the epoch, before this process took it up
   TrainingStep step_;
   std::optional<Loader> loader_;  // on the CPU
   std::optional<DeviceBatches> batches_on_device_;

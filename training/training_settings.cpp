@@ -25,6 +25,9 @@ void check_settings(const TrainingSettings& settings) {
   at_least("max_steps", settings.max_steps, 0);
   at_least("batch_size", settings.batch_size, 1);
   at_least("evaluation_batch_size", settings.evaluation_batch_size, 1);
+  at_least("exact_every", settings.exact_every, 0);
+  check<UsageError>(settings.report_seconds >= 0, "train: report_seconds is ", settings.report_seconds,
+                    ", wanted at least 0");
   if (settings.augmentation) at_least("augmentation.padding", settings.augmentation->padding, 0);
   check<UsageError>(settings.label_smoothing >= 0 && settings.label_smoothing < 1,
                     "train: label_smoothing is ", settings.label_smoothing,

@@ -30,6 +30,7 @@ TrainingStep::TrainingStep(Model& model, Optimiser& optimiser, double label_smoo
   position_ = Tensor::zeros({}, Dtype::i64, device);
   losses_ = Tensor::zeros({steps_per_epoch}, dtype, device);
   failures_ = Tensor::zeros({steps_per_epoch}, Dtype::i64, device);
+  corrects_ = Tensor::zeros({steps_per_epoch}, Dtype::i64, device);
   correct_ = Tensor::zeros({}, Dtype::i64, device);
   non_finite_ = Tensor::zeros({}, Dtype::i64, device);
   loss_scale_ = Tensor::full({}, has_loss_scale_ ? kFirstLossScale : 1, dtype, device);
@@ -43,7 +44,7 @@ void TrainingStep::renew() {
       Tensor::full({}, 1 / loss_scale_.item(), loss_scale_.dtype()).to(loss_scale_.device()));
 }
 
-void TrainingStep::begin_epoch(std::span<const double> rates, int64_t next) {
+void TrainingStep::begin_epoch(std::span<const double> rates, int64_t next, int64_t correct) {
   check(std::ssize(rates) == rates_.size() && next >= 0 && next <= rates_.size(),
         "TrainingStep: ", rates.size(), " learning rates and step ", next, " in an epoch of ", rates_.size(),
         " steps");
@@ -52,7 +53,7 @@ void TrainingStep::begin_epoch(std::span<const double> rates, int64_t next) {
   kernels::cast_forward(host, rounded);
   rates_.copy_from(rounded);
   position_.copy_from(Tensor::from<int64_t>({next}, {}));
-  correct_.fill_with_zeros();
+  correct_.copy_from(Tensor::from<int64_t>({correct}, {}));
 }
 
 void TrainingStep::run(const Tensor& images, const Tensor& labels) {
@@ -69,7 +70,7 @@ void TrainingStep::run(const Tensor& images, const Tensor& labels) {
   kernels::count_non_finite(loss, non_finite_);
   optimiser_.count_non_finite(non_finite_);
   optimiser_.step(rate_, has_loss_scale_ ? inverse_scale_ : Tensor(), non_finite_);
-  kernels::record_step(loss, non_finite_, position_, losses_, failures_);
+  kernels::record_step(loss, non_finite_, correct_, position_, losses_, failures_, corrects_);
   if (has_loss_scale_) {
     kernels::update_loss_scale(kPatience, loss_scale_, inverse_scale_, good_steps_, non_finite_);
   }
@@ -78,15 +79,14 @@ void TrainingStep::run(const Tensor& images, const Tensor& labels) {
 std::vector<StepOutcome> TrainingStep::outcomes(int64_t first, int64_t count) const {
   const std::vector<double> losses = losses_.slice(first, {count}).to_doubles();
   const std::vector<double> failures = failures_.slice(first, {count}).to_doubles();
+  const std::vector<double> corrects = corrects_.slice(first, {count}).to_doubles();
   std::vector<StepOutcome> result;
   for (size_t i = 0; i < losses.size(); ++i) {
-    result.push_back({losses[i], std::isfinite(losses[i]) && (has_loss_scale_ || failures[i] == 0)});
+    result.push_back({.loss = losses[i],
+                      .correct = static_cast<int64_t>(corrects[i]),
+                      .is_finite = std::isfinite(losses[i]) && (has_loss_scale_ || failures[i] == 0)});
   }
   return result;
-}
-
-int64_t TrainingStep::correct() const {
-  return static_cast<int64_t>(correct_.item());
 }
 
 std::vector<NamedTensor> TrainingStep::state() const {

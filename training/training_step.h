@@ -13,7 +13,8 @@ namespace fovea {
 /// What came of one training step.
 struct StepOutcome {
   double loss;
-  bool is_finite;  // loss and gradients; the weights have not changed otherwise
+  int64_t correct;  // images of the epoch classified correctly up to this step, each before its update
+  bool is_finite;   // loss and gradients; the weights have not changed otherwise
 };
 
 /// One step of training: forward pass, backward pass, update. All that changes from step to step lies in
@@ -25,15 +26,14 @@ class TrainingStep {
   TrainingStep(Model& model, Optimiser& optimiser, double label_smoothing, Precision precision,
                int64_t steps_per_epoch);
 
-  /// The learning rates of an epoch's steps, and the step that is next.
-  void begin_epoch(std::span<const double> rates, int64_t next);
+  /// The learning rates of an epoch's steps, the step that is next, and how many images were classified
+  /// correctly in those before it.
+  void begin_epoch(std::span<const double> rates, int64_t next, int64_t correct);
   /// images: [N, H, W, C] of activation_dtype(precision), labels: i32 [N]
   void run(const Tensor& images, const Tensor& labels);
 
   /// Of the steps first, ..., first + count - 1 of the epoch. Waits for the device.
   std::vector<StepOutcome> outcomes(int64_t first, int64_t count) const;
-  /// How many images have been classified correctly since begin_epoch, before each update. Waits.
-  int64_t correct() const;
   /// Which step of the epoch is next: i64 []
   const Tensor& position() const { return position_; }
 
@@ -49,7 +49,8 @@ class TrainingStep {
   bool has_loss_scale_;
   Tensor rates_, rate_;                // [steps of an epoch], []
   Tensor position_;                    // i64 []
-  Tensor losses_, failures_;           // [steps of an epoch]; failures: numbers that were not finite, i64
+  Tensor losses_;                      // [steps of an epoch]
+  Tensor failures_, corrects_;         // i64, as losses; failures: numbers that were not finite
   Tensor correct_, non_finite_;        // i64 []
   Tensor loss_scale_, inverse_scale_;  // []: 1 unless the precision is f16
   Tensor good_steps_;                  // i64 []: since the scale changed

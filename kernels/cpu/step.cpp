@@ -9,10 +9,11 @@ void cpu::begin_step(const Tensor& rates, const Tensor& position, Tensor& rate) 
                  [&]<class T>() { rate.data<T>()[0] = rates.data<T>()[position.data<int64_t>()[0]]; });
 }
 
-void cpu::record_step(const Tensor& loss, const Tensor& non_finite, Tensor& position, Tensor& losses,
-                      Tensor& failures) {
+void cpu::record_step(const Tensor& loss, const Tensor& non_finite, const Tensor& correct, Tensor& position,
+                      Tensor& losses, Tensor& failures, Tensor& corrects) {
   const int64_t i = position.data<int64_t>()[0]++;
   failures.data<int64_t>()[i] = non_finite.data<int64_t>()[0];
+  corrects.data<int64_t>()[i] = correct.data<int64_t>()[0];
   visit_floating("record_step", loss.dtype(), [&]<class T>() { losses.data<T>()[i] = loss.data<T>()[0]; });
 }
 

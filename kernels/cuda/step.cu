@@ -13,13 +13,14 @@ __global__ void begin_step_kernel(const T* rates, const int64_t* position, T* ra
   *rate = rates[*position];
 }
 
-/// The one thread notes loss and failure, and goes on to the next place.
+/// The one thread notes loss, failure and correct answers, and goes on to the next place.
 template <class T>
-__global__ void record_step_kernel(const T* loss, const int64_t* non_finite, int64_t* position, T* losses,
-                                   int64_t* failures) {
+__global__ void record_step_kernel(const T* loss, const int64_t* non_finite, const int64_t* correct,
+                                   int64_t* position, T* losses, int64_t* failures, int64_t* corrects) {
   const int64_t i = *position;
   losses[i] = *loss;
   failures[i] = *non_finite;
+  corrects[i] = *correct;
   *position = i + 1;
 }
 
@@ -53,11 +54,12 @@ void cuda::begin_step(const Tensor& rates, const Tensor& position, Tensor& rate)
   });
 }
 
-void cuda::record_step(const Tensor& loss, const Tensor& non_finite, Tensor& position, Tensor& losses,
-                       Tensor& failures) {
+void cuda::record_step(const Tensor& loss, const Tensor& non_finite, const Tensor& correct, Tensor& position,
+                       Tensor& losses, Tensor& failures, Tensor& corrects) {
   visit_device_floating("record_step", loss.dtype(), [&]<class T>() {
     launch("record_step", record_step_kernel<T>, kOneThread, loss.data<T>(), non_finite.data<int64_t>(),
-           position.data<int64_t>(), losses.data<T>(), failures.data<int64_t>());
+           correct.data<int64_t>(), position.data<int64_t>(), losses.data<T>(), failures.data<int64_t>(),
+           corrects.data<int64_t>());
   });
 }
 

@@ -90,6 +90,7 @@ TrainingSettings training_settings(const Settings& settings, int64_t train_image
   training.precision = parse_precision(settings.precision);
   training.seed = static_cast<uint64_t>(settings.seed);
   training.evaluation_batch_size = kEvaluationBatch;
+  training.exact_every = settings.save_every;
   return training;
 }
 
