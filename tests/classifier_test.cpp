@@ -45,7 +45,7 @@ TEST_CASE("classifier: evaluation and probabilities agree, whatever the batch si
     loss -= std::log(row[label]) / 23;
     correct += row[label] >= std::max({row[0], row[1], row[2]}) ? 1 : 0;
   }
-  for (const int64_t batch_size : {1, 7, 23, 256}) {
+  for (const int64_t batch_size : {int64_t{1}, int64_t{7}, int64_t{23}, int64_t{256}, int64_t{1} << 50}) {
     EvaluationSettings settings{.batch_size = batch_size};
     const Evaluation evaluation = classifier.evaluate(data, settings);
     CHECK(evaluation.loss == Approx(loss).epsilon(1e-5));

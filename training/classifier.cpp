@@ -32,8 +32,7 @@ int64_t for_each_batch(Model& model, const ImageSet& data, const Normalisation& 
   const EvaluationMode evaluation_mode(model);
   const NoGrad no_grad;
   const auto [device, dtype] = place_of(model);
-  const DeviceBatches batches(data, normalisation, std::nullopt, /*seed=*/0, settings.batch_size, dtype,
-                              device);
+  const DeviceBatches batches(data, normalisation, std::nullopt, /*seed=*/0, dtype, device);
   int64_t done = 0;
   while (done < data.size() && !(settings.should_stop && settings.should_stop())) {
     const Batch batch = batches.slice(done, std::min(settings.batch_size, data.size() - done));

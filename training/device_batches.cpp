@@ -9,16 +9,14 @@
 namespace fovea {
 
 DeviceBatches::DeviceBatches(const ImageSet& set, const Normalisation& normalisation,
-                             const std::optional<Augmentation>& augmentation, uint64_t seed,
-                             int64_t batch_size, Dtype dtype, Device device)
+                             const std::optional<Augmentation>& augmentation, uint64_t seed, Dtype dtype,
+                             Device device)
     : settings_(batch_settings(augmentation, seed)),
+      dtype_(dtype),
       set_images_(set.images.to(device)),
       set_labels_(set.labels.to(device)),
       values_(normalised_bytes(normalisation).to(device)),
-      epoch_(Tensor::zeros({}, Dtype::i64, device)),
-      x_(Tensor::empty({batch_size, set.images.shape(1), set.images.shape(2), set.images.shape(3)}, dtype,
-                       device)),
-      y_(Tensor::empty({batch_size}, Dtype::i32, device)) {
+      epoch_(Tensor::zeros({}, Dtype::i64, device)) {
   check_images(set, augmentation);
   std::vector<int64_t> order(static_cast<size_t>(set.size()));
   std::iota(order.begin(), order.end(), int64_t{0});
@@ -32,17 +30,25 @@ void DeviceBatches::begin_epoch(int64_t epoch) {
   epoch_.copy_from(Tensor::from<int64_t>({epoch}, {}));
 }
 
-void DeviceBatches::gather(const Tensor& position) {
-  kernels::gather_batch(set_images_, set_labels_, order_, position, epoch_, values_, settings_, x_, y_);
+Batch DeviceBatches::empty(int64_t batch_size) const {
+  const Shape& set = set_images_.shape();
+  const Device device = set_images_.device();
+  return {Tensor::empty({batch_size, set[1], set[2], set[3]}, dtype_, device),
+          Tensor::empty({batch_size}, Dtype::i32, device)};
+}
+
+void DeviceBatches::gather(const Tensor& position, Batch& batch) const {
+  gather(order_, position, batch);
+}
+
+void DeviceBatches::gather(const Tensor& order, const Tensor& position, Batch& batch) const {
+  kernels::gather_batch(set_images_, set_labels_, order, position, epoch_, values_, settings_, batch.images,
+                        batch.labels);
 }
 
 Batch DeviceBatches::slice(int64_t first, int64_t count) const {
-  const Device device = order_.device();
-  Batch batch{Tensor::empty({count, x_.shape(1), x_.shape(2), x_.shape(3)}, x_.dtype(), device),
-              Tensor::empty({count}, Dtype::i32, device)};
-  kernels::gather_batch(set_images_, set_labels_, order_.slice(first, {count}),
-                        Tensor::zeros({}, Dtype::i64, device), epoch_, values_, settings_, batch.images,
-                        batch.labels);
+  Batch batch = empty(count);
+  gather(order_.slice(first, {count}), Tensor::zeros({}, Dtype::i64, order_.device()), batch);
   return batch;
 }
 

@@ -12,27 +12,27 @@ namespace fovea {
 /// that lie there, so that making it can be captured. The same batches as a Loader's.
 class DeviceBatches {
  public:
-  /// Batches of `batch_size` images [H, W, 3] of a floating `dtype`; the set's own order until begin_epoch.
+  /// Batches of images [H, W, 3] of a floating `dtype`; the set's own order until begin_epoch.
   DeviceBatches(const ImageSet& set, const Normalisation& normalisation,
-                const std::optional<Augmentation>& augmentation, uint64_t seed, int64_t batch_size,
-                Dtype dtype, Device device);
+                const std::optional<Augmentation>& augmentation, uint64_t seed, Dtype dtype, Device device);
 
   /// Shuffles for an epoch, as a Loader does.
   void begin_epoch(int64_t epoch);
-  /// Makes batch number `position` (i64 [], on the device) of the epoch in images() and labels().
-  void gather(const Tensor& position);
-  const Tensor& images() const { return x_; }  // [B, H, W, 3]
-  const Tensor& labels() const { return y_; }  // i32 [B]
-
+  /// Room for a batch: images [B, H, W, 3] and labels i32 [B], on the device.
+  Batch empty(int64_t batch_size) const;
+  /// Makes batch number `position` (i64 [], on the device) of an epoch whose batches are as large as this.
+  void gather(const Tensor& position, Batch& batch) const;
   /// The images first, ..., first + count - 1 of the order.
   Batch slice(int64_t first, int64_t count) const;
 
  private:
+  void gather(const Tensor& order, const Tensor& position, Batch& batch) const;
+
   kernels::BatchSettings settings_;
+  Dtype dtype_;
   Tensor set_images_, set_labels_, values_;
   Tensor order_;  // i64 [N]
   Tensor epoch_;  // i64 []
-  Tensor x_, y_;
 };
 
 }  // namespace fovea

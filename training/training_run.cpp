@@ -50,7 +50,8 @@ TrainingRun::TrainingRun(Model& model, const ImageSet& data, const Normalisation
                                    .seed = settings.seed});
   } else {
     batches_on_device_.emplace(data, normalisation, settings.augmentation, settings.seed,
-                               progress_.batch_size, activation_dtype(settings.precision), device);
+                               activation_dtype(settings.precision), device);
+    batch_ = batches_on_device_->empty(progress_.batch_size);
   }
 }
 
@@ -159,8 +160,8 @@ void TrainingRun::launch(int64_t count) {
     return;
   }
   const auto step = [&] {
-    batches_on_device_->gather(step_.position());
-    step_.run(batches_on_device_->images(), batches_on_device_->labels());
+    batches_on_device_->gather(step_.position(), batch_);
+    step_.run(batch_.images, batch_.labels);
   };
   for (int64_t i = 0; i < count; ++i) {
     if (graph_) {
@@ -210,8 +211,7 @@ void TrainingRun::note(const StepOutcome& outcome, double seconds) {
 /// weight: it is run again, to see where that arises.
 void TrainingRun::fail(double loss) {
   if (batches_on_device_) {
-    batches_on_device_->gather(Tensor::from<int64_t>({progress_.batch}, {}).to(optimiser_.device()));
-    batch_ = {batches_on_device_->images(), batches_on_device_->labels()};
+    batches_on_device_->gather(Tensor::from<int64_t>({progress_.batch}, {}).to(optimiser_.device()), batch_);
   }
   const auto forward = [&] {
     return F::softmax_cross_entropy(model_.forward(batch_.images), batch_.labels, settings_.label_smoothing);

@@ -67,8 +67,8 @@ class TrainingRun {
   TrainingStep step_;
   std::optional<Loader> loader_;  // on the CPU
   std::optional<DeviceBatches> batches_on_device_;
-  std::optional<CapturedGraph> graph_;  // a step, once it has run
-  Batch batch_;                         // the last one of the loader
+  Batch batch_;                         // the last one of the loader, or the one on the device
+  std::optional<CapturedGraph> graph_;  // a step on that batch, once it has run
   bool is_loader_placed_ = false;       // whether the loader gives the run's next batch
 };
 
