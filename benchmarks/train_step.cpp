@@ -11,11 +11,6 @@ namespace {
 
 constexpr int64_t kStepsOfEpoch = 4096;
 
-std::optional<Dtype> working_dtype(Precision precision) {
-  const Dtype dtype = activation_dtype(precision);
-  return dtype == Dtype::f32 ? std::nullopt : std::optional(dtype);
-}
-
 }  // namespace
 
 StepTimer::StepTimer(const std::string& model, int64_t batch, bool training, Device device,
@@ -30,7 +25,7 @@ StepTimer::StepTimer(const std::string& model, int64_t batch, bool training, Dev
   model_->train(training);
   set_tf32(precision == Precision::tf32);
   if (training) {
-    optimiser_ = std::make_unique<Optimiser>(*model_, OptimiserSettings{}, working_dtype(precision));
+    optimiser_ = std::make_unique<Optimiser>(*model_, OptimiserSettings{}, activation_dtype(precision));
     step_.emplace(*model_, *optimiser_, /*label_smoothing=*/0.0, precision, kStepsOfEpoch);
     step_->begin_epoch(rates_, /*next=*/0, /*correct=*/0);
   } else {

@@ -39,7 +39,7 @@ void check_settings(const OptimiserSettings& settings);
 ///
 /// With a 16-bit `working` dtype, the module computes with copies of its parameters rounded to it, and their
 /// gradients are of that dtype; the f32 parameters are kept here, and a step renews the copies. Batch norms
-/// keep f32 parameters.
+/// keep f32 parameters. The parameters' own dtype is as good as none.
 class Optimiser {
  public:
   Optimiser(Module& module, const OptimiserSettings& settings, std::optional<Dtype> working = {});

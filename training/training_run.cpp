@@ -17,12 +17,6 @@ double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-/// What layers compute in beside f32 parameters, where that is another dtype.
-std::optional<Dtype> working_dtype(Precision precision) {
-  const Dtype dtype = activation_dtype(precision);
-  return dtype == Dtype::f32 ? std::nullopt : std::optional(dtype);
-}
-
 /// sum / count; 0 for nothing.
 double mean_of(double sum, int64_t count) {
   return count == 0 ? 0.0 : sum / static_cast<double>(count);
@@ -35,7 +29,7 @@ TrainingRun::TrainingRun(Model& model, const ImageSet& data, const Normalisation
     : model_(model),
       settings_(settings),
       description_(describe(settings)),
-      optimiser_(model, settings.optimiser, working_dtype(settings.precision)),
+      optimiser_(model, settings.optimiser, activation_dtype(settings.precision)),
       progress_{.seed = settings.seed,
                 .batch_size = std::min(settings.batch_size, data.size()),
                 .images = data.size()},
