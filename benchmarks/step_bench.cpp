@@ -38,9 +38,11 @@ FOVEA_BENCH(count_step, epoch);
 
 void update_loss_scale(benchmark::State& state) {
   Tensor scale = Tensor::full({}, 1, Dtype::f32, settings().device), inverse = Tensor::zeros_like(scale);
+  const Tensor non_finite_losses = zeros({}, Dtype::i64);
   Tensor good_steps = zeros({}, Dtype::i64), non_finite = zeros({}, Dtype::i64);
-  measure(state, {40}, [&] {
-    kernels::update_loss_scale(/*patience=*/int64_t{1} << 60, scale, inverse, good_steps, non_finite);
+  measure(state, {48}, [&] {
+    kernels::update_loss_scale(/*patience=*/int64_t{1} << 60, non_finite_losses, scale, inverse, good_steps,
+                               non_finite);
   });
 }
 FOVEA_BENCH(update_loss_scale, epoch);

@@ -20,9 +20,9 @@ FOVEA_KERNEL(count_step, const Tensor& non_finite, Tensor& steps);
 
 /// Dynamic loss scaling (Micikevicius et al., "Mixed precision training", 2018, section 3.2): where
 /// non_finite is not 0, scale /= 2, but stays at least 1; else, after the `patience`-th step without such a
-/// one, scale *=
-/// 2. inverse = 1 / scale, and non_finite = 0. scale, inverse: f32 []; good_steps, non_finite: i64 []
-FOVEA_KERNEL(update_loss_scale, int64_t patience, Tensor& scale, Tensor& inverse, Tensor& good_steps,
-             Tensor& non_finite);
+/// one, scale *= 2. inverse = 1 / scale, and non_finite = 0. But where non_finite_losses is not 0, which no
+/// scale can help, nothing changes. scale, inverse: f32 []; the others: i64 []
+FOVEA_KERNEL(update_loss_scale, int64_t patience, const Tensor& non_finite_losses, Tensor& scale,
+             Tensor& inverse, Tensor& good_steps, Tensor& non_finite);
 
 }  // namespace fovea::kernels

@@ -309,6 +309,48 @@ TEST_CASE("device training: a number that is not finite is named, and reaches no
   }
 }
 
+/// A tiny model whose `at`-th forward pass gives no numbers.
+struct SpoiledModel : test::TinyModel {
+  explicit SpoiledModel(int at_) : TinyModel(/*seed=*/1), at(at_) {}
+
+  Variable forward(const Variable& x) override {
+    const Variable y = TinyModel::forward(x);
+    if (++passes != at) return y;
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    return record("spoil", Tensor::full(y.shape(), nan, y.dtype(), y.value().device()), {y},
+                  [](const Tensor& dy) -> std::vector<Tensor> { return {dy}; });
+  }
+
+  int at, passes = 0;
+};
+
+TEST_CASE("device training: nothing is learnt after a loss that is not finite, whatever the precision") {
+  for (const Device device : test::devices()) {
+    for (const Precision precision : {Precision::f32, Precision::f16}) {
+      INFO(device << " " << name_of(precision));
+      TrainingSettings settings = settings_of(precision);
+      settings.capture = false;                              // the model counts its passes
+      std::map<std::string, std::vector<double>> states[2];  // after steps one by one, and launched at once
+      for (const bool at_once : {false, true}) {
+        settings.report_seconds = at_once ? kWholeEpochs : 0;
+        Classifier classifier(std::make_unique<SpoiledModel>(/*at=*/6), {});
+        move_to(classifier.model(), device);
+        CHECK_THROWS_WITH(classifier.train(kTrain, settings), Catch::Contains("the loss is nan at step 6 "));
+        const Checkpoint checkpoint = classifier.checkpoint();
+        CHECK(checkpoint.progress.step == 5);
+        for (const std::vector<NamedTensor>* tensors : {&checkpoint.model, &checkpoint.optimiser}) {
+          for (const NamedTensor& tensor : *tensors) {
+            if (tensor.name.find("running") != std::string::npos) continue;
+            states[at_once][tensor.name] = tensor.tensor.to_doubles();
+          }
+        }
+      }
+      CHECK(states[0].count("loss_scale") == (precision == Precision::f16 ? 1 : 0));
+      CHECK(states[1] == states[0]);
+    }
+  }
+}
+
 /// The losses of the first two steps of a network with random images.
 std::vector<double> first_losses(const std::string& name, ModelOptions options, Device device) {
   const ImageSet images = synthetic_images(Split::train, /*count=*/6, /*seed=*/1);

@@ -54,7 +54,7 @@ TEST_CASE("step: the loss scale halves after a failure and doubles after enough 
     Tensor good_steps = whole(0, device);
     const auto update = [&](int64_t failures) {
       Tensor non_finite = whole(failures, device);
-      kernels::update_loss_scale(/*patience=*/3, scale, inverse, good_steps, non_finite);
+      kernels::update_loss_scale(/*patience=*/3, whole(0, device), scale, inverse, good_steps, non_finite);
       CHECK(non_finite.item() == 0);
       CHECK(inverse.item() == 1 / scale.item());
       return scale.item();
@@ -67,5 +67,15 @@ TEST_CASE("step: the loss scale halves after a failure and doubles after enough 
     CHECK(good_steps.item() == 0);
     for (int i = 0; i < 5; ++i) update(1);
     CHECK(scale.item() == 1);
+    CHECK(update(0) == 1);
+
+    // A loss that is not finite is no matter of the scale: this step and those after it remain failures.
+    scale = Tensor::full({}, 8, Dtype::f32, device);
+    Tensor non_finite = whole(4, device);
+    kernels::update_loss_scale(/*patience=*/3, whole(1, device), scale, inverse, good_steps, non_finite);
+    CHECK(scale.item() == 8);
+    CHECK(inverse.item() == 1);
+    CHECK(good_steps.item() == 1);
+    CHECK(non_finite.item() == 4);
   }
 }

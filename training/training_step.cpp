@@ -33,6 +33,7 @@ TrainingStep::TrainingStep(Model& model, Optimiser& optimiser, double label_smoo
   corrects_ = Tensor::zeros({steps_per_epoch}, Dtype::i64, device);
   correct_ = Tensor::zeros({}, Dtype::i64, device);
   non_finite_ = Tensor::zeros({}, Dtype::i64, device);
+  non_finite_losses_ = Tensor::zeros({}, Dtype::i64, device);
   loss_scale_ = Tensor::full({}, has_loss_scale_ ? kFirstLossScale : 1, dtype, device);
   inverse_scale_ = Tensor::zeros({}, dtype, device);
   good_steps_ = Tensor::zeros({}, Dtype::i64, device);
@@ -72,7 +73,9 @@ void TrainingStep::run(const Tensor& images, const Tensor& labels) {
   optimiser_.step(rate_, has_loss_scale_ ? inverse_scale_ : Tensor(), non_finite_);
   kernels::record_step(loss, non_finite_, correct_, position_, losses_, failures_, corrects_);
   if (has_loss_scale_) {
-    kernels::update_loss_scale(kPatience, loss_scale_, inverse_scale_, good_steps_, non_finite_);
+    kernels::count_non_finite(loss, non_finite_losses_);
+    kernels::update_loss_scale(kPatience, non_finite_losses_, loss_scale_, inverse_scale_, good_steps_,
+                               non_finite_);
   }
 }
 

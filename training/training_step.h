@@ -20,7 +20,7 @@ struct StepOutcome {
 /// One step of training: forward pass, backward pass, update. All that changes from step to step lies in
 /// tensors on the model's device, so that a step can be captured and replayed; `outcomes` says afterwards
 /// what came of it. A step whose loss or gradients are not finite changes no weight, nor does any step after
-/// it, but for f16: there the loss scale is halved and the next step goes on.
+/// it. But for f16, where gradients alone are not finite, the loss scale is halved and the next step goes on.
 class TrainingStep {
  public:
   TrainingStep(Model& model, Optimiser& optimiser, double label_smoothing, Precision precision,
@@ -52,6 +52,7 @@ class TrainingStep {
   Tensor losses_;                      // [steps of an epoch]
   Tensor failures_, corrects_;         // i64, as losses; failures: numbers that were not finite
   Tensor correct_, non_finite_;        // i64 []
+  Tensor non_finite_losses_;           // i64 []: of all steps
   Tensor loss_scale_, inverse_scale_;  // []: 1 unless the precision is f16
   Tensor good_steps_;                  // i64 []: since the scale changed
 };

@@ -21,8 +21,9 @@ void cpu::count_step(const Tensor& non_finite, Tensor& steps) {
   if (!non_finite.defined() || non_finite.data<int64_t>()[0] == 0) ++steps.data<int64_t>()[0];
 }
 
-void cpu::update_loss_scale(int64_t patience, Tensor& scale, Tensor& inverse, Tensor& good_steps,
-                            Tensor& non_finite) {
+void cpu::update_loss_scale(int64_t patience, const Tensor& non_finite_losses, Tensor& scale, Tensor& inverse,
+                            Tensor& good_steps, Tensor& non_finite) {
+  if (non_finite_losses.data<int64_t>()[0] != 0) return;
   float& value = scale.data<float>()[0];
   int64_t& good = good_steps.data<int64_t>()[0];
   if (non_finite.data<int64_t>()[0] != 0) {

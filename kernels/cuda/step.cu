@@ -30,8 +30,9 @@ __global__ void count_step_kernel(const int64_t* non_finite, int64_t* steps) {
 }
 
 /// The one thread changes the scale as the last step asks for.
-__global__ void update_loss_scale_kernel(int64_t patience, float* scale, float* inverse, int64_t* good_steps,
-                                         int64_t* non_finite) {
+__global__ void update_loss_scale_kernel(int64_t patience, const int64_t* non_finite_losses, float* scale,
+                                         float* inverse, int64_t* good_steps, int64_t* non_finite) {
+  if (*non_finite_losses != 0) return;
   if (*non_finite != 0) {
     *scale = fmaxf(*scale / 2, 1.0f);
     *good_steps = 0;
@@ -68,10 +69,11 @@ void cuda::count_step(const Tensor& non_finite, Tensor& steps) {
          non_finite.defined() ? non_finite.data<int64_t>() : nullptr, steps.data<int64_t>());
 }
 
-void cuda::update_loss_scale(int64_t patience, Tensor& scale, Tensor& inverse, Tensor& good_steps,
-                             Tensor& non_finite) {
-  launch("update_loss_scale", update_loss_scale_kernel, kOneThread, patience, scale.data<float>(),
-         inverse.data<float>(), good_steps.data<int64_t>(), non_finite.data<int64_t>());
+void cuda::update_loss_scale(int64_t patience, const Tensor& non_finite_losses, Tensor& scale,
+                             Tensor& inverse, Tensor& good_steps, Tensor& non_finite) {
+  launch("update_loss_scale", update_loss_scale_kernel, kOneThread, patience,
+         non_finite_losses.data<int64_t>(), scale.data<float>(), inverse.data<float>(),
+         good_steps.data<int64_t>(), non_finite.data<int64_t>());
 }
 
 }  // namespace fovea::kernels
