@@ -84,6 +84,7 @@ struct Variable::State {
 
   Tensor value;
   std::shared_ptr<Node> node;
+  ChannelMoments moments{};
 };
 
 Variable::Variable(Tensor value) : Variable(std::move(value), false) {}
@@ -144,6 +145,16 @@ Tensor Variable::new_gradient() const {
   return own.bound_grad;
 }
 
+const ChannelMoments& Variable::moments() const {
+  check(defined(), "moments: this variable is undefined");
+  return state_->moments;
+}
+
+void Variable::set_moments(ChannelMoments moments) {
+  check(defined(), "set_moments: this variable is undefined");
+  state_->moments = std::move(moments);
+}
+
 void Variable::backward() const {
   check(value().size() == 1, "backward: the variable is ", value(),
         "; only a single number has a gradient of its own, else pass dy");
@@ -182,7 +193,7 @@ void Variable::backward(const Tensor& dy) const {
 }
 
 Variable record(const char* operation, const Tensor& y, std::vector<Variable> inputs, Backward backward) {
-  if (operation_callback) operation_callback(operation, y, inputs);
+  observe(operation, y, inputs);
   bool requires_grad = false;
   if (grad_is_enabled) {
     for (const Variable& input : inputs) requires_grad = requires_grad || input.requires_grad();
@@ -195,6 +206,10 @@ Variable record(const char* operation, const Tensor& y, std::vector<Variable> in
     node.backward = std::move(backward);
   }
   return result;
+}
+
+void observe(const char* step, const Tensor& y, std::span<const Variable> inputs) {
+  if (operation_callback) operation_callback(step, y, inputs);
 }
 
 bool grad_enabled() {

@@ -15,6 +15,12 @@ namespace fovea {
 /// tensor where an input needs none.
 using Backward = std::function<std::vector<Tensor>(const Tensor& dy)>;
 
+/// Mean and (biased) variance of every channel of a value, [C] each, over all axes but the last; or
+/// undefined.
+struct ChannelMoments {
+  Tensor mean, variance;
+};
+
 /// A Tensor that remembers how it was made, so that gradients can flow back. Copies are the same variable.
 /// The history of a result does not hold the numbers it was made from: those that `backward` did not capture
 /// are freed with the last copy of their variable.
@@ -47,6 +53,11 @@ class Variable {
   /// Memory for a gradient of this variable that a `backward` is about to compute: the bound buffer if
   /// nothing has arrived there, so that it need not be copied; else a new tensor.
   Tensor new_gradient() const;
+
+  /// The moments of the value, where what made it computed them on the way: batch normalisation then need not
+  /// read it again. Whoever changes the numbers of the value must set them to {}.
+  const ChannelMoments& moments() const;
+  void set_moments(ChannelMoments moments);
 
   /// Adds d(this)/d(leaf) to the gradient of every leaf that requires one. Without `dy` this must be a
   /// single number. Each node's memory is freed as soon as its gradient has gone on; a second call is an
@@ -90,6 +101,9 @@ class NoGrad {
 /// Called for every operation that this thread records while an OperationObserver lives.
 using OperationCallback =
     std::function<void(std::string_view operation, const Tensor& y, std::span<const Variable> inputs)>;
+
+/// Tells the OperationObserver of this thread of a step inside an operation, with the result of that step.
+void observe(const char* step, const Tensor& y, std::span<const Variable> inputs);
 
 /// For counting, tracing and finding the operation that made a NaN: calls `callback` after every operation.
 class OperationObserver {

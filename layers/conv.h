@@ -24,6 +24,9 @@ class Conv : public Module {
 
   Variable forward(const Variable& x) { return F::conv(x, weight, bias, stride_, padding_); }
 
+  int64_t stride() const { return stride_; }
+  int64_t padding() const { return padding_; }
+
   void visit(Visitor& v) override {
     v("weight", weight);
     v("bias", bias);

@@ -66,6 +66,19 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
 /// relu(batch_norm(x)), fused.
 Variable batch_norm_relu(const Variable& x, const Variable& weight, const Variable& bias,
                          Tensor& running_mean, Tensor& running_variance, const BatchNormSettings& settings);
+/// A batch norm, a relu, and the convolution of their result, without bias.
+struct PreactivationConv {
+  Variable norm_weight, norm_bias;        // [C]
+  Tensor running_mean, running_variance;  // [C]
+  BatchNormSettings settings;
+  Variable weight;  // [K, R, S, C]
+  int64_t stride = 1, padding = 0;
+};
+/// One or more of them after each other, as in the residual units of He et al. 2016; then `residual` is
+/// added, if it is defined (it may be x). The activated tensors and the sum are not kept, nor read again:
+/// fused. x: [N, H, W, C] -> [N, H', W', K] of the last, whose moments are set in training.
+Variable preactivation_convs(const Variable& x, const std::vector<PreactivationConv>& convs,
+                             const Variable& residual = {});
 /// x / max(||x||, 1e-12), the norm over the channels at each position (eq. 5 of the paper). [N, H, W, C]
 Variable channel_norm(const Variable& x);
 /// (x - mean) / sqrt(variance + 1e-5) over the positions of each channel of each image, the variance biased

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "fovea/layers/conv.h"
 #include "fovea/layers/functional.h"
 #include "fovea/layers/module.h"
 
@@ -21,6 +22,13 @@ class BatchNorm : public Module {
   /// relu(forward(x)), fused.
   Variable forward_relu(const Variable& x) {
     return F::batch_norm_relu(x, weight, bias, running_mean, running_variance, {.training = is_training()});
+  }
+
+  /// conv(relu(forward(x))), to be fused: for F::preactivation_convs. The convolution must have no bias.
+  F::PreactivationConv then(const Conv& conv) const {
+    check<UsageError>(!conv.bias.defined(), "BatchNorm::then: the convolution has a bias");
+    return {weight,      bias,          running_mean,  running_variance, {.training = is_training()},
+            conv.weight, conv.stride(), conv.padding()};
   }
 
   void visit(Visitor& v) override {

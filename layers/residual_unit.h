@@ -25,11 +25,11 @@ class ResidualUnit : public Module {
   }
 
   Variable forward(const Variable& x) {
-    const Variable a = norm1.forward_relu(x);             // [N, H, W, C]
-    Variable y = reduce.forward(a);                       // [N, H, W, K/4]
-    y = conv.forward(norm2.forward_relu(y));              // [N, H', W', K/4]
-    y = expand.forward(norm3.forward_relu(y));            // [N, H', W', K]
-    return F::add(y, project ? project->forward(a) : x);  // [N, H', W', K]
+    if (!project)
+      return F::preactivation_convs(x, {norm1.then(reduce), norm2.then(conv), norm3.then(expand)}, x);
+    const Variable a = norm1.forward_relu(x);  // [N, H, W, C]
+    const Variable y = reduce.forward(a);      // [N, H, W, K/4]
+    return F::preactivation_convs(y, {norm2.then(conv), norm3.then(expand)}, project->forward(a));
   }
 
   void visit(Visitor& v) override {

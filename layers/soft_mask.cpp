@@ -55,8 +55,7 @@ Variable SoftMask::forward(const Variable& x, const Variable& trunk) {
   }
   if (poolings_ > 0) y = extra_adds_ ? F::upsample_add(y, trunk) : F::upsample(y, x.shape(1), x.shape(2));
 
-  y = conv1.forward(norm1.forward_relu(y));
-  return conv2.forward(norm2.forward_relu(y));
+  return F::preactivation_convs(y, {norm1.then(conv1), norm2.then(conv2)});
 }
 
 void SoftMask::visit(Visitor& v) {

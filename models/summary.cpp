@@ -9,8 +9,8 @@ namespace {
 
 /// Each element of y is one sum over all the extents of the weight but the first: R * S * C, or C.
 int64_t multiply_adds(std::string_view operation, const Tensor& y, std::span<const Variable> inputs) {
-  if (operation == "conv" || operation == "linear") {
-    const Shape& weight = inputs[1].shape();
+  if (operation == "conv" || operation == "linear" || operation == "preactivation_conv") {
+    const Shape& weight = inputs[operation == "preactivation_conv" ? 3 : 1].shape();
     return y.size() * weight.size(1, weight.rank());
   }
   if (operation == "matmul") return y.size() * inputs[0].shape(-1);
@@ -30,6 +30,7 @@ ModelSummary summarise(Model& model, const Shape& input) {
   summary.parameters = parameter_count(model);
   const OperationObserver observer(
       [&](std::string_view operation, const Tensor& y, std::span<const Variable> inputs) {
+        if (operation == "preactivation_convs") return;  // its steps were seen
         LayerSummary layer;
         layer.operation = operation;
         layer.output = y.shape();

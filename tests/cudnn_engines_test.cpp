@@ -51,12 +51,13 @@ std::map<std::string, ConvProblem> convolutions() {
   for (const std::string& name : model_names()) {
     const std::unique_ptr<Model> model = make_model(name, {}, /*seed=*/1);
     const int64_t size = model_input_size(name);
-    const OperationObserver observer(
-        [&](std::string_view operation, const Tensor& y, std::span<const Variable> inputs) {
-          if (operation != "conv") return;
-          const ConvProblem problem = problem_of(inputs[0].shape(), inputs[1].shape(), y.shape());
-          result.emplace(problem.str(), problem);
-        });
+    const OperationObserver observer([&](std::string_view operation, const Tensor& y,
+                                         std::span<const Variable> inputs) {
+      const bool is_fused = operation == "preactivation_conv";
+      if (operation != "conv" && !is_fused) return;
+      const ConvProblem problem = problem_of(inputs[0].shape(), inputs[is_fused ? 3 : 1].shape(), y.shape());
+      result.emplace(problem.str(), problem);
+    });
     const NoGrad no_grad;
     const EvaluationMode evaluation(*model);
     model->forward(Tensor::zeros({1, size, size, 3}));

@@ -1,37 +1,52 @@
 #include "fovea/kernels/batch_norm.h"
 
 #include "fovea/layers/functional.h"
+#include "fovea/layers/functional/normalisation.h"
 
 namespace fovea {
+
+kernels::Normalisation normalisation_of(const char* operation, const Tensor& x, const ChannelMoments& moments,
+                                        const Tensor& weight, const Tensor& bias, Tensor& running_mean,
+                                        Tensor& running_variance, const F::BatchNormSettings& settings) {
+  check(x.rank() >= 2 && x.size() > 0, operation, ": x is ", x, ", wanted [..., C] with at least one row");
+  const Shape channels{x.shape(-1)};
+  const Dtype dtype = accumulator_of(x.dtype());
+  const auto check_channels = [&](const char* name, const Tensor& tensor) {
+    check(tensor.shape() == channels && tensor.dtype() == dtype, operation, ": x is ", x, ", but ", name,
+          " is ", tensor, ", wanted ", dtype, channels);
+  };
+  check_channels("weight", weight);
+  check_channels("bias", bias);
+  check_channels("running_mean", running_mean);
+  check_channels("running_variance", running_variance);
+  const int64_t rows = x.size() / channels[0];
+  check(!settings.training || rows > 1, operation, ": x is ", x,
+        ": one row has no variance to train with; use a larger batch, or train(false)");
+
+  kernels::Normalisation norm{running_mean, running_variance, weight,
+                              bias,         settings.epsilon, settings.training};
+  if (settings.training) {
+    norm.mean = moments.mean;
+    norm.variance = moments.variance;
+    if (!norm.mean.defined()) {
+      norm.mean = Tensor::empty(channels, dtype, x.device());
+      norm.variance = Tensor::empty(channels, dtype, x.device());
+      kernels::batch_norm_statistics(x, norm.mean, norm.variance);
+    }
+    kernels::batch_norm_update_running(norm.mean, norm.variance, rows, settings.momentum, running_mean,
+                                       running_variance);
+  }
+  return norm;
+}
+
 namespace {
 
 Variable normalise(const char* operation, const Variable& x, const Variable& weight, const Variable& bias,
                    Tensor& running_mean, Tensor& running_variance, const F::BatchNormSettings& settings,
                    bool has_relu) {
-  const Tensor xt = x.value(), wt = weight.value(), bt = bias.value();
-  check(xt.rank() >= 2 && xt.size() > 0, operation, ": x is ", xt, ", wanted [..., C] with at least one row");
-  const Shape channels{xt.shape(-1)};
-  const Dtype dtype = accumulator_of(xt.dtype());
-  const auto check_channels = [&](const char* name, const Tensor& tensor) {
-    check(tensor.shape() == channels && tensor.dtype() == dtype, operation, ": x is ", xt, ", but ", name,
-          " is ", tensor, ", wanted ", dtype, channels);
-  };
-  check_channels("weight", wt);
-  check_channels("bias", bt);
-  check_channels("running_mean", running_mean);
-  check_channels("running_variance", running_variance);
-  const int64_t rows = xt.size() / channels[0];
-  check(!settings.training || rows > 1, operation, ": x is ", xt,
-        ": one row has no variance to train with; use a larger batch, or train(false)");
-
-  kernels::Normalisation norm{running_mean, running_variance, wt, bt, settings.epsilon, settings.training};
-  if (settings.training) {
-    norm.mean = Tensor::empty(channels, dtype, xt.device());
-    norm.variance = Tensor::empty(channels, dtype, xt.device());
-    kernels::batch_norm_statistics(xt, norm.mean, norm.variance);
-    kernels::batch_norm_update_running(norm.mean, norm.variance, rows, settings.momentum, running_mean,
-                                       running_variance);
-  }
+  const Tensor xt = x.value();
+  const kernels::Normalisation norm = normalisation_of(
+      operation, xt, x.moments(), weight.value(), bias.value(), running_mean, running_variance, settings);
   Tensor y = Tensor::empty_like(xt);
   kernels::batch_norm_forward(xt, norm, has_relu, y);
 

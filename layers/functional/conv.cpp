@@ -2,25 +2,32 @@
 
 #include "fovea/kernels/window.h"
 #include "fovea/layers/functional.h"
+#include "fovea/layers/functional/normalisation.h"
 
 namespace fovea {
+
+Shape conv_shape(const char* operation, const Tensor& x, const Tensor& weight, int64_t stride,
+                 int64_t padding) {
+  check(x.rank() == 4 && weight.rank() == 4 && x.shape(3) == weight.shape(3) && x.dtype() == weight.dtype(),
+        operation, ": x is ", x, ", weight is ", weight,
+        ", wanted [N, H, W, C] and [K, R, S, C] of one dtype");
+  check(stride >= 1 && padding >= 0, operation, ": stride is ", stride, ", padding is ", padding,
+        ", wanted at least 1 and at least 0");
+  const int64_t R = weight.shape(1), S = weight.shape(2);
+  check(x.shape(1) + 2 * padding >= R && x.shape(2) + 2 * padding >= S, operation, ": the window ", R, " x ",
+        S, " of weight ", weight, " does not fit into x ", x, " with padding ", padding);
+  return {x.shape(0), kernels::Window{R, stride, padding}.outputs(x.shape(1)),
+          kernels::Window{S, stride, padding}.outputs(x.shape(2)), weight.shape(0)};
+}
 
 Variable F::conv(const Variable& x, const Variable& weight, const Variable& bias, int64_t stride,
                  int64_t padding) {
   const Tensor xt = x.value(), wt = weight.value(), bt = bias.defined() ? bias.value() : Tensor();
-  check(xt.rank() == 4 && wt.rank() == 4 && xt.shape(3) == wt.shape(3) && xt.dtype() == wt.dtype(),
-        "conv: x is ", xt, ", weight is ", wt, ", wanted [N, H, W, C] and [K, R, S, C] of one dtype");
-  check(stride >= 1 && padding >= 0, "conv: stride is ", stride, ", padding is ", padding,
-        ", wanted at least 1 and at least 0");
-  const int64_t N = xt.shape(0), K = wt.shape(0), R = wt.shape(1), S = wt.shape(2);
-  check(!bt.defined() || (bt.shape() == Shape{K} && bt.dtype() == xt.dtype()), "conv: bias is ", bt,
-        ", wanted ", xt.dtype(), "[", K, "]");
-  check(xt.shape(1) + 2 * padding >= R && xt.shape(2) + 2 * padding >= S, "conv: the window ", R, " x ", S,
-        " of weight ", wt, " does not fit into x ", xt, " with padding ", padding);
-  const int64_t P = kernels::Window{R, stride, padding}.outputs(xt.shape(1));
-  const int64_t Q = kernels::Window{S, stride, padding}.outputs(xt.shape(2));
+  const Shape shape = conv_shape("conv", xt, wt, stride, padding);
+  check(!bt.defined() || (bt.shape() == Shape{shape[3]} && bt.dtype() == xt.dtype()), "conv: bias is ", bt,
+        ", wanted ", xt.dtype(), "[", shape[3], "]");
 
-  Tensor y = Tensor::empty({N, P, Q, K}, xt.dtype(), xt.device());
+  Tensor y = Tensor::empty(shape, xt.dtype(), xt.device());
   kernels::conv_forward(xt, wt, bt, stride, padding, y);
   const bool needs_dx = x.requires_grad(), needs_dweight = weight.requires_grad(),
              needs_dbias = bias.requires_grad();

@@ -1,0 +1,34 @@
+#include "fovea/kernels/preactivation_conv.h"
+
+#if FOVEA_HAS_ONEDNN
+#include "fovea/kernels/cpu/preactivation_conv_onednn.h"
+#endif
+
+namespace fovea::kernels::cpu {
+
+void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
+                                int64_t stride, int64_t padding, const Tensor& residual, Tensor& y,
+                                Tensor& mean, Tensor& variance) {
+#if FOVEA_HAS_ONEDNN
+  if (onednn::can_fuse(x, weight, y)) {
+    return onednn::preactivation_conv_forward(x, norm, weight, stride, padding, residual, y, mean, variance);
+  }
+#endif
+  composed_preactivation_conv_forward(x, norm, weight, stride, padding, residual, y, mean, variance);
+}
+
+void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
+                                 const Normalisation& norm, const Tensor& weight, int64_t stride,
+                                 int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight,
+                                 Tensor& dbias) {
+#if FOVEA_HAS_ONEDNN
+  if (onednn::can_fuse(x, weight, dy)) {
+    return onednn::preactivation_conv_backward(dy, next, x, norm, weight, stride, padding, da, dfilters,
+                                               dweight, dbias);
+  }
+#endif
+  composed_preactivation_conv_backward(dy, next, x, norm, weight, stride, padding, da, dfilters, dweight,
+                                       dbias);
+}
+
+}  // namespace fovea::kernels::cpu

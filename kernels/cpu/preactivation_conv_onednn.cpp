@@ -1,0 +1,189 @@
+#include "fovea/kernels/cpu/preactivation_conv_onednn.h"
+
+#include <array>
+#include <numeric>
+#include <optional>
+#include <vector>
+
+#include "fovea/kernels/cpu/affine.h"
+#include "fovea/kernels/cpu/column_sums.h"
+#include "fovea/kernels/cpu/conv_plan.h"
+#include "fovea/kernels/cpu/moments.h"
+#include "fovea/kernels/cpu/rows.h"
+
+// A thread takes a chunk that fits into its L2 cache through everything: activate, convolve, add, sum up.
+// What goes through memory is x and y (and their gradients), once; the convolutions find the rest in the
+// cache.
+namespace fovea::kernels::cpu::onednn {
+namespace {
+
+/// How often the channels must be repeated to make whole vectors.
+int64_t fold_of(int64_t C) {
+  return std::lcm(C, int64_t{kLanes<float>}) / C;
+}
+
+/// to = relu((from - mean) * scale + shift), for `count` numbers: whole rows of the affine's width.
+void activate(const Affine<float>& affine, const float* from, int64_t count, float* to) {
+  const auto width = static_cast<int64_t>(affine.mean.size());
+  const AllLanes<float> lanes;
+  for (int64_t c = 0; c < width; c += kLanes<float>) {
+    const auto at = static_cast<size_t>(c);
+    const Vec<float> mean = load(&affine.mean[at], lanes), scale = load(&affine.scale[at], lanes),
+                     shift = load(&affine.shift[at], lanes);
+    for (int64_t i = c; i < count; i += width) {
+      const Vec<float> value = (load(from + i, lanes) - mean) * scale + shift;
+      store(to + i, lanes, value < Vec<float>{} ? Vec<float>{} : value);  // a NaN stays
+    }
+  }
+}
+
+/// The gradient of y from that of relu(norm(y)): see BackwardAffine.
+void pass_back(const BackwardAffine<float>& affine, const float* dy, const float* y, int64_t count,
+               float* to) {
+  const auto width = static_cast<int64_t>(affine.mean.size());
+  for (int64_t row = 0; row < count; row += width) {
+    for (int64_t c = 0; c < width; c += kLanes<float>) {
+      const AllLanes<float> lanes;
+      store(to + row + c, lanes,
+            affine.at(c, lanes, 0.0f, load(dy + row + c, lanes), load(y + row + c, lanes)));
+    }
+  }
+}
+
+/// y = product + residual, which may be null. sums: [2, width], of the differences from the first row, and of
+/// their squares; origin: that row.
+void finish_forward(const float* product, const float* residual, int64_t count, int64_t width, float* y,
+                    float* origin, float* sums) {
+  const auto term_at = [=](int64_t c, auto lanes) {
+    const auto value_at = [=](int64_t row) {
+      const Vec<float> value = load(product + row * width + c, lanes);
+      return residual == nullptr ? value : value + load(residual + row * width + c, lanes);
+    };
+    const Vec<float> first = value_at(0);
+    store(origin + c, lanes, first);
+    return [=](int64_t row) {
+      const Vec<float> value = value_at(row), d = value - first;
+      store(y + row * width + c, lanes, value);
+      return std::array<Vec<float>, 2>{d, d * d};
+    };
+  };
+  add_rows<float, 2>(0, count / width, width, sums, term_at);
+}
+
+/// Copies da, and sums up g and g * (x - mean), where g is da, or 0 where the relu was 0.
+void finish_backward(const Affine<float>& affine, const float* x, const float* product, int64_t count,
+                     float* da, float* sums) {
+  const auto width = static_cast<int64_t>(affine.mean.size());
+  const auto term_at = [&](int64_t c, auto lanes) {
+    const auto at = static_cast<size_t>(c);
+    const Vec<float> mean = load(&affine.mean[at], lanes), scale = load(&affine.scale[at], lanes),
+                     shift = load(&affine.shift[at], lanes);
+    return [=](int64_t row) {
+      const Vec<float> centred = load(x + row * width + c, lanes) - mean;
+      const Vec<float> d = load(product + row * width + c, lanes);
+      store(da + row * width + c, lanes, d);
+      const Vec<float> g = centred * scale + shift > Vec<float>{} ? d : Vec<float>{};
+      return std::array<Vec<float>, 2>{g, g * centred};
+    };
+  };
+  add_rows<float, 2>(0, count / width, width, sums, term_at);
+}
+
+}  // namespace
+
+bool can_fuse(const Tensor& x, const Tensor& weight, const Tensor& y) {
+  constexpr int64_t kFewest = 16;  // channels: with fewer, oneDNN's kernels are slow
+  const int64_t C = weight.shape(3), K = weight.shape(0);
+  return x.dtype() == Dtype::f32 && x.size() > 0 && std::min(C, K) >= kFewest &&
+         x.shape(2) % fold_of(C) == 0 && y.shape(2) % fold_of(K) == 0;
+}
+
+void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
+                                int64_t stride, int64_t padding, const Tensor& residual, Tensor& y,
+                                Tensor& mean, Tensor& variance) {
+  const Problem problem(x, weight, stride, padding);
+  const Affine<float> affine(norm, fold_of(problem.C));
+  const int64_t width = problem.K * fold_of(problem.K);
+  call_onednn("preactivation_conv_forward", problem, [&] {
+    const Cut cut(problem, /*floats_per_x=*/2, /*floats_per_y=*/2, kWeightGroups);
+    const ChunkConv conv(Pass::forward, cut, weight);
+    const bool has_epilogue = residual.defined() || mean.defined();
+    Tensor sums = Tensor::empty({cut.chunks(), 3, width});  // of each chunk, and its origin
+    parallel_for(cut.chunks(), 1, [&](int64_t first, int64_t last) {
+      Tensor scratch = conv.make_scratch(), a = Tensor::empty({cut.largest() * cut.x_unit()}),
+             product = has_epilogue ? Tensor::empty({cut.largest() * cut.y_unit()}) : Tensor();
+      for (int64_t chunk = first; chunk < last; ++chunk) {
+        const Range units = cut.units(chunk);
+        const int64_t begin = units.begin * cut.y_unit(), count = units.count() * cut.y_unit();
+        float* to = y.data<float>() + begin;
+        activate(affine, x.data<float>() + units.begin * cut.x_unit(), units.count() * cut.x_unit(),
+                 a.data<float>());
+        conv.run(units.count(), a.data<float>(), has_epilogue ? product.data<float>() : to, nullptr, scratch);
+        if (!has_epilogue) continue;
+        float* part = sums.data<float>() + chunk * 3 * width;
+        finish_forward(product.data<float>(), residual.defined() ? residual.data<float>() + begin : nullptr,
+                       count, width, to, part + 2 * width, part);
+      }
+    });
+    if (!mean.defined()) return;
+    Moments moments(width);
+    for (int64_t chunk = 0; chunk < cut.chunks(); ++chunk) {
+      const float* part = sums.data<float>() + chunk * 3 * width;
+      moments.add(cut.units(chunk).count() * cut.y_unit() / width, part + 2 * width, part, part + width);
+    }
+    moments.finish<float>(mean, variance);
+  });
+}
+
+void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
+                                 const Normalisation& norm, const Tensor& weight, int64_t stride,
+                                 int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight,
+                                 Tensor& dbias) {
+  const Problem problem(x, weight, stride, padding);
+  const Affine<float> affine(norm, fold_of(problem.C));
+  const auto width = static_cast<int64_t>(affine.mean.size());
+  std::optional<BackwardAffine<float>> back;
+  if (next.y.defined()) {
+    back.emplace(next.norm, next.dweight, next.dbias, dy.size() / problem.K, fold_of(problem.K));
+  }
+  call_onednn("preactivation_conv_backward", problem, [&] {
+    const Cut cut(problem, /*floats_per_x=*/3, /*floats_per_y=*/2, kWeightGroups);
+    const ChunkConv input_conv(Pass::backward_input, cut, weight),
+        weight_conv(Pass::backward_weight, cut, weight);
+    const int64_t weights = weight_conv.weight_count();
+    Tensor partials = Tensor::empty({cut.groups(), weights}), sums = Tensor::empty({cut.chunks(), 2, width});
+    parallel_for(cut.groups(), 1, [&](int64_t first, int64_t last) {
+      Tensor scratch = input_conv.make_scratch(), a = Tensor::empty({cut.largest() * cut.x_unit()}),
+             product = Tensor::empty_like(a),
+             passed = back ? Tensor::empty({cut.largest() * cut.y_unit()}) : Tensor();
+      WeightSum weight_sum(weight_conv);
+      for (int64_t chunk = first * cut.chunks_per_group(); chunk < last * cut.chunks_per_group(); ++chunk) {
+        const int64_t group = chunk / cut.chunks_per_group();
+        if (chunk % cut.chunks_per_group() == 0) weight_sum.begin(partials.data<float>() + group * weights);
+        const Range units = cut.units(chunk);
+        const int64_t x_begin = units.begin * cut.x_unit(), x_count = units.count() * cut.x_unit();
+        const int64_t y_begin = units.begin * cut.y_unit(), y_count = units.count() * cut.y_unit();
+        const float* gradient = dy.data<float>() + y_begin;
+        if (back) {
+          pass_back(*back, gradient, next.y.data<float>() + y_begin, y_count, passed.data<float>());
+          gradient = passed.data<float>();
+        }
+        const float* from = x.data<float>() + x_begin;
+        activate(affine, from, x_count, a.data<float>());
+        weight_sum.add(units.count(), a.data<float>(), gradient);
+        input_conv.run(units.count(), product.data<float>(), gradient, nullptr, scratch);
+        finish_backward(affine, from, product.data<float>(), x_count, da.data<float>() + x_begin,
+                        sums.data<float>() + chunk * 2 * width);
+      }
+    });
+    add_groups(weight_conv, cut.groups(), partials, dfilters);
+    std::vector<double> totals(static_cast<size_t>(2 * width), 0.0);
+    for (int64_t chunk = 0; chunk < cut.chunks(); ++chunk) {
+      const float* part = sums.data<float>() + chunk * 2 * width;
+      for (size_t i = 0; i < totals.size(); ++i) totals[i] += static_cast<double>(part[i]);
+    }
+    finish_reduce(totals, affine, dweight, dbias);
+  });
+}
+
+}  // namespace fovea::kernels::cpu::onednn

@@ -1,0 +1,37 @@
+#include "fovea/kernels/preactivation_conv.h"
+
+#include "fovea/kernels/arithmetic.h"
+#include "fovea/kernels/conv.h"
+
+namespace fovea::kernels {
+
+void composed_preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
+                                         int64_t stride, int64_t padding, const Tensor& residual, Tensor& y,
+                                         Tensor& mean, Tensor& variance) {
+  {
+    Tensor a = Tensor::empty_like(x);
+    batch_norm_forward(x, norm, /*has_relu=*/true, a);
+    conv_forward(a, weight, /*bias=*/{}, stride, padding, y);
+  }
+  if (residual.defined()) accumulate(residual, y);
+  if (mean.defined()) batch_norm_statistics(y, mean, variance);
+}
+
+void composed_preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
+                                          const Normalisation& norm, const Tensor& weight, int64_t stride,
+                                          int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight,
+                                          Tensor& dbias) {
+  Tensor gradient = dy;
+  if (next.y.defined()) {
+    gradient = Tensor::empty_like(dy);
+    batch_norm_backward_input(dy, next.y, next.norm, next.dweight, next.dbias, /*has_relu=*/true,
+                              /*other=*/{}, gradient);
+  }
+  // `da` first holds a.
+  batch_norm_forward(x, norm, /*has_relu=*/true, da);
+  conv_backward_weight(da, gradient, stride, padding, dfilters);
+  conv_backward_input(gradient, weight, stride, padding, da);
+  batch_norm_backward_reduce(da, x, norm, /*has_relu=*/true, dweight, dbias);
+}
+
+}  // namespace fovea::kernels
