@@ -33,7 +33,8 @@ class CachingAllocator {
   int64_t violations() const;
 
   /// Until close_pool, blocks come from a pool of their own, to which they return: nothing that is requested
-  /// later can get them. For what is replayed with the addresses that it was recorded with.
+  /// later can get them. For what is replayed with the addresses that it was recorded with. 0, which is no
+  /// such pool, if one is open already.
   int open_pool();
   void close_pool();
   /// Gives the blocks of a pool to all again.

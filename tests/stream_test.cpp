@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <optional>
 #include <thread>
 
 #include "fovea/core/tensor.h"
@@ -46,6 +47,49 @@ TEST_CASE("stream: a device that is not there is an error") {
   CHECK_THROWS_AS(cache_bytes(absent), DeviceError);
   CHECK_THROWS_AS(cache_bytes(Device::cpu()), DeviceError);
   CHECK_THROWS_AS(CapturedGraph(absent, [] {}), DeviceError);
+}
+
+TEST_CASE("stream: a graph inside a graph is an error, from which the outer and later ones do not suffer") {
+  if (cuda_status().device_count == 0) return;
+  const Device device = Device::cuda();
+  const Shape shape{1, 54321};
+  const Tensor ones = Tensor::full(shape, 1, Dtype::f32, device);
+  Tensor y = Tensor::zeros(shape, Dtype::f32, device);
+  const void* const freed = Tensor::empty(shape, Dtype::f32, device).raw();
+  const auto record_another = [&] { CapturedGraph(device, [&] { y.fill_with_zeros(); }); };
+  const CapturedGraph outer(device, [&] {
+    CHECK_THROWS_MATCHES(record_another(), DeviceError,
+                         Catch::Message("CapturedGraph: another graph is being recorded on cuda:0"));
+    y.copy_from(ones);
+  });
+  CHECK(outer.nodes() == 1);
+  outer.replay();
+  CHECK(y.to_doubles() == std::vector<double>(54321, 1.0));
+  CHECK(Tensor::empty(shape, Dtype::f32, device).raw() == freed);  // what was free before still is
+
+  CHECK_THROWS_AS(CapturedGraph(device, record_another), DeviceError);
+  const CapturedGraph later(device, [&] { y.fill_with_zeros(); });
+  later.replay();
+  CHECK(y.to_doubles() == std::vector<double>(54321, 0.0));
+}
+
+TEST_CASE("stream: a graph may go while another is recorded") {
+  if (cuda_status().device_count == 0) return;
+  const Device device = Device::cuda();
+  const Tensor ones = Tensor::full({1000}, 1, Dtype::f32, device);
+  Tensor x = Tensor::zeros({1000}, Dtype::f32, device), y = Tensor::zeros({1000}, Dtype::f32, device);
+  std::optional<CapturedGraph> first(std::in_place, device, [&] {
+    Tensor scratch = Tensor::empty_like(x);
+    scratch.copy_from(ones);
+    x.copy_from(scratch);
+  });
+  first->replay();
+  const CapturedGraph second(device, [&] {
+    first.reset();
+    y.copy_from(x);
+  });
+  second.replay();
+  CHECK(y.to_doubles() == std::vector<double>(1000, 1.0));
 }
 
 TEST_CASE("stream: a device has a cache") {

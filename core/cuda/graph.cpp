@@ -7,36 +7,36 @@
 namespace fovea::cuda {
 
 struct Graph {
-  explicit Graph(int device_) : device(device_) {}
+  explicit Graph(int device_) : device(device_), pool(allocator_of(device_).open_pool()) {
+    check<DeviceError>(pool != 0, "CapturedGraph: another graph is being recorded on ", Device::cuda(device));
+  }
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
   ~Graph() {
-    if (executable != nullptr) {
-      cudaStreamSynchronize(current_stream());  // it may be running
-      cudaGraphExecDestroy(executable);
-    }
+    // One that is still running is freed when it is done, and the stream orders what uses its memory next.
+    if (executable != nullptr) cudaGraphExecDestroy(executable);
     allocator_of(device).drop_pool(pool);
   }
 
   int device;
-  int pool = 0;
+  int pool;
   size_t nodes = 0;
   cudaGraphExec_t executable = nullptr;
 };
 
 Graph* record_graph(int device, const std::function<void()>& body) {
   use_device(device);
+  const cudaStream_t stream = current_stream();  // body may leave this thread on another device
   auto graph = std::make_unique<Graph>(device);
-  graph->pool = allocator_of(device).open_pool();
   cudaGraph_t recorded = nullptr;
   const auto end = [&] {
-    const cudaError_t status = cudaStreamEndCapture(current_stream(), &recorded);
+    const cudaError_t status = cudaStreamEndCapture(stream, &recorded);
     allocator_of(device).close_pool();
     return status;
   };
   try {
     // Relaxed: memory may be asked for while recording.
-    check_cuda(cudaStreamBeginCapture(current_stream(), cudaStreamCaptureModeRelaxed), "CapturedGraph");
+    check_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed), "CapturedGraph");
     body();
   } catch (...) {
     end();

@@ -22,7 +22,8 @@
 using Work = std::vector<std::function<void()>>;
 
 struct EmulatedStream {
-  Work* recording = nullptr;  // while it is being captured
+  Work* recording = nullptr;    // while it is being captured
+  bool is_invalidated = false;  // the capture, by what cannot be recorded
 };
 struct EmulatedEvent {
   std::chrono::steady_clock::time_point time;  // when it was recorded
@@ -214,6 +215,7 @@ const char* cudaGetErrorName(cudaError_t error) {
     case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
     case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
     case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
+    case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
     default: return "cudaErrorInvalidValue";
   }
 }
@@ -223,6 +225,7 @@ const char* cudaGetErrorString(cudaError_t error) {
     case cudaErrorMemoryAllocation: return "out of memory";
     case cudaErrorInvalidDevice: return "invalid device ordinal";
     case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated: return "operation failed due to a previous error during capture";
     default: return "invalid argument";
   }
 }
@@ -294,7 +297,9 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   const bool is_recording = stream != nullptr && stream->recording != nullptr;
-  return remember(is_recording ? cudaErrorStreamCaptureUnsupported : cudaSuccess);
+  if (!is_recording) return cudaSuccess;
+  stream->is_invalidated = true;
+  return remember(cudaErrorStreamCaptureUnsupported);
 }
 // Work runs as soon as it is launched, so that every event has happened.
 cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) {
@@ -331,12 +336,16 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   if (stream == nullptr || stream->recording == nullptr) return remember(cudaErrorInvalidValue);
   const std::unique_ptr<Work> work(std::exchange(stream->recording, nullptr));
+  *graph = nullptr;
+  if (std::exchange(stream->is_invalidated, false)) return remember(cudaErrorStreamCaptureInvalidated);
   *graph = new EmulatedGraph{std::move(*work)};
   return cudaSuccess;
 }
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
   const bool is_recording = stream != nullptr && stream->recording != nullptr;
-  *status = is_recording ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+  *status = !is_recording            ? cudaStreamCaptureStatusNone
+            : stream->is_invalidated ? cudaStreamCaptureStatusInvalidated
+                                     : cudaStreamCaptureStatusActive;
   return cudaSuccess;
 }
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t*, size_t* count) {
