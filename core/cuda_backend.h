@@ -19,10 +19,12 @@ FOVEA_CUDA_FUNCTION CudaStatus status();
 FOVEA_CUDA_FUNCTION std::string describe(int device);
 /// Makes `device` the one on which this thread launches.
 FOVEA_CUDA_FUNCTION void use_device(int device);
-/// Around the launches of one kernel: the device, a range under its name for Nsight (NVTX), and at the end,
-/// if `wait` or FOVEA_SYNC=1 is in the environment, waiting, so that an error is reported where it arose.
+/// Around the launches of one kernel: the device, and a range under its name for Nsight (NVTX).
 FOVEA_CUDA_FUNCTION void begin_kernel(const char* name, int device);
-FOVEA_CUDA_FUNCTION void end_kernel(const char* name, bool wait);
+FOVEA_CUDA_FUNCTION void end_kernel() noexcept;
+/// After the launches, if `wait` or FOVEA_SYNC=1 is in the environment: waits, so that an error is reported
+/// where it arose. Not where they are recorded: nothing runs then.
+FOVEA_CUDA_FUNCTION void check_kernel(const char* name, bool wait);
 /// Waits for everything that was launched on the device.
 FOVEA_CUDA_FUNCTION void synchronize(int device);
 

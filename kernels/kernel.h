@@ -46,13 +46,23 @@ class Kernel<void(Parameters...)> {
       cpu_(arguments...);
     } else {
       // A tensor on a CUDA device was allocated by the CUDA backend, so that there is one.
-      fovea::cuda::begin_kernel(name_, first->device().index);
-      cuda_(arguments...);
-      fovea::cuda::end_kernel(name_, /*wait=*/scope.is_on());
+      {
+        const Launching launching(name_, first->device().index);
+        cuda_(arguments...);
+      }
+      fovea::cuda::check_kernel(name_, /*wait=*/scope.is_on());
     }
   }
 
  private:
+  /// Ends what begin_kernel began, whatever the kernel throws.
+  struct Launching {
+    Launching(const char* name, int device) { fovea::cuda::begin_kernel(name, device); }
+    ~Launching() { fovea::cuda::end_kernel(); }
+    Launching(const Launching&) = delete;
+    Launching& operator=(const Launching&) = delete;
+  };
+
   const char* name_;
   Function cpu_, cuda_;
 };

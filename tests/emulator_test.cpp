@@ -1,9 +1,12 @@
+#include <nvtx3/nvToolsExt.h>
+
 #include <catch2/catch.hpp>
 #include <numeric>
 
 #include "fovea/core/stream.h"
 #include "fovea/core/tensor.h"
 #include "fovea/kernels/cuda/launch.h"
+#include "fovea/kernels/relu.h"
 #include "op_test.h"
 
 // Kernels with planted bugs: what the emulator must find.
@@ -200,6 +203,13 @@ TEST_CASE("emulator: captured work runs when it is replayed, as often as it is")
   CHECK_THROWS_AS(CapturedGraph(Device::cpu(), [] {}), DeviceError);
   graph.replay();
   CHECK(counter.item() == 96);
+}
+
+TEST_CASE("emulator: a kernel that throws ends its range for the profiler") {
+  Tensor x = Tensor::zeros({8}, Dtype::i32, Device::cuda());
+  test::check_error("relu", [&] { kernels::relu_forward(x, x); });
+  CHECK(nvtxRangePushA("another") == 0);
+  CHECK(nvtxRangePop() == 0);
 }
 
 TEST_CASE("emulator: memory that a graph replays with is not handed out") {

@@ -6,7 +6,9 @@
 #include <optional>
 #include <thread>
 
+#include "fovea/core/profile.h"
 #include "fovea/core/tensor.h"
+#include "fovea/kernels/relu.h"
 #include "op_test.h"
 
 namespace fovea {
@@ -90,6 +92,26 @@ TEST_CASE("stream: a graph may go while another is recorded") {
   });
   second.replay();
   CHECK(y.to_doubles() == std::vector<double>(1000, 1.0));
+}
+
+// With FOVEA_SYNC=1, too: see CMakeLists.txt.
+TEST_CASE("stream: kernels are not waited for while they are recorded, though profiling waits for each") {
+  if (cuda_status().device_count == 0) return;
+  const Device device = Device::cuda();
+  const Tensor x = Tensor::from<float>({-1, 2}, {2}).to(device);
+  Tensor y = Tensor::empty_like(x);
+  for (const bool is_profiling : {false, true}) {
+    INFO("profiling: " << is_profiling);
+    set_profiling(is_profiling);
+    kernels::relu_forward(x, y);
+    y.fill_with_zeros();
+    const CapturedGraph graph(device, [&] { kernels::relu_forward(x, y); });
+    set_profiling(false);
+    CHECK(graph.nodes() == 1);
+    CHECK(y.to_doubles() == std::vector<double>{0, 0});
+    graph.replay();
+    CHECK(y.to_doubles() == std::vector<double>{0, 2});
+  }
 }
 
 TEST_CASE("stream: a device has a cache") {

@@ -69,13 +69,16 @@ void begin_kernel(const char* name, int device) {
   nvtxRangePushA(name);
 }
 
-void end_kernel(const char* name, bool wait) {
+void end_kernel() noexcept {
+  nvtxRangePop();
+}
+
+void check_kernel(const char* name, bool wait) {
   static const bool always_waits = [] {
     const char* setting = std::getenv("FOVEA_SYNC");
     return setting != nullptr && std::string_view(setting) == "1";
   }();
-  nvtxRangePop();
-  if (wait || always_waits) check_cuda(cudaStreamSynchronize(current_stream()), name);
+  if ((wait || always_waits) && !is_recording()) check_cuda(cudaStreamSynchronize(current_stream()), name);
 }
 
 int current_device() {
@@ -84,6 +87,12 @@ int current_device() {
 
 cudaStream_t current_stream() {
   return main_stream(device_of_thread);
+}
+
+bool is_recording() {
+  cudaStreamCaptureStatus found = cudaStreamCaptureStatusNone;
+  check_cuda(cudaStreamIsCapturing(current_stream(), &found), "cuda: whether a stream is recorded");
+  return found != cudaStreamCaptureStatusNone;
 }
 
 int multiprocessors() {

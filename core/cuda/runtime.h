@@ -19,6 +19,8 @@ void check_cuda(cudaError_t status, const char* operation, const Parts&... parts
 int current_device();
 /// The stream on which this thread's kernels and copies are ordered, on the current device.
 cudaStream_t current_stream();
+/// Whether what is launched there is recorded in a graph, and does not run.
+bool is_recording();
 
 /// Number of multiprocessors of the current device, asked once.
 int multiprocessors();

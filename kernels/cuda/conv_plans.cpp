@@ -22,7 +22,7 @@ namespace {
 
 using fovea::cuda::check_cuda;
 using fovea::cuda::current_device;
-using fovea::cuda::current_stream;
+using fovea::cuda::is_recording;
 
 constexpr size_t kTried = 16;       // engines that are timed for a convolution
 constexpr size_t kPaddedTried = 6;  // of them at most, with padded channels
@@ -30,12 +30,6 @@ constexpr size_t kPaddedTried = 6;  // of them at most, with padded channels
 bool is_autotuning() {
   const char* value = std::getenv("FOVEA_AUTOTUNE");
   return value == nullptr || std::string_view(value) != "0";
-}
-
-bool is_recording() {
-  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  check_cuda(cudaStreamIsCapturing(current_stream(), &status), "conv");
-  return status != cudaStreamCaptureStatusNone;
 }
 
 /// What is known of a device.
