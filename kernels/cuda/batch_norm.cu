@@ -71,26 +71,16 @@ struct ForwardMap {
   }
 };
 
-/// What the backward passes read of a row.
-template <class T, int kWidth>
-struct Gradients {
-  Pack<T, kWidth> dy, x;
-};
-
 /// dbias = sum of g, dweight = sum of g * xhat over the rows of a chunk.
 template <class T, int kWidth>
-struct BackwardTerms {
+struct BackwardTerms : GradientReader<T, kWidth> {
   static constexpr int kSums = 2, kAtOnce = 2;
   using Sums = Floats<kWidth>[kSums];
-  const T *dy, *x;
   Channels channels;
   float *dbias, *dweight;  // [chunks, C]
 
   __device__ Affine<kWidth> constants(const ColumnPart& part, const Columns&) const {
     return channels.affine<kWidth>(part.i);
-  }
-  __device__ Gradients<T, kWidth> read(int64_t offset) const {
-    return {load_pack<kWidth>(dy + offset), load_pack<kWidth>(x + offset)};
   }
   __device__ void add(const Affine<kWidth>& affine, const Gradients<T, kWidth>& row, bool, Sums& sums) const {
     const Floats<kWidth> gradient = to_floats(row.dy), numbers = to_floats(row.x);
@@ -115,19 +105,18 @@ struct BackwardTerms {
 
 /// What the last backward pass reads of a row.
 template <class T, int kWidth>
-struct GradientsAndOther {
-  Pack<T, kWidth> dy, x, other;
+struct GradientsAndOther : Gradients<T, kWidth> {
+  Pack<T, kWidth> other;
 };
 
 /// dx = scale * g + slope * (x - mean) + offset + other
 template <class T, int kWidth>
-struct BackwardMap {
+struct BackwardMap : GradientReader<T, kWidth> {
   static constexpr int kAtOnce = 2;
   struct Constants {
     Affine<kWidth> affine;
     Floats<kWidth> slope, offset;
   };
-  const T *dy, *x;
   Channels channels;
   const float *dbias, *dweight;
   float share;     // 1 / rows, or 0 where mean and variance are constants
@@ -147,7 +136,7 @@ struct BackwardMap {
     return result;
   }
   __device__ GradientsAndOther<T, kWidth> read(int64_t offset) const {
-    GradientsAndOther<T, kWidth> row{load_pack<kWidth>(dy + offset), load_pack<kWidth>(x + offset), {}};
+    GradientsAndOther<T, kWidth> row{GradientReader<T, kWidth>::read(offset), {}};
     if (other != nullptr) row.other = load_pack<kWidth>(other + offset);
     return row;
   }
@@ -218,9 +207,9 @@ void batch_norm_backward_reduce(const Tensor& dy, const Tensor& x, const Normali
   visit_device_floating("batch_norm_backward_reduce", x.dtype(), [&]<class T>() {
     const auto run = [&]<int kWidth>() {
       const Columns columns(/*O=*/1, x.size() / C, C, kWidth, Rows::split);
+      const GradientReader<T, kWidth> gradients{dy.data<T>(), x.data<T>()};
       const auto terms = [&](float* dbias_of_chunks, float* dweight_of_chunks) {
-        return BackwardTerms<T, kWidth>{dy.data<T>(), x.data<T>(), channels, dbias_of_chunks,
-                                        dweight_of_chunks};
+        return BackwardTerms<T, kWidth>{gradients, channels, dbias_of_chunks, dweight_of_chunks};
       };
       sum_column_pairs<kWidth>("batch_norm_backward_reduce", columns, terms, dbias.data<float>(),
                                dweight.data<float>());
@@ -239,10 +228,11 @@ void batch_norm_backward_input(const Tensor& dy, const Tensor& x, const Normalis
     const T* added = other.defined() ? other.data<T>() : nullptr;
     const auto run = [&]<int kWidth>() {
       const Columns columns(/*O=*/1, rows, C, kWidth, Rows::split);
+      const GradientReader<T, kWidth> gradients{dy.data<T>(), x.data<T>()};
       launch("batch_norm_backward_input", map_columns_kernel<kWidth, BackwardMap<T, kWidth>>, columns.grid(),
              columns,
-             BackwardMap<T, kWidth>{dy.data<T>(), x.data<T>(), channels, dbias.data<float>(),
-                                    dweight.data<float>(), share, added, dx.data<T>()});
+             BackwardMap<T, kWidth>{gradients, channels, dbias.data<float>(), dweight.data<float>(), share,
+                                    added, dx.data<T>()});
     };
     visit_width<T>(C, run, dy.data<T>(), x.data<T>(), dx.data<T>(), added);
   });

@@ -79,6 +79,22 @@ struct ColumnPart {
 /// Where there is nothing to keep of a column, or to read of a row.
 struct Nothing {};
 
+/// What the backward passes of a normalisation read of a row.
+template <class T, int kWidth>
+struct Gradients {
+  Pack<T, kWidth> dy, x;
+};
+
+/// The base of terms and maps that read these.
+template <class T, int kWidth>
+struct GradientReader {
+  const T *dy, *x;  // [O, R, I]
+
+  __device__ Gradients<T, kWidth> read(int64_t offset) const {
+    return {load_pack<kWidth>(dy + offset), load_pack<kWidth>(x + offset)};
+  }
+};
+
 /// Calls visit(offset, is_last, u) for the thread's rows, after load(offset, u) for kAtOnce of them, u = 0 to
 /// kAtOnce - 1, so that as many loads are under way. is_last: whether it is row R - 1.
 template <int kAtOnce, class Load, class Visit>

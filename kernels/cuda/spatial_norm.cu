@@ -42,27 +42,17 @@ struct ForwardMap {
   }
 };
 
-/// What the backward passes read of a pixel.
-template <class T, int kWidth>
-struct Gradients {
-  Pack<T, kWidth> dy, x;
-};
-
 /// Sums of dy and of dy * z over the pixels of a chunk.
 template <class T, int kWidth>
-struct BackwardTerms {
+struct BackwardTerms : GradientReader<T, kWidth> {
   static constexpr int kSums = 2, kAtOnce = 2;
   using Sums = Floats<kWidth>[kSums];
-  const T *dy, *x;
   const float *mean, *rstd;
   float *sum_dy, *sum_dy_z;  // [N, chunks, C]
 
   __device__ Statistics<kWidth> constants(const ColumnPart& part, const Columns& columns) const {
     const int64_t offset = part.offset(0, 1, columns.I);
     return {load_anywhere<kWidth>(mean + offset), load_anywhere<kWidth>(rstd + offset)};
-  }
-  __device__ Gradients<T, kWidth> read(int64_t offset) const {
-    return {load_pack<kWidth>(dy + offset), load_pack<kWidth>(x + offset)};
   }
   __device__ void add(const Statistics<kWidth>& statistics, const Gradients<T, kWidth>& pixel, bool,
                       Sums& sums) const {
@@ -83,13 +73,12 @@ struct BackwardTerms {
 
 /// dx = rstd * (dy - mean of dy - z * mean of dy * z)
 template <class T, int kWidth>
-struct BackwardMap {
+struct BackwardMap : GradientReader<T, kWidth> {
   static constexpr int kAtOnce = 2;
   struct Constants {
     Statistics<kWidth> statistics;
     Floats<kWidth> mean_dy, slope;  // slope: rstd * mean of dy * z
   };
-  const T *dy, *x;
   const float *mean, *rstd, *sum_dy, *sum_dy_z;
   float share;  // 1 / pixels
   T* dx;
@@ -105,9 +94,6 @@ struct BackwardMap {
       result.slope[i] *= share * result.statistics.rstd[i];
     }
     return result;
-  }
-  __device__ Gradients<T, kWidth> read(int64_t offset) const {
-    return {load_pack<kWidth>(dy + offset), load_pack<kWidth>(x + offset)};
   }
   __device__ void write(const Constants& constants, const Gradients<T, kWidth>& pixel, int64_t offset) const {
     const auto& [means, rstds] = constants.statistics;
@@ -149,13 +135,14 @@ void spatial_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& mean
   visit_device_floating("spatial_norm", x.dtype(), [&]<class T>() {
     const auto run = [&]<int kWidth>() {
       const Columns columns(N, pixels, C, kWidth, Rows::split);
+      const GradientReader<T, kWidth> gradients{dy.data<T>(), x.data<T>()};
       const auto terms = [&](float* a, float* b) {
-        return BackwardTerms<T, kWidth>{dy.data<T>(), x.data<T>(), means, rstds, a, b};
+        return BackwardTerms<T, kWidth>{gradients, means, rstds, a, b};
       };
       sum_column_pairs<kWidth>("spatial_norm", columns, terms, sum_dy.data<float>(), sum_dy_z.data<float>());
       launch("spatial_norm", map_columns_kernel<kWidth, BackwardMap<T, kWidth>>, columns.grid(), columns,
-             BackwardMap<T, kWidth>{dy.data<T>(), x.data<T>(), means, rstds, sum_dy.data<float>(),
-                                    sum_dy_z.data<float>(), 1.0f / static_cast<float>(pixels), dx.data<T>()});
+             BackwardMap<T, kWidth>{gradients, means, rstds, sum_dy.data<float>(), sum_dy_z.data<float>(),
+                                    1.0f / static_cast<float>(pixels), dx.data<T>()});
     };
     visit_width<T>(C, run, dy.data<T>(), x.data<T>(), dx.data<T>());
   });
