@@ -1,12 +1,10 @@
 #include "fovea/data/datasets.h"
 
-#include <pwd.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
+#include "fovea/core/cache_folder.h"
 #include "fovea/core/check.h"
 #include "fovea/data/cifar.h"
 #include "fovea/data/idx.h"
@@ -73,27 +71,10 @@ std::string environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-/// The user's home: $HOME, or what the password database says.
-std::string home_folder() {
-  const std::string home = environment("HOME");
-  if (!home.empty()) return home;
-  const passwd* user = getpwuid(getuid());
-  check<DataError>(user != nullptr && user->pw_dir != nullptr,
-                   "cache_folder: the user has no home folder; set HOME or XDG_CACHE_HOME");
-  return user->pw_dir;
-}
-
 }  // namespace
 
 std::vector<std::string> dataset_names() {
   return {"cifar10", "cifar100", "fashion-mnist", "synthetic"};
-}
-
-std::string cache_folder() {
-  // The XDG base directory specification says to ignore a relative path.
-  const std::filesystem::path xdg = environment("XDG_CACHE_HOME");
-  if (xdg.is_absolute()) return (xdg / "fovea").string();
-  return (std::filesystem::path(home_folder()) / ".cache" / "fovea").string();
 }
 
 std::string find_dataset(const std::string& name, const std::string& folder) {

@@ -25,7 +25,4 @@ Dataset load_dataset(const std::string& name, const std::string& folder, uint64_
 /// puts it. DataError says where it looked and what to do.
 std::string find_dataset(const std::string& name, const std::string& folder);
 
-/// Where downloaded datasets are kept: $XDG_CACHE_HOME/fovea or ~/.cache/fovea.
-std::string cache_folder();
-
 }  // namespace fovea

@@ -1,12 +1,10 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
-#include <cstdlib>
 #include <iostream>
-#include <optional>
 #include <sstream>
 
 #include "fovea/kernels/cuda/conv_cache.h"
-#include "temporary_folder.h"
+#include "test_files.h"
 
 using namespace fovea;
 using kernels::cuda::ConvCache;
@@ -24,23 +22,6 @@ ConvCache open_cache(const TemporaryFolder& folder, const std::string& library =
                      const std::string& device = "NVIDIA H100 80GB HBM3") {
   return ConvCache(folder / "new", library, device);
 }
-
-/// Sets an environment variable, or removes it, for a while.
-class Variable {
- public:
-  Variable(const char* name, std::optional<std::string> value) : name_(name) {
-    if (const char* before = std::getenv(name)) before_ = before;
-    set(value);
-  }
-  ~Variable() { set(before_); }
-
- private:
-  void set(const std::optional<std::string>& value) {
-    value ? setenv(name_, value->c_str(), 1) : unsetenv(name_);
-  }
-  const char* name_;
-  std::optional<std::string> before_;
-};
 
 }  // namespace
 
@@ -129,14 +110,16 @@ TEST_CASE("conv_cache: a folder that cannot be written is said once, and is no e
 }
 
 TEST_CASE("conv_cache: where it is") {
-  const Variable home("HOME", "/home/me"), xdg("XDG_CACHE_HOME", std::nullopt);
+  const ScopedVariable home("HOME", "/home/me"), xdg("XDG_CACHE_HOME", nullptr);
   {
-    const Variable own("FOVEA_CACHE", std::nullopt);
+    const ScopedVariable own("FOVEA_CACHE", nullptr);
     CHECK(kernels::cuda::cache_folder() == "/home/me/.cache/fovea");
-    const Variable set("XDG_CACHE_HOME", "/cache");
+    const ScopedVariable set("XDG_CACHE_HOME", "/cache");
     CHECK(kernels::cuda::cache_folder() == "/cache/fovea");
+    const ScopedVariable relative("XDG_CACHE_HOME", "not/absolute");
+    CHECK(kernels::cuda::cache_folder() == "/home/me/.cache/fovea");
   }
-  const Variable own("FOVEA_CACHE", "/mine");
+  const ScopedVariable own("FOVEA_CACHE", "/mine");
   CHECK(kernels::cuda::cache_folder() == "/mine");
   const std::string path = ConvCache("/mine", "cuDNN 9.19.0", "a/b c").path();
   CHECK(path == "/mine/conv-cuDNN_9.19.0-a_b_c.json");

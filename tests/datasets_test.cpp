@@ -19,19 +19,6 @@ struct CleanEnvironment {
 
 }  // namespace
 
-TEST_CASE("cache_folder: XDG_CACHE_HOME if it is absolute, else under the home folder") {
-  const CleanEnvironment environment;
-  CHECK(cache_folder() == environment.home / ".cache/fovea");
-  {
-    const ScopedVariable xdg("XDG_CACHE_HOME", "/somewhere/else");
-    CHECK(cache_folder() == "/somewhere/else/fovea");
-  }
-  const ScopedVariable relative("XDG_CACHE_HOME", "not/absolute");
-  CHECK(cache_folder() == environment.home / ".cache/fovea");
-  const ScopedVariable no_home("HOME", nullptr);
-  CHECK(cache_folder().ends_with("/.cache/fovea"));
-}
-
 TEST_CASE("find_dataset: the folder, its child, FOVEA_DATA, the cache, in that order") {
   const CleanEnvironment environment;
   TemporaryFolder data, given;

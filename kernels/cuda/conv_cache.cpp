@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "fovea/core/atomic_file.h"
+#include "fovea/core/cache_folder.h"
 #include "fovea/core/check.h"
 
 namespace fovea::kernels::cuda {
@@ -48,18 +49,16 @@ ConvChoice from_json(const Json& json) {
   return choice;
 }
 
-std::string variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
 }  // namespace
 
 std::string cache_folder() {
-  if (const std::string folder = variable("FOVEA_CACHE"); !folder.empty()) return folder;
-  if (const std::string folder = variable("XDG_CACHE_HOME"); !folder.empty()) return folder + "/fovea";
-  if (const std::string folder = variable("HOME"); !folder.empty()) return folder + "/.cache/fovea";
-  return "";
+  const char* own = std::getenv("FOVEA_CACHE");
+  if (own != nullptr && *own != '\0') return own;
+  try {
+    return fovea::cache_folder();
+  } catch (const DataError&) {
+    return "";  // the user has no home
+  }
 }
 
 ConvCache::ConvCache(const std::string& folder, std::string library, std::string device)

@@ -17,8 +17,7 @@ struct ConvChoice {
   friend bool operator==(const ConvChoice&, const ConvChoice&) = default;
 };
 
-/// Where choices are kept between runs: $FOVEA_CACHE, or $XDG_CACHE_HOME/fovea, or ~/.cache/fovea; "" if none
-/// of these variables is set.
+/// Where choices are kept between runs: $FOVEA_CACHE, or else fovea::cache_folder(); "" if there is neither.
 std::string cache_folder();
 
 /// The choices made for one device and one version of cuDNN, in a JSON file. A file that cannot be read, or

@@ -2,7 +2,7 @@
 
 #include "commands.h"
 #include "fetch.h"
-#include "fovea/data/datasets.h"
+#include "fovea/core/cache_folder.h"
 #include "progress.h"
 #include "signals.h"
 
