@@ -114,6 +114,17 @@ TEST_CASE("stream: kernels are not waited for while they are recorded, though pr
   }
 }
 
+TEST_CASE("stream: an error that was reported is not reported again by the next kernel") {
+  if (cuda_status().device_count == 0) return;
+  const Device device = Device::cuda();
+  const Tensor x = Tensor::from<float>({-1, 2}, {2}).to(device);
+  Tensor y = Tensor::empty_like(x);
+  const auto wait = [&] { CHECK_THROWS_AS(synchronize(device), DeviceError); };
+  CHECK_THROWS_AS(CapturedGraph(device, wait), DeviceError);
+  kernels::relu_forward(x, y);
+  CHECK(y.to_doubles() == std::vector<double>{0, 2});
+}
+
 TEST_CASE("stream: a device has a cache") {
   for (const Device device : test::devices()) {
     if (device.is_cuda()) CHECK(cache_bytes(device) >= 1 << 20);

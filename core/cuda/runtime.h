@@ -11,6 +11,7 @@ namespace fovea::cuda {
 template <class... Parts>
 void check_cuda(cudaError_t status, const char* operation, const Parts&... parts) {
   if (status == cudaSuccess) return;
+  cudaGetLastError();  // it is reported: the next launch must not report it again
   throw DeviceError(
       str(operation, ": ", cudaGetErrorName(status), ": ", cudaGetErrorString(status), parts...));
 }

@@ -60,14 +60,14 @@ void launch(const char* operation, void (*kernel)(Parameters...), const Grid& gr
 #ifdef __CUDACC__
   kernel<<<grid.blocks, grid.threads, 0, fovea::cuda::current_stream()>>>(
       static_cast<Parameters>(arguments)...);
-  fovea::cuda::check_cuda(cudaGetLastError(), operation, ": launch of ", grid.blocks.x, "x", grid.blocks.y,
-                          "x", grid.blocks.z, " blocks of ", grid.threads.x, "x", grid.threads.y, "x",
-                          grid.threads.z, " threads");
 #else
   (check_argument(operation, static_cast<Parameters>(arguments)), ...);
   emulator::launch(operation, grid.blocks, grid.threads, fovea::cuda::current_stream(),
                    [=] { kernel(static_cast<Parameters>(arguments)...); });
 #endif
+  fovea::cuda::check_cuda(cudaGetLastError(), operation, ": launch of ", grid.blocks.x, "x", grid.blocks.y,
+                          "x", grid.blocks.z, " blocks of ", grid.threads.x, "x", grid.threads.y, "x",
+                          grid.threads.z, " threads");
 }
 
 }  // namespace fovea::kernels::cuda
