@@ -197,8 +197,8 @@ void check_precision(const OperationCase& one) {
     const Result found = run(one, values);
     const Tensor dy = cast(draw(found.y.shape(), Fill::normal, kProjection), found.y.dtype());
     const Result wanted = run(one, widened(values), dy);
-    check_near(found, wanted, tolerance(dtype, one.terms));
-    check_device(one, values, wanted, tolerance(dtype, one.terms));
+    check_near(found, wanted, tolerance(dtype, one.terms, one.roundings));
+    check_device(one, values, wanted, tolerance(dtype, one.terms, one.roundings));
   }
 }
 
@@ -331,7 +331,7 @@ void check_near(const Tensor& found, const std::vector<double>& wanted, double t
   SUCCEED();
 }
 
-double tolerance(Dtype dtype, int64_t terms) {
+double tolerance(Dtype dtype, int64_t terms, int64_t roundings) {
   const auto rounding = [](Dtype type) {
     switch (type) {
       case Dtype::f64: return 0x1p-53;
@@ -340,7 +340,8 @@ double tolerance(Dtype dtype, int64_t terms) {
       default: return 0x1p-8;
     }
   };
-  return 4 * rounding(dtype) + 4 * rounding(accumulator_of(dtype)) * std::sqrt(static_cast<double>(terms));
+  return 4 * rounding(dtype) * static_cast<double>(roundings) +
+         4 * rounding(accumulator_of(dtype)) * std::sqrt(static_cast<double>(terms));
 }
 
 std::vector<Device> devices() {

@@ -34,6 +34,8 @@ struct OperationCase {
   Function function;   // gives the same numbers each time; asks its inputs for the dtype
   int64_t terms = 1;   // of the longest sum, forward or backward: for the tolerance
   double step = 1e-3;  // of the differences; kinks must be further away than twice that
+  int64_t roundings =
+      1;  // to the dtype, one after the other, where the operation has steps: for the tolerance
 };
 
 /// Checks for every case, under AllocatorGuard:
@@ -58,8 +60,9 @@ void check_near(const Tensor& found, const Tensor& wanted, double tolerance);
 /// The same for numbers written down.
 void check_near(const Tensor& found, const std::vector<double>& wanted, double tolerance = 1e-12);
 
-/// The relative error that a result of this dtype may have after sums of `terms` terms.
-double tolerance(Dtype dtype, int64_t terms = 1);
+/// The relative error that a result of this dtype may have after sums of `terms` terms and `roundings`
+/// roundings to it.
+double tolerance(Dtype dtype, int64_t terms = 1, int64_t roundings = 1);
 
 /// The CPU and, in a program that has one, a CUDA device, emulated or real.
 std::vector<Device> devices();
