@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace fovea {
 
@@ -26,6 +27,9 @@ class AtomicFile {
   std::string path_, part_;
   int descriptor_ = -1;
 };
+
+/// Writes a file of a text, whole or not at all.
+void write_whole(const std::string& path, std::string_view text);
 
 /// A regular file that is read in pieces. CheckpointError if it is none or cannot be read.
 class ReadableFile {

@@ -2,20 +2,20 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
-#include <map>
+#include <memory>
 #include <mutex>
+#include <utility>
 
 namespace fovea {
 namespace {
 
-struct Samples {
+struct Calls {
   std::mutex mutex;
-  std::map<std::string, ProfileEntry> entries;
+  std::vector<KernelCall> ended;
 };
 
-Samples& samples() {
-  static auto* all = new Samples;
+Calls& calls() {
+  static auto* all = new Calls;
   return *all;
 }
 
@@ -25,52 +25,85 @@ namespace internal {
 
 std::atomic<bool> profiling{false};
 
-double profile_clock() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+struct RunningCall {
+  KernelCall call;
+  std::vector<const void*> counted;  // where the tensors begin whose bytes it counts
+  double inner_seconds = 0;
+  RunningCall* caller = nullptr;
+
+  bool counts(const void* address) const {
+    return std::find(counted.begin(), counted.end(), address) != counted.end();
+  }
+};
+
+namespace {
+
+thread_local RunningCall* innermost = nullptr;
+
+bool is_counted(const RunningCall* call, const void* address) {
+  for (; call != nullptr; call = call->caller) {
+    if (call->counts(address)) return true;
+  }
+  return false;
 }
 
-void add_profile_sample(const char* name, double seconds) {
-  std::lock_guard lock(samples().mutex);
-  ProfileEntry& entry = samples().entries[name];
-  entry.name = name;
-  ++entry.calls;
-  entry.seconds += seconds;
+}  // namespace
+
+RunningCall* begin_call(const char* name, const std::vector<const Tensor*>& tensors) {
+  auto running = std::make_unique<RunningCall>();
+  running->call.name = name;
+  running->caller = innermost;
+  for (const Tensor* tensor : tensors) {
+    if (!tensor->defined()) continue;
+    running->call.shapes += (running->call.shapes.empty() ? "" : ", ") + tensor->str();
+    if (is_counted(running.get(), tensor->raw())) continue;
+    running->counted.push_back(tensor->raw());
+    running->call.bytes += static_cast<int64_t>(tensor->bytes());
+  }
+  running->call.thread = profiled_thread();
+  innermost = running.get();
+  running->call.begin = profile_clock();
+  return running.release();
+}
+
+void end_call(RunningCall* running) {
+  const std::unique_ptr<RunningCall> owner(running);
+  KernelCall& call = running->call;
+  call.seconds = profile_clock() - call.begin;
+  call.self_seconds = call.seconds - running->inner_seconds;
+  innermost = running->caller;
+  if (innermost != nullptr) innermost->inner_seconds += call.seconds;
+  const std::lock_guard lock(calls().mutex);
+  calls().ended.push_back(std::move(call));
+}
+
+void add_multiply_adds(int64_t count) {
+  if (innermost != nullptr) innermost->call.multiply_adds += count;
 }
 
 }  // namespace internal
 
 void set_profiling(bool on) {
   if (on) {
-    std::lock_guard lock(samples().mutex);
-    samples().entries.clear();
+    const std::lock_guard lock(calls().mutex);
+    calls().ended.clear();
   }
   internal::profiling = on;
 }
 
-std::vector<ProfileEntry> profile_entries() {
-  std::vector<ProfileEntry> sorted;
-  {
-    std::lock_guard lock(samples().mutex);
-    for (const auto& [name, entry] : samples().entries) sorted.push_back(entry);
-  }
-  std::sort(sorted.begin(), sorted.end(),
-            [](const ProfileEntry& a, const ProfileEntry& b) { return a.seconds > b.seconds; });
-  return sorted;
+std::vector<KernelCall> profiled_calls() {
+  const std::lock_guard lock(calls().mutex);
+  return calls().ended;
 }
 
-std::string profile_table() {
-  const std::vector<ProfileEntry> entries = profile_entries();
-  double total = 0;
-  for (const ProfileEntry& entry : entries) total += entry.seconds;
-  std::string table = "kernel                                calls    seconds  share\n";
-  for (const ProfileEntry& entry : entries) {
-    char line[160];
-    std::snprintf(line, sizeof line, "%-36s %6lld %10.3f %5.1f%%\n", entry.name.c_str(),
-                  static_cast<long long>(entry.calls), entry.seconds,
-                  total > 0 ? 100.0 * entry.seconds / total : 0.0);
-    table += line;
-  }
-  return table;
+int profiled_thread() {
+  static std::atomic<int> threads{0};
+  thread_local const int own = threads++;
+  return own;
+}
+
+double profile_clock() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace fovea

@@ -5,44 +5,71 @@
 #include <string>
 #include <vector>
 
+#include "fovea/core/tensor.h"
+
 namespace fovea {
 
-/// Time spent in one kernel since profiling was turned on.
-struct ProfileEntry {
+/// One call of a kernel, as it was measured.
+struct KernelCall {
   std::string name;
-  int64_t calls = 0;
-  double seconds = 0;
+  std::string shapes;         // of its tensors: "f32[64, 32, 32, 16], f32[16]"
+  int64_t bytes = 0;          // what must be moved: its tensors, each storage once, none that a caller counts
+  int64_t multiply_adds = 0;  // of convolutions and matrix products
+  double begin = 0;           // in seconds, on a clock that all calls share
+  double seconds = 0;         // until it returned; on a CUDA device until it was done
+  double self_seconds = 0;    // without the kernels that it called
+  int thread = 0;             // which of the threads that call kernels: 0, 1, ...
 };
 
-/// Turns the measuring of kernels on (forgetting earlier measurements) or off.
+/// Turns the measuring of kernels, copies and fills on (forgetting earlier measurements) or off. Each call is
+/// kept: measure some steps, not a whole training. On a CUDA device each call is waited for, so that nothing
+/// can be captured meanwhile.
 void set_profiling(bool on);
-/// What was measured, the most expensive first.
-std::vector<ProfileEntry> profile_entries();
-/// The entries as a table: name, calls, seconds, share.
-std::string profile_table();
+/// The calls measured since profiling was turned on, in the order in which they ended.
+std::vector<KernelCall> profiled_calls();
+/// The thread that calls this, as KernelCall numbers it.
+int profiled_thread();
+/// The clock of KernelCall::begin.
+double profile_clock();
 
 namespace internal {
 extern std::atomic<bool> profiling;
-void add_profile_sample(const char* name, double seconds);
-double profile_clock();
+struct RunningCall;
+RunningCall* begin_call(const char* name, const std::vector<const Tensor*>& tensors);
+void end_call(RunningCall* call);
+void add_multiply_adds(int64_t count);
 }  // namespace internal
 
-/// Measures its own life under `name` while profiling is on; costs one relaxed load otherwise.
+/// Whether kernels are measured; one relaxed load.
+inline bool is_profiling() {
+  return internal::profiling.load(std::memory_order_relaxed);
+}
+
+/// For a kernel that multiplies and adds: tells how often, for the call that this thread is at.
+inline void add_multiply_adds(int64_t count) {
+  if (is_profiling()) internal::add_multiply_adds(count);
+}
+
+/// Measures its own life as a call of the kernel `name` while profiling is on; costs one relaxed load
+/// otherwise. `for_each_tensor(visit)` calls visit(tensor) for what the kernel reads and writes.
 class ProfileScope {
  public:
-  explicit ProfileScope(const char* name)
-      : name_(internal::profiling.load(std::memory_order_relaxed) ? name : nullptr),
-        begin_(name_ != nullptr ? internal::profile_clock() : 0.0) {}
-  ~ProfileScope() {
-    if (name_ != nullptr) internal::add_profile_sample(name_, internal::profile_clock() - begin_);
+  template <class ForEachTensor>
+  ProfileScope(const char* name, const ForEachTensor& for_each_tensor) {
+    if (!is_profiling()) return;
+    std::vector<const Tensor*> tensors;
+    for_each_tensor([&](const Tensor& tensor) { tensors.push_back(&tensor); });
+    call_ = internal::begin_call(name, tensors);
   }
-  bool is_on() const { return name_ != nullptr; }
+  ~ProfileScope() {
+    if (call_ != nullptr) internal::end_call(call_);
+  }
+  bool is_on() const { return call_ != nullptr; }
   ProfileScope(const ProfileScope&) = delete;
   ProfileScope& operator=(const ProfileScope&) = delete;
 
  private:
-  const char* name_;
-  double begin_;
+  internal::RunningCall* call_ = nullptr;
 };
 
 }  // namespace fovea

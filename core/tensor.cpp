@@ -7,6 +7,7 @@
 #include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
 #include "fovea/core/cuda_backend.h"
+#include "fovea/core/profile.h"
 
 namespace fovea {
 
@@ -116,19 +117,23 @@ Tensor Tensor::to(Device target) const {
 void Tensor::copy_from(const Tensor& source) {
   check(defined() && source.defined(), "copy_from: a tensor is undefined");
   check(shape_ == source.shape_ && dtype_ == source.dtype_, "copy_from: ", source, " into ", *this);
+  const ProfileScope scope("copy", [&](const auto& visit) { visit(source), visit(*this); });
   if (device().is_cpu() && source.device().is_cpu()) {
     std::memmove(raw(), source.raw(), bytes());
-  } else {
-    cuda::copy(raw(), device(), source.raw(), source.device(), bytes());
+    return;
   }
+  cuda::copy(raw(), device(), source.raw(), source.device(), bytes());
+  if (scope.is_on()) cuda::synchronize((device().is_cuda() ? device() : source.device()).index);
 }
 
 void Tensor::fill_with_zeros() {
+  const ProfileScope scope("fill_with_zeros", [&](const auto& visit) { visit(*this); });
   if (device().is_cpu()) {
     std::memset(raw(), 0, bytes());
-  } else {
-    cuda::fill_with_zeros(raw(), bytes(), device().index);
+    return;
   }
+  cuda::fill_with_zeros(raw(), bytes(), device().index);
+  if (scope.is_on()) cuda::synchronize(device().index);
 }
 
 double Tensor::item() const {

@@ -40,8 +40,9 @@ class Kernel<void(Parameters...)> {
       check(tensor.device() == first->device(), name_, ": one tensor is on ", first->device(),
             ", another on ", tensor.device());
     };
-    (for_each_tensor(arguments, meet), ...);
-    const ProfileScope scope(name_);
+    const auto each_tensor = [&](const auto& visit) { (for_each_tensor(arguments, visit), ...); };
+    each_tensor(meet);
+    const ProfileScope scope(name_, each_tensor);
     if (first == nullptr || first->device().is_cpu()) {
       cpu_(arguments...);
     } else {

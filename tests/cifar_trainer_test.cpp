@@ -187,8 +187,48 @@ TEST_CASE("cifar_trainer: exit codes tell what was wrong") {
 #endif
   CHECK_FALSE(std::filesystem::exists(out));
   CHECK(trainer({"--version"}).out == "cifar_trainer " FOVEA_VERSION "\n");
-  CHECK_THAT(trainer({"train", "--help"}).out, Contains("--batch-size") && Contains("Examples"));
+  CHECK_THAT(trainer({"train", "--help"}).out,
+             Contains("--batch-size") && Contains("--profile N") && Contains("Examples"));
   CHECK_THAT(trainer({"devices"}).out, Contains("cpu"));
+}
+
+TEST_CASE("cifar_trainer: train --profile writes tables and a trace, and changes no byte of the result") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "run";
+  const Outcome outcome = trainer(short_run(out, {"--profile", "2"}));
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(file_bytes(out + "/last.safetensors") == file_bytes(finished_run() + "/last.safetensors"));
+  const std::string tables = file_bytes(out + "/profile.md");
+  CHECK_THAT(tables, Contains("# Profile: training attention-nano, batch 8, cpu, f32") &&
+                         Contains("The mean of 2 steps.") && Contains("| conv_backward_weight ") &&
+                         Contains("| outside kernels "));
+  CHECK_THAT(outcome.err, Contains(tables));
+  int updates = 0, steps = 0, products = 0;
+  const Json trace = Json::parse(file_bytes(out + "/trace.json"));
+  for (const Json& event : trace.at("traceEvents")) {
+    if (event.at("name") == "sgd_step") ++updates;
+    if (event.at("cat") == "step") ++steps;
+    if (event.at("name") == "conv_forward" && event.at("args").at("flop") > 0) ++products;
+  }
+  CHECK(updates == 2);
+  CHECK(steps == 2);
+  CHECK(products > 2);
+  CHECK_FALSE(std::filesystem::exists(finished_run() + "/profile.md"));
+
+  REQUIRE(trainer(short_run(out, {"--overwrite", "--max-steps", "1"})).code == 0);
+  CHECK_FALSE(std::filesystem::exists(out + "/profile.md"));
+  CHECK_FALSE(std::filesystem::exists(out + "/trace.json"));
+  const Outcome too_short = trainer(short_run(out, {"--overwrite", "--max-steps", "2", "--profile", "1"}));
+  CHECK(too_short.code == 0);
+  CHECK_THAT(too_short.err, Contains("no step was profiled"));
+  for (const char* wrong : {"0", "-1", "1.5", "many", "1001"}) {
+    check_failure({"train", "--profile", wrong, "--out", folder / "other"}, 2, "--profile: Value");
+  }
+  const Outcome evaluation =
+      trainer({"evaluate", "--checkpoint", out + "/last.safetensors", "--limit", "8", "--profile", "--json"});
+  CHECK_NOTHROW(Json::parse(evaluation.out));
+  CHECK_THAT(evaluation.err, Contains("| conv_forward "));
 }
 
 TEST_CASE("cifar_trainer: a damaged checkpoint is refused") {

@@ -43,18 +43,6 @@ int64_t for_each_batch(Model& model, const ImageSet& data, const Normalisation& 
   return done;
 }
 
-/// TF32 allowed or not while it lives.
-class TF32Scope {
- public:
-  explicit TF32Scope(bool allowed) : before_(tf32_allowed()) { set_tf32(allowed); }
-  ~TF32Scope() { set_tf32(before_); }
-  TF32Scope(const TF32Scope&) = delete;
-  TF32Scope& operator=(const TF32Scope&) = delete;
-
- private:
-  bool before_;
-};
-
 /// Whatever ends the run: the model has f32 parameters afterwards.
 struct ClosesRun {
   TrainingRun& run;
@@ -108,6 +96,7 @@ TrainingResult Classifier::train(const ImageSet& data, const TrainingSettings& s
     }
     run_->finish_epoch(evaluation);
   }
+  run_->report_profile();
 
   TrainingResult result = run_->result(reason);
   const bool is_inside_epoch = run_->progress().batch > 0 || !result.validation;

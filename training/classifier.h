@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "fovea/core/profile_report.h"
 #include "fovea/data/augment.h"
 #include "fovea/data/image_set.h"
 #include "fovea/layers/module.h"
@@ -52,6 +53,7 @@ struct TrainingHooks {
   std::function<void(int64_t done, int64_t total)> on_validation{};  // images, after each batch
   /// Polled before every batch, on a CUDA device before those that are launched at once; ends train.
   std::function<bool()> should_stop{};
+  std::function<void(const Profile&)> on_profile{};  // once; of fewer steps where the run ends before
 };
 
 /// What shapes a training run, and what is told about it.
@@ -69,6 +71,7 @@ struct TrainingSettings {
   bool capture = true;          // on a CUDA device: record a step once and replay it. Changes no number
   double report_seconds = 0.1;  // on a CUDA device: what the steps launched at once take together, about
   int64_t exact_every = 0;      // on_step finds the very state of every step that is a multiple; 0: of none
+  int64_t profile_steps = 0;    // so many are profiled, after two that are not. Changes no number
   const Checkpoint* resume = nullptr;  // go on from there, bit for bit
   TrainingHooks hooks{};
 };

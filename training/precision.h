@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "fovea/core/device.h"
 #include "fovea/core/dtype.h"
 #include "fovea/layers/module.h"
 
@@ -18,6 +19,18 @@ const char* name_of(Precision precision);
 Precision parse_precision(const std::string& name);
 /// The dtype of activations.
 Dtype activation_dtype(Precision precision);
+
+/// TF32 allowed or not while it lives; afterwards as before.
+class TF32Scope {
+ public:
+  explicit TF32Scope(bool allowed) : before_(tf32_allowed()) { set_tf32(allowed); }
+  ~TF32Scope() { set_tf32(before_); }
+  TF32Scope(const TF32Scope&) = delete;
+  TF32Scope& operator=(const TF32Scope&) = delete;
+
+ private:
+  bool before_;
+};
 
 /// The parameters that stay f32 in every precision: those of batch norms, whose formula is f32.
 std::vector<Variable> parameters_in_f32(Module& module);

@@ -13,6 +13,8 @@
 namespace fovea {
 namespace {
 
+constexpr int64_t kStepsBeforeProfile = 2;  // what is prepared at the first use is no part of a step
+
 double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -123,17 +125,34 @@ StopReason TrainingRun::train_epoch() {
     if (settings_.max_steps > 0 && progress_.step >= settings_.max_steps) return StopReason::max_steps;
     const double begin = seconds_now();
     const int64_t count = steps_at_once();
-    launch(count);
+    if (is_profile_pending() && std::ssize(step_seconds_) >= kStepsBeforeProfile) {
+      profile_step(
+          optimiser_.device(), [&] { launch(count); }, profile_);
+    } else {
+      launch(count);
+    }
     collect(count, begin);
+    if (!is_profile_pending()) report_profile();
   }
   return StopReason::finished;
+}
+
+/// Whether a step is still to be profiled: such steps run one by one, and none is captured before the last.
+bool TrainingRun::is_profile_pending() const {
+  const int64_t wanted = settings_.profile_steps;
+  return wanted > 0 && std::ssize(step_seconds_) < kStepsBeforeProfile + wanted;
+}
+
+void TrainingRun::report_profile() {
+  const Profile profile = std::exchange(profile_, {});
+  if (!profile.steps.empty() && settings_.hooks.on_profile) settings_.hooks.on_profile(profile);
 }
 
 /// Steps launched before the host waits for them. What they give does not depend on it: only how often hooks
 /// are called, and which states they find.
 int64_t TrainingRun::steps_at_once() const {
   constexpr double kMost = 256;
-  if (!batches_on_device_ || smoothed_seconds_ <= 0) return 1;
+  if (!batches_on_device_ || smoothed_seconds_ <= 0 || is_profile_pending()) return 1;
   auto count = static_cast<int64_t>(std::clamp(settings_.report_seconds / smoothed_seconds_, 1.0, kMost));
   count = std::min(count, batches_ - progress_.batch);
   const int64_t every = settings_.exact_every;
@@ -164,7 +183,7 @@ void TrainingRun::launch(int64_t count) {
     }
     step();
     // What is prepared at the first use is there now.
-    if (settings_.capture) graph_.emplace(optimiser_.device(), step);
+    if (settings_.capture && !is_profile_pending()) graph_.emplace(optimiser_.device(), step);
   }
 }
 

@@ -29,6 +29,8 @@ class TrainingRun {
   StopReason train_epoch();
   /// Notes the results of the epoch that train_epoch finished, and begins the next.
   void finish_epoch(const std::optional<Evaluation>& validation);
+  /// Gives the profile to its hook, unless that has it already or no step was profiled.
+  void report_profile();
   /// Lets go of the images and gives the model its f32 parameters; what a checkpoint needs stays.
   void close();
 
@@ -43,6 +45,7 @@ class TrainingRun {
 
  private:
   void begin_epoch();
+  bool is_profile_pending() const;
   int64_t steps_at_once() const;
   void launch(int64_t count);
   void collect(int64_t count, double begin);
@@ -64,6 +67,7 @@ class TrainingRun {
   std::vector<double> step_seconds_;  // of this process
   size_t epoch_begin_ = 0;            // where this epoch begins among them
   double smoothed_seconds_ = 0;
+  Profile profile_;  // until it is reported
   TrainingStep step_;
   std::optional<Loader> loader_;  // on the CPU
   std::optional<DeviceBatches> batches_on_device_;

@@ -28,6 +28,7 @@ void check_settings(const TrainingSettings& settings) {
   at_least("exact_every", settings.exact_every, 0);
   check<UsageError>(settings.report_seconds >= 0, "train: report_seconds is ", settings.report_seconds,
                     ", wanted at least 0");
+  at_least("profile_steps", settings.profile_steps, 0);
   if (settings.augmentation) at_least("augmentation.padding", settings.augmentation->padding, 0);
   check<UsageError>(settings.label_smoothing >= 0 && settings.label_smoothing < 1,
                     "train: label_smoothing is ", settings.label_smoothing,

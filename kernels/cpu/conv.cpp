@@ -177,6 +177,11 @@ void multiply_transposed(const Tensor& x, const Tensor& dy, Tensor& dweight) {
   FloatMap(dweight.data<float>(), K, C) = partials[0];
 }
 
+/// Each element of y is a sum over a filter, and each product in it has a part in every gradient.
+void count_multiply_adds(const Tensor& weight, const Tensor& y) {
+  add_multiply_adds(y.size() * weight.shape().size(1, 4));
+}
+
 bool use_onednn(const Tensor& x) {
   return FOVEA_HAS_ONEDNN != 0 && x.dtype() == Dtype::f32 && x.size() > 0;
 }
@@ -200,6 +205,7 @@ void add_bias(const Tensor& bias, Tensor& y) {
 
 void conv_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t stride, int64_t padding,
                   Tensor& y) {
+  count_multiply_adds(weight, y);
   if (use_onednn(x)) {
 #if FOVEA_HAS_ONEDNN
     onednn::conv_forward(x, weight, stride, padding, y);
@@ -214,6 +220,7 @@ void conv_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, int
 
 void conv_backward_input(const Tensor& dy, const Tensor& weight, int64_t stride, int64_t padding,
                          Tensor& dx) {
+  count_multiply_adds(weight, dy);
   if (is_product(weight, stride, padding) && weight.shape(3) <= kNarrowInput) {
     return multiply_by_weight(dy, weight, dx);
   }
@@ -230,6 +237,7 @@ void conv_backward_input(const Tensor& dy, const Tensor& weight, int64_t stride,
 
 void conv_backward_weight(const Tensor& x, const Tensor& dy, int64_t stride, int64_t padding,
                           Tensor& dweight) {
+  count_multiply_adds(dweight, dy);
   const int64_t K = dweight.shape(0), C = dweight.shape(3);
   if (is_product(dweight, stride, padding) && K <= kNarrowOutput && K < C) {
     return multiply_transposed(x, dy, dweight);

@@ -26,12 +26,14 @@ constexpr const char* kTrainNotes =
     R"(Every setting above is also a key of the file for --config, without the dashes: batch-size = 128. Flags win over
 the file, the file wins over the defaults. --no-KEY turns off what is on: --no-flip. The folder of a run gets
 settings.toml (usable with --config), metrics.csv, summary.json, last.safetensors and best.safetensors. Ctrl-C
-saves and stops; --resume goes on, with the same result as without the pause.
+saves and stops; --resume goes on, with the same result as without the pause. --profile changes no result; its
+trace.json is for chrome://tracing and Perfetto.
 
 Examples:
   cifar_trainer train --out runs/first
   cifar_trainer train --model attention56 --epochs 30 --schedule cosine --lr 0.1 --warm-up 400 --out runs/56
   cifar_trainer train --config runs/56/settings.toml --seed 2 --out runs/56-seed2
+  cifar_trainer train --model attention92 --max-steps 10 --profile 5 --out runs/profile
   cifar_trainer train --resume --out runs/56)";
 
 constexpr const char* kEvaluateNotes =
@@ -109,7 +111,11 @@ void add_train(CLI::App& app, Arguments& arguments) {
       "go on from OUT/last.safetensors, or from FILE");
   resume->expected(0, 1)->type_name("[FILE]");
   command.add_flag("--overwrite", arguments.overwrite, "delete the run that OUT holds")->excludes(resume);
-  command.add_flag("--profile", arguments.profile, "print the time spent in each kernel at the end");
+  command
+      .add_option("--profile", arguments.profile_steps,
+                  "show where the time of N steps goes, after two; OUT gets profile.md and trace.json")
+      ->check(CLI::Range(1, 1000))
+      ->type_name("N");
   for (const Setting& setting : setting_table())
     add_setting(command, setting, arguments.settings, Defaults::shown);
 }
@@ -126,7 +132,7 @@ CLI::App& add_use(CLI::App& app, const char* name, const char* help, Arguments& 
   command.add_option("--limit", arguments.limit, "only the first N images; 0: all [0]")
       ->check(CLI::NonNegativeNumber)
       ->type_name("N");
-  command.add_flag("--profile", arguments.profile, "print the time spent in each kernel at the end");
+  command.add_flag("--profile", arguments.profile, "show at the end where the time went");
   add_settings(command, {"dataset", "data", "batch-size", "device", "precision", "threads"},
                arguments.settings);
   return command;

@@ -24,7 +24,8 @@ struct Arguments {
   std::string url;                 // of fetch; "": the official address
   std::optional<int64_t> classes, input_size;
   bool json = false;
-  bool profile = false;
+  bool profile = false;       // of evaluate and predict
+  int64_t profile_steps = 0;  // of train; 0: none
 };
 
 /// Reads the command line. Prints the help or the version and returns nothing where that was asked for.

@@ -3,6 +3,7 @@
 
 #include "commands.h"
 #include "fovea/core/check.h"
+#include "profile.h"
 #include "progress.h"
 #include "reports.h"
 #include "setup.h"
@@ -21,19 +22,18 @@ int evaluate(const Arguments& arguments) {
                     " classes, but the network of ", arguments.checkpoint, " was trained on ", classes);
   throw_if_stopped("loading");
 
-  const ProfileReport profile(arguments.profile);
-  const auto begin = std::chrono::steady_clock::now();
   EvaluationReport report;
-  {
+  run_profiled(arguments.profile, device, parse_precision(settings.precision), [&] {
+    const auto begin = std::chrono::steady_clock::now();
     Progress progress;
     report.evaluation = classifier.evaluate(
         images, {.batch_size = settings.batch_size,
                  .on_batch = [&](int64_t done,
                                  int64_t total) { progress.count("evaluating", "images", done, total); },
                  .should_stop = should_stop});
-  }
+    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  });
   throw_if_stopped("evaluating");
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   report.images_per_second = static_cast<double>(report.evaluation.images) / report.seconds;
   report.checkpoint = arguments.checkpoint;
   report.model = settings.model;

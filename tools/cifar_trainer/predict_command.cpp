@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "fovea/core/check.h"
 #include "image_file.h"
+#include "profile.h"
 #include "progress.h"
 #include "setup.h"
 #include "signals.h"
@@ -101,16 +102,15 @@ int predict(const Arguments& arguments) {
     images = read_images(names, model_input_size(settings.model, model_options(settings)));
   }
 
-  const ProfileReport profile(arguments.profile);
   Tensor probabilities;
-  {
+  run_profiled(arguments.profile, device, parse_precision(settings.precision), [&] {
     Progress progress;
     probabilities = classifier.predict_probabilities(
         images, {.batch_size = settings.batch_size,
                  .on_batch = [&](int64_t done,
                                  int64_t total) { progress.count("predicting", "images", done, total); },
                  .should_stop = should_stop});
-  }
+  });
   throw_if_stopped("predicting");
   write_bytes(arguments.output,
               is_npy ? npy_bytes(probabilities) : csv_text(probabilities, names, class_names_of(checkpoint)));

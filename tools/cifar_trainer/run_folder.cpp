@@ -8,13 +8,14 @@
 #include <fstream>
 
 #include "fovea/config.h"
+#include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
 
 namespace fovea::cli {
 namespace {
 
-constexpr std::array kFiles = {"settings.toml", "metrics.csv", "summary.json", "last.safetensors",
-                               "best.safetensors"};
+constexpr std::array kFiles = {"settings.toml",    "metrics.csv", "summary.json", "last.safetensors",
+                               "best.safetensors", "profile.md",  "trace.json"};
 constexpr const char* kHeader =
     "epoch,step,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds\n";
 
@@ -88,6 +89,11 @@ void RunFolder::append(const MetricsRow& row) const {
 
 void RunFolder::write_summary(const std::string& json) const {
   write_text(file("summary.json"), json + "\n");
+}
+
+void RunFolder::write_profile(const std::string& tables, const std::string& trace) const {
+  write_whole(file("profile.md"), tables);
+  write_whole(file("trace.json"), trace);
 }
 
 }  // namespace fovea::cli

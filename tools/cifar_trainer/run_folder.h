@@ -21,7 +21,7 @@ struct MetricsRow {
 };
 
 /// The folder of a training run: settings.toml, metrics.csv, summary.json, last.safetensors,
-/// best.safetensors.
+/// best.safetensors; with a profile also profile.md, trace.json.
 class RunFolder {
  public:
   explicit RunFolder(const std::string& path) : path_(path) {}
@@ -43,6 +43,8 @@ class RunFolder {
   void write_settings(const Settings& settings) const;
   void append(const MetricsRow& row) const;
   void write_summary(const std::string& json) const;
+  /// profile.md and trace.json
+  void write_profile(const std::string& tables, const std::string& trace) const;
 
  private:
   std::string file(const char* name) const { return (path_ / name).string(); }

@@ -7,7 +7,6 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
-#include "fovea/core/profile.h"
 #include "fovea/data/synthetic.h"
 
 namespace fovea::cli {
@@ -151,14 +150,6 @@ int64_t peak_memory_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return int64_t{usage.ru_maxrss} * 1024;
-}
-
-ProfileReport::ProfileReport(bool is_on) : is_on_(is_on) {
-  if (is_on_) set_profiling(true);
-}
-
-ProfileReport::~ProfileReport() {
-  if (is_on_) fmt::print(stderr, "{}", profile_table());
 }
 
 }  // namespace fovea::cli

@@ -36,16 +36,4 @@ Classifier load_classifier(const Checkpoint& checkpoint, Device device, Precisio
 
 /// The most memory that this process has had, in bytes.
 int64_t peak_memory_bytes();
-/// Prints the time spent in each kernel to standard error when it goes, if asked to.
-class ProfileReport {
- public:
-  explicit ProfileReport(bool is_on);
-  ~ProfileReport();
-  ProfileReport(const ProfileReport&) = delete;
-  ProfileReport& operator=(const ProfileReport&) = delete;
-
- private:
-  bool is_on_;
-};
-
 }  // namespace fovea::cli

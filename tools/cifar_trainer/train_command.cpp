@@ -5,6 +5,8 @@
 #include "commands.h"
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
+#include "fovea/training/device_speed.h"
+#include "profile.h"
 #include "progress.h"
 #include "reports.h"
 #include "run_folder.h"
@@ -163,6 +165,11 @@ std::string describe_run(const RunSummary& run) {
                      run.precision);
 }
 
+std::string describe_work(const Settings& settings, const Device& device) {
+  return fmt::format("training {}, batch {}, {}, {}, {} threads", settings.model, settings.batch_size,
+                     device.str(), settings.precision, num_threads());
+}
+
 std::string describe_end(const RunSummary& run, const std::string& out) {
   std::string text = fmt::format("{} after {} epochs, {} steps, {}", run.finished ? "done" : "stopped",
                                  run.epochs, run.steps, duration_text(run.seconds));
@@ -206,16 +213,24 @@ int train(const Arguments& arguments) {
   }
   folder.write_settings(settings);
 
-  const ProfileReport profile(arguments.profile);
-  training.capture =
-      !arguments.profile;  // each kernel is waited for to be measured, which cannot be recorded
   Recorder recorder(settings, folder, classifier, seconds_before);
   training.hooks = recorder.hooks();
+  training.profile_steps = arguments.profile_steps;
+  bool is_profiled = arguments.profile_steps == 0;
+  DeviceSpeed speed;
+  if (!is_profiled) speed = measure_speed(device, training.precision);
+  training.hooks.on_profile = [&](const Profile& profile) {
+    const std::string text = profile_text(describe_work(settings, device), profile, speed);
+    folder.write_profile(text, chrome_trace(profile));
+    recorder.progress().line(text);
+    is_profiled = true;
+  };
   recorder.progress().line(describe_run(summarise_run(settings, dataset, device, classifier, {}, 0)));
   if (settings.device == "auto" && device.is_cpu()) {
     recorder.progress().line("device auto is the CPU: " + cuda_status().reason);
   }
   const TrainingResult result = classifier.train(dataset.train, training, &dataset.test);
+  if (!is_profiled) recorder.progress().line("no step was profiled: the run ended within its first two");
   recorder.finish(result);
 
   const RunSummary summary = summarise_run(settings, dataset, device, classifier, result, recorder.seconds());
