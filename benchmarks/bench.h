@@ -7,6 +7,7 @@
 
 #include "fovea/core/random.h"
 #include "fovea/core/tensor.h"
+#include "fovea/training/device_speed.h"
 
 namespace fovea::bench {
 
@@ -29,11 +30,9 @@ Tensor random_f32(const Shape& shape, uint32_t stream, float deviation = 1.0f);
 /// On the run's device.
 Tensor zeros(const Shape& shape, Dtype dtype = settings().dtype);
 
-/// Bytes per second of a copy, read and written bytes counted; the median of several, measured at the first
-/// call. CPU: between two tensors of 64 MB, on all threads. CUDA: within the device, 256 MB.
+/// fovea::copy_bandwidth of the run's device, measured at the first call.
 double copy_bandwidth();
-/// Floating-point operations per second of a product of two large square matrices of the run's dtype; the
-/// median of several, measured at the first call.
+/// fovea::product_rate of the run's device and dtype, measured at the first call.
 double product_rate();
 
 /// What is measured on a CUDA device for a call that launches nothing: it is part of every time there.
@@ -49,10 +48,6 @@ struct Work {
 /// %product (of product_rate). CPU: the mean of many calls in a row. CUDA: the median of calls that each find
 /// none of their data in the cache, between two events.
 void measure(benchmark::State& state, const Work& work, const std::function<void()>& body);
-
-/// The time of the only iteration of a benchmark on a CUDA device: the median of what `sample` gives, called
-/// again and again for a while.
-double median_of(const std::function<double()>& sample);
 
 /// [N, H, W, C] from the benchmark's arguments.
 inline Shape image_shape(const benchmark::State& state) {
