@@ -11,8 +11,10 @@
 #include <string>
 
 #include "fovea/core/allocator.h"
+#include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
+#include "fovea/training/device_speed.h"
 #include "train_step.h"
 
 namespace fovea::bench {
@@ -21,6 +23,7 @@ namespace {
 constexpr const char* kHelp = R"(usage: fovea_step_time [--model NAME] [--batch N] [--mode train|inference]
                        [--device cpu|cuda|cuda:N] [--precision f32|tf32|bf16|f16]
                        [--steps N] [--replays N] [--warmup N] [--threads N] [--on-request yes|no]
+                       [--profile FILE] [--trace FILE]
 
 Prints {"model", "mode", "batch", "device", "precision", "threads", "replays", "seconds": [one number a timed
 step], "peak_memory_bytes"} on one line.
@@ -30,11 +33,14 @@ step], "peak_memory_bytes"} on one line.
   --warmup N      steps before, which are not timed; at least 2 on a CUDA device
   --on-request    yes: waits for a line on standard input before it times, and goes on until there is none:
                   for several programs that are timed in turn
+  --profile FILE  before that, profiles as many steps and writes where their time goes; -: to standard error
+  --trace FILE    writes what was profiled for chrome://tracing and Perfetto
 
 peak_memory_bytes: on the CPU the peak resident size of the process; on a CUDA device the most that tensors and
 workspaces took at once.
 
   fovea_step_time --model attention92 --batch 64 --mode train --steps 10
+  fovea_step_time --model attention56 --batch 32 --steps 5 --profile - --trace trace.json
   fovea_step_time --device cuda --precision bf16 --model attention92-wide --batch 512
 )";
 
@@ -62,7 +68,9 @@ int run(int argc, char** argv) {
                                               {"--replays", ""},
                                               {"--warmup", "2"},
                                               {"--threads", "0"},
-                                              {"--on-request", "no"}};
+                                              {"--on-request", "no"},
+                                              {"--profile", ""},
+                                              {"--trace", ""}};
   for (int i = 1; i < argc; i += 2) {
     const std::string flag = argv[i];
     if (flag == "--help" || flag == "-h") {
@@ -108,6 +116,17 @@ int run(int argc, char** argv) {
   };
   // The second step on a CUDA device is captured, which is no part of the work.
   for (int64_t step = 0; step < std::max<int64_t>(warmup, device.is_cuda() ? 2 : 0); ++step) timer.run();
+  const std::string tables_path = settings["--profile"], trace_path = settings["--trace"];
+  if (!tables_path.empty() || !trace_path.empty()) {
+    Profile profile;
+    for (int64_t step = 0; step < steps; ++step) timer.profile(profile);
+    const std::string tables =
+        str("# Profile: ", mode, ", ", model, ", batch ", batch, ", ", device, ", ", name_of(precision), ", ",
+            num_threads(), " threads\n\n", profile_tables(profile, measure_speed(device, precision)));
+    if (tables_path == "-") std::fputs(tables.c_str(), stderr);
+    if (!tables_path.empty() && tables_path != "-") write_whole(tables_path, tables);
+    if (!trace_path.empty()) write_whole(trace_path, chrome_trace(profile));
+  }
   if (!on_request) {
     time_steps();
     return 0;

@@ -42,11 +42,23 @@ void StepTimer::run_eagerly() {
   }
 }
 
-void StepTimer::run() {
+void StepTimer::begin_run() {
   if (step_ && position_ == kStepsOfEpoch) {
     step_->begin_epoch(rates_, /*next=*/0, /*correct=*/0);
     position_ = 0;
   }
+}
+
+void StepTimer::profile(Profile& profile) {
+  begin_run();
+  profile_step(
+      device_, [&] { run_eagerly(); }, profile);
+  has_run_ = true;
+  ++position_;
+}
+
+void StepTimer::run() {
+  begin_run();
   if (device_.is_cuda() && has_run_ && !graph_) graph_.emplace(device_, [&] { run_eagerly(); });
   if (graph_) {
     graph_->replay();

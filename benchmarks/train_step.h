@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "fovea/core/profile_report.h"
 #include "fovea/core/stream.h"
 #include "fovea/training/precision.h"
 #include "fovea/training/training_step.h"
@@ -23,11 +24,14 @@ class StepTimer {
   void run();
   /// Seconds of one of `count` runs, from an idle device to an idle device, by the clock.
   double seconds_of(int64_t count);
+  /// One run, profiled: eager, on a CUDA device, too.
+  void profile(Profile& profile);
   /// The loss of the last run, or a logit. Waits.
   double result() const;
 
  private:
   void run_eagerly();
+  void begin_run();
 
   Device device_;
   std::unique_ptr<Model> model_;
