@@ -212,6 +212,10 @@ void observe(const char* step, const Tensor& y, std::span<const Variable> inputs
   if (operation_callback) operation_callback(step, y, inputs);
 }
 
+bool is_observed() {
+  return static_cast<bool>(operation_callback);
+}
+
 bool grad_enabled() {
   return grad_is_enabled;
 }

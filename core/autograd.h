@@ -104,6 +104,8 @@ using OperationCallback =
 
 /// Tells the OperationObserver of this thread of a step inside an operation, with the result of that step.
 void observe(const char* step, const Tensor& y, std::span<const Variable> inputs);
+/// Whether there is one.
+bool is_observed();
 
 /// For counting, tracing and finding the operation that made a NaN: calls `callback` after every operation.
 class OperationObserver {

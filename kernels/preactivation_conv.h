@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "fovea/kernels/batch_norm.h"
 
@@ -39,6 +40,29 @@ FOVEA_KERNEL(preactivation_conv_backward, const Tensor& dy, const NextNormalisat
              const Normalisation& norm, const Tensor& weight, int64_t stride, int64_t padding, Tensor& da,
              Tensor& dfilters, Tensor& dweight, Tensor& dbias);
 
+/// One pre-activation convolution of several after each other.
+struct PreactivationStage {
+  Normalisation norm;
+  Tensor weight;
+  int64_t stride, padding;
+};
+struct PreactivationStages {
+  std::vector<PreactivationStage> stages;  // at least one
+
+  template <class Visit>
+  void for_each_tensor(Visit&& visit) const {
+    for (const PreactivationStage& stage : stages) {
+      stage.norm.for_each_tensor(visit);
+      visit(stage.weight);
+    }
+  }
+};
+
+/// y = the stages after each other on x, plus residual, if that is defined: for inference, where nothing in
+/// between is kept. The norms' means and variances are constants.
+FOVEA_KERNEL(preactivation_chain_forward, const Tensor& x, const PreactivationStages& chain,
+             const Tensor& residual, Tensor& y);
+
 /// The same, put together from the passes that batch norm and convolution consist of: for devices and dtypes
 /// without a fused form.
 void composed_preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
@@ -48,5 +72,10 @@ void composed_preactivation_conv_backward(const Tensor& dy, const NextNormalisat
                                           const Normalisation& norm, const Tensor& weight, int64_t stride,
                                           int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight,
                                           Tensor& dbias);
+void composed_preactivation_chain_forward(const Tensor& x, const PreactivationStages& chain,
+                                          const Tensor& residual, Tensor& y);
+
+/// The shape of a convolution of x.
+Shape conv_shape(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding);
 
 }  // namespace fovea::kernels

@@ -215,7 +215,7 @@ TEST_CASE("classifier: the operation that made a number that is not finite is na
   Classifier classifier(std::make_unique<SpoiledModel>(/*at=*/6, /*in_gradient=*/false), {});
   CHECK_THAT(message_of_training(classifier),
              Catch::Contains("at step 6 (epoch 2, learning rate") &&
-                 Catch::Contains("operation spoil after layer unit.project is the first whose result") &&
+                 Catch::Contains("operation spoil after layer unit.expand is the first whose result") &&
                  Catch::Contains("not finite: 1"));
 }
 
@@ -226,7 +226,7 @@ TEST_CASE("classifier: the layer of that operation is named") {
   model.unit.expand.weight.value().copy_from(Tensor::full(model.unit.expand.weight.shape(), 3e38));
   CHECK_THAT(
       message_of_training(classifier),
-      Catch::Contains("at step 1 ") && Catch::Contains("operation conv of layer unit.expand is the first"));
+      Catch::Contains("at step 1 ") && Catch::Contains("operation preactivation_conv of layer unit.expand is the first"));
 }
 
 TEST_CASE("classifier: the parameter that is not finite is named") {

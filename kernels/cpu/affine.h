@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "fovea/kernels/batch_norm.h"
@@ -27,6 +28,26 @@ struct Affine {
     }
   }
 };
+
+/// How often the channels must be repeated to make whole vectors.
+inline int64_t fold_of(int64_t C) {
+  return std::lcm(C, int64_t{kLanes<float>}) / C;
+}
+
+/// to = relu((from - mean) * scale + shift), for `count` numbers: whole rows of the affine's width.
+inline void activate(const Affine<float>& affine, const float* from, int64_t count, float* to) {
+  const auto width = static_cast<int64_t>(affine.mean.size());
+  const AllLanes<float> lanes;
+  const float *mean = affine.mean.data(), *scale = affine.scale.data(), *shift = affine.shift.data();
+  for (int64_t row = 0; row < count; row += width) {
+    for (int64_t c = 0; c < width; c += kLanes<float>) {
+      const Vec<float> value =
+          (load(from + row + c, lanes) - load(mean + c, lanes)) * load(scale + c, lanes) +
+          load(shift + c, lanes);
+      store(to + row + c, lanes, value < Vec<float>{} ? Vec<float>{} : value);  // a NaN stays
+    }
+  }
+}
 
 /// dx = scale * g + slope * (x - mean) + offset, where g = dy, or 0 where the relu was 0.
 template <class A>

@@ -27,6 +27,7 @@ struct Plan {
 
 namespace {
 
+constexpr int64_t kFloatBytes = sizeof(float);
 constexpr int64_t kChunkBytes = 512 << 10;  // of one chunk: half of a 1 MB L2 cache
 
 const dnnl::engine& cpu_engine() {
@@ -111,14 +112,14 @@ bool is_pointwise(const Problem& problem) {
 
 }  // namespace
 
-Problem::Problem(const Tensor& x, const Tensor& weight, int64_t stride_, int64_t padding_)
-    : N(x.shape(0)),
-      H(x.shape(1)),
-      W(x.shape(2)),
-      C(x.shape(3)),
-      K(weight.shape(0)),
-      R(weight.shape(1)),
-      S(weight.shape(2)),
+Problem::Problem(const Shape& x, const Shape& weight, int64_t stride_, int64_t padding_)
+    : N(x[0]),
+      H(x[1]),
+      W(x[2]),
+      C(x[3]),
+      K(weight[0]),
+      R(weight[1]),
+      S(weight[2]),
       stride(stride_),
       padding(padding_) {}
 
@@ -127,27 +128,45 @@ std::string Problem::str() const {
                     "], stride ", stride, ", padding ", padding);
 }
 
-Cut::Cut(const Problem& problem, int64_t floats_per_x, int64_t floats_per_y, int64_t groups)
-    : whole_(problem), is_pointwise_(is_pointwise(problem)) {
-  units_ = is_pointwise_ ? problem.N * problem.H : problem.N;
-  x_unit_ = problem.N * problem.H * problem.W * problem.C / units_;
-  y_unit_ = problem.N * problem.P() * problem.Q() * problem.K / units_;
-  const int64_t weight_bytes =
-      problem.K * problem.R * problem.S * problem.C * static_cast<int64_t>(sizeof(float));
-  const int64_t unit_bytes =
-      (floats_per_x * x_unit_ + floats_per_y * y_unit_) * static_cast<int64_t>(sizeof(float));
+Cut::Cut(const Problem& problem, bool by_rows)
+    : whole_(problem),
+      by_rows_(by_rows),
+      units_(by_rows ? problem.N * problem.H : problem.N),
+      x_unit_(problem.x_image() / (by_rows ? problem.H : 1)),
+      y_unit_(problem.y_image() / (by_rows ? problem.H : 1)) {}
+
+void Cut::choose_chunks(int64_t bytes_per_unit, int64_t groups) {
+  const int64_t weight_bytes = whole_.K * whole_.R * whole_.S * whole_.C * kFloatBytes;
   // The weights are read for every chunk: where they are large, so is a chunk.
-  const int64_t wanted = std::max(kChunkBytes, 2 * weight_bytes) / std::max<int64_t>(unit_bytes, 1);
-  const int64_t largest_chunk = unit_bytes > 0 ? std::clamp<int64_t>(wanted, 1, units_) : units_;
-  groups_ = std::min(groups, problem.N);
-  const int64_t per_group = (units_ / groups_ + largest_chunk - 1) / largest_chunk;
-  chunks_ = std::min(units_, groups_ * std::max<int64_t>(per_group, 1));
+  const int64_t wanted = std::max(kChunkBytes, 2 * weight_bytes) / std::max<int64_t>(bytes_per_unit, 1);
+  const int64_t largest = bytes_per_unit > 0 ? std::clamp<int64_t>(wanted, 1, units_) : units_;
+  groups_ = std::min(groups, whole_.N);
+  const int64_t per_group = (units_ / groups_ + largest - 1) / largest;
+  chunks_ = groups_ * std::max<int64_t>(per_group, 1);
+}
+
+Cut::Cut(const Problem& problem, int64_t floats_per_x, int64_t floats_per_y, int64_t groups)
+    : Cut(problem, is_pointwise(problem)) {
+  choose_chunks((floats_per_x * x_unit_ + floats_per_y * y_unit_) * kFloatBytes, groups);
+}
+
+Cut Cut::images(const Problem& problem, int64_t floats_per_image) {
+  Cut cut(problem, /*by_rows=*/false);
+  cut.choose_chunks(floats_per_image * kFloatBytes, kWeightGroups);
+  return cut;
+}
+
+Cut Cut::images(const Problem& problem, const Cut& other) {
+  Cut cut(problem, /*by_rows=*/false);
+  cut.groups_ = other.groups_;
+  cut.chunks_ = other.chunks_;
+  return cut;
 }
 
 Problem Cut::of(int64_t count) const {
   Problem problem = whole_;
-  problem.N = is_pointwise_ ? 1 : count;
-  if (is_pointwise_) problem.H = count;
+  problem.N = by_rows_ ? 1 : count;
+  if (by_rows_) problem.H = count;
   return problem;
 }
 

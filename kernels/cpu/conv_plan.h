@@ -27,9 +27,14 @@ enum class Pass { forward, backward_input, backward_weight };
 struct Problem {
   int64_t N, H, W, C, K, R, S, stride, padding;
 
-  Problem(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding);
+  /// x: [N, H, W, C], weight: [K, R, S, C]
+  Problem(const Shape& x, const Shape& weight, int64_t stride, int64_t padding);
   int64_t P() const { return (H + 2 * padding - R) / stride + 1; }
   int64_t Q() const { return (W + 2 * padding - S) / stride + 1; }
+  /// Numbers of x and of y in an image.
+  int64_t x_image() const { return H * W * C; }
+  int64_t y_image() const { return P() * Q() * K; }
+  Shape result() const { return {N, P(), Q(), K}; }
   std::string str() const;
   friend auto operator<=>(const Problem&, const Problem&) = default;
 };
@@ -47,6 +52,11 @@ class Cut {
   /// that has to stay in the cache. The chunks make up `groups` groups, or as many as there are images.
   Cut(const Problem& problem, int64_t floats_per_x, int64_t floats_per_y, int64_t groups);
 
+  /// Whole images, of which a chunk holds `floats_per_image` at once.
+  static Cut images(const Problem& problem, int64_t floats_per_image);
+  /// Whole images, as many in each chunk as in those of `other`.
+  static Cut images(const Problem& problem, const Cut& other);
+
   int64_t chunks() const { return chunks_; }
   int64_t groups() const { return groups_; }
   int64_t chunks_per_group() const { return chunks_ / groups_; }
@@ -62,9 +72,12 @@ class Cut {
   const Problem& whole() const { return whole_; }
 
  private:
+  Cut(const Problem& problem, bool by_rows);
+  void choose_chunks(int64_t bytes_per_unit, int64_t groups);
+
   Problem whole_;
-  bool is_pointwise_;
-  int64_t units_, x_unit_, y_unit_, groups_, chunks_;
+  bool by_rows_;
+  int64_t units_, x_unit_, y_unit_, groups_ = 1, chunks_ = 1;
 };
 
 struct Plan;

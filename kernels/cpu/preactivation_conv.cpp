@@ -10,7 +10,7 @@ void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, cons
                                 int64_t stride, int64_t padding, const Tensor& residual, Tensor& y,
                                 Tensor& mean, Tensor& variance) {
 #if FOVEA_HAS_ONEDNN
-  if (onednn::can_fuse(x, weight, y)) {
+  if (onednn::can_fuse(x, weight, stride, padding)) {
     return onednn::preactivation_conv_forward(x, norm, weight, stride, padding, residual, y, mean, variance);
   }
 #endif
@@ -22,13 +22,21 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
                                  int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight,
                                  Tensor& dbias) {
 #if FOVEA_HAS_ONEDNN
-  if (onednn::can_fuse(x, weight, dy)) {
+  if (onednn::can_fuse(x, weight, stride, padding)) {
     return onednn::preactivation_conv_backward(dy, next, x, norm, weight, stride, padding, da, dfilters,
                                                dweight, dbias);
   }
 #endif
   composed_preactivation_conv_backward(dy, next, x, norm, weight, stride, padding, da, dfilters, dweight,
                                        dbias);
+}
+
+void preactivation_chain_forward(const Tensor& x, const PreactivationStages& chain, const Tensor& residual,
+                                 Tensor& y) {
+#if FOVEA_HAS_ONEDNN
+  if (onednn::can_fuse(x, chain)) return onednn::preactivation_chain_forward(x, chain, residual, y);
+#endif
+  composed_preactivation_chain_forward(x, chain, residual, y);
 }
 
 }  // namespace fovea::kernels::cpu

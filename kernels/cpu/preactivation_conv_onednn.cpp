@@ -1,7 +1,6 @@
 #include "fovea/kernels/cpu/preactivation_conv_onednn.h"
 
 #include <array>
-#include <numeric>
 #include <optional>
 #include <vector>
 
@@ -16,26 +15,6 @@
 // cache.
 namespace fovea::kernels::cpu::onednn {
 namespace {
-
-/// How often the channels must be repeated to make whole vectors.
-int64_t fold_of(int64_t C) {
-  return std::lcm(C, int64_t{kLanes<float>}) / C;
-}
-
-/// to = relu((from - mean) * scale + shift), for `count` numbers: whole rows of the affine's width.
-void activate(const Affine<float>& affine, const float* from, int64_t count, float* to) {
-  const auto width = static_cast<int64_t>(affine.mean.size());
-  const AllLanes<float> lanes;
-  for (int64_t c = 0; c < width; c += kLanes<float>) {
-    const auto at = static_cast<size_t>(c);
-    const Vec<float> mean = load(&affine.mean[at], lanes), scale = load(&affine.scale[at], lanes),
-                     shift = load(&affine.shift[at], lanes);
-    for (int64_t i = c; i < count; i += width) {
-      const Vec<float> value = (load(from + i, lanes) - mean) * scale + shift;
-      store(to + i, lanes, value < Vec<float>{} ? Vec<float>{} : value);  // a NaN stays
-    }
-  }
-}
 
 /// The gradient of y from that of relu(norm(y)): see BackwardAffine.
 void pass_back(const BackwardAffine<float>& affine, const float* dy, const float* y, int64_t count,
@@ -91,19 +70,24 @@ void finish_backward(const Affine<float>& affine, const float* x, const float* p
 
 }  // namespace
 
-bool can_fuse(const Tensor& x, const Tensor& weight, const Tensor& y) {
+bool can_fuse(const Problem& problem) {
   constexpr int64_t kFewest = 16;  // channels: with fewer, oneDNN's kernels are slow
-  const int64_t C = weight.shape(3), K = weight.shape(0);
-  return x.dtype() == Dtype::f32 && x.size() > 0 && std::min(C, K) >= kFewest &&
-         x.shape(2) % fold_of(C) == 0 && y.shape(2) % fold_of(K) == 0;
+  return std::min(problem.C, problem.K) >= kFewest && problem.W % fold_of(problem.C) == 0 &&
+         problem.Q() % fold_of(problem.K) == 0;
+}
+
+bool can_fuse(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
+  return x.dtype() == Dtype::f32 && x.size() > 0 &&
+         can_fuse(Problem(x.shape(), weight.shape(), stride, padding));
 }
 
 void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
                                 int64_t stride, int64_t padding, const Tensor& residual, Tensor& y,
                                 Tensor& mean, Tensor& variance) {
-  const Problem problem(x, weight, stride, padding);
+  const Problem problem(x.shape(), weight.shape(), stride, padding);
   const Affine<float> affine(norm, fold_of(problem.C));
   const int64_t width = problem.K * fold_of(problem.K);
+  add_multiply_adds(y.size() * weight.shape().size(1, 4));
   call_onednn("preactivation_conv_forward", problem, [&] {
     const Cut cut(problem, /*floats_per_x=*/2, /*floats_per_y=*/2, kWeightGroups);
     const ChunkConv conv(Pass::forward, cut, weight);
@@ -139,9 +123,10 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
                                  const Normalisation& norm, const Tensor& weight, int64_t stride,
                                  int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight,
                                  Tensor& dbias) {
-  const Problem problem(x, weight, stride, padding);
+  const Problem problem(x.shape(), weight.shape(), stride, padding);
   const Affine<float> affine(norm, fold_of(problem.C));
   const auto width = static_cast<int64_t>(affine.mean.size());
+  add_multiply_adds(2 * dy.size() * weight.shape().size(1, 4));
   std::optional<BackwardAffine<float>> back;
   if (next.y.defined()) {
     back.emplace(next.norm, next.dweight, next.dbias, dy.size() / problem.K, fold_of(problem.K));

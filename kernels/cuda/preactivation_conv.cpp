@@ -18,4 +18,9 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
                                        dbias);
 }
 
+void preactivation_chain_forward(const Tensor& x, const PreactivationStages& chain, const Tensor& residual,
+                                 Tensor& y) {
+  composed_preactivation_chain_forward(x, chain, residual, y);
+}
+
 }  // namespace fovea::kernels::cuda

@@ -10,13 +10,48 @@ namespace {
 
 constexpr const char* kOperation = "preactivation_convs";
 
-/// A stage as its kernels take it, with what the backward pass needs.
-struct Stage {
+/// A stage as its kernels take it, and its x, for the backward pass.
+struct Stage : kernels::PreactivationStage {
   Tensor x;
-  kernels::Normalisation norm;
-  Tensor weight;
-  int64_t stride, padding;
 };
+
+/// Whether the results between the convolutions are needed: by a backward pass, for statistics, by observers.
+bool needs_results(const Variable& x, const std::vector<F::PreactivationConv>& convs) {
+  bool requires_grad = x.requires_grad(), training = false;
+  for (const F::PreactivationConv& conv : convs) {
+    requires_grad = requires_grad || conv.weight.requires_grad() || conv.norm_weight.requires_grad() ||
+                    conv.norm_bias.requires_grad();
+    training = training || conv.settings.training;
+  }
+  return training || is_observed() || (requires_grad && grad_enabled());
+}
+
+/// Of x only the shape counts where its moments, or the running statistics, are used.
+kernels::PreactivationStage stage_of(const Tensor& x, const ChannelMoments& moments,
+                                     F::PreactivationConv conv) {
+  return {normalisation_of(kOperation, x, moments, conv.norm_weight.value(), conv.norm_bias.value(),
+                           conv.running_mean, conv.running_variance, conv.settings),
+          conv.weight.value(), conv.stride, conv.padding};
+}
+
+void check_residual(const Tensor& residual, const Tensor& y) {
+  check(!residual.defined() || (residual.shape() == y.shape() && residual.dtype() == y.dtype()), kOperation,
+        ": residual is ", residual, ", wanted ", y);
+}
+
+/// The result alone, for inference.
+Tensor result_of(const Tensor& x, const std::vector<F::PreactivationConv>& convs, const Tensor& residual) {
+  kernels::PreactivationStages chain;
+  Tensor y = x;
+  for (const F::PreactivationConv& conv : convs) {
+    const Shape shape = conv_shape(kOperation, y, conv.weight.value(), conv.stride, conv.padding);
+    chain.stages.push_back(stage_of(y, {}, conv));
+    y = Tensor::empty(shape, x.dtype(), x.device());
+  }
+  check_residual(residual, y);
+  kernels::preactivation_chain_forward(x, chain, residual, y);
+  return y;
+}
 
 }  // namespace
 
@@ -24,30 +59,28 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
                                 const Variable& residual) {
   check(!convs.empty(), kOperation, ": no convolution");
   const Tensor rt = residual.defined() ? residual.value() : Tensor();
+  if (!needs_results(x, convs)) return record(kOperation, result_of(x.value(), convs, rt), {x}, {});
   std::vector<Variable> parameters;  // three a stage
   std::vector<Stage> stages;
   Variable y = x;
   for (size_t i = 0; i < convs.size(); ++i) {
-    PreactivationConv conv = convs[i];
+    const PreactivationConv& conv = convs[i];
     const bool is_last = i + 1 == convs.size();
-    const Tensor yt = y.value(), wt = conv.weight.value();
-    const Shape shape = conv_shape(kOperation, yt, wt, conv.stride, conv.padding);
-    check(!is_last || !rt.defined() || (rt.shape() == shape && rt.dtype() == yt.dtype()), kOperation,
-          ": residual is ", rt, ", wanted ", yt.dtype(), shape);
-    const kernels::Normalisation norm =
-        normalisation_of(kOperation, yt, y.moments(), conv.norm_weight.value(), conv.norm_bias.value(),
-                         conv.running_mean, conv.running_variance, conv.settings);
+    const Tensor yt = y.value();
+    const Shape shape = conv_shape(kOperation, yt, conv.weight.value(), conv.stride, conv.padding);
+    const Stage stage{stage_of(yt, y.moments(), conv), yt};
     Tensor result = Tensor::empty(shape, yt.dtype(), yt.device());
+    if (is_last) check_residual(rt, result);
     ChannelMoments moments;
     if (conv.settings.training) {
-      moments.mean = Tensor::empty({shape[3]}, norm.mean.dtype(), yt.device());
+      moments.mean = Tensor::empty({shape[3]}, stage.norm.mean.dtype(), yt.device());
       moments.variance = Tensor::empty_like(moments.mean);
     }
-    kernels::preactivation_conv_forward(yt, norm, wt, conv.stride, conv.padding, is_last ? rt : Tensor(),
-                                        result, moments.mean, moments.variance);
+    kernels::preactivation_conv_forward(yt, stage.norm, stage.weight, conv.stride, conv.padding,
+                                        is_last ? rt : Tensor(), result, moments.mean, moments.variance);
     observe("preactivation_conv", result,
             std::vector<Variable>{y, conv.norm_weight, conv.norm_bias, conv.weight});
-    stages.push_back({yt, norm, wt, conv.stride, conv.padding});
+    stages.push_back(stage);
     parameters.insert(parameters.end(), {conv.norm_weight, conv.norm_bias, conv.weight});
     y = Variable(result);
     y.set_moments(std::move(moments));

@@ -1,0 +1,74 @@
+#include "fovea/kernels/preactivation_conv.h"
+
+#include "bench.h"
+
+namespace fovea::bench {
+namespace {
+
+/// The three stages of the residual units of attention92 and attention92-wide: N, H = W, channels.
+void units(Benchmark* benchmark) {
+  benchmark->ArgNames({"N", "H", "C"})->Unit(benchmark::kMicrosecond);
+  for (const int64_t wide : {1, 2}) {  // attention92, attention92-wide
+    for (const int64_t H : {32, 16, 8}) benchmark->Args({64 / wide, H, wide * 64 * 32 / H});
+  }
+}
+
+kernels::Normalisation random_norm(int64_t C) {
+  const Tensor variance = Tensor::full({C}, 1.0, Dtype::f32, settings().device);
+  return {random_f32({C}, 1), variance, random_f32({C}, 2), random_f32({C}, 3)};
+}
+
+/// The last stage: 1x1 from a quarter of the channels, plus the residual.
+struct Expand {
+  explicit Expand(const benchmark::State& state)
+      : N(state.range(0)),
+        H(state.range(1)),
+        C(state.range(2)),
+        x(random_tensor({N, H, H, C / 4}, 1)),
+        y(random_tensor({N, H, H, C}, 2)),
+        residual(random_tensor({N, H, H, C}, 3)),
+        weight(random_tensor({C, 1, 1, C / 4}, 4)),
+        norm(random_norm(C / 4)),
+        mean(zeros({C}, Dtype::f32)),
+        variance(zeros({C}, Dtype::f32)) {}
+
+  double flops() const { return 2.0 * static_cast<double>(x.size() * C); }
+
+  int64_t N, H, C;
+  Tensor x, y, residual, weight;
+  kernels::Normalisation norm;
+  Tensor mean, variance;
+};
+
+void preactivation_conv_forward(benchmark::State& state) {
+  Expand t(state);
+  measure(state, {t.x.bytes() + t.residual.bytes() + t.y.bytes(), t.flops()}, [&] {
+    kernels::preactivation_conv_forward(t.x, t.norm, t.weight, 1, 0, t.residual, t.y, t.mean, t.variance);
+  });
+}
+FOVEA_BENCH(preactivation_conv_forward, units);
+
+void preactivation_conv_backward(benchmark::State& state) {
+  Expand t(state);
+  Tensor da = zeros(t.x.shape()), dfilters = zeros(t.weight.shape());
+  Tensor dweight = zeros({t.C / 4}, Dtype::f32), dbias = zeros({t.C / 4}, Dtype::f32);
+  measure(state, {t.y.bytes() + 2 * t.x.bytes(), 2 * t.flops()}, [&] {
+    kernels::preactivation_conv_backward(t.y, {}, t.x, t.norm, t.weight, 1, 0, da, dfilters, dweight, dbias);
+  });
+}
+FOVEA_BENCH(preactivation_conv_backward, units);
+
+void preactivation_chain_forward(benchmark::State& state) {
+  Expand t(state);
+  const Tensor reduce = random_tensor({t.C / 4, 1, 1, t.C}, 5),
+               conv = random_tensor({t.C / 4, 3, 3, t.C / 4}, 6);
+  const kernels::PreactivationStages unit{
+      {{random_norm(t.C), reduce, 1, 0}, {t.norm, conv, 1, 1}, {t.norm, t.weight, 1, 0}}};
+  const double share_of_3x3 = 9.0 / 4;  // of the 1x1's work
+  measure(state, {2 * t.y.bytes(), (2 + share_of_3x3) * t.flops()},
+          [&] { kernels::preactivation_chain_forward(t.residual, unit, t.residual, t.y); });
+}
+FOVEA_BENCH(preactivation_chain_forward, units);
+
+}  // namespace
+}  // namespace fovea::bench

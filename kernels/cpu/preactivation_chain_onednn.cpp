@@ -1,0 +1,86 @@
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "fovea/core/parallel_for.h"
+#include "fovea/kernels/cpu/affine.h"
+#include "fovea/kernels/cpu/conv_plan.h"
+#include "fovea/kernels/cpu/preactivation_conv_onednn.h"
+
+// A thread takes a few images through all stages: x and y go through memory once, all else stays in its L2
+// cache.
+namespace fovea::kernels::cpu::onednn {
+namespace {
+
+/// A stage, ready to be run.
+struct Link {
+  Affine<float> affine;
+  ChunkConv conv;
+  int64_t x_image, y_image;  // numbers in an image
+};
+
+std::vector<Problem> problems_of(const Tensor& x, const PreactivationStages& chain) {
+  std::vector<Problem> problems;
+  Shape shape = x.shape();
+  for (const PreactivationStage& stage : chain.stages) {
+    problems.emplace_back(shape, stage.weight.shape(), stage.stride, stage.padding);
+    shape = problems.back().result();
+  }
+  return problems;
+}
+
+}  // namespace
+
+bool can_fuse(const Tensor& x, const PreactivationStages& chain) {
+  if (x.dtype() != Dtype::f32 || x.size() == 0) return false;
+  const std::vector<Problem> problems = problems_of(x, chain);
+  return std::all_of(problems.begin(), problems.end(),
+                     [](const Problem& problem) { return can_fuse(problem); });
+}
+
+void preactivation_chain_forward(const Tensor& x, const PreactivationStages& chain, const Tensor& residual,
+                                 Tensor& y) {
+  const std::vector<Problem> problems = problems_of(x, chain);
+  call_onednn("preactivation_chain_forward", problems[0], [&] {
+    // Even stages read the first buffer and odd ones the second; the last writes y.
+    std::array<int64_t, 2> buffer_image{};
+    const int64_t y_image = y.size() / x.shape(0);
+    for (size_t i = 0; i < problems.size(); ++i) {
+      buffer_image[i % 2] = std::max(buffer_image[i % 2], problems[i].x_image());
+    }
+    const Cut cut = Cut::images(problems[0], buffer_image[0] + buffer_image[1] + y_image);
+    std::vector<Link> links;
+    for (size_t i = 0; i < problems.size(); ++i) {
+      const PreactivationStage& stage = chain.stages[i];
+      const Problem& problem = problems[i];
+      links.push_back({Affine<float>(stage.norm, fold_of(problem.C)),
+                       ChunkConv(Pass::forward, Cut::images(problem, cut), stage.weight), problem.x_image(),
+                       problem.y_image()});
+      add_multiply_adds(problem.N * problem.y_image() * stage.weight.shape().size(1, 4));
+    }
+    parallel_for(cut.chunks(), 1, [&](int64_t first, int64_t last) {
+      std::array<Tensor, 2> buffers;
+      for (size_t i = 0; i < 2; ++i) buffers[i] = Tensor::empty({cut.largest() * buffer_image[i]});
+      std::vector<Tensor> scratch;
+      for (const Link& link : links) scratch.push_back(link.conv.make_scratch());
+      for (int64_t chunk = first; chunk < last; ++chunk) {
+        const Range images = cut.units(chunk);
+        const float* from = x.data<float>() + images.begin * links[0].x_image;
+        float* const target = y.data<float>() + images.begin * y_image;
+        for (size_t i = 0; i < links.size(); ++i) {
+          const Link& link = links[i];
+          float* const a = buffers[i % 2].data<float>();
+          float* const to = i + 1 == links.size() ? target : buffers[(i + 1) % 2].data<float>();
+          activate(link.affine, from, images.count() * link.x_image, a);
+          link.conv.run(images.count(), a, to, nullptr, scratch[i]);
+          from = to;
+        }
+        if (!residual.defined()) continue;
+        const float* const added = residual.data<float>() + images.begin * y_image;
+        for (int64_t i = 0; i < images.count() * y_image; ++i) target[i] += added[i];
+      }
+    });
+  });
+}
+
+}  // namespace fovea::kernels::cpu::onednn
