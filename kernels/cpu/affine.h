@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "fovea/kernels/batch_norm.h"
-#include "fovea/kernels/cpu/vec.h"
+#include "fovea/kernels/cpu/rows.h"
 
 /// A batch norm as numbers per channel, for the CPU's kernels.
 namespace fovea::kernels::cpu {
@@ -66,13 +66,24 @@ struct BackwardAffine : Affine<A> {
     }
   }
 
-  /// dx of the channels from c on; the relu was 0 where y was not above `floor`.
-  template <class Lanes>
-  Vec<A> at(int64_t c, Lanes lanes, A floor, const Vec<A>& dy, const Vec<A>& x) const {
-    const auto constant = [&](const std::vector<A>& numbers) { return load(numbers.data() + c, lanes); };
-    const Vec<A> centred = x - constant(this->mean), factor = constant(this->scale);
-    const Vec<A> g = centred * factor + constant(this->shift) > broadcast(floor) ? dy : Vec<A>{};
-    return factor * g + constant(slope) * centred + constant(offset);
+  /// Calls body(i, lanes, dx(dy, x)) for the vectors that cover [0, count), whole rows of the width: dx is a
+  /// function of the numbers from i on. The relu was 0 where y was not above `floor`.
+  template <class Body>
+  void for_each(int64_t count, A floor, Body&& body) const {
+    // The pointers are copied: a store might change those in the vectors, for all that the compiler knows.
+    const A *means = this->mean.data(), *scales = this->scale.data(), *shifts = this->shift.data(),
+            *slopes = slope.data(), *offsets = offset.data();
+    const auto width = static_cast<int64_t>(slope.size());
+    for (int64_t row = 0; row < count; row += width) {
+      for_each_vector<A>(width, [&](int64_t c, auto lanes) {
+        const auto dx = [&](const Vec<A>& dy, const Vec<A>& x) {
+          const Vec<A> centred = x - load(means + c, lanes), factor = load(scales + c, lanes);
+          const Vec<A> g = centred * factor + load(shifts + c, lanes) > broadcast(floor) ? dy : Vec<A>{};
+          return factor * g + load(slopes + c, lanes) * centred + load(offsets + c, lanes);
+        };
+        body(row + c, lanes, dx);
+      });
+    }
   }
 };
 

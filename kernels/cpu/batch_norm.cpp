@@ -103,15 +103,20 @@ void backward_input(const Tensor& dy, const Tensor& x, const Normalisation& norm
   const Folded folded(rows, C, kShortestRow);
   const BackwardAffine<A> affine(norm, dweight, dbias, rows, folded.fold);
   const A floor = has_relu ? A(0) : -std::numeric_limits<A>::infinity();
-  const T* others = other.defined() ? other.data<T>() : nullptr;
+  const T* const others = other.defined() ? other.data<T>() : nullptr;
   parallel_for(folded.rows, folded.grain(), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t at = row * folded.width;
-      for_each_vector<A>(folded.width, [&](int64_t i, auto lanes) {
-        Vec<A> result =
-            affine.at(i, lanes, floor, load(dy.data<T>() + at + i, lanes), load(x.data<T>() + at + i, lanes));
-        if (others != nullptr) result += load(others + at + i, lanes);
-        store(dx.data<T>() + at + i, lanes, result);
+    const int64_t first = begin * folded.width, count = (end - begin) * folded.width;
+    const T *gradient = dy.data<T>() + first, *value = x.data<T>() + first;
+    T* const to = dx.data<T>() + first;
+    if (others == nullptr) {
+      affine.for_each(count, floor, [=](int64_t i, auto lanes, const auto& input_gradient) {
+        store(to + i, lanes, input_gradient(load(gradient + i, lanes), load(value + i, lanes)));
+      });
+    } else {
+      const T* const added = others + first;
+      affine.for_each(count, floor, [=](int64_t i, auto lanes, const auto& input_gradient) {
+        store(to + i, lanes,
+              input_gradient(load(gradient + i, lanes), load(value + i, lanes)) + load(added + i, lanes));
       });
     }
   });

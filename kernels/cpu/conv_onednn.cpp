@@ -11,11 +11,10 @@ void run_images(Pass pass, const Problem& problem, const float* x, const float* 
   const Cut cut(problem, /*floats_per_x=*/1, /*floats_per_y=*/1, /*groups=*/1);
   const ChunkConv conv(pass, cut, weight);
   parallel_for(cut.chunks(), 1, [&](int64_t first, int64_t last) {
-    Tensor scratch = conv.make_scratch();
+    ChunkRunner run(conv);
     for (int64_t chunk = first; chunk < last; ++chunk) {
       const Range units = cut.units(chunk);
-      conv.run(units.count(), x + units.begin * cut.x_unit(), y + units.begin * cut.y_unit(), nullptr,
-               scratch);
+      run(units.count(), x + units.begin * cut.x_unit(), y + units.begin * cut.y_unit());
     }
   });
 }

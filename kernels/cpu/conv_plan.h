@@ -82,40 +82,58 @@ class Cut {
 
 struct Plan;
 
-/// One pass over the chunks of a cut, ready to be run by any thread.
+/// One pass over the chunks of a cut, for all threads.
 class ChunkConv {
  public:
   /// Plans, and brings `weight` into the layout that the passes forward and backward_input want.
   ChunkConv(Pass pass, const Cut& cut, const Tensor& weight);
-
-  /// The pass over `count` units: forward x -> y, backward_input y -> x, backward_weight x, y -> weight,
-  /// where `weight` has weight_count() numbers in a layout of oneDNN's. `scratch` as make_scratch gave it;
-  /// the threads need one each.
-  void run(int64_t count, const float* x, const float* y, float* weight, Tensor& scratch) const;
-  Tensor make_scratch() const;
 
   /// Of backward_weight: numbers in a gradient, and the way from oneDNN's layout to [K, R, S, C].
   int64_t weight_count() const;
   void to_plain(const Tensor& gradient, Tensor& dweight) const;
 
  private:
+  friend class ChunkRunner;
+
   Pass pass_;
   int64_t smallest_;
   std::array<const Plan*, 2> plans_{};  // for `smallest_` units, and one more
   std::array<Tensor, 2> weights_;
 };
 
+/// What one thread needs to run a ChunkConv.
+class ChunkRunner {
+ public:
+  explicit ChunkRunner(const ChunkConv& conv);
+
+  /// The pass over `count` units: forward x -> y, backward_input y -> x, backward_weight x, y -> weight,
+  /// where `weight` has weight_count() numbers in a layout of oneDNN's.
+  void operator()(int64_t count, const float* x, const float* y, float* weight = nullptr);
+
+ private:
+  /// Made once, because it costs as much as convolving some hundred pixels.
+  struct Arguments {
+    dnnl::memory x, y, weight, scratch;
+    std::array<dnnl_exec_arg_t, 4> list;
+  };
+
+  const ChunkConv& conv_;
+  Tensor scratch_;
+  std::array<Arguments, 2> arguments_;
+};
+
 /// The gradient of the weights over several chunks, added up by one thread.
 class WeightSum {
  public:
-  explicit WeightSum(const ChunkConv& conv);
+  explicit WeightSum(const ChunkConv& conv) : conv_(conv), run_(conv) {}
   /// Starts a sum in `total`, weight_count() numbers.
   void begin(float* total);
   void add(int64_t count, const float* x, const float* dy);
 
  private:
   const ChunkConv& conv_;
-  Tensor scratch_, part_;
+  ChunkRunner run_;
+  Tensor part_;
   float* total_ = nullptr;
   bool is_first_ = true;
 };

@@ -61,8 +61,9 @@ void preactivation_chain_forward(const Tensor& x, const PreactivationStages& cha
     parallel_for(cut.chunks(), 1, [&](int64_t first, int64_t last) {
       std::array<Tensor, 2> buffers;
       for (size_t i = 0; i < 2; ++i) buffers[i] = Tensor::empty({cut.largest() * buffer_image[i]});
-      std::vector<Tensor> scratch;
-      for (const Link& link : links) scratch.push_back(link.conv.make_scratch());
+      std::vector<ChunkRunner> runs;
+      runs.reserve(links.size());
+      for (const Link& link : links) runs.emplace_back(link.conv);
       for (int64_t chunk = first; chunk < last; ++chunk) {
         const Range images = cut.units(chunk);
         const float* from = x.data<float>() + images.begin * links[0].x_image;
@@ -72,7 +73,7 @@ void preactivation_chain_forward(const Tensor& x, const PreactivationStages& cha
           float* const a = buffers[i % 2].data<float>();
           float* const to = i + 1 == links.size() ? target : buffers[(i + 1) % 2].data<float>();
           activate(link.affine, from, images.count() * link.x_image, a);
-          link.conv.run(images.count(), a, to, nullptr, scratch[i]);
+          runs[i](images.count(), a, to);
           from = to;
         }
         if (!residual.defined()) continue;

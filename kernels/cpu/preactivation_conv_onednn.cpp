@@ -19,14 +19,9 @@ namespace {
 /// The gradient of y from that of relu(norm(y)): see BackwardAffine.
 void pass_back(const BackwardAffine<float>& affine, const float* dy, const float* y, int64_t count,
                float* to) {
-  const auto width = static_cast<int64_t>(affine.mean.size());
-  for (int64_t row = 0; row < count; row += width) {
-    for (int64_t c = 0; c < width; c += kLanes<float>) {
-      const AllLanes<float> lanes;
-      store(to + row + c, lanes,
-            affine.at(c, lanes, 0.0f, load(dy + row + c, lanes), load(y + row + c, lanes)));
-    }
-  }
+  affine.for_each(count, 0.0f, [=](int64_t i, auto lanes, const auto& gradient) {
+    store(to + i, lanes, gradient(load(dy + i, lanes), load(y + i, lanes)));
+  });
 }
 
 /// y = product + residual, which may be null. sums: [2, width], of the differences from the first row, and of
@@ -94,7 +89,8 @@ void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, cons
     const bool has_epilogue = residual.defined() || mean.defined();
     Tensor sums = Tensor::empty({cut.chunks(), 3, width});  // of each chunk, and its origin
     parallel_for(cut.chunks(), 1, [&](int64_t first, int64_t last) {
-      Tensor scratch = conv.make_scratch(), a = Tensor::empty({cut.largest() * cut.x_unit()}),
+      ChunkRunner run(conv);
+      Tensor a = Tensor::empty({cut.largest() * cut.x_unit()}),
              product = has_epilogue ? Tensor::empty({cut.largest() * cut.y_unit()}) : Tensor();
       for (int64_t chunk = first; chunk < last; ++chunk) {
         const Range units = cut.units(chunk);
@@ -102,7 +98,7 @@ void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, cons
         float* to = y.data<float>() + begin;
         activate(affine, x.data<float>() + units.begin * cut.x_unit(), units.count() * cut.x_unit(),
                  a.data<float>());
-        conv.run(units.count(), a.data<float>(), has_epilogue ? product.data<float>() : to, nullptr, scratch);
+        run(units.count(), a.data<float>(), has_epilogue ? product.data<float>() : to);
         if (!has_epilogue) continue;
         float* part = sums.data<float>() + chunk * 3 * width;
         finish_forward(product.data<float>(), residual.defined() ? residual.data<float>() + begin : nullptr,
@@ -138,8 +134,8 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
     const int64_t weights = weight_conv.weight_count();
     Tensor partials = Tensor::empty({cut.groups(), weights}), sums = Tensor::empty({cut.chunks(), 2, width});
     parallel_for(cut.groups(), 1, [&](int64_t first, int64_t last) {
-      Tensor scratch = input_conv.make_scratch(), a = Tensor::empty({cut.largest() * cut.x_unit()}),
-             product = Tensor::empty_like(a),
+      ChunkRunner run_input(input_conv);
+      Tensor a = Tensor::empty({cut.largest() * cut.x_unit()}), product = Tensor::empty_like(a),
              passed = back ? Tensor::empty({cut.largest() * cut.y_unit()}) : Tensor();
       WeightSum weight_sum(weight_conv);
       for (int64_t chunk = first * cut.chunks_per_group(); chunk < last * cut.chunks_per_group(); ++chunk) {
@@ -156,7 +152,7 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
         const float* from = x.data<float>() + x_begin;
         activate(affine, from, x_count, a.data<float>());
         weight_sum.add(units.count(), a.data<float>(), gradient);
-        input_conv.run(units.count(), product.data<float>(), gradient, nullptr, scratch);
+        run_input(units.count(), product.data<float>(), gradient);
         finish_backward(affine, from, product.data<float>(), x_count, da.data<float>() + x_begin,
                         sums.data<float>() + chunk * 2 * width);
       }
