@@ -24,6 +24,7 @@ constexpr const char* kHelp = R"(usage: fovea_step_time [--model NAME] [--batch 
                        [--device cpu|cuda|cuda:N] [--precision f32|tf32|bf16|f16]
                        [--steps N] [--replays N] [--warmup N] [--threads N] [--on-request yes|no]
                        [--profile FILE] [--trace FILE]
+                       [--hand-over FILE]
 
 Prints {"model", "mode", "batch", "device", "precision", "threads", "replays", "seconds": [one number a timed
 step], "peak_memory_bytes"} on one line.
@@ -35,6 +36,10 @@ step], "peak_memory_bytes"} on one line.
                   for several programs that are timed in turn
   --profile FILE  before that, profiles as many steps and writes where their time goes; -: to standard error
   --trace FILE    writes what was profiled for chrome://tracing and Perfetto
+  --hand-over FILE
+                  times nothing, but writes the weights, the batch and what the model makes of it (logits, or the
+                  losses of the first steps) as safetensors, so that another library can do the same work; only
+                  on the CPU in f32
 
 peak_memory_bytes: on the CPU the peak resident size of the process; on a CUDA device the most that tensors and
 workspaces took at once.
@@ -70,7 +75,8 @@ int run(int argc, char** argv) {
                                               {"--threads", "0"},
                                               {"--on-request", "no"},
                                               {"--profile", ""},
-                                              {"--trace", ""}};
+                                              {"--trace", ""},
+                                              {"--hand-over", ""}};
   for (int i = 1; i < argc; i += 2) {
     const std::string flag = argv[i];
     if (flag == "--help" || flag == "-h") {
@@ -101,7 +107,15 @@ int run(int argc, char** argv) {
                     "--batch, --steps and --replays: wanted 1 or more");
   if (threads > 0) set_num_threads(static_cast<int>(threads));
 
+  const std::string hand_over = settings["--hand-over"];
+  check<UsageError>(hand_over.empty() || (!device.is_cuda() && precision == Precision::f32),
+                    "--hand-over: wanted --device cpu and --precision f32");
+
   StepTimer timer(model, batch, is_training, device, precision);
+  if (!hand_over.empty()) {
+    write_safetensors(hand_over, timer.hand_over());
+    return 0;
+  }
   const auto time_steps = [&] {
     std::string seconds;
     for (int64_t step = 0; step < steps; ++step) {

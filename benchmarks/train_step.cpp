@@ -2,14 +2,17 @@
 
 #include <chrono>
 
+#include "fovea/core/check.h"
 #include "fovea/core/random.h"
 #include "fovea/models/zoo.h"
+#include "fovea/training/checkpoint.h"
 #include "random_labels.h"
 
 namespace fovea::bench {
 namespace {
 
 constexpr int64_t kStepsOfEpoch = 4096;
+constexpr int kStepsHandedOver = 2;  // the second loss also tells of the gradients and the optimiser
 
 }  // namespace
 
@@ -67,6 +70,29 @@ void StepTimer::run() {
   }
   has_run_ = true;
   ++position_;
+}
+
+SafetensorsFile StepTimer::hand_over() {
+  check(!has_run_,
+        "StepTimer::hand_over: the model has run already, so its weights may no longer be the first");
+  SafetensorsFile file;
+  for (const NamedTensor& weight : weights_of(*model_)) {
+    file.tensors.push_back({"model." + weight.name, weight.tensor.clone()});
+  }
+  file.tensors.push_back({"images", images_});
+  file.tensors.push_back({"labels", labels_});
+  if (step_) {
+    std::vector<float> losses;
+    for (int i = 0; i < kStepsHandedOver; ++i) {
+      run();
+      losses.push_back(static_cast<float>(result()));
+    }
+    file.tensors.push_back({"losses", Tensor::from<float>(losses, {kStepsHandedOver})});
+  } else {
+    run();
+    file.tensors.push_back({"logits", logits_});
+  }
+  return file;
 }
 
 double StepTimer::seconds_of(int64_t count) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "fovea/core/profile_report.h"
+#include "fovea/core/safetensors.h"
 #include "fovea/core/stream.h"
 #include "fovea/training/precision.h"
 #include "fovea/training/training_step.h"
@@ -22,6 +23,10 @@ class StepTimer {
 
   /// Forward, cross-entropy, backward, optimiser step; or forward alone. Does not wait for a CUDA device.
   void run();
+  /// What another library needs to do the same work and to show that it does: "model.PATH" for every
+  /// parameter and buffer, "images" [B, H, W, 3], "labels" [B], and what comes out, "logits" [B, classes] or
+  /// "losses" of the first steps. Makes those runs, so it wants a timer that has not run.
+  SafetensorsFile hand_over();
   /// Seconds of one of `count` runs, from an idle device to an idle device, by the clock.
   double seconds_of(int64_t count);
   /// One run, profiled: eager, on a CUDA device, too.

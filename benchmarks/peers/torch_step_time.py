@@ -1,8 +1,10 @@
 """Times training steps or inference of one model in PyTorch (1.13 or later): the twin of fovea_step_time.
 
-Prints one line of JSON with the same keys, and "layout", "way" and "torch". Started by compare_torch.py.
+Prints one line of JSON with the same keys, and "layout", "way", "torch" and "start_memory_bytes", which the process
+took before it had a model. Started by compare_torch.py.
 
-Ways: eager; compiled (torch.compile); graph (torch.compile in its mode reduce-overhead, which replays CUDA graphs of
+Ways: eager; compiled (torch.compile); frozen (torch.compile with the weights as constants, which may then be folded and
+reordered; inference alone); graph (torch.compile in its mode reduce-overhead, which replays CUDA graphs of
 the forward and the backward pass); captured (torch.compile, and the whole step, optimiser included, captured into one
 CUDA graph).
 """
@@ -15,8 +17,10 @@ import resource
 import sys
 import time
 
+from handover import HandedOver
+
 GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden"
-WAYS = ["eager", "compiled", "graph", "captured"]
+WAYS = ["eager", "compiled", "frozen", "graph", "captured"]
 
 
 def parse_arguments():
@@ -34,6 +38,8 @@ def parse_arguments():
     parser.add_argument("--layout", choices=["channels-last", "contiguous"], default="channels-last")
     parser.add_argument("--on-request", choices=["yes", "no"], default="no",
                         help="time once for each line of standard input")
+    parser.add_argument("--same-as", help="what fovea_step_time --hand-over has written: the weights, the batch, "
+                        "and what must come out; without it, random ones")
     return parser.parse_args()
 
 
@@ -55,11 +61,17 @@ class Work:
 
         import residual_attention_torch
         layout = torch.channels_last if arguments.layout == "channels-last" else torch.contiguous_format
-        model = residual_attention_torch.build(arguments.model).to(self.device, memory_format=layout)
-        model.train(self.training)
+        model = residual_attention_torch.build(arguments.model)
+        self.same_as = HandedOver(arguments.same_as) if arguments.same_as else None
+        if self.same_as:
+            self.same_as.load(torch, model, residual_attention_torch.fovea_name)
+            images, labels = self.same_as.torch(torch, "images"), self.same_as.torch(torch, "labels").long()
+        else:
+            images, labels = torch.randn(arguments.batch, 3, 32, 32), torch.randint(0, 10, (arguments.batch,))
+        model.to(self.device, memory_format=layout).train(self.training)
         self.forward = self.compiled(model)
-        self.images = torch.randn(arguments.batch, 3, 32, 32).to(self.device).to(memory_format=layout)
-        self.labels = torch.randint(0, 10, (arguments.batch,)).to(self.device)
+        self.images = images.to(self.device).contiguous(memory_format=layout)
+        self.labels = labels.to(self.device)
         self.optimiser = self.make_optimiser(model.parameters())
         self.scaler = None
         if arguments.precision == "f16" and self.training and self.is_cuda:
@@ -73,6 +85,9 @@ class Work:
             sys.exit(f"PyTorch {self.torch.__version__} has no torch.compile")
         if self.way in ("graph", "captured") and not self.is_cuda:
             sys.exit("CUDA graphs need a CUDA device")
+        if self.way == "frozen":
+            import torch._inductor.config
+            self.torch._inductor.config.freezing = True
         return self.torch.compile(model, mode="reduce-overhead" if self.way == "graph" else "default")
 
     def make_optimiser(self, parameters):
@@ -107,6 +122,18 @@ class Work:
         else:
             with self.torch.no_grad(), self.autocast():
                 self.result = self.forward(self.images)[0, 0]
+
+    def check(self):
+        """That it does what Fovea does: what is timed, not another form of it."""
+        if self.training:
+            losses = []
+            for _ in self.same_as.numbers("losses"):
+                self.once()
+                losses.append(float(self.result))
+            self.same_as.agree("losses", losses)
+        else:
+            with self.torch.no_grad():
+                self.same_as.agree("logits", self.forward(self.images).flatten().tolist())
 
     def prepare(self, warmup):
         """Compiles, warms up, captures; sets `run`."""
@@ -158,7 +185,10 @@ def main():
     sys.path.insert(0, str(GOLDEN))
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
+    start_memory_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     work = Work(torch, arguments)
+    if work.same_as:
+        work.check()
     replays = arguments.replays or (20 if work.is_cuda else 1)
     work.prepare(arguments.warmup)
 
@@ -172,7 +202,7 @@ def main():
         keys = ["model", "mode", "batch", "device", "precision", "way", "layout", "threads"]
         line = {key: getattr(arguments, key) for key in keys}
         line.update(replays=replays, seconds=seconds, peak_memory_bytes=work.peak_memory_bytes(),
-                    torch=torch.__version__)
+                    start_memory_bytes=start_memory_bytes, torch=torch.__version__)
         print(json.dumps(line), flush=True)
 
     if arguments.on_request == "no":

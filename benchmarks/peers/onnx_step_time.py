@@ -1,0 +1,102 @@
+"""Times inference of one model in ONNX Runtime on the CPU: the twin of fovea_step_time.
+
+The model is the one that torch_step_time.py runs, with Fovea's weights, exported for this one batch size. That happens
+in another process, so that this one's memory is ONNX Runtime's. Prints one line of JSON with the same keys, and
+"onnxruntime". Started by compare_torch.py; needs torch, onnx, onnxscript, onnxruntime and numpy (see install.sh).
+"""
+import argparse
+import json
+import os
+import pathlib
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+from handover import HandedOver
+
+GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden"
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="attention-nano")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--mode", choices=["inference"], default="inference")
+    parser.add_argument("--device", choices=["cpu"], default="cpu")
+    parser.add_argument("--precision", choices=["f32"], default="f32")
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--replays", type=int, default=1, help="runs in a timed step")
+    parser.add_argument("--warmup", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--on-request", choices=["yes", "no"], default="no",
+                        help="time once for each line of standard input")
+    parser.add_argument("--same-as", required=True, help="what fovea_step_time --hand-over has written: the weights, "
+                        "the batch, and the logits that must come out")
+    parser.add_argument("--export", help="only write the model there")
+    return parser.parse_args()
+
+
+def export(arguments):
+    import torch
+    sys.path.insert(0, str(GOLDEN))
+    import residual_attention_torch
+    handed_over = HandedOver(arguments.same_as)
+    model = residual_attention_torch.build(arguments.model).eval()
+    handed_over.load(torch, model, residual_attention_torch.fovea_name)
+    images = handed_over.torch(torch, "images").contiguous()
+    torch.onnx.export(model, (images,), arguments.export, input_names=["images"], output_names=["logits"])
+
+
+def session_of(arguments):
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = arguments.threads
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.onnx")
+        subprocess.run([sys.executable, __file__, "--export", path, "--model", arguments.model, "--same-as",
+                        arguments.same_as], stdout=sys.stderr, check=True)
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]), onnxruntime.__version__
+
+
+def main():
+    arguments = parse_arguments()
+    if arguments.export:
+        return export(arguments)
+    import numpy
+    session, version = session_of(arguments)
+    handed_over = HandedOver(arguments.same_as)
+    _, shape, data = handed_over.read("images")
+    images = numpy.ascontiguousarray(numpy.frombuffer(data, numpy.float32).reshape(shape).transpose(0, 3, 1, 2))
+
+    def run():
+        return session.run(["logits"], {"images": images})[0]
+
+    handed_over.agree("logits", run().ravel().tolist())
+    for _ in range(arguments.warmup):
+        run()
+
+    def time_steps():
+        seconds = []
+        for _ in range(arguments.steps):
+            begin = time.perf_counter()
+            for _ in range(arguments.replays):
+                run()
+            seconds.append((time.perf_counter() - begin) / arguments.replays)
+        line = {key: getattr(arguments, key) for key in ["model", "mode", "batch", "device", "precision", "threads"]}
+        line.update(replays=arguments.replays, seconds=seconds, onnxruntime=version,
+                    peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        print(json.dumps(line), flush=True)
+
+    if arguments.on_request == "no":
+        time_steps()
+    else:
+        for _ in sys.stdin:
+            time_steps()
+
+
+if __name__ == "__main__":
+    main()
