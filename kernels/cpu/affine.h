@@ -41,6 +41,7 @@ inline void activate(const Affine<float>& affine, const float* from, int64_t cou
   const float *mean = affine.mean.data(), *scale = affine.scale.data(), *shift = affine.shift.data();
   for (int64_t row = 0; row < count; row += width) {
     for (int64_t c = 0; c < width; c += kLanes<float>) {
+      prefetch_ahead(from + row + c);
       const Vec<float> value =
           (load(from + row + c, lanes) - load(mean + c, lanes)) * load(scale + c, lanes) +
           load(shift + c, lanes);

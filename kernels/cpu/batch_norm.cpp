@@ -110,11 +110,16 @@ void backward_input(const Tensor& dy, const Tensor& x, const Normalisation& norm
     T* const to = dx.data<T>() + first;
     if (others == nullptr) {
       affine.for_each(count, floor, [=](int64_t i, auto lanes, const auto& input_gradient) {
+        prefetch_ahead(gradient + i);
+        prefetch_ahead(value + i);
         store(to + i, lanes, input_gradient(load(gradient + i, lanes), load(value + i, lanes)));
       });
     } else {
       const T* const added = others + first;
       affine.for_each(count, floor, [=](int64_t i, auto lanes, const auto& input_gradient) {
+        prefetch_ahead(gradient + i);
+        prefetch_ahead(value + i);
+        prefetch_ahead(added + i);
         store(to + i, lanes,
               input_gradient(load(gradient + i, lanes), load(value + i, lanes)) + load(added + i, lanes));
       });

@@ -20,6 +20,8 @@ namespace {
 void pass_back(const BackwardAffine<float>& affine, const float* dy, const float* y, int64_t count,
                float* to) {
   affine.for_each(count, 0.0f, [=](int64_t i, auto lanes, const auto& gradient) {
+    prefetch_ahead(dy + i);
+    prefetch_ahead(y + i);
     store(to + i, lanes, gradient(load(dy + i, lanes), load(y + i, lanes)));
   });
 }
@@ -31,12 +33,15 @@ void finish_forward(const float* product, const float* residual, int64_t count, 
   const auto term_at = [=](int64_t c, auto lanes) {
     const auto value_at = [=](int64_t row) {
       const Vec<float> value = load(product + row * width + c, lanes);
-      return residual == nullptr ? value : value + load(residual + row * width + c, lanes);
+      if (residual == nullptr) return value;
+      prefetch_ahead(residual + row * width + c);
+      return value + load(residual + row * width + c, lanes);
     };
     const Vec<float> first = value_at(0);
     store(origin + c, lanes, first);
     return [=](int64_t row) {
       const Vec<float> value = value_at(row), d = value - first;
+      prefetch_ahead(y + row * width + c);
       store(y + row * width + c, lanes, value);
       return std::array<Vec<float>, 2>{d, d * d};
     };
@@ -55,6 +60,7 @@ void finish_backward(const Affine<float>& affine, const float* x, const float* p
     return [=](int64_t row) {
       const Vec<float> centred = load(x + row * width + c, lanes) - mean;
       const Vec<float> d = load(product + row * width + c, lanes);
+      prefetch_ahead(da + row * width + c);
       store(da + row * width + c, lanes, d);
       const Vec<float> g = centred * scale + shift > Vec<float>{} ? d : Vec<float>{};
       return std::array<Vec<float>, 2>{g, g * centred};
