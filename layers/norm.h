@@ -31,6 +31,14 @@ class BatchNorm : public Module {
             conv.weight, conv.stride(), conv.padding()};
   }
 
+  /// The same for a second convolution of what `then` made: leaves the running statistics alone, which have
+  /// moved. The activated tensor is made twice: to keep it would take no less time, and more memory.
+  F::PreactivationConv then_again(const Conv& conv) const {
+    F::PreactivationConv result = then(conv);
+    result.settings.momentum = 0;
+    return result;
+  }
+
   void visit(Visitor& v) override {
     v("weight", weight);
     v("bias", bias);

@@ -25,11 +25,8 @@ class ResidualUnit : public Module {
   }
 
   Variable forward(const Variable& x) {
-    if (!project)
-      return F::preactivation_convs(x, {norm1.then(reduce), norm2.then(conv), norm3.then(expand)}, x);
-    const Variable a = norm1.forward_relu(x);  // [N, H, W, C]
-    const Variable y = reduce.forward(a);      // [N, H, W, K/4]
-    return F::preactivation_convs(y, {norm2.then(conv), norm3.then(expand)}, project->forward(a));
+    const Variable shortcut = project ? F::preactivation_convs(x, {norm1.then_again(*project)}) : x;
+    return F::preactivation_convs(x, {norm1.then(reduce), norm2.then(conv), norm3.then(expand)}, shortcut);
   }
 
   void visit(Visitor& v) override {

@@ -26,6 +26,7 @@ std::string folder_of(const std::string& path) {
 
 ModelSummary summarise(Model& model, const Shape& input) {
   const std::vector<NamedParameter> parameters = named_parameters(model);
+  std::vector<bool> is_counted(parameters.size(), false);  // a parameter belongs to the first that uses it
   ModelSummary summary;
   summary.parameters = parameter_count(model);
   const OperationObserver observer(
@@ -35,10 +36,11 @@ ModelSummary summarise(Model& model, const Shape& input) {
         layer.operation = operation;
         layer.output = y.shape();
         for (const Variable& variable : inputs) {
-          for (const NamedParameter& parameter : parameters) {
-            if (!parameter.variable.same_as(variable) || !variable.defined()) continue;
-            layer.path = folder_of(parameter.path);
-            layer.parameters += variable.value().size();
+          for (size_t i = 0; i < parameters.size(); ++i) {
+            if (!parameters[i].variable.same_as(variable) || !variable.defined()) continue;
+            layer.path = folder_of(parameters[i].path);
+            if (!is_counted[i]) layer.parameters += variable.value().size();
+            is_counted[i] = true;
           }
         }
         layer.multiply_adds = multiply_adds(operation, y, inputs);

@@ -224,9 +224,9 @@ TEST_CASE("classifier: the layer of that operation is named") {
   auto& model = dynamic_cast<test::TinyModel&>(classifier.model());
   // Finite, but its products with the activations are not.
   model.unit.expand.weight.value().copy_from(Tensor::full(model.unit.expand.weight.shape(), 3e38));
-  CHECK_THAT(
-      message_of_training(classifier),
-      Catch::Contains("at step 1 ") && Catch::Contains("operation preactivation_conv of layer unit.expand is the first"));
+  CHECK_THAT(message_of_training(classifier),
+             Catch::Contains("at step 1 ") &&
+                 Catch::Contains("operation preactivation_conv of layer unit.expand is the first"));
 }
 
 TEST_CASE("classifier: the parameter that is not finite is named") {
