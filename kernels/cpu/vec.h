@@ -4,6 +4,10 @@
 #include <cstring>
 #include <type_traits>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "fovea/core/dtype.h"
 
 /// One vector register of numbers, by the vector extension that GCC and Clang share.
@@ -54,6 +58,28 @@ inline void store(T* target, Lanes lanes, const Vec<A>& value) {
   } else {
     for (int i = 0; i < lanes; ++i) target[i] = T(value[i]);
   }
+}
+
+/// Stores a vector, to an address aligned to one, past the caches: for a result that is too large to be found
+/// there when it is read again, so that its memory need not be read before it is written. Ends with
+/// `end_streaming`.
+inline void stream(float* target, const Vec<float>& value) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(target, reinterpret_cast<const __m512&>(value));
+#elif defined(__AVX__)
+  _mm256_stream_ps(target, reinterpret_cast<const __m256&>(value));
+#elif defined(__SSE__)
+  _mm_stream_ps(target, reinterpret_cast<const __m128&>(value));
+#else
+  store(target, AllLanes<float>(), value);
+#endif
+}
+
+/// Lets other threads see what this one has streamed.
+inline void end_streaming() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
 }
 
 template <class A>
