@@ -1,5 +1,7 @@
 #include "fovea/kernels/batch_norm.h"
 
+#include <type_traits>
+
 #include "fovea/kernels/cuda/moments.h"
 
 namespace fovea::kernels::cuda {
@@ -103,13 +105,7 @@ struct BackwardTerms : GradientReader<T, kWidth> {
   }
 };
 
-/// What the last backward pass reads of a row.
-template <class T, int kWidth>
-struct GradientsAndOther : Gradients<T, kWidth> {
-  Pack<T, kWidth> other;
-};
-
-/// dx = scale * g + slope * (x - mean) + offset + other
+/// dx = scale * g + slope * (x - mean) + offset
 template <class T, int kWidth>
 struct BackwardMap : GradientReader<T, kWidth> {
   static constexpr int kAtOnce = 2;
@@ -119,8 +115,7 @@ struct BackwardMap : GradientReader<T, kWidth> {
   };
   Channels channels;
   const float *dbias, *dweight;
-  float share;     // 1 / rows, or 0 where mean and variance are constants
-  const T* other;  // or null
+  float share;  // 1 / rows, or 0 where mean and variance are constants
   T* dx;
 
   __device__ Constants constants(const ColumnPart& part, const Columns&) const {
@@ -135,13 +130,8 @@ struct BackwardMap : GradientReader<T, kWidth> {
     }
     return result;
   }
-  __device__ GradientsAndOther<T, kWidth> read(int64_t offset) const {
-    GradientsAndOther<T, kWidth> row{GradientReader<T, kWidth>::read(offset), {}};
-    if (other != nullptr) row.other = load_pack<kWidth>(other + offset);
-    return row;
-  }
-  __device__ void write(const Constants& constants, const GradientsAndOther<T, kWidth>& row,
-                        int64_t offset) const {
+  __device__ Floats<kWidth> input_gradient(const Constants& constants,
+                                           const Gradients<T, kWidth>& row) const {
     const auto& [mean, scale, shift] = constants.affine;
     const Floats<kWidth> gradient = to_floats(row.dy), numbers = to_floats(row.x);
     Floats<kWidth> result;
@@ -151,12 +141,33 @@ struct BackwardMap : GradientReader<T, kWidth> {
       const float g = channels.passed(gradient[i], centred, scale[i], shift[i]);
       result[i] = scale[i] * g + constants.slope[i] * centred + constants.offset[i];
     }
-    if (other != nullptr) {
-      const Floats<kWidth> added = to_floats(row.other);
+    return result;
+  }
+  __device__ void write(const Constants& constants, const Gradients<T, kWidth>& row, int64_t offset) const {
+    store<kWidth>(dx + offset, input_gradient(constants, row));
+  }
+};
+
+/// The same, plus another gradient. One row at a time has as many loads under way as two of the other, and as
+/// many numbers as there are registers for.
+template <class T, int kWidth>
+struct BackwardAddMap : BackwardMap<T, kWidth> {
+  static constexpr int kAtOnce = 1;
+  struct Row : Gradients<T, kWidth> {
+    Pack<T, kWidth> other;
+  };
+  const T* other;
+
+  __device__ Row read(int64_t offset) const {
+    return {BackwardMap<T, kWidth>::read(offset), load_pack<kWidth>(other + offset)};
+  }
+  __device__ void write(const typename BackwardMap<T, kWidth>::Constants& constants, const Row& row,
+                        int64_t offset) const {
+    Floats<kWidth> result = this->input_gradient(constants, row);
+    const Floats<kWidth> added = to_floats(row.other);
 #pragma unroll
-      for (int i = 0; i < kWidth; ++i) result[i] += added[i];
-    }
-    store<kWidth>(dx + offset, result);
+    for (int i = 0; i < kWidth; ++i) result[i] += added[i];
+    store<kWidth>(this->dx + offset, result);
   }
 };
 
@@ -229,10 +240,17 @@ void batch_norm_backward_input(const Tensor& dy, const Tensor& x, const Normalis
     const auto run = [&]<int kWidth>() {
       const Columns columns(/*O=*/1, rows, C, kWidth, Rows::split);
       const GradientReader<T, kWidth> gradients{dy.data<T>(), x.data<T>()};
-      launch("batch_norm_backward_input", map_columns_kernel<kWidth, BackwardMap<T, kWidth>>, columns.grid(),
-             columns,
-             BackwardMap<T, kWidth>{gradients, channels, dbias.data<float>(), dweight.data<float>(), share,
-                                    added, dx.data<T>()});
+      const BackwardMap<T, kWidth> map{gradients, channels,    dbias.data<float>(), dweight.data<float>(),
+                                       share,     dx.data<T>()};
+      const auto run_map = [&](const auto& any_map) {
+        launch("batch_norm_backward_input", map_columns_kernel<kWidth, std::decay_t<decltype(any_map)>>,
+               columns.grid(), columns, any_map);
+      };
+      if (added == nullptr) {
+        run_map(map);
+      } else {
+        run_map(BackwardAddMap<T, kWidth>{map, added});
+      }
     };
     visit_width<T>(C, run, dy.data<T>(), x.data<T>(), dx.data<T>(), added);
   });
