@@ -1,34 +1,46 @@
 #include "fovea/core/allocator.h"
 
-#include <sys/mman.h>
-
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 #include "fovea/core/caching_allocator.h"
 #include "fovea/core/check.h"
 #include "fovea/core/cuda_backend.h"
+#include "fovea/core/large_blocks.h"
 
 namespace fovea {
 namespace {
 
+/// From here on blocks come from LargeBlocks. Nearly all that a training step uses at once is in such blocks,
+/// so that what is kept by size class hardly counts.
+#if defined(__SANITIZE_ADDRESS__)  // which sees what is written outside of a block of malloc
+constexpr size_t kLargeBlock = std::numeric_limits<size_t>::max();
+#else
+constexpr size_t kLargeBlock = size_t{64} << 10;
+#endif
+
 class CpuAllocator : public CachingAllocator {
   static constexpr size_t kAlignment = 64;
-  static constexpr size_t kHugePage = size_t{2} << 20;
 
   void* from_system(size_t bytes) override {
-    const size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
-    void* pointer = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-    // Large tensors are streamed through: huge pages save most of the page faults and TLB misses.
-    if (pointer != nullptr && bytes >= kHugePage) madvise(pointer, bytes, MADV_HUGEPAGE);
-    return pointer;
+    void* pointer = bytes >= kLargeBlock ? large_.take(bytes) : nullptr;
+    if (pointer != nullptr) return pointer;
+    return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
   }
-  void to_system(void* block) noexcept override { std::free(block); }
+  void to_system(void* block) noexcept override {
+    if (!large_.put_back(block)) std::free(block);
+  }
+  bool is_kept_below(size_t bytes) const override { return bytes >= kLargeBlock; }
+  size_t kept_below() const override { return large_.kept(); }
+  void release_kept_below() override { large_.release(); }
   void fill(void* block, unsigned char byte, size_t bytes) override { std::memset(block, byte, bytes); }
   void read(const void* block, size_t bytes, unsigned char* host) noexcept override {
     std::memcpy(host, block, bytes);
   }
   std::string place() const override { return "on the CPU"; }
+
+  LargeBlocks large_{/*segment_bytes=*/size_t{1} << 30};
 };
 
 /// Never destroyed, so that tensors with static storage can be freed at any time.

@@ -35,7 +35,8 @@ void* CachingAllocator::allocate(size_t bytes) {
   void* pointer = is_guarded ? guarded(bytes) : reused_or_new(wanted);
   if (pointer == nullptr) {
     throw DeviceError(str("allocate: no memory for ", bytes, " bytes ", place(), ": ", stats_.in_use,
-                          " bytes are in use and ", stats_.cached, " cached; try a smaller batch size"));
+                          " bytes are in use and ", stats_locked().cached,
+                          " cached; try a smaller batch size"));
   }
   stats_.in_use += static_cast<int64_t>(wanted);
   stats_.peak = std::max(stats_.peak, stats_.in_use);
@@ -52,6 +53,10 @@ void CachingAllocator::deallocate(void* pointer, size_t bytes) noexcept {
     return;
   }
   const auto pool = pool_of_.find(pointer);
+  if (pool == pool_of_.end() && is_kept_below(held)) {
+    to_system(pointer);
+    return;
+  }
   try {
     pools_[pool == pool_of_.end() ? 0 : pool->second][held].push_back(pointer);
     stats_.cached += static_cast<int64_t>(held);
@@ -63,7 +68,7 @@ void CachingAllocator::deallocate(void* pointer, size_t bytes) noexcept {
 
 MemoryStats CachingAllocator::stats() const {
   std::lock_guard lock(mutex_);
-  return stats_;
+  return stats_locked();
 }
 
 void CachingAllocator::reset_peak() {
@@ -125,6 +130,12 @@ void* CachingAllocator::reused_or_new(size_t bytes) {
   return pointer;
 }
 
+MemoryStats CachingAllocator::stats_locked() const {
+  MemoryStats stats = stats_;
+  stats.cached += static_cast<int64_t>(kept_below());
+  return stats;
+}
+
 /// Blocks of a pool that was recorded stay: they will be written again.
 void CachingAllocator::release_cached_locked() {
   for (auto& [bytes, blocks] : pools_[0]) {
@@ -132,6 +143,7 @@ void CachingAllocator::release_cached_locked() {
     stats_.cached -= static_cast<int64_t>(bytes * blocks.size());
   }
   pools_[0].clear();
+  release_kept_below();
 }
 
 void* CachingAllocator::guarded(size_t bytes) {

@@ -44,6 +44,11 @@ class CachingAllocator {
   /// `bytes` bytes aligned to 64, or null.
   virtual void* from_system(size_t bytes) = 0;
   virtual void to_system(void* block) noexcept = 0;
+  /// Whether such blocks go back at once, because what is below keeps their memory itself, and joins it.
+  virtual bool is_kept_below(size_t /*bytes*/) const { return false; }
+  /// Bytes that are kept there.
+  virtual size_t kept_below() const { return 0; }
+  virtual void release_kept_below() {}
   virtual void fill(void* block, unsigned char byte, size_t bytes) = 0;
   virtual void read(const void* block, size_t bytes, unsigned char* host) noexcept = 0;
   /// For the message when there is no memory left: "on the CPU".
@@ -53,6 +58,7 @@ class CachingAllocator {
   using FreeBlocks = std::map<size_t, std::vector<void*>>;  // by size class
 
   void* reused_or_new(size_t bytes);
+  MemoryStats stats_locked() const;
   void release_cached_locked();
   void* guarded(size_t bytes);
   void release_guarded(void* pointer, size_t bytes) noexcept;

@@ -1,9 +1,15 @@
 #include "fovea/core/allocator.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <numeric>
+#include <random>
+#include <thread>
+#include <vector>
 
 #include "fovea/core/check.h"
 #include "fovea/core/tensor.h"
@@ -55,6 +61,54 @@ TEST_CASE("allocator: a freed block is used again for a request of its size clas
   }
   const Tensor again = Tensor::empty({99999});
   CHECK(again.raw() == first);
+}
+
+#if !defined(__SANITIZE_ADDRESS__)  // under which every block is one of malloc
+TEST_CASE("allocator: what large blocks leave serves a larger one") {
+  release_cached_memory();
+  const int64_t MiB = 1 << 20;
+  std::vector<Tensor> parts;
+  for (int i = 0; i < 4; ++i) parts.push_back(Tensor::empty({2 * MiB}, Dtype::u8));
+  parts.clear();
+  CHECK(memory_stats().cached == 8 * MiB);
+  const Tensor whole = Tensor::empty({8 * MiB}, Dtype::u8);
+  CHECK(memory_stats().cached == 0);
+}
+
+TEST_CASE("allocator: released memory is no longer resident") {
+  const int64_t pages = 4096;
+  Tensor block = Tensor::full({pages * 4096}, 1, Dtype::u8);
+  auto* begin = static_cast<unsigned char*>(block.raw());
+  std::vector<unsigned char> resident(pages);
+  block = Tensor();
+  CHECK(mincore(begin, pages * 4096, resident.data()) == 0);
+  CHECK(std::accumulate(resident.begin(), resident.end(), 0) == pages);
+  release_cached_memory();
+  std::ranges::fill(resident, 0);
+  mincore(begin, pages * 4096, resident.data());  // fails if not even the addresses are left
+  CHECK(std::accumulate(resident.begin(), resident.end(), 0) == 0);
+}
+#endif
+
+TEST_CASE("allocator: several threads get blocks of their own") {
+  const auto work = [](unsigned seed) {
+    std::mt19937 random(seed);
+    bool is_intact = true;
+    for (int i = 0; i < 200; ++i) {
+      const size_t bytes = 1 + random() % (size_t{1} << 18);
+      auto* block = static_cast<unsigned char*>(allocate(bytes, Device::cpu()));
+      std::memset(block, static_cast<int>(seed), bytes);
+      std::this_thread::yield();
+      is_intact = is_intact && std::all_of(block, block + bytes, [&](unsigned char b) { return b == seed; });
+      deallocate(block, bytes, Device::cpu());
+    }
+    return is_intact;
+  };
+  bool is_intact[3] = {};
+  std::vector<std::thread> threads;
+  for (unsigned i = 0; i < 3; ++i) threads.emplace_back([&, i] { is_intact[i] = work(i + 1); });
+  for (std::thread& thread : threads) thread.join();
+  CHECK((is_intact[0] && is_intact[1] && is_intact[2]));
 }
 
 TEST_CASE("allocator: at most an eighth is wasted") {
