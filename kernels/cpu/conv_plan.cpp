@@ -19,6 +19,7 @@ using dnnl::memory;
 /// A primitive for one problem, and the reorder between our weights and the layout that it wants.
 struct Plan {
   dnnl::primitive primitive;
+  int x_argument, y_argument, weight_argument;
   memory::desc x, y, weight, scratchpad;
   memory::desc plain_weight;  // [K, R, S, C]
   dnnl::primitive reorder;    // forward and backward_input: plain -> weight; backward_weight: weight -> plain
@@ -40,38 +41,66 @@ dnnl::stream& thread_stream() {
   return stream;
 }
 
+bool is_pointwise(const Problem& problem) {
+  return problem.R == 1 && problem.S == 1 && problem.stride == 1 && problem.padding == 0;
+}
+
 Plan make_plan(Pass pass, const Problem& problem) {
   const auto& [N, H, W, C, K, R, S, stride, padding] = problem;
   const auto f32 = memory::data_type::f32;
+  const auto any = memory::format_tag::any;
   Plan plan;
   plan.x = memory::desc({N, C, H, W}, f32, memory::format_tag::nhwc);
   plan.y = memory::desc({N, K, problem.P(), problem.Q()}, f32, memory::format_tag::nhwc);
   plan.plain_weight = memory::desc({K, C, R, S}, f32, memory::format_tag::ohwi);
-  const memory::desc any_weight({K, C, R, S}, f32, memory::format_tag::any);
   const memory::dims strides = {stride, stride}, paddings = {padding, padding};
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
 
   const auto direct = dnnl::algorithm::convolution_direct;
-  const dnnl::convolution_forward::primitive_desc forward(
-      {dnnl::prop_kind::forward_training, direct, plan.x, any_weight, plan.y, strides, paddings, paddings},
-      attributes, cpu_engine());
-  if (pass == Pass::forward) {
-    plan.primitive = dnnl::convolution_forward(forward);
-    plan.weight = forward.weights_desc();
-    plan.scratchpad = forward.scratchpad_desc();
+  const auto describe_forward = [&](const memory::desc& from, const memory::dims& weight,
+                                    const memory::desc& to) {
+    return dnnl::convolution_forward::primitive_desc(
+        {dnnl::prop_kind::forward_training, direct, from, memory::desc(weight, f32, any), to, strides,
+         paddings, paddings},
+        attributes, cpu_engine());
+  };
+  const memory::desc any_weight({K, C, R, S}, f32, any);
+  const auto keep = [&](const auto& description, dnnl::primitive primitive, const memory::desc& weight) {
+    plan.primitive = std::move(primitive);
+    plan.weight = weight;
+    plan.scratchpad = description.scratchpad_desc();
+  };
+  if (pass == Pass::backward_input && is_pointwise(problem)) {
+    // The forward pass with the weights transposed: oneDNN's kernels for it are up to 30% faster.
+    plan.plain_weight = memory::desc({C, K, 1, 1}, f32, memory::dims{1, C, 1, 1});
+    const auto description = describe_forward(plan.y, {C, K, 1, 1}, plan.x);
+    keep(description, dnnl::convolution_forward(description), description.weights_desc());
+    plan.x_argument = DNNL_ARG_DST;
+    plan.y_argument = DNNL_ARG_SRC;
+    plan.weight_argument = DNNL_ARG_WEIGHTS;
+  } else if (pass == Pass::forward) {
+    const auto description = describe_forward(plan.x, {K, C, R, S}, plan.y);
+    keep(description, dnnl::convolution_forward(description), description.weights_desc());
+    plan.x_argument = DNNL_ARG_SRC;
+    plan.y_argument = DNNL_ARG_DST;
+    plan.weight_argument = DNNL_ARG_WEIGHTS;
   } else if (pass == Pass::backward_input) {
-    const dnnl::convolution_backward_data::primitive_desc backward(
-        {direct, plan.x, any_weight, plan.y, strides, paddings, paddings}, attributes, cpu_engine(), forward);
-    plan.primitive = dnnl::convolution_backward_data(backward);
-    plan.weight = backward.weights_desc();
-    plan.scratchpad = backward.scratchpad_desc();
+    const dnnl::convolution_backward_data::primitive_desc description(
+        {direct, plan.x, any_weight, plan.y, strides, paddings, paddings}, attributes, cpu_engine(),
+        describe_forward(plan.x, {K, C, R, S}, plan.y));
+    keep(description, dnnl::convolution_backward_data(description), description.weights_desc());
+    plan.x_argument = DNNL_ARG_DIFF_SRC;
+    plan.y_argument = DNNL_ARG_DIFF_DST;
+    plan.weight_argument = DNNL_ARG_WEIGHTS;
   } else {
-    const dnnl::convolution_backward_weights::primitive_desc backward(
-        {direct, plan.x, any_weight, plan.y, strides, paddings, paddings}, attributes, cpu_engine(), forward);
-    plan.primitive = dnnl::convolution_backward_weights(backward);
-    plan.weight = backward.diff_weights_desc();
-    plan.scratchpad = backward.scratchpad_desc();
+    const dnnl::convolution_backward_weights::primitive_desc description(
+        {direct, plan.x, any_weight, plan.y, strides, paddings, paddings}, attributes, cpu_engine(),
+        describe_forward(plan.x, {K, C, R, S}, plan.y));
+    keep(description, dnnl::convolution_backward_weights(description), description.diff_weights_desc());
+    plan.x_argument = DNNL_ARG_SRC;
+    plan.y_argument = DNNL_ARG_DIFF_DST;
+    plan.weight_argument = DNNL_ARG_DIFF_WEIGHTS;
   }
   plan.needs_reorder = plan.weight != plan.plain_weight;
   if (plan.needs_reorder) {
@@ -104,10 +133,6 @@ void run_reorder(const Plan& plan, const memory::desc& from, const void* source,
                  void* target) {
   memory from_memory = view(from, source), to_memory = view(to, target);
   plan.reorder.execute(thread_stream(), {{DNNL_ARG_FROM, from_memory}, {DNNL_ARG_TO, to_memory}});
-}
-
-bool is_pointwise(const Problem& problem) {
-  return problem.R == 1 && problem.S == 1 && problem.stride == 1 && problem.padding == 0;
 }
 
 }  // namespace
@@ -197,7 +222,7 @@ ChunkRunner::ChunkRunner(const ChunkConv& conv) : conv_(conv) {
     if (plan != nullptr) bytes = std::max(bytes, static_cast<int64_t>(plan->scratchpad.get_size()));
   }
   scratch_ = Tensor::empty({bytes}, Dtype::u8);
-  const bool is_forward = conv.pass_ == Pass::forward, is_weight = conv.pass_ == Pass::backward_weight;
+  const bool is_weight = conv.pass_ == Pass::backward_weight;
   for (size_t slot = 0; slot < conv.plans_.size(); ++slot) {
     if (conv.plans_[slot] == nullptr) continue;
     const Plan& plan = *conv.plans_[slot];
@@ -207,9 +232,9 @@ ChunkRunner::ChunkRunner(const ChunkConv& conv) : conv_(conv) {
     arguments.y = view(plan.y, scratch_.raw());
     arguments.weight = view(plan.weight, weight);
     arguments.scratch = view(plan.scratchpad, scratch_.raw());
-    arguments.list = {{{is_forward || is_weight ? DNNL_ARG_SRC : DNNL_ARG_DIFF_SRC, arguments.x.get()},
-                       {is_forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, arguments.y.get()},
-                       {is_weight ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, arguments.weight.get()},
+    arguments.list = {{{plan.x_argument, arguments.x.get()},
+                       {plan.y_argument, arguments.y.get()},
+                       {plan.weight_argument, arguments.weight.get()},
                        {DNNL_ARG_SCRATCHPAD, arguments.scratch.get()}}};
   }
 }
