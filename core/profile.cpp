@@ -53,9 +53,14 @@ RunningCall* begin_call(const char* name, const std::vector<const Tensor*>& tens
   auto running = std::make_unique<RunningCall>();
   running->call.name = name;
   running->caller = innermost;
+  const bool has_larger = std::any_of(tensors.begin(), tensors.end(), [](const Tensor* tensor) {
+    return tensor->defined() && tensor->rank() > 1;
+  });
   for (const Tensor* tensor : tensors) {
     if (!tensor->defined()) continue;
-    running->call.shapes += (running->call.shapes.empty() ? "" : ", ") + tensor->str();
+    if (tensor->rank() > 1 || !has_larger) {
+      running->call.shapes += (running->call.shapes.empty() ? "" : ", ") + tensor->str();
+    }
     if (is_counted(running.get(), tensor->raw())) continue;
     running->counted.push_back(tensor->raw());
     running->call.bytes += static_cast<int64_t>(tensor->bytes());

@@ -12,8 +12,8 @@ namespace fovea {
 /// One call of a kernel, as it was measured.
 struct KernelCall {
   std::string name;
-  std::string shapes;         // of its tensors: "f32[64, 32, 32, 16], f32[16]"
-  int64_t bytes = 0;          // what must be moved: its tensors, each storage once, none that a caller counts
+  std::string shapes;  // of its tensors, vectors only where there is nothing larger: "f32[64, 8, 8, 16]"
+  int64_t bytes = 0;   // what must be moved: its tensors, each storage once, none that a caller counts
   int64_t multiply_adds = 0;  // of convolutions and matrix products
   double begin = 0;           // in seconds, on a clock that all calls share
   double seconds = 0;         // until it returned; on a CUDA device until it was done

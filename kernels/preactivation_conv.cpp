@@ -41,16 +41,13 @@ void composed_preactivation_chain_forward(const Tensor& x, const PreactivationSt
   for (size_t i = 0; i < chain.stages.size(); ++i) {
     const auto& [norm, weight, stride, padding] = chain.stages[i];
     const bool is_last = i + 1 == chain.stages.size();
-    Tensor to = is_last ? y : Tensor::empty(conv_shape(from, weight, stride, padding), x.dtype(), x.device());
+    Tensor to = is_last ? y
+                        : Tensor::empty(conv_shape(from.shape(), weight.shape(), stride, padding), x.dtype(),
+                                        x.device());
     preactivation_conv_forward(from, norm, weight, stride, padding, is_last ? residual : Tensor(), to,
                                no_mean, no_variance);
     from = to;
   }
-}
-
-Shape conv_shape(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
-  return {x.shape(0), Window{weight.shape(1), stride, padding}.outputs(x.shape(1)),
-          Window{weight.shape(2), stride, padding}.outputs(x.shape(2)), weight.shape(0)};
 }
 
 }  // namespace fovea::kernels

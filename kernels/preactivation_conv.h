@@ -75,7 +75,4 @@ void composed_preactivation_conv_backward(const Tensor& dy, const NextNormalisat
 void composed_preactivation_chain_forward(const Tensor& x, const PreactivationStages& chain,
                                           const Tensor& residual, Tensor& y);
 
-/// The shape of a convolution of x.
-Shape conv_shape(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding);
-
 }  // namespace fovea::kernels

@@ -54,4 +54,10 @@ struct Window {
   static constexpr int64_t kMaxSize = 15;  // so that a position in the window is one byte
 };
 
+/// The shape of a convolution's result. x: [N, H, W, C], weight: [K, R, S, C] -> [N, P, Q, K]
+inline Shape conv_shape(const Shape& x, const Shape& weight, int64_t stride, int64_t padding) {
+  return {x[0], Window{weight[1], stride, padding}.outputs(x[1]),
+          Window{weight[2], stride, padding}.outputs(x[2]), weight[0]};
+}
+
 }  // namespace fovea::kernels

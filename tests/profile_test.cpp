@@ -1,10 +1,12 @@
 #include "fovea/core/profile.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <thread>
 
 #include "fovea/core/check.h"
 #include "fovea/kernels/arithmetic.h"
+#include "fovea/kernels/batch_norm.h"
 #include "fovea/kernels/conv.h"
 #include "fovea/kernels/matmul.h"
 #include "fovea/kernels/relu.h"
@@ -120,6 +122,20 @@ TEST_CASE("profile: multiply-adds of convolutions and products, on every device"
     for (size_t i = 0; i < 3; ++i) CHECK(calls[i].multiply_adds == of_conv);
     CHECK(calls[3].multiply_adds == 4 * 6 * 11);
   }
+}
+
+TEST_CASE("profile: vectors beside larger tensors are left out of the shapes, not of the bytes") {
+  const Tensor x = Tensor::full({3, 8}, 1.0), one = Tensor::full({8}, 1.0);
+  Tensor y = Tensor::empty({3, 8});
+  const std::vector<KernelCall> calls = calls_of([&] {
+    kernels::batch_norm_forward(x, {one, one.clone(), one.clone(), one.clone()}, /*has_relu=*/true, y);
+  });
+  const auto call = std::find_if(calls.begin(), calls.end(), [](const KernelCall& one_call) {
+    return one_call.name == "batch_norm_forward";
+  });
+  REQUIRE(call != calls.end());
+  CHECK(call->shapes == "f32[3, 8], f32[3, 8]");
+  CHECK(call->bytes == (2 * 3 + 4) * 8 * 4);
 }
 
 TEST_CASE("profile: a kernel made of others has the rest of the time, and its bytes count once") {

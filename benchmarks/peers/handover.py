@@ -12,8 +12,9 @@ DISAGREES = 3  # exit status of a peer that gives other numbers
 # Of the largest number; the last holds for all that follow. The weights and the batch are the same bits, but sums are
 # rounded in another order. Networks that were never trained amplify that: in attention92 with running statistics of 0
 # and 1, PyTorch's own layouts in f32 are 2e-4 from its f64. And where it moves a number across a ReLU's or a max-pool's
-# edge its gradient jumps: after a step those layouts differ by 1e-4.
-TOLERANCES = {"logits": [2e-3], "losses": [1e-5, 1e-3]}
+# edge its gradient jumps: after a step those layouts differ by 1e-4. The first loss of attention92-wide at batch 128 is
+# 2.3032952 in f64, 2.3032949 by Fovea in f32, and 2.3032382 by PyTorch 1.13 and 2.15.
+TOLERANCES = {"logits": [2e-3], "losses": [1e-4, 1e-3]}
 
 
 class HandedOver:

@@ -9,6 +9,7 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/tensor.h"
+#include "fovea/kernels/window.h"
 
 /// f32 convolutions of a few images on one thread, by oneDNN.
 ///
@@ -29,8 +30,8 @@ struct Problem {
 
   /// x: [N, H, W, C], weight: [K, R, S, C]
   Problem(const Shape& x, const Shape& weight, int64_t stride, int64_t padding);
-  int64_t P() const { return (H + 2 * padding - R) / stride + 1; }
-  int64_t Q() const { return (W + 2 * padding - S) / stride + 1; }
+  int64_t P() const { return Window{R, stride, padding}.outputs(H); }
+  int64_t Q() const { return Window{S, stride, padding}.outputs(W); }
   /// Numbers of x and of y in an image.
   int64_t x_image() const { return H * W * C; }
   int64_t y_image() const { return P() * Q() * K; }

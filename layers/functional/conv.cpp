@@ -2,12 +2,12 @@
 
 #include "fovea/kernels/window.h"
 #include "fovea/layers/functional.h"
-#include "fovea/layers/functional/normalisation.h"
+#include "fovea/layers/functional/conv_shape.h"
 
 namespace fovea {
 
-Shape conv_shape(const char* operation, const Tensor& x, const Tensor& weight, int64_t stride,
-                 int64_t padding) {
+Shape checked_conv_shape(const char* operation, const Tensor& x, const Tensor& weight, int64_t stride,
+                         int64_t padding) {
   check(x.rank() == 4 && weight.rank() == 4 && x.shape(3) == weight.shape(3) && x.dtype() == weight.dtype(),
         operation, ": x is ", x, ", weight is ", weight,
         ", wanted [N, H, W, C] and [K, R, S, C] of one dtype");
@@ -16,14 +16,13 @@ Shape conv_shape(const char* operation, const Tensor& x, const Tensor& weight, i
   const int64_t R = weight.shape(1), S = weight.shape(2);
   check(x.shape(1) + 2 * padding >= R && x.shape(2) + 2 * padding >= S, operation, ": the window ", R, " x ",
         S, " of weight ", weight, " does not fit into x ", x, " with padding ", padding);
-  return {x.shape(0), kernels::Window{R, stride, padding}.outputs(x.shape(1)),
-          kernels::Window{S, stride, padding}.outputs(x.shape(2)), weight.shape(0)};
+  return kernels::conv_shape(x.shape(), weight.shape(), stride, padding);
 }
 
 Variable F::conv(const Variable& x, const Variable& weight, const Variable& bias, int64_t stride,
                  int64_t padding) {
   const Tensor xt = x.value(), wt = weight.value(), bt = bias.defined() ? bias.value() : Tensor();
-  const Shape shape = conv_shape("conv", xt, wt, stride, padding);
+  const Shape shape = checked_conv_shape("conv", xt, wt, stride, padding);
   check(!bt.defined() || (bt.shape() == Shape{shape[3]} && bt.dtype() == xt.dtype()), "conv: bias is ", bt,
         ", wanted ", xt.dtype(), "[", shape[3], "]");
 

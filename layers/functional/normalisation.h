@@ -12,8 +12,4 @@ kernels::Normalisation normalisation_of(const char* operation, const Tensor& x, 
                                         const Tensor& weight, const Tensor& bias, Tensor& running_mean,
                                         Tensor& running_variance, const F::BatchNormSettings& settings);
 
-/// The shape of a convolution's result. Checks x, weight, stride and padding.
-Shape conv_shape(const char* operation, const Tensor& x, const Tensor& weight, int64_t stride,
-                 int64_t padding);
-
 }  // namespace fovea

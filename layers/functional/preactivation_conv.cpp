@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "fovea/layers/functional.h"
+#include "fovea/layers/functional/conv_shape.h"
 #include "fovea/layers/functional/normalisation.h"
 
 namespace fovea {
@@ -16,8 +17,9 @@ struct Stage : kernels::PreactivationStage {
 };
 
 /// Whether the results between the convolutions are needed: by a backward pass, for statistics, by observers.
-bool needs_results(const Variable& x, const std::vector<F::PreactivationConv>& convs) {
-  bool requires_grad = x.requires_grad(), training = false;
+bool needs_results(const Variable& x, const std::vector<F::PreactivationConv>& convs,
+                   const Variable& residual) {
+  bool requires_grad = x.requires_grad() || residual.requires_grad(), training = false;
   for (const F::PreactivationConv& conv : convs) {
     requires_grad = requires_grad || conv.weight.requires_grad() || conv.norm_weight.requires_grad() ||
                     conv.norm_bias.requires_grad();
@@ -44,7 +46,7 @@ Tensor result_of(const Tensor& x, const std::vector<F::PreactivationConv>& convs
   kernels::PreactivationStages chain;
   Tensor y = x;
   for (const F::PreactivationConv& conv : convs) {
-    const Shape shape = conv_shape(kOperation, y, conv.weight.value(), conv.stride, conv.padding);
+    const Shape shape = checked_conv_shape(kOperation, y, conv.weight.value(), conv.stride, conv.padding);
     chain.stages.push_back(stage_of(y, {}, conv));
     y = Tensor::empty(shape, x.dtype(), x.device());
   }
@@ -59,7 +61,7 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
                                 const Variable& residual) {
   check(!convs.empty(), kOperation, ": no convolution");
   const Tensor rt = residual.defined() ? residual.value() : Tensor();
-  if (!needs_results(x, convs)) return record(kOperation, result_of(x.value(), convs, rt), {x}, {});
+  if (!needs_results(x, convs, residual)) return record(kOperation, result_of(x.value(), convs, rt), {x}, {});
   std::vector<Variable> parameters;  // three a stage
   std::vector<Stage> stages;
   Variable y = x;
@@ -67,7 +69,7 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
     const PreactivationConv& conv = convs[i];
     const bool is_last = i + 1 == convs.size();
     const Tensor yt = y.value();
-    const Shape shape = conv_shape(kOperation, yt, conv.weight.value(), conv.stride, conv.padding);
+    const Shape shape = checked_conv_shape(kOperation, yt, conv.weight.value(), conv.stride, conv.padding);
     const Stage stage{stage_of(yt, y.moments(), conv), yt};
     Tensor result = Tensor::empty(shape, yt.dtype(), yt.device());
     if (is_last) check_residual(rt, result);
