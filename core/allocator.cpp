@@ -14,7 +14,13 @@ namespace {
 
 /// From here on blocks come from LargeBlocks. Nearly all that a training step uses at once is in such blocks,
 /// so that what is kept by size class hardly counts.
-#if defined(__SANITIZE_ADDRESS__)  // which sees what is written outside of a block of malloc
+#if defined(__has_feature)
+#define FOVEA_HAS_FEATURE(name) __has_feature(name)
+#else
+#define FOVEA_HAS_FEATURE(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || FOVEA_HAS_FEATURE(address_sanitizer)
+// It sees what is written outside of a block of malloc.
 constexpr size_t kLargeBlock = std::numeric_limits<size_t>::max();
 #else
 constexpr size_t kLargeBlock = size_t{64} << 10;

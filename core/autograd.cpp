@@ -45,13 +45,16 @@ struct Variable::Node {
     check(gradient.shape() == shape && gradient.dtype() == dtype, "backward: gradient of ", operation, " is ",
           gradient, ", wanted ", dtype, shape);
     if (bound_grad.defined()) {
-      if (grad.defined()) {
-        accumulate(gradient, bound_grad);
-      } else {
-        if (gradient.raw() != bound_grad.raw()) bound_grad.copy_from(gradient);
-        grad = bound_grad;
+      const bool is_bound = gradient.raw() == bound_grad.raw();
+      if (is_lent && is_bound) {
         is_lent = false;
+      } else if (is_lent || grad.defined()) {
+        // What was computed in the buffer is there already, though it may arrive after this one.
+        accumulate(gradient, bound_grad);
+      } else if (!is_bound) {
+        bound_grad.copy_from(gradient);
       }
+      grad = bound_grad;
     } else if (!grad.defined()) {
       grad = std::move(gradient);
     } else {

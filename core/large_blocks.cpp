@@ -1,6 +1,7 @@
 #include "fovea/core/large_blocks.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -11,7 +12,10 @@
 namespace fovea {
 namespace {
 
-constexpr size_t kPage = 4096;
+size_t page() {
+  static const auto bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  return bytes;
+}
 constexpr size_t kHugePage = size_t{2} << 20;
 
 constexpr size_t rounded_up(size_t bytes, size_t multiple) {
@@ -42,7 +46,7 @@ LargeBlocks::~LargeBlocks() {
 
 void* LargeBlocks::take(size_t bytes) {
   if (bytes > std::numeric_limits<size_t>::max() / 2) return nullptr;
-  bytes = rounded_up(bytes, kPage);
+  bytes = rounded_up(bytes, page());
   const auto best = free_by_size_.lower_bound({bytes, nullptr});
   const auto piece = best != free_by_size_.end() ? pieces_.find(best->second) : grown(bytes);
   if (piece == pieces_.end()) return nullptr;

@@ -76,9 +76,10 @@ struct PreactivationConv {
 };
 /// One or more of them after each other, as in the residual units of He et al. 2016; then `residual` is
 /// added, if it is defined (it may be x). The activated tensors and the sum are not kept, nor read again:
-/// fused. x: [N, H, W, C] -> [N, H', W', K] of the last, whose moments are set in training.
+/// fused. x: [N, H, W, C] -> [N, H', W', K] of the last, whose moments are set in training, if they are
+/// wanted: for a batch norm that comes next.
 Variable preactivation_convs(const Variable& x, const std::vector<PreactivationConv>& convs,
-                             const Variable& residual = {});
+                             const Variable& residual = {}, bool wants_moments = true);
 /// x / max(||x||, 1e-12), the norm over the channels at each position (eq. 5 of the paper). [N, H, W, C]
 Variable channel_norm(const Variable& x);
 /// (x - mean) / sqrt(variance + 1e-5) over the positions of each channel of each image, the variance biased

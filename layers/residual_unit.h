@@ -25,7 +25,10 @@ class ResidualUnit : public Module {
   }
 
   Variable forward(const Variable& x) {
-    const Variable shortcut = project ? F::preactivation_convs(x, {norm1.then_again(*project)}) : x;
+    Variable shortcut = x;
+    if (project) {
+      shortcut = F::preactivation_convs(x, {norm1.then_again(*project)}, {}, /*wants_moments=*/false);
+    }
     return F::preactivation_convs(x, {norm1.then(reduce), norm2.then(conv), norm3.then(expand)}, shortcut);
   }
 

@@ -55,7 +55,7 @@ Variable SoftMask::forward(const Variable& x, const Variable& trunk) {
   }
   if (poolings_ > 0) y = extra_adds_ ? F::upsample_add(y, trunk) : F::upsample(y, x.shape(1), x.shape(2));
 
-  return F::preactivation_convs(y, {norm1.then(conv1), norm2.then(conv2)});
+  return F::preactivation_convs(y, {norm1.then(conv1), norm2.then(conv2)}, {}, /*wants_moments=*/false);
 }
 
 void SoftMask::visit(Visitor& v) {

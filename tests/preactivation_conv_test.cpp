@@ -143,35 +143,74 @@ TEST_CASE("preactivation_convs: equals its composition, in f64") {
 
 TEST_CASE(
     "preactivation_convs: several chunks of a batch, and of an image's rows, equal the composition in f32") {
-  for (const Device device : devices()) {
-    for (const Chain& chain : {Chain{{33, 32, 32, 64}, {{16, 1, 1}, {16, 3, 1}, {64, 1, 1}}, Added::x},
-                               Chain{{3, 48, 48, 128}, {{32, 1, 1}, {32, 3, 2}, {64, 1, 1}}, Added::other}}) {
-      if (device.is_cuda()) continue;  // thousands of emulated blocks; there it is the composition
-      INFO(chain.str());
-      Inputs in;
-      uint64_t seed = 1;
-      for (const Input& input : chain.inputs()) {
-        in.emplace_back(normal(input.shape, Random(seed++, Purpose::test), 0.1f), true);
-      }
-      const Tensor dy = normal(chain.result(), Random(seed, Purpose::test));
-      std::vector<Tensor> found;
-      for (const auto& function : {fused, unfused}) {
-        for (Variable& input : in) input.zero_grad();
-        const Variable y = function(chain, in);
-        y.backward(dy);
-        std::vector<Tensor> results{y.value()};
-        for (const Variable& input : in) results.push_back(input.grad().clone());
-        if (found.empty()) {
-          found = results;
-        } else {
-          for (size_t i = 0; i < found.size(); ++i) {
-            INFO("result " << i);
-            check_near(found[i], results[i], 2e-4);
-          }
+  for (const Chain& chain : {Chain{{33, 32, 32, 64}, {{16, 1, 1}, {16, 3, 1}, {64, 1, 1}}, Added::x},
+                             Chain{{3, 48, 48, 128}, {{32, 1, 1}, {32, 3, 2}, {64, 1, 1}}, Added::other}}) {
+    INFO(chain.str());
+    Inputs in;
+    uint64_t seed = 1;
+    for (const Input& input : chain.inputs()) {
+      in.emplace_back(normal(input.shape, Random(seed++, Purpose::test), 0.1f), true);
+    }
+    const Tensor dy = normal(chain.result(), Random(seed, Purpose::test));
+    std::vector<Tensor> found;
+    for (const auto& function : {fused, unfused}) {
+      for (Variable& input : in) input.zero_grad();
+      const Variable y = function(chain, in);
+      y.backward(dy);
+      std::vector<Tensor> results{y.value()};
+      for (const Variable& input : in) results.push_back(input.grad().clone());
+      if (found.empty()) {
+        found = results;
+      } else {
+        for (size_t i = 0; i < found.size(); ++i) {
+          INFO("result " << i);
+          check_near(found[i], results[i], 2e-4);
         }
       }
     }
   }
+}
+
+TEST_CASE("preactivation_convs: a weight that two stages share has the sum of both gradients, bound or not") {
+  const Chain chain{{3, 4, 4, 16}, {{16, 1, 1}, {16, 1, 1}}};
+  Inputs in;
+  uint64_t seed = 1;
+  for (const Input& input : chain.inputs()) {
+    in.emplace_back(normal(input.shape, Random(seed++, Purpose::test)), true);
+  }
+  in[4] = in[1];  // the norm's weight
+  in[6] = in[3];
+  const Tensor dy = normal(chain.result(), Random(seed, Purpose::test));
+  unfused(chain, in).backward(dy);
+  const Tensor norm_weight = in[1].grad().clone(), weight = in[3].grad().clone();
+  for (const bool is_bound : {false, true}) {
+    for (Variable& input : in) {
+      input.bind_grad(is_bound ? Tensor::full(input.shape(), 7.0) : Tensor());
+      input.zero_grad();
+    }
+    fused(chain, in).backward(dy);
+    check_near(in[1].grad(), norm_weight, 1e-4);
+    check_near(in[3].grad(), weight, 1e-4);
+  }
+}
+
+TEST_CASE("preactivation_convs: where only the residual needs a gradient, it is dy") {
+  const Chain chain{{3, 4, 4, 16}, {{16, 1, 1}}, Added::other};
+  Inputs in;
+  for (const Input& input : chain.inputs()) in.emplace_back(normal(input.shape, Random(1, Purpose::test)));
+  in.back() = Variable(in.back().value(), /*requires_grad=*/true);
+  const Tensor dy = normal(chain.result(), Random(2, Purpose::test));
+  fused(chain, in).backward(dy);
+  CHECK(same_bits(in.back().grad(), dy));
+  CHECK_FALSE(in[0].grad().defined());
+}
+
+TEST_CASE("preactivation_convs: moments that are not wanted are not made") {
+  const Chain chain{{3, 4, 4, 16}, {{16, 1, 1}}};
+  Inputs in;
+  for (const Input& input : chain.inputs()) in.emplace_back(normal(input.shape, Random(1, Purpose::test)));
+  CHECK(F::preactivation_convs(in[0], convs_of(chain, in)).moments().mean.defined());
+  CHECK_FALSE(F::preactivation_convs(in[0], convs_of(chain, in), {}, false).moments().mean.defined());
 }
 
 TEST_CASE(
@@ -236,6 +275,9 @@ TEST_CASE("preactivation_convs: what does not fit is an error") {
   check_error("preactivation_convs", [&] { F::preactivation_convs(x, {}); });
   F::PreactivationConv wrong = good;
   wrong.weight = Tensor::zeros({8, 1, 1, 7});
+  check_error("preactivation_convs", [&] { F::preactivation_convs(x, {wrong}); });
+  wrong = good;
+  wrong.weight = Tensor::zeros({0, 1, 1, 8});
   check_error("preactivation_convs", [&] { F::preactivation_convs(x, {wrong}); });
   wrong = good;
   wrong.norm_bias = Tensor::zeros({7});

@@ -6,6 +6,7 @@
 
 #include "fovea/core/parallel_for.h"
 #include "fovea/kernels/cpu/column_sums.h"
+#include "fovea/kernels/cpu/rows.h"
 
 #if FOVEA_HAS_ONEDNN
 #include "fovea/kernels/cpu/conv_onednn.h"
@@ -18,9 +19,6 @@ namespace {
 
 template <class A>
 using Matrix = Eigen::Matrix<A, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-constexpr int64_t kWeightGroups =
-    8;  // partial weight gradients: fixed, so that bits do not depend on threads
 
 struct Geometry {
   int64_t N, H, W, C, K, R, S, P, Q, stride, padding;
@@ -118,7 +116,7 @@ void backward_input(const Geometry& g, const T* dy, const T* weight, T* dx) {
 template <class T>
 void backward_weight(const Geometry& g, const T* x, const T* dy, T* dweight) {
   using A = Accumulator<T>;
-  const int64_t groups = std::clamp<int64_t>(g.N, 1, kWeightGroups);
+  const int64_t groups = std::clamp<int64_t>(g.N, 1, kGroups);
   std::vector<Matrix<A>> partials(static_cast<size_t>(groups));
   parallel_for(groups, 1, [&](int64_t first, int64_t last) {
     Matrix<A> columns;
@@ -164,10 +162,10 @@ void multiply_by_weight(const Tensor& dy, const Tensor& weight, Tensor& dx) {
 
 void multiply_transposed(const Tensor& x, const Tensor& dy, Tensor& dweight) {
   const int64_t K = dweight.shape(0), C = dweight.shape(3), rows = dy.size() / K;
-  std::vector<Matrix<float>> partials(kWeightGroups);
-  parallel_for(kWeightGroups, 1, [&](int64_t first, int64_t last) {
+  std::vector<Matrix<float>> partials(kGroups);
+  parallel_for(kGroups, 1, [&](int64_t first, int64_t last) {
     for (int64_t group = first; group < last; ++group) {
-      const int64_t begin = rows * group / kWeightGroups, count = rows * (group + 1) / kWeightGroups - begin;
+      const int64_t begin = rows * group / kGroups, count = rows * (group + 1) / kGroups - begin;
       partials[static_cast<size_t>(group)].noalias() =
           ConstFloatMap(dy.data<float>() + begin * K, count, K).transpose() *
           ConstFloatMap(x.data<float>() + begin * C, count, C);

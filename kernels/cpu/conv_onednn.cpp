@@ -38,7 +38,7 @@ void conv_backward_weight(const Tensor& x, const Tensor& dy, int64_t stride, int
                           Tensor& dweight) {
   const Problem problem(x.shape(), dweight.shape(), stride, padding);
   call_onednn("conv_backward_weight", problem, [&] {
-    const Cut cut(problem, /*floats_per_x=*/0, /*floats_per_y=*/0, kWeightGroups);
+    const Cut cut(problem, /*floats_per_x=*/0, /*floats_per_y=*/0, kGroups);
     const ChunkConv conv(Pass::backward_weight, cut, dweight);
     const int64_t count = conv.weight_count();
     Tensor partials = Tensor::empty({cut.groups(), count});

@@ -21,7 +21,7 @@ struct Plan {
   dnnl::primitive primitive;
   int x_argument, y_argument, weight_argument;
   memory::desc x, y, weight, scratchpad;
-  memory::desc plain_weight;  // [K, R, S, C]
+  memory::desc plain_weight;  // [K, R, S, C] in memory
   dnnl::primitive reorder;    // forward and backward_input: plain -> weight; backward_weight: weight -> plain
   bool needs_reorder = false;
 };
@@ -125,8 +125,9 @@ Tensor bytes_for(const memory::desc& desc) {
   return Tensor::empty({std::max<int64_t>(1, static_cast<int64_t>(desc.get_size()))}, Dtype::u8);
 }
 
+/// A null pointer: none yet.
 memory view(const memory::desc& desc, const void* data) {
-  return memory(desc, cpu_engine(), const_cast<void*>(data));
+  return memory(desc, cpu_engine(), data == nullptr ? DNNL_MEMORY_NONE : const_cast<void*>(data));
 }
 
 void run_reorder(const Plan& plan, const memory::desc& from, const void* source, const memory::desc& to,
@@ -165,7 +166,7 @@ void Cut::choose_chunks(int64_t bytes_per_unit, int64_t groups) {
   // The weights are read for every chunk: where they are large, so is a chunk.
   const int64_t wanted = std::max(kChunkBytes, 2 * weight_bytes) / std::max<int64_t>(bytes_per_unit, 1);
   const int64_t largest = bytes_per_unit > 0 ? std::clamp<int64_t>(wanted, 1, units_) : units_;
-  groups_ = std::min(groups, whole_.N);
+  groups_ = std::min(groups, units_);
   const int64_t per_group = (units_ / groups_ + largest - 1) / largest;
   chunks_ = groups_ * std::max<int64_t>(per_group, 1);
 }
@@ -177,7 +178,7 @@ Cut::Cut(const Problem& problem, int64_t floats_per_x, int64_t floats_per_y, int
 
 Cut Cut::images(const Problem& problem, int64_t floats_per_image) {
   Cut cut(problem, /*by_rows=*/false);
-  cut.choose_chunks(floats_per_image * kFloatBytes, kWeightGroups);
+  cut.choose_chunks(floats_per_image * kFloatBytes, kGroups);
   return cut;
 }
 
@@ -226,10 +227,10 @@ ChunkRunner::ChunkRunner(const ChunkConv& conv) : conv_(conv) {
   for (size_t slot = 0; slot < conv.plans_.size(); ++slot) {
     if (conv.plans_[slot] == nullptr) continue;
     const Plan& plan = *conv.plans_[slot];
-    const void* weight = is_weight ? scratch_.raw() : conv.weights_[slot].raw();
+    const void* weight = is_weight ? nullptr : conv.weights_[slot].raw();
     Arguments& arguments = arguments_[slot];
-    arguments.x = view(plan.x, scratch_.raw());
-    arguments.y = view(plan.y, scratch_.raw());
+    arguments.x = view(plan.x, nullptr);  // set for each chunk
+    arguments.y = view(plan.y, nullptr);
     arguments.weight = view(plan.weight, weight);
     arguments.scratch = view(plan.scratchpad, scratch_.raw());
     arguments.list = {{{plan.x_argument, arguments.x.get()},

@@ -9,6 +9,7 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/tensor.h"
+#include "fovea/kernels/cpu/rows.h"
 #include "fovea/kernels/window.h"
 
 /// f32 convolutions of a few images on one thread, by oneDNN.
@@ -18,9 +19,6 @@
 /// in the thread's L2 cache, where these primitives run at 80 to 95% of what the core can multiply (measured
 /// on Zen 5 at the shapes of the zoo).
 namespace fovea::kernels::cpu::onednn {
-
-/// Partial gradients of weights: their number is fixed, so that bits do not depend on threads.
-inline constexpr int64_t kWeightGroups = 8;
 
 enum class Pass { forward, backward_input, backward_weight };
 
@@ -50,7 +48,7 @@ struct Range {
 class Cut {
  public:
   /// `floats_per_x` and `floats_per_y`: what a chunk holds at once for every number of x and of y; 0: nothing
-  /// that has to stay in the cache. The chunks make up `groups` groups, or as many as there are images.
+  /// that has to stay in the cache. The chunks make up `groups` groups, or as many as there are units.
   Cut(const Problem& problem, int64_t floats_per_x, int64_t floats_per_y, int64_t groups);
 
   /// Whole images, of which a chunk holds `floats_per_image` at once.

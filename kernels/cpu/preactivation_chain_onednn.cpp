@@ -32,7 +32,8 @@ std::vector<Problem> problems_of(const Tensor& x, const PreactivationStages& cha
 }  // namespace
 
 bool can_fuse(const Tensor& x, const PreactivationStages& chain) {
-  if (x.dtype() != Dtype::f32 || x.size() == 0) return false;
+  // The threads share the images; one alone is better cut into rows.
+  if (x.dtype() != Dtype::f32 || x.size() == 0 || x.shape(0) == 1) return false;
   const std::vector<Problem> problems = problems_of(x, chain);
   return std::all_of(problems.begin(), problems.end(),
                      [](const Problem& problem) { return can_fuse(problem); });

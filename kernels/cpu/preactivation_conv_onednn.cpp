@@ -1,9 +1,11 @@
 #include "fovea/kernels/cpu/preactivation_conv_onednn.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <vector>
 
+#include "fovea/core/parallel_for.h"
 #include "fovea/kernels/cpu/affine.h"
 #include "fovea/kernels/cpu/column_sums.h"
 #include "fovea/kernels/cpu/conv_plan.h"
@@ -30,7 +32,7 @@ struct Target {
     if (is_streamed) {
       stream(data + i, value);
     } else {
-      prefetch_ahead(data + i);
+      prefetch_ahead_to_write(data + i);
       store(data + i, lanes, value);
     }
   }
@@ -113,7 +115,7 @@ void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, cons
   const int64_t width = problem.K * fold_of(problem.K);
   add_multiply_adds(y.size() * weight.shape().size(1, 4));
   call_onednn("preactivation_conv_forward", problem, [&] {
-    const Cut cut(problem, /*floats_per_x=*/2, /*floats_per_y=*/2, kWeightGroups);
+    const Cut cut(problem, /*floats_per_x=*/2, /*floats_per_y=*/2, kGroups);
     const ChunkConv conv(Pass::forward, cut, weight);
     const bool has_epilogue = residual.defined() || mean.defined();
     Tensor sums = Tensor::empty({cut.chunks(), 3, width});  // of each chunk, and its origin
@@ -157,7 +159,7 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
     back.emplace(next.norm, next.dweight, next.dbias, dy.size() / problem.K, fold_of(problem.K));
   }
   call_onednn("preactivation_conv_backward", problem, [&] {
-    const Cut cut(problem, /*floats_per_x=*/3, /*floats_per_y=*/2, kWeightGroups);
+    const Cut cut(problem, /*floats_per_x=*/3, /*floats_per_y=*/2, kGroups);
     const ChunkConv input_conv(Pass::backward_input, cut, weight),
         weight_conv(Pass::backward_weight, cut, weight);
     const int64_t weights = weight_conv.weight_count();

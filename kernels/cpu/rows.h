@@ -8,6 +8,10 @@
 
 namespace fovea::kernels::cpu {
 
+/// Groups into which a batch is cut where each has a partial sum, as of the weights' gradient: fixed, so that
+/// bits do not depend on the threads.
+inline constexpr int64_t kGroups = 8;
+
 /// Calls body(row) for each of `rows` rows of work, in parallel where there is enough of it: `cost` says
 /// about how many elements one row reads or writes.
 template <class Body>
@@ -42,6 +46,10 @@ inline void prefetch(const T* data, int64_t count) {
 template <class T>
 inline void prefetch_ahead(const T* data) {
   __builtin_prefetch(reinterpret_cast<const char*>(data) + 8192);
+}
+template <class T>
+inline void prefetch_ahead_to_write(T* data) {
+  __builtin_prefetch(reinterpret_cast<char*>(data) + 8192, /*rw=*/1);
 }
 
 }  // namespace fovea::kernels::cpu

@@ -64,11 +64,11 @@ inline void store(T* target, Lanes lanes, const Vec<A>& value) {
 /// there when it is read again, so that its memory need not be read before it is written. Ends with
 /// `end_streaming`.
 inline void stream(float* target, const Vec<float>& value) {
-#if defined(__AVX512F__)
+#if defined(__x86_64__) && defined(__AVX512F__)
   _mm512_stream_ps(target, reinterpret_cast<const __m512&>(value));
-#elif defined(__AVX__)
+#elif defined(__x86_64__) && defined(__AVX__)
   _mm256_stream_ps(target, reinterpret_cast<const __m256&>(value));
-#elif defined(__SSE__)
+#elif defined(__x86_64__)
   _mm_stream_ps(target, reinterpret_cast<const __m128&>(value));
 #else
   store(target, AllLanes<float>(), value);

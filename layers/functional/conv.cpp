@@ -13,6 +13,7 @@ Shape checked_conv_shape(const char* operation, const Tensor& x, const Tensor& w
         ", wanted [N, H, W, C] and [K, R, S, C] of one dtype");
   check(stride >= 1 && padding >= 0, operation, ": stride is ", stride, ", padding is ", padding,
         ", wanted at least 1 and at least 0");
+  check(weight.shape(0) >= 1, operation, ": weight is ", weight, ", wanted at least one output channel");
   const int64_t R = weight.shape(1), S = weight.shape(2);
   check(x.shape(1) + 2 * padding >= R && x.shape(2) + 2 * padding >= S, operation, ": the window ", R, " x ",
         S, " of weight ", weight, " does not fit into x ", x, " with padding ", padding);

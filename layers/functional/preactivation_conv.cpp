@@ -1,5 +1,6 @@
 #include "fovea/kernels/preactivation_conv.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "fovea/layers/functional.h"
@@ -58,7 +59,7 @@ Tensor result_of(const Tensor& x, const std::vector<F::PreactivationConv>& convs
 }  // namespace
 
 Variable F::preactivation_convs(const Variable& x, const std::vector<PreactivationConv>& convs,
-                                const Variable& residual) {
+                                const Variable& residual, bool wants_moments) {
   check(!convs.empty(), kOperation, ": no convolution");
   const Tensor rt = residual.defined() ? residual.value() : Tensor();
   if (!needs_results(x, convs, residual)) return record(kOperation, result_of(x.value(), convs, rt), {x}, {});
@@ -74,7 +75,7 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
     Tensor result = Tensor::empty(shape, yt.dtype(), yt.device());
     if (is_last) check_residual(rt, result);
     ChannelMoments moments;
-    if (conv.settings.training) {
+    if (conv.settings.training && (wants_moments || !is_last)) {
       moments.mean = Tensor::empty({shape[3]}, stage.norm.mean.dtype(), yt.device());
       moments.variance = Tensor::empty_like(moments.mean);
     }
@@ -94,8 +95,13 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
   if (adds_other) inputs.push_back(residual);
 
   const bool needs_dx = x.requires_grad();
+  const bool needs_stages =
+      needs_dx || std::any_of(parameters.begin(), parameters.end(),
+                              [](const Variable& parameter) { return parameter.requires_grad(); });
   Variable result = record(kOperation, y.value(), std::move(inputs), [=](const Tensor& dy) {
     std::vector<Tensor> gradients(1 + parameters.size() + (adds_other ? 1 : 0));
+    if (adds_other) gradients.back() = dy;
+    if (!needs_stages) return gradients;
     Tensor gradient = dy;
     kernels::NextNormalisation next;
     for (size_t i = stages.size(); i-- > 0;) {
@@ -115,7 +121,6 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
                                          /*has_relu=*/true, adds_x ? dy : Tensor(), dx);
       gradients[0] = dx;
     }
-    if (adds_other) gradients.back() = dy;
     return gradients;
   });
   result.set_moments(y.moments());
