@@ -266,6 +266,24 @@ TEST_CASE("preactivation_convs: nothing is kept but x and what goes between the 
   CHECK(memory_stats().in_use - before <= result + between + slack);
 }
 
+TEST_CASE("preactivation_convs: where a later argument is wrong, no running statistic has moved") {
+  const Chain chain{{3, 4, 4, 16}, {{16, 1, 1}, {16, 3, 1}}};
+  Inputs in;
+  for (const Input& input : chain.inputs()) in.emplace_back(normal(input.shape, Random(1, Purpose::test)));
+  const std::vector<F::PreactivationConv> good = convs_of(chain, in);
+  const Tensor before = good[0].running_mean.clone();
+  std::vector<F::PreactivationConv> wrong = good;
+  wrong[1].weight = Tensor::zeros({16, 3, 3, 8});
+  check_error("preactivation_convs", [&] { F::preactivation_convs(in[0], wrong); });
+  wrong = good;
+  wrong[1].norm_bias = Tensor::zeros({8});
+  check_error("preactivation_convs", [&] { F::preactivation_convs(in[0], wrong); });
+  check_error("preactivation_convs", [&] {
+    F::preactivation_convs(in[0], good, Tensor::zeros({3, 4, 4, 8}));
+  });
+  CHECK(same_bits(good[0].running_mean, before));
+}
+
 TEST_CASE("preactivation_convs: what does not fit is an error") {
   Rng rng(1);
   const Variable x = Tensor::zeros({2, 4, 4, 8});

@@ -5,36 +5,40 @@
 
 namespace fovea {
 
-kernels::Normalisation normalisation_of(const char* operation, const Tensor& x, const ChannelMoments& moments,
-                                        const Tensor& weight, const Tensor& bias, Tensor& running_mean,
-                                        Tensor& running_variance, const F::BatchNormSettings& settings) {
-  check(x.rank() >= 2 && x.size() > 0, operation, ": x is ", x, ", wanted [..., C] with at least one row");
-  const Shape channels{x.shape(-1)};
-  const Dtype dtype = accumulator_of(x.dtype());
+void check_normalisation(const char* operation, const Shape& x, Dtype dtype, const Tensor& weight,
+                         const Tensor& bias, const Tensor& running_mean, const Tensor& running_variance,
+                         const F::BatchNormSettings& settings) {
+  check(x.rank() >= 2 && x.size() > 0, operation, ": x is ", dtype, x,
+        ", wanted [..., C] with at least one row");
+  const Shape channels{x[-1]};
+  const Dtype wanted = accumulator_of(dtype);
   const auto check_channels = [&](const char* name, const Tensor& tensor) {
-    check(tensor.shape() == channels && tensor.dtype() == dtype, operation, ": x is ", x, ", but ", name,
-          " is ", tensor, ", wanted ", dtype, channels);
+    check(tensor.shape() == channels && tensor.dtype() == wanted, operation, ": x is ", dtype, x, ", but ",
+          name, " is ", tensor, ", wanted ", wanted, channels);
   };
   check_channels("weight", weight);
   check_channels("bias", bias);
   check_channels("running_mean", running_mean);
   check_channels("running_variance", running_variance);
-  const int64_t rows = x.size() / channels[0];
-  check(!settings.training || rows > 1, operation, ": x is ", x,
+  check(!settings.training || x.size() / channels[0] > 1, operation, ": x is ", dtype, x,
         ": one row has no variance to train with; use a larger batch, or train(false)");
+}
 
+kernels::Normalisation normalisation_of(const Tensor& x, const ChannelMoments& moments, const Tensor& weight,
+                                        const Tensor& bias, Tensor& running_mean, Tensor& running_variance,
+                                        const F::BatchNormSettings& settings) {
   kernels::Normalisation norm{running_mean, running_variance, weight,
                               bias,         settings.epsilon, settings.training};
   if (settings.training) {
     norm.mean = moments.mean;
     norm.variance = moments.variance;
     if (!norm.mean.defined()) {
-      norm.mean = Tensor::empty(channels, dtype, x.device());
-      norm.variance = Tensor::empty(channels, dtype, x.device());
+      norm.mean = Tensor::empty_like(running_mean);
+      norm.variance = Tensor::empty_like(running_mean);
       kernels::batch_norm_statistics(x, norm.mean, norm.variance);
     }
-    kernels::batch_norm_update_running(norm.mean, norm.variance, rows, settings.momentum, running_mean,
-                                       running_variance);
+    kernels::batch_norm_update_running(norm.mean, norm.variance, x.size() / weight.size(), settings.momentum,
+                                       running_mean, running_variance);
   }
   return norm;
 }
@@ -45,8 +49,10 @@ Variable normalise(const char* operation, const Variable& x, const Variable& wei
                    Tensor& running_mean, Tensor& running_variance, const F::BatchNormSettings& settings,
                    bool has_relu) {
   const Tensor xt = x.value();
-  const kernels::Normalisation norm = normalisation_of(
-      operation, xt, x.moments(), weight.value(), bias.value(), running_mean, running_variance, settings);
+  check_normalisation(operation, xt.shape(), xt.dtype(), weight.value(), bias.value(), running_mean,
+                      running_variance, settings);
+  const kernels::Normalisation norm = normalisation_of(xt, x.moments(), weight.value(), bias.value(),
+                                                       running_mean, running_variance, settings);
   Tensor y = Tensor::empty_like(xt);
   kernels::batch_norm_forward(xt, norm, has_relu, y);
 

@@ -6,24 +6,23 @@
 
 namespace fovea {
 
-Shape checked_conv_shape(const char* operation, const Tensor& x, const Tensor& weight, int64_t stride,
-                         int64_t padding) {
-  check(x.rank() == 4 && weight.rank() == 4 && x.shape(3) == weight.shape(3) && x.dtype() == weight.dtype(),
-        operation, ": x is ", x, ", weight is ", weight,
-        ", wanted [N, H, W, C] and [K, R, S, C] of one dtype");
+Shape checked_conv_shape(const char* operation, const Shape& x, Dtype dtype, const Tensor& weight,
+                         int64_t stride, int64_t padding) {
+  check(x.rank() == 4 && weight.rank() == 4 && x[3] == weight.shape(3) && dtype == weight.dtype(), operation,
+        ": x is ", dtype, x, ", weight is ", weight, ", wanted [N, H, W, C] and [K, R, S, C] of one dtype");
   check(stride >= 1 && padding >= 0, operation, ": stride is ", stride, ", padding is ", padding,
         ", wanted at least 1 and at least 0");
   check(weight.shape(0) >= 1, operation, ": weight is ", weight, ", wanted at least one output channel");
   const int64_t R = weight.shape(1), S = weight.shape(2);
-  check(x.shape(1) + 2 * padding >= R && x.shape(2) + 2 * padding >= S, operation, ": the window ", R, " x ",
-        S, " of weight ", weight, " does not fit into x ", x, " with padding ", padding);
-  return kernels::conv_shape(x.shape(), weight.shape(), stride, padding);
+  check(x[1] + 2 * padding >= R && x[2] + 2 * padding >= S, operation, ": the window ", R, " x ", S,
+        " of weight ", weight, " does not fit into x ", dtype, x, " with padding ", padding);
+  return kernels::conv_shape(x, weight.shape(), stride, padding);
 }
 
 Variable F::conv(const Variable& x, const Variable& weight, const Variable& bias, int64_t stride,
                  int64_t padding) {
   const Tensor xt = x.value(), wt = weight.value(), bt = bias.defined() ? bias.value() : Tensor();
-  const Shape shape = checked_conv_shape("conv", xt, wt, stride, padding);
+  const Shape shape = checked_conv_shape("conv", xt.shape(), xt.dtype(), wt, stride, padding);
   check(!bt.defined() || (bt.shape() == Shape{shape[3]} && bt.dtype() == xt.dtype()), "conv: bias is ", bt,
         ", wanted ", xt.dtype(), "[", shape[3], "]");
 

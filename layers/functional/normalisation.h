@@ -5,11 +5,17 @@
 
 namespace fovea {
 
-/// The batch norm of x as its kernels take it, for batch_norm and what is fused with it. Checks the
-/// arguments. In training: with the moments of x, computed unless `moments` has them, and the running
-/// statistics moved.
-kernels::Normalisation normalisation_of(const char* operation, const Tensor& x, const ChannelMoments& moments,
-                                        const Tensor& weight, const Tensor& bias, Tensor& running_mean,
-                                        Tensor& running_variance, const F::BatchNormSettings& settings);
+/// Checks the arguments of a batch norm of x, of this shape and dtype: for batch_norm and what is fused with
+/// it.
+void check_normalisation(const char* operation, const Shape& x, Dtype dtype, const Tensor& weight,
+                         const Tensor& bias, const Tensor& running_mean, const Tensor& running_variance,
+                         const F::BatchNormSettings& settings);
+
+/// The batch norm of x as its kernels take it, from arguments that were checked. In training: with the
+/// moments of x, computed unless `moments` has them, and the running statistics moved. Otherwise x is not
+/// looked at.
+kernels::Normalisation normalisation_of(const Tensor& x, const ChannelMoments& moments, const Tensor& weight,
+                                        const Tensor& bias, Tensor& running_mean, Tensor& running_variance,
+                                        const F::BatchNormSettings& settings);
 
 }  // namespace fovea

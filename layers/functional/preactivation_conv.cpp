@@ -29,29 +29,37 @@ bool needs_results(const Variable& x, const std::vector<F::PreactivationConv>& c
   return training || is_observed() || (requires_grad && grad_enabled());
 }
 
-/// Of x only the shape counts where its moments, or the running statistics, are used.
+/// The shapes of x and of every result, after all arguments were checked: nothing has moved where one is
+/// wrong.
+std::vector<Shape> checked_shapes(const Tensor& x, const std::vector<F::PreactivationConv>& convs,
+                                  const Tensor& residual) {
+  check(!convs.empty(), kOperation, ": no convolution");
+  std::vector<Shape> shapes{x.shape()};
+  for (const F::PreactivationConv& conv : convs) {
+    const Shape result = checked_conv_shape(kOperation, shapes.back(), x.dtype(), conv.weight.value(),
+                                            conv.stride, conv.padding);
+    check_normalisation(kOperation, shapes.back(), x.dtype(), conv.norm_weight.value(),
+                        conv.norm_bias.value(), conv.running_mean, conv.running_variance, conv.settings);
+    shapes.push_back(result);
+  }
+  check(!residual.defined() || (residual.shape() == shapes.back() && residual.dtype() == x.dtype()),
+        kOperation, ": residual is ", residual, ", wanted ", x.dtype(), shapes.back());
+  return shapes;
+}
+
 kernels::PreactivationStage stage_of(const Tensor& x, const ChannelMoments& moments,
                                      F::PreactivationConv conv) {
-  return {normalisation_of(kOperation, x, moments, conv.norm_weight.value(), conv.norm_bias.value(),
-                           conv.running_mean, conv.running_variance, conv.settings),
+  return {normalisation_of(x, moments, conv.norm_weight.value(), conv.norm_bias.value(), conv.running_mean,
+                           conv.running_variance, conv.settings),
           conv.weight.value(), conv.stride, conv.padding};
 }
 
-void check_residual(const Tensor& residual, const Tensor& y) {
-  check(!residual.defined() || (residual.shape() == y.shape() && residual.dtype() == y.dtype()), kOperation,
-        ": residual is ", residual, ", wanted ", y);
-}
-
 /// The result alone, for inference.
-Tensor result_of(const Tensor& x, const std::vector<F::PreactivationConv>& convs, const Tensor& residual) {
+Tensor result_of(const Tensor& x, const std::vector<F::PreactivationConv>& convs, const Tensor& residual,
+                 const Shape& shape) {
   kernels::PreactivationStages chain;
-  Tensor y = x;
-  for (const F::PreactivationConv& conv : convs) {
-    const Shape shape = checked_conv_shape(kOperation, y, conv.weight.value(), conv.stride, conv.padding);
-    chain.stages.push_back(stage_of(y, {}, conv));
-    y = Tensor::empty(shape, x.dtype(), x.device());
-  }
-  check_residual(residual, y);
+  for (const F::PreactivationConv& conv : convs) chain.stages.push_back(stage_of({}, {}, conv));
+  Tensor y = Tensor::empty(shape, x.dtype(), x.device());
   kernels::preactivation_chain_forward(x, chain, residual, y);
   return y;
 }
@@ -60,9 +68,11 @@ Tensor result_of(const Tensor& x, const std::vector<F::PreactivationConv>& convs
 
 Variable F::preactivation_convs(const Variable& x, const std::vector<PreactivationConv>& convs,
                                 const Variable& residual, bool wants_moments) {
-  check(!convs.empty(), kOperation, ": no convolution");
   const Tensor rt = residual.defined() ? residual.value() : Tensor();
-  if (!needs_results(x, convs, residual)) return record(kOperation, result_of(x.value(), convs, rt), {x}, {});
+  const std::vector<Shape> shapes = checked_shapes(x.value(), convs, rt);
+  if (!needs_results(x, convs, residual)) {
+    return record(kOperation, result_of(x.value(), convs, rt, shapes.back()), {x}, {});
+  }
   std::vector<Variable> parameters;  // three a stage
   std::vector<Stage> stages;
   Variable y = x;
@@ -70,13 +80,11 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
     const PreactivationConv& conv = convs[i];
     const bool is_last = i + 1 == convs.size();
     const Tensor yt = y.value();
-    const Shape shape = checked_conv_shape(kOperation, yt, conv.weight.value(), conv.stride, conv.padding);
     const Stage stage{stage_of(yt, y.moments(), conv), yt};
-    Tensor result = Tensor::empty(shape, yt.dtype(), yt.device());
-    if (is_last) check_residual(rt, result);
+    Tensor result = Tensor::empty(shapes[i + 1], yt.dtype(), yt.device());
     ChannelMoments moments;
     if (conv.settings.training && (wants_moments || !is_last)) {
-      moments.mean = Tensor::empty({shape[3]}, stage.norm.mean.dtype(), yt.device());
+      moments.mean = Tensor::empty({shapes[i + 1][3]}, stage.norm.mean.dtype(), yt.device());
       moments.variance = Tensor::empty_like(moments.mean);
     }
     kernels::preactivation_conv_forward(yt, stage.norm, stage.weight, conv.stride, conv.padding,
