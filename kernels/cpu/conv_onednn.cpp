@@ -7,7 +7,7 @@ namespace fovea::kernels::cpu::onednn {
 namespace {
 
 /// Runs forward or backward_input: the chunks are independent.
-void run_images(Pass pass, const Problem& problem, const float* x, const float* y, const Tensor& weight) {
+void run_images(Pass pass, const ConvProblem& problem, const float* x, const float* y, const Tensor& weight) {
   const Cut cut(problem, /*floats_per_x=*/1, /*floats_per_y=*/1, /*groups=*/1);
   const ChunkConv conv(pass, cut, weight);
   parallel_for(cut.chunks(), 1, [&](int64_t first, int64_t last) {
@@ -22,21 +22,21 @@ void run_images(Pass pass, const Problem& problem, const float* x, const float* 
 }  // namespace
 
 void conv_forward(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding, Tensor& y) {
-  const Problem problem(x.shape(), weight.shape(), stride, padding);
+  const ConvProblem problem(x.shape(), weight.shape(), stride, padding);
   call_onednn("conv_forward", problem,
               [&] { run_images(Pass::forward, problem, x.data<float>(), y.data<float>(), weight); });
 }
 
 void conv_backward_input(const Tensor& dy, const Tensor& weight, int64_t stride, int64_t padding,
                          Tensor& dx) {
-  const Problem problem(dx.shape(), weight.shape(), stride, padding);
+  const ConvProblem problem(dx.shape(), weight.shape(), stride, padding);
   call_onednn("conv_backward_input", problem,
               [&] { run_images(Pass::backward_input, problem, dx.data<float>(), dy.data<float>(), weight); });
 }
 
 void conv_backward_weight(const Tensor& x, const Tensor& dy, int64_t stride, int64_t padding,
                           Tensor& dweight) {
-  const Problem problem(x.shape(), dweight.shape(), stride, padding);
+  const ConvProblem problem(x.shape(), dweight.shape(), stride, padding);
   call_onednn("conv_backward_weight", problem, [&] {
     const Cut cut(problem, /*floats_per_x=*/0, /*floats_per_y=*/0, kGroups);
     const ChunkConv conv(Pass::backward_weight, cut, dweight);

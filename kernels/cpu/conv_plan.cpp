@@ -41,11 +41,11 @@ dnnl::stream& thread_stream() {
   return stream;
 }
 
-bool is_pointwise(const Problem& problem) {
+bool is_pointwise(const ConvProblem& problem) {
   return problem.R == 1 && problem.S == 1 && problem.stride == 1 && problem.padding == 0;
 }
 
-Plan make_plan(Pass pass, const Problem& problem) {
+Plan make_plan(Pass pass, const ConvProblem& problem) {
   const auto& [N, H, W, C, K, R, S, stride, padding] = problem;
   const auto f32 = memory::data_type::f32;
   const auto any = memory::format_tag::any;
@@ -112,9 +112,9 @@ Plan make_plan(Pass pass, const Problem& problem) {
   return plan;
 }
 
-const Plan& plan_for(Pass pass, const Problem& problem) {
+const Plan& plan_for(Pass pass, const ConvProblem& problem) {
   static auto* mutex = new std::mutex;
-  static auto* plans = new std::map<std::pair<Pass, Problem>, std::unique_ptr<Plan>>;
+  static auto* plans = new std::map<std::pair<Pass, ConvProblem>, std::unique_ptr<Plan>>;
   const std::lock_guard lock(*mutex);
   std::unique_ptr<Plan>& plan = (*plans)[{pass, problem}];
   if (!plan) plan = std::make_unique<Plan>(make_plan(pass, problem));
@@ -138,23 +138,7 @@ void run_reorder(const Plan& plan, const memory::desc& from, const void* source,
 
 }  // namespace
 
-Problem::Problem(const Shape& x, const Shape& weight, int64_t stride_, int64_t padding_)
-    : N(x[0]),
-      H(x[1]),
-      W(x[2]),
-      C(x[3]),
-      K(weight[0]),
-      R(weight[1]),
-      S(weight[2]),
-      stride(stride_),
-      padding(padding_) {}
-
-std::string Problem::str() const {
-  return fovea::str("x [", N, ", ", H, ", ", W, ", ", C, "], weight [", K, ", ", R, ", ", S, ", ", C,
-                    "], stride ", stride, ", padding ", padding);
-}
-
-Cut::Cut(const Problem& problem, bool by_rows)
+Cut::Cut(const ConvProblem& problem, bool by_rows)
     : whole_(problem),
       by_rows_(by_rows),
       units_(by_rows ? problem.N * problem.H : problem.N),
@@ -171,33 +155,38 @@ void Cut::choose_chunks(int64_t bytes_per_unit, int64_t groups) {
   chunks_ = groups_ * std::max<int64_t>(per_group, 1);
 }
 
-Cut::Cut(const Problem& problem, int64_t floats_per_x, int64_t floats_per_y, int64_t groups)
+Cut::Cut(const ConvProblem& problem, int64_t floats_per_x, int64_t floats_per_y, int64_t groups)
     : Cut(problem, is_pointwise(problem)) {
   choose_chunks((floats_per_x * x_unit_ + floats_per_y * y_unit_) * kFloatBytes, groups);
 }
 
-Cut Cut::images(const Problem& problem, int64_t floats_per_image) {
+Cut Cut::images(const ConvProblem& problem, int64_t floats_per_image) {
   Cut cut(problem, /*by_rows=*/false);
   cut.choose_chunks(floats_per_image * kFloatBytes, kGroups);
   return cut;
 }
 
-Cut Cut::images(const Problem& problem, const Cut& other) {
+Cut Cut::images(const ConvProblem& problem, const Cut& other) {
   Cut cut(problem, /*by_rows=*/false);
   cut.groups_ = other.groups_;
   cut.chunks_ = other.chunks_;
   return cut;
 }
 
-Problem Cut::of(int64_t count) const {
-  Problem problem = whole_;
+ConvProblem Cut::of(int64_t count) const {
+  ConvProblem problem = whole_;
   problem.N = by_rows_ ? 1 : count;
   if (by_rows_) problem.H = count;
   return problem;
 }
 
 ChunkConv::ChunkConv(Pass pass, const Cut& cut, const Tensor& weight)
-    : pass_(pass), smallest_(cut.smallest()) {
+    : pass_(pass), whole_(cut.whole()), smallest_(cut.smallest()) {
+  if (winograd::suits(whole_)) {
+    if (pass == Pass::forward) weights_[0] = winograd::transform_filters(weight);
+    if (pass == Pass::backward_input) weights_[0] = winograd::transform_filters_for_input(weight);
+    return;
+  }
   for (int64_t count = cut.smallest(); count <= cut.largest(); ++count) {
     const Plan& plan = plan_for(pass, cut.of(count));
     const auto slot = static_cast<size_t>(count - smallest_);
@@ -217,7 +206,7 @@ ChunkConv::ChunkConv(Pass pass, const Cut& cut, const Tensor& weight)
   }
 }
 
-ChunkRunner::ChunkRunner(const ChunkConv& conv) : conv_(conv) {
+ChunkRunner::ChunkRunner(const ChunkConv& conv) : conv_(conv), winograd_(conv.whole_.H, conv.whole_.W) {
   int64_t bytes = 1;
   for (const Plan* plan : conv.plans_) {
     if (plan != nullptr) bytes = std::max(bytes, static_cast<int64_t>(plan->scratchpad.get_size()));
@@ -241,6 +230,7 @@ ChunkRunner::ChunkRunner(const ChunkConv& conv) : conv_(conv) {
 }
 
 void ChunkRunner::operator()(int64_t count, const float* x, const float* y, float* weight) {
+  if (conv_.is_winograd()) return run_winograd(count, x, y, weight, /*add=*/false);
   const auto slot = static_cast<size_t>(count - conv_.smallest_);
   Arguments& arguments = arguments_[slot];
   arguments.x.set_data_handle(const_cast<float*>(x));
@@ -252,11 +242,33 @@ void ChunkRunner::operator()(int64_t count, const float* x, const float* y, floa
       "could not execute a primitive");
 }
 
+void ChunkRunner::run_winograd(int64_t count, const float* x, const float* y, float* weight, bool add) {
+  const auto [C, K] = std::pair{conv_.whole_.C, conv_.whole_.K};
+  const Tensor& filters = conv_.weights_[0];
+  switch (conv_.pass_) {
+    case Pass::forward:
+      return winograd_.forward(count, C, K, x, filters.data<float>(), const_cast<float*>(y));
+    case Pass::backward_input:
+      return winograd_.forward(count, K, C, y, filters.data<float>(), const_cast<float*>(x));
+    case Pass::backward_weight: return winograd_.backward_filters(count, C, K, x, y, weight, add);
+  }
+}
+
+void ChunkRunner::add(int64_t count, const float* x, const float* y, float* weight) {
+  if (conv_.is_winograd()) return run_winograd(count, x, y, weight, /*add=*/true);
+  if (!part_.defined()) part_ = Tensor::empty({conv_.weight_count()});
+  float* part = part_.data<float>();
+  (*this)(count, x, y, part);
+  for (int64_t i = 0; i < part_.size(); ++i) weight[i] += part[i];
+}
+
 int64_t ChunkConv::weight_count() const {
+  if (is_winograd()) return winograd::kPoints * whole_.C * whole_.K;
   return static_cast<int64_t>(plans_[0]->weight.get_size() / sizeof(float));
 }
 
 void ChunkConv::to_plain(const Tensor& gradient, Tensor& dweight) const {
+  if (is_winograd()) return winograd::transform_filters_backward(gradient, dweight);
   const Plan& plan = *plans_[0];
   run_reorder(plan, plan.weight, gradient.raw(), plan.plain_weight, dweight.raw());
 }
@@ -270,10 +282,7 @@ void WeightSum::add(int64_t count, const float* x, const float* dy) {
   if (is_first_) {
     run_(count, x, dy, total_);
   } else {
-    if (!part_.defined()) part_ = Tensor::empty({conv_.weight_count()});
-    float* part = part_.data<float>();
-    run_(count, x, dy, part);
-    for (int64_t i = 0; i < part_.size(); ++i) total_[i] += part[i];
+    run_.add(count, x, dy, total_);
   }
   is_first_ = false;
 }

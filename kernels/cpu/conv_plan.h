@@ -1,18 +1,18 @@
 #pragma once
 
 #include <array>
-#include <compare>
 #include <cstdint>
 #include <dnnl.hpp>
-#include <string>
 #include <vector>
 
 #include "fovea/core/check.h"
 #include "fovea/core/tensor.h"
+#include "fovea/kernels/cpu/conv_problem.h"
 #include "fovea/kernels/cpu/rows.h"
-#include "fovea/kernels/window.h"
+#include "fovea/kernels/cpu/winograd.h"
 
-/// f32 convolutions of a few images on one thread, by oneDNN.
+/// f32 convolutions of a few images on one thread, by oneDNN, and of 3x3 by Winograd's form where that
+/// serves.
 ///
 /// A batch is cut into chunks whose size comes from the shape alone. Each is computed on one thread by a
 /// primitive made for one thread: so the result does not depend on the number of threads, and a chunk stays
@@ -21,22 +21,6 @@
 namespace fovea::kernels::cpu::onednn {
 
 enum class Pass { forward, backward_input, backward_weight };
-
-/// Everything that a primitive depends on, but the pass.
-struct Problem {
-  int64_t N, H, W, C, K, R, S, stride, padding;
-
-  /// x: [N, H, W, C], weight: [K, R, S, C]
-  Problem(const Shape& x, const Shape& weight, int64_t stride, int64_t padding);
-  int64_t P() const { return Window{R, stride, padding}.outputs(H); }
-  int64_t Q() const { return Window{S, stride, padding}.outputs(W); }
-  /// Numbers of x and of y in an image.
-  int64_t x_image() const { return H * W * C; }
-  int64_t y_image() const { return P() * Q() * K; }
-  Shape result() const { return {N, P(), Q(), K}; }
-  std::string str() const;
-  friend auto operator<=>(const Problem&, const Problem&) = default;
-};
 
 struct Range {
   int64_t begin, end;
@@ -49,12 +33,12 @@ class Cut {
  public:
   /// `floats_per_x` and `floats_per_y`: what a chunk holds at once for every number of x and of y; 0: nothing
   /// that has to stay in the cache. The chunks make up `groups` groups, or as many as there are units.
-  Cut(const Problem& problem, int64_t floats_per_x, int64_t floats_per_y, int64_t groups);
+  Cut(const ConvProblem& problem, int64_t floats_per_x, int64_t floats_per_y, int64_t groups);
 
   /// Whole images, of which a chunk holds `floats_per_image` at once.
-  static Cut images(const Problem& problem, int64_t floats_per_image);
+  static Cut images(const ConvProblem& problem, int64_t floats_per_image);
   /// Whole images, as many in each chunk as in those of `other`.
-  static Cut images(const Problem& problem, const Cut& other);
+  static Cut images(const ConvProblem& problem, const Cut& other);
 
   int64_t chunks() const { return chunks_; }
   int64_t groups() const { return groups_; }
@@ -67,14 +51,14 @@ class Cut {
   int64_t x_unit() const { return x_unit_; }
   int64_t y_unit() const { return y_unit_; }
   /// The problem for `count` units.
-  Problem of(int64_t count) const;
-  const Problem& whole() const { return whole_; }
+  ConvProblem of(int64_t count) const;
+  const ConvProblem& whole() const { return whole_; }
 
  private:
-  Cut(const Problem& problem, bool by_rows);
+  Cut(const ConvProblem& problem, bool by_rows);
   void choose_chunks(int64_t bytes_per_unit, int64_t groups);
 
-  Problem whole_;
+  ConvProblem whole_;
   bool by_rows_;
   int64_t units_, x_unit_, y_unit_, groups_ = 1, chunks_ = 1;
 };
@@ -87,14 +71,17 @@ class ChunkConv {
   /// Plans, and brings `weight` into the layout that the passes forward and backward_input want.
   ChunkConv(Pass pass, const Cut& cut, const Tensor& weight);
 
-  /// Of backward_weight: numbers in a gradient, and the way from oneDNN's layout to [K, R, S, C].
+  /// Of backward_weight: numbers in a gradient, and the way from its layout to [K, R, S, C].
   int64_t weight_count() const;
   void to_plain(const Tensor& gradient, Tensor& dweight) const;
 
  private:
   friend class ChunkRunner;
 
+  bool is_winograd() const { return plans_[0] == nullptr; }
+
   Pass pass_;
+  ConvProblem whole_;
   int64_t smallest_;
   std::array<const Plan*, 2> plans_{};  // for `smallest_` units, and one more
   std::array<Tensor, 2> weights_;
@@ -106,8 +93,10 @@ class ChunkRunner {
   explicit ChunkRunner(const ChunkConv& conv);
 
   /// The pass over `count` units: forward x -> y, backward_input y -> x, backward_weight x, y -> weight,
-  /// where `weight` has weight_count() numbers in a layout of oneDNN's.
+  /// where `weight` has weight_count() numbers in a layout of its own.
   void operator()(int64_t count, const float* x, const float* y, float* weight = nullptr);
+  /// backward_weight, added to `weight`.
+  void add(int64_t count, const float* x, const float* y, float* weight);
 
  private:
   /// Made once, because it costs as much as convolving some hundred pixels.
@@ -116,23 +105,24 @@ class ChunkRunner {
     std::array<dnnl_exec_arg_t, 4> list;
   };
 
+  void run_winograd(int64_t count, const float* x, const float* y, float* weight, bool add);
+
   const ChunkConv& conv_;
-  Tensor scratch_;
+  winograd::Runner winograd_;
+  Tensor scratch_, part_;
   std::array<Arguments, 2> arguments_;
 };
 
 /// The gradient of the weights over several chunks, added up by one thread.
 class WeightSum {
  public:
-  explicit WeightSum(const ChunkConv& conv) : conv_(conv), run_(conv) {}
+  explicit WeightSum(const ChunkConv& conv) : run_(conv) {}
   /// Starts a sum in `total`, weight_count() numbers.
   void begin(float* total);
   void add(int64_t count, const float* x, const float* dy);
 
  private:
-  const ChunkConv& conv_;
   ChunkRunner run_;
-  Tensor part_;
   float* total_ = nullptr;
   bool is_first_ = true;
 };
@@ -154,7 +144,7 @@ class SingleThread {
 
 /// Calls body with oneDNN set to one thread, and turns its errors into ours, with the problem.
 template <class Body>
-void call_onednn(const char* operation, const Problem& problem, Body&& body) {
+void call_onednn(const char* operation, const ConvProblem& problem, Body&& body) {
   const SingleThread single_thread;
   try {
     body();

@@ -19,8 +19,8 @@ struct Link {
   int64_t x_image, y_image;  // numbers in an image
 };
 
-std::vector<Problem> problems_of(const Tensor& x, const PreactivationStages& chain) {
-  std::vector<Problem> problems;
+std::vector<ConvProblem> problems_of(const Tensor& x, const PreactivationStages& chain) {
+  std::vector<ConvProblem> problems;
   Shape shape = x.shape();
   for (const PreactivationStage& stage : chain.stages) {
     problems.emplace_back(shape, stage.weight.shape(), stage.stride, stage.padding);
@@ -34,14 +34,14 @@ std::vector<Problem> problems_of(const Tensor& x, const PreactivationStages& cha
 bool can_fuse(const Tensor& x, const PreactivationStages& chain) {
   // The threads share the images; one alone is better cut into rows.
   if (x.dtype() != Dtype::f32 || x.size() == 0 || x.shape(0) == 1) return false;
-  const std::vector<Problem> problems = problems_of(x, chain);
+  const std::vector<ConvProblem> problems = problems_of(x, chain);
   return std::all_of(problems.begin(), problems.end(),
-                     [](const Problem& problem) { return can_fuse(problem); });
+                     [](const ConvProblem& problem) { return can_fuse(problem); });
 }
 
 void preactivation_chain_forward(const Tensor& x, const PreactivationStages& chain, const Tensor& residual,
                                  Tensor& y) {
-  const std::vector<Problem> problems = problems_of(x, chain);
+  const std::vector<ConvProblem> problems = problems_of(x, chain);
   call_onednn("preactivation_chain_forward", problems[0], [&] {
     // Even stages read the first buffer and odd ones the second; the last writes y.
     std::array<int64_t, 2> buffer_image{};
@@ -53,7 +53,7 @@ void preactivation_chain_forward(const Tensor& x, const PreactivationStages& cha
     std::vector<Link> links;
     for (size_t i = 0; i < problems.size(); ++i) {
       const PreactivationStage& stage = chain.stages[i];
-      const Problem& problem = problems[i];
+      const ConvProblem& problem = problems[i];
       links.push_back({Affine<float>(stage.norm, fold_of(problem.C)),
                        ChunkConv(Pass::forward, Cut::images(problem, cut), stage.weight), problem.x_image(),
                        problem.y_image()});

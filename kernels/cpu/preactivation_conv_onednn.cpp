@@ -96,7 +96,7 @@ void finish_backward(const Affine<float>& affine, const float* x, const float* p
 
 }  // namespace
 
-bool can_fuse(const Problem& problem) {
+bool can_fuse(const ConvProblem& problem) {
   constexpr int64_t kFewest = 16;  // channels: with fewer, oneDNN's kernels are slow
   return std::min(problem.C, problem.K) >= kFewest && problem.W % fold_of(problem.C) == 0 &&
          problem.Q() % fold_of(problem.K) == 0;
@@ -104,13 +104,13 @@ bool can_fuse(const Problem& problem) {
 
 bool can_fuse(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
   return x.dtype() == Dtype::f32 && x.size() > 0 &&
-         can_fuse(Problem(x.shape(), weight.shape(), stride, padding));
+         can_fuse(ConvProblem(x.shape(), weight.shape(), stride, padding));
 }
 
 void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
                                 int64_t stride, int64_t padding, const Tensor& residual, Tensor& y,
                                 Tensor& mean, Tensor& variance) {
-  const Problem problem(x.shape(), weight.shape(), stride, padding);
+  const ConvProblem problem(x.shape(), weight.shape(), stride, padding);
   const Affine<float> affine(norm, fold_of(problem.C));
   const int64_t width = problem.K * fold_of(problem.K);
   add_multiply_adds(y.size() * weight.shape().size(1, 4));
@@ -150,7 +150,7 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
                                  const Normalisation& norm, const Tensor& weight, int64_t stride,
                                  int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight,
                                  Tensor& dbias) {
-  const Problem problem(x.shape(), weight.shape(), stride, padding);
+  const ConvProblem problem(x.shape(), weight.shape(), stride, padding);
   const Affine<float> affine(norm, fold_of(problem.C));
   const auto width = static_cast<int64_t>(affine.mean.size());
   add_multiply_adds(2 * dy.size() * weight.shape().size(1, 4));

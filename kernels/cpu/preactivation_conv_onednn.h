@@ -7,7 +7,7 @@
 namespace fovea::kernels::cpu::onednn {
 
 /// Whether rows of pixels are whole vectors, and the convolution is one that oneDNN is fast at.
-bool can_fuse(const Problem& problem);
+bool can_fuse(const ConvProblem& problem);
 bool can_fuse(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding);
 /// Whether all stages can be fused.
 bool can_fuse(const Tensor& x, const PreactivationStages& chain);

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+
+#include "fovea/core/check.h"
+#include "fovea/core/shape.h"
+#include "fovea/kernels/window.h"
+
+namespace fovea::kernels::cpu {
+
+/// Everything that a convolution on the CPU depends on, but the pass.
+struct ConvProblem {
+  int64_t N, H, W, C, K, R, S, stride, padding;
+
+  /// x: [N, H, W, C], weight: [K, R, S, C]
+  ConvProblem(const Shape& x, const Shape& weight, int64_t stride_, int64_t padding_)
+      : N(x[0]),
+        H(x[1]),
+        W(x[2]),
+        C(x[3]),
+        K(weight[0]),
+        R(weight[1]),
+        S(weight[2]),
+        stride(stride_),
+        padding(padding_) {}
+
+  int64_t P() const { return Window{R, stride, padding}.outputs(H); }
+  int64_t Q() const { return Window{S, stride, padding}.outputs(W); }
+  /// Numbers of x and of y in an image.
+  int64_t x_image() const { return H * W * C; }
+  int64_t y_image() const { return P() * Q() * K; }
+  Shape result() const { return {N, P(), Q(), K}; }
+  std::string str() const {
+    return fovea::str("x [", N, ", ", H, ", ", W, ", ", C, "], weight [", K, ", ", R, ", ", S, ", ", C,
+                      "], stride ", stride, ", padding ", padding);
+  }
+  friend auto operator<=>(const ConvProblem&, const ConvProblem&) = default;
+};
+
+}  // namespace fovea::kernels::cpu
