@@ -5,15 +5,14 @@ in another process, so that this one's memory is ONNX Runtime's. Prints one line
 "onnxruntime". Started by compare_torch.py; needs torch, onnx, onnxscript, onnxruntime and numpy (see install.sh).
 """
 import argparse
-import json
 import os
 import pathlib
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 
+from answer import add_on_request, answer, peak_resident_bytes
 from handover import HandedOver
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden"
@@ -30,8 +29,7 @@ def parse_arguments():
     parser.add_argument("--replays", type=int, default=1, help="runs in a timed step")
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--on-request", choices=["yes", "no"], default="no",
-                        help="time once for each line of standard input")
+    add_on_request(parser)
     parser.add_argument("--same-as", required=True, help="what fovea_step_time --hand-over has written: the weights, "
                         "the batch, and the logits that must come out")
     parser.add_argument("--export", help="only write the model there")
@@ -86,16 +84,9 @@ def main():
             for _ in range(arguments.replays):
                 run()
             seconds.append((time.perf_counter() - begin) / arguments.replays)
-        line = {key: getattr(arguments, key) for key in ["model", "mode", "batch", "device", "precision", "threads"]}
-        line.update(replays=arguments.replays, seconds=seconds, onnxruntime=version,
-                    peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
-        print(json.dumps(line), flush=True)
+        return {"seconds": seconds, "peak_memory_bytes": peak_resident_bytes(), "onnxruntime": version}
 
-    if arguments.on_request == "no":
-        time_steps()
-    else:
-        for _ in sys.stdin:
-            time_steps()
+    answer(arguments, ["model", "mode", "batch", "device", "precision", "replays", "threads"], time_steps)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,12 @@ CUDA graph).
 """
 import argparse
 import contextlib
-import json
 import os
 import pathlib
-import resource
 import sys
 import time
 
+from answer import add_on_request, answer, peak_resident_bytes
 from handover import HandedOver
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden"
@@ -36,8 +35,7 @@ def parse_arguments():
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--layout", choices=["channels-last", "contiguous"], default="channels-last")
-    parser.add_argument("--on-request", choices=["yes", "no"], default="no",
-                        help="time once for each line of standard input")
+    add_on_request(parser)
     parser.add_argument("--same-as", help="what fovea_step_time --hand-over has written: the weights, the batch, "
                         "and what must come out; without it, random ones")
     return parser.parse_args()
@@ -175,7 +173,7 @@ class Work:
     def peak_memory_bytes(self):
         if self.is_cuda:
             return self.torch.cuda.max_memory_allocated()
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return peak_resident_bytes()
 
 
 def main():
@@ -185,7 +183,7 @@ def main():
     sys.path.insert(0, str(GOLDEN))
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
-    start_memory_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    start_memory_bytes = peak_resident_bytes()
     work = Work(torch, arguments)
     if work.same_as:
         work.check()
@@ -199,17 +197,10 @@ def main():
             result = float(work.result)
             if result != result:
                 sys.exit(f"timed step {step} gave {result}")
-        keys = ["model", "mode", "batch", "device", "precision", "way", "layout", "threads"]
-        line = {key: getattr(arguments, key) for key in keys}
-        line.update(replays=replays, seconds=seconds, peak_memory_bytes=work.peak_memory_bytes(),
-                    start_memory_bytes=start_memory_bytes, torch=torch.__version__)
-        print(json.dumps(line), flush=True)
+        return {"replays": replays, "seconds": seconds, "peak_memory_bytes": work.peak_memory_bytes(),
+                "start_memory_bytes": start_memory_bytes, "torch": torch.__version__}
 
-    if arguments.on_request == "no":
-        time_steps()
-    else:
-        for _ in sys.stdin:
-            time_steps()
+    answer(arguments, ["model", "mode", "batch", "device", "precision", "way", "layout", "threads"], time_steps)
 
 
 if __name__ == "__main__":

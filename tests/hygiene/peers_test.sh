@@ -56,6 +56,26 @@ agree 3 "logits[19] is" inference logits 4e-3
 agree 3 "losses[1] is" train losses 2e-3
 agree 3 "logits[19] is nan, Fovea's is" inference logits nan
 
+# How a peer answers.
+cat >"$system/answer.py" <<'END_OF_PYTHON'
+import argparse, sys
+sys.path.insert(0, sys.argv.pop(1))
+from answer import add_on_request, answer, peak_resident_bytes
+parser = argparse.ArgumentParser()
+parser.add_argument("--batch")
+add_on_request(parser)
+times = iter([1, 2, 3])
+answer(parser.parse_args(), ["batch"], lambda: {"time": next(times), "has_memory": peak_resident_bytes() > 1 << 20})
+END_OF_PYTHON
+answers() { run 0 "$1" "$python" "$system/answer.py" "$peers" --batch 4 "${@:2}"; }
+line='{"batch": "4", "time": 1, "has_memory": true}'
+answers "$line" <<<'not read'
+[ "$output" = "$line" ] || fail "a peer that is not to wait said '$output'"
+answers "$line" --on-request yes <<<$'time\ntime'
+[ "$output" = "$line"$'\n'"${line/1/2}" ] || fail "a peer that was asked twice said '$output'"
+answers '' --on-request yes </dev/null
+[ -z "$output" ] || fail "a peer that was not asked said '$output'"
+
 # The table. Seconds and memory of each contender are in its answer.
 answer() {
   echo "while read -r line; do
