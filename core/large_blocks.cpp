@@ -44,7 +44,7 @@ LargeBlocks::~LargeBlocks() {
   for (const auto& [begin, segment] : segments_) munmap(begin, segment.bytes);
 }
 
-void* LargeBlocks::take(size_t bytes) {
+void* LargeBlocks::take(size_t bytes) noexcept {
   if (bytes > std::numeric_limits<size_t>::max() / 2) return nullptr;
   bytes = rounded_up(bytes, page());
   const auto best = free_by_size_.lower_bound({bytes, nullptr});
@@ -52,9 +52,8 @@ void* LargeBlocks::take(size_t bytes) {
   if (piece == pieces_.end()) return nullptr;
   auto& [begin, taken] = *piece;
   if (taken.bytes > bytes) {
-    const size_t left = taken.bytes - bytes;
-    free_by_size_.emplace(left, begin + bytes);
-    pieces_.emplace_hint(std::next(piece), begin + bytes, Piece{left, true, taken.may_be_resident});
+    const auto rest = add_free(begin + bytes, taken.bytes - bytes, taken.may_be_resident);
+    if (rest == pieces_.end()) return nullptr;
   }
   free_by_size_.erase({taken.bytes, begin});
   taken = {bytes, /*is_free=*/false, /*may_be_resident=*/true};
@@ -120,7 +119,7 @@ size_t LargeBlocks::reserved() const {
 
 /// A free piece of at least `bytes` bytes that ends at the top of a segment, which rises; the end if there is
 /// no memory.
-LargeBlocks::Pieces::iterator LargeBlocks::grown(size_t bytes) {
+LargeBlocks::Pieces::iterator LargeBlocks::grown(size_t bytes) noexcept {
   const auto free_below_top = [this](const auto& segment) {
     if (segment.second.top == 0) return size_t{0};
     const auto last = std::prev(pieces_.lower_bound(segment.first + segment.second.top));
@@ -139,17 +138,36 @@ LargeBlocks::Pieces::iterator LargeBlocks::grown(size_t bytes) {
   }
   auto& [begin, extent] = *segment;
   const size_t more = bytes - free_below_top(*segment);
-  char* address = begin + extent.top;
-  free_by_size_.emplace(more, address);
-  const auto piece = pieces_.emplace(address, Piece{more, /*is_free=*/true, /*may_be_resident=*/false}).first;
+  const auto piece = add_free(begin + extent.top, more, /*may_be_resident=*/false);
+  if (piece == pieces_.end()) return piece;
   extent.top += more;
   return joined(piece);
 }
 
-bool LargeBlocks::add_segment(size_t bytes) {
+bool LargeBlocks::add_segment(size_t bytes) noexcept {
   char* begin = reserve(bytes);
-  if (begin != nullptr) segments_.emplace(begin, Segment{bytes, /*top=*/0});
-  return begin != nullptr;
+  if (begin == nullptr) return false;
+  try {
+    segments_.emplace(begin, Segment{bytes, /*top=*/0});
+  } catch (const std::bad_alloc&) {
+    munmap(begin, bytes);
+    return false;
+  }
+  return true;
+}
+
+/// Notes a free piece by address and by size; the end, and it is noted nowhere, if there is no memory.
+LargeBlocks::Pieces::iterator LargeBlocks::add_free(char* begin, size_t bytes,
+                                                    bool may_be_resident) noexcept {
+  auto piece = pieces_.end();
+  try {
+    piece = pieces_.emplace(begin, Piece{bytes, /*is_free=*/true, may_be_resident}).first;
+    free_by_size_.emplace(bytes, begin);
+  } catch (const std::bad_alloc&) {
+    if (piece != pieces_.end()) pieces_.erase(piece);
+    return pieces_.end();
+  }
+  return piece;
 }
 
 /// Joins a free piece with its free neighbours of the same segment.

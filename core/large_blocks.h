@@ -20,9 +20,9 @@ class LargeBlocks {
   LargeBlocks(const LargeBlocks&) = delete;
   LargeBlocks& operator=(const LargeBlocks&) = delete;
 
-  /// `bytes` bytes, more than none, rounded up to whole pages, and aligned to a page; null if there is no
-  /// memory.
-  void* take(size_t bytes);
+  /// `bytes` bytes, more than none, rounded up to whole pages, and aligned to a page; null, and nothing is
+  /// taken, if there is no memory for them or to note it.
+  void* take(size_t bytes) noexcept;
   /// False, and nothing is done, if the block is not from here.
   bool put_back(void* block) noexcept;
   /// Returns what is free to the system: the pages of free pieces, and segments without a block as a whole.
@@ -46,8 +46,9 @@ class LargeBlocks {
   };
   using Pieces = std::map<char*, Piece>;  // by address, without gaps from a segment's begin to its top
 
-  Pieces::iterator grown(size_t bytes);
-  bool add_segment(size_t bytes);
+  Pieces::iterator grown(size_t bytes) noexcept;
+  bool add_segment(size_t bytes) noexcept;
+  Pieces::iterator add_free(char* begin, size_t bytes, bool may_be_resident) noexcept;
   Pieces::iterator joined(Pieces::iterator piece) noexcept;
   void absorb_next(Pieces::iterator piece) noexcept;
 

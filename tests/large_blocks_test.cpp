@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <new>
 #include <random>
 #include <vector>
 
@@ -25,7 +27,43 @@ bool is_resident(void* address) {
   return mincore(address, 1, &resident) == 0 && (resident & 1) != 0;
 }
 
+constexpr int kUnlimited = -1;
+int allocations_left = kUnlimited;  // of this program, before they fail
+
+void* allocate_or_null(size_t bytes) noexcept {
+  if (allocations_left == 0) return nullptr;
+  if (allocations_left > 0) --allocations_left;
+  return std::malloc(std::max(bytes, size_t{1}));
+}
+
+/// A block, where `allocations` allocations can be had for its notes.
+void* take_with(LargeBlocks& memory, size_t bytes, int allocations) {
+  allocations_left = allocations;
+  void* block = memory.take(bytes);
+  allocations_left = kUnlimited;
+  return block;
+}
+
 }  // namespace
+
+// All that belong together, as the address sanitizer wants it; inlined, one of them with malloc or free in it
+// would look to the compiler as if it did not fit the other.
+[[gnu::noinline]] void* operator new(size_t bytes) {
+  if (void* block = allocate_or_null(bytes)) return block;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+  return allocate_or_null(bytes);
+}
+[[gnu::noinline]] void operator delete(void* block) noexcept {
+  std::free(block);
+}
+[[gnu::noinline]] void operator delete(void* block, size_t) noexcept {
+  std::free(block);
+}
+[[gnu::noinline]] void operator delete(void* block, const std::nothrow_t&) noexcept {
+  std::free(block);
+}
 
 TEST_CASE("LargeBlocks: blocks are aligned to pages, and the first to a huge page") {
   LargeBlocks memory(4 * kMiB);
@@ -98,6 +136,35 @@ TEST_CASE("LargeBlocks: null where there is no such memory, and a block of other
   auto* block = static_cast<char*>(memory.take(kMiB));
   CHECK(!memory.put_back(block + 4096));
   CHECK(memory.put_back(block));
+}
+
+TEST_CASE("LargeBlocks: null, and as it was, where there is no memory to note a new piece") {
+  int failures = 0;
+  for (;; ++failures) {
+    LargeBlocks memory(4 * kMiB);
+    if (take_with(memory, kMiB, failures) != nullptr) break;
+    CHECK(memory.kept() == 0);
+    CHECK(memory.take(kMiB) != nullptr);
+    CHECK(memory.take(3 * kMiB) != nullptr);
+    CHECK(memory.reserved() == 4 * kMiB);
+  }
+  CHECK(failures == 3);  // the segment, and the piece by address and by size
+}
+
+TEST_CASE("LargeBlocks: null, and as it was, where there is no memory to note the rest of a piece") {
+  int failures = 0;
+  for (;; ++failures) {
+    LargeBlocks memory(4 * kMiB);
+    void* piece = memory.take(kMiB);
+    memory.take(kMiB);
+    memory.put_back(piece);
+    if (take_with(memory, 256 * kKiB, failures) != nullptr) break;
+    CHECK(memory.kept() == kMiB);
+    CHECK(memory.take(512 * kKiB) == piece);
+    CHECK(memory.take(512 * kKiB) == static_cast<char*>(piece) + 512 * kKiB);
+    CHECK(memory.reserved() == 4 * kMiB);
+  }
+  CHECK(failures == 2);  // by address and by size
 }
 
 TEST_CASE("LargeBlocks: release gives free pages and empty segments back") {
