@@ -99,6 +99,8 @@ done
 
 # shellcheck source=tools/gpu_check_stages.sh
 source "$root/tools/gpu_check_stages.sh"
+[ -z "$data" ] || has_cifar10 "$data" || wrong_usage "--data: $(no_cifar10_reason "$data"), wanted the folder with" \
+  "CIFAR-10's .bin files or its parent: name that one, or get them with \`cifar_trainer fetch cifar10\`"
 
 limit_of() {
   if [ -n "$limit" ]; then echo "$limit"; elif [ "$1" = train ]; then echo $((minutes * 90 + 300)); else echo 560; fi

@@ -299,10 +299,14 @@ stage_torch_kernels() {
   return $code
 }
 
+has_cifar10() { [ -f "$1/test_batch.bin" ] || [ -f "$1/cifar-10-batches-bin/test_batch.bin" ]; }
+no_cifar10_reason() {
+  if [ -d "$1" ]; then echo "$1 has no test_batch.bin"; else echo "$1 is no folder"; fi
+}
 find_data() {
   local folder
   for folder in "$data" "${FOVEA_DATA:-}" "${XDG_CACHE_HOME:-$HOME/.cache}/fovea"; do
-    if [ -f "$folder/test_batch.bin" ] || [ -f "$folder/cifar-10-batches-bin/test_batch.bin" ]; then
+    if has_cifar10 "$folder"; then
       echo "$folder"
       return
     fi

@@ -141,6 +141,9 @@ report_has 'cuDNN 9.19.2 from'
 report_has '`cifar_trainer` is left out'
 [ "$(readlink "$built/libraries/lib/libcudnn.so")" = "$system/cuda/lib64/libcudnn.so.9" ] || fail 'no link to cuDNN'
 gpu_check 2 'has no usr/' --deps "$system/cuda"
+wanted="wanted the folder with CIFAR-10's .bin files or its parent"
+gpu_check 2 "gpu_check: --data: $system/none is no folder, $wanted" --data "$system/none"
+gpu_check 2 "gpu_check: --data: $system/cuda has no test_batch.bin, $wanted" --stage test --data "$system/cuda"
 
 mkdir -p "$built/bin"
 pretend_program() { pretend "../clone/build/gpu-check/bin/$1" "$2"; }
