@@ -7,6 +7,11 @@ if(CUDNN_INCLUDE_DIR)
 endif()
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(CUDNN REQUIRED_VARS CUDNN_LIBRARY CUDNN_INCLUDE_DIR VERSION_VAR CUDNN_VERSION)
+if(NOT CUDNN_FOUND)
+  # What is too old is not kept: there may be a newer one elsewhere when this is configured again.
+  unset(CUDNN_INCLUDE_DIR CACHE)
+  unset(CUDNN_LIBRARY CACHE)
+endif()
 if(CUDNN_FOUND AND NOT TARGET CUDNN::cudnn)
   add_library(CUDNN::cudnn UNKNOWN IMPORTED)
   set_target_properties(CUDNN::cudnn PROPERTIES IMPORTED_LOCATION ${CUDNN_LIBRARY}

@@ -8,6 +8,7 @@ usage() {
 usage: tools/quickstart.sh [--data DIR] [--out DIR] [--no-install] [TRAINING FLAG...]
 
 Trains attention-nano for 4 epochs on CIFAR-10 (tools/cifar_trainer/settings/quick.toml): some minutes.
+Builds for CUDA where there is a GPU with all that this needs (nvcc 13, cuDNN 9.11 or newer), otherwise for the CPU.
 
   --data DIR      the folder with CIFAR-10's .bin files, or its parent. Otherwise $FOVEA_DATA, then the cache
                   folder, then a download; where none of them has it, Fashion-MNIST from Debian's package
@@ -70,8 +71,16 @@ if [ "$install" = yes ]; then
 fi
 
 preset=cpu
-if nvidia-smi >/dev/null 2>&1 && command -v nvcc >/dev/null; then
-  preset=cuda
+if nvidia-smi >/dev/null 2>&1; then
+  say "There is a GPU: looking for what a CUDA build needs"
+  # CMake knows what it finds, and which versions will do; with AUTO it goes on without, and names what is missing.
+  cuda=$(cmake -S "$root" --preset cuda -DFOVEA_CUDA=AUTO | sed -n 's/^--  *CUDA  *//p') ||
+    cuda="off (configuring it failed, as said above)"
+  case $cuda in
+    on*) preset=cuda ;;
+    *) say "Building for the CPU, for CUDA is $cuda. To have it, install nvcc 13 and cuDNN 9.11 or newer (or name its" \
+      "folder: cmake --fresh --preset cuda -DCUDNN_ROOT=DIR), and start again" ;;
+  esac
 fi
 say "Building (preset $preset)"
 cmake -S "$root" --preset "$preset" >&2

@@ -35,6 +35,7 @@ run() {
   grep -qF -- "$words" <<<"$output" || fail "'$*' said '$output', wanted '$words'"
 }
 log_has() { grep -qF -- "$1" "$system/log" || fail "no '$1' in the log: $(cat "$system/log")"; }
+log_lacks() { ! grep -qF -- "$1" "$system/log" || fail "'$1' is in the log: $(cat "$system/log")"; }
 log_is_empty() { [ ! -s "$system/log" ] || fail "the log should be empty: $(cat "$system/log")"; }
 
 # Packages.
@@ -69,10 +70,12 @@ while [ "$1" != --out ]; do shift; done
 mkdir -p "$2"
 echo '{"test_accuracy": 0.4321, "test_loss": 1.5}' >"$2/summary.json"
 END
-# pretend_build STATUS: a cmake that builds that trainer, whose fetch ends with STATUS.
+# pretend_build STATUS [CUDA] [PRESET]: a cmake that says that CUDA is CUDA, or fails to look for it, and builds in
+# PRESET that trainer, whose fetch ends with STATUS.
 pretend_build() {
-  local folder=$system/clone/build/cpu/bin
+  local folder=$system/clone/build/${3:-cpu}/bin
   pretend cmake "echo \"cmake \$*\" >>$system/log
+    [[ \$* != *-DFOVEA_CUDA=AUTO* ]] || { ${2:+echo '--   CUDA              $2'; exit;} exit 1; }
     mkdir -p $folder
     { echo '#!$(command -v bash)'; sed 's|SYSTEM|$system|; s|FETCH|$1|' $system/trainer; } >$folder/cifar_trainer
     chmod +x $folder/cifar_trainer"
@@ -91,6 +94,20 @@ quickstart 0 "run            $system/run" "--dataset cifar10 --data $system/imag
 ! grep -q fetch "$system/log" || fail 'the quickstart fetched what was there'
 run 0 '(cifar10)' "$tools/quickstart.sh" --data /somewhere
 log_has '--data /somewhere'
+
+# Which build: there is no GPU; one, with less than a CUDA build needs; one with all.
+log_has 'cmake -S'
+log_lacks '--preset cuda'
+pretend nvidia-smi true
+pretend_build 0 'off (toolkit 13.0 found, cuDNN 9.11 or newer not found)'
+quickstart 0 'CPU, for CUDA is off (toolkit 13.0 found, cuDNN 9.11 or newer not found). To have it' '--preset cpu'
+log_has 'build/cpu --target cifar_trainer'
+pretend_build 0 'on (toolkit 13.0, cuDNN 9.19, for 90-real)' cuda
+quickstart 0 'Building (preset cuda)' 'build/cuda --target cifar_trainer'
+log_lacks '--preset cpu'
+pretend_build 0
+quickstart 0 'off (configuring it failed, as said above)' 'build/cpu --target cifar_trainer'
+rm "$system/bin/nvidia-smi"
 
 pretend cmake 'exit 1'
 run 1 'Building' "$tools/quickstart.sh"
