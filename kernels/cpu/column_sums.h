@@ -88,14 +88,23 @@ std::vector<A> column_sums_by_chunk(int64_t rows, int64_t C, TermAt term_at) {
   return partials;
 }
 
+/// The sum of `chunks` arrays of `size` numbers, in order, in double.
+template <class A>
+std::vector<double> sum_of_chunks(const A* partials, int64_t chunks, int64_t size) {
+  std::vector<double> totals(static_cast<size_t>(size), 0.0);
+  for (int64_t chunk = 0; chunk < chunks; ++chunk, partials += size) {
+    for (size_t i = 0; i < totals.size(); ++i) totals[i] += static_cast<double>(partials[i]);
+  }
+  return totals;
+}
+
 /// The sums over all rows, [Sums, C], chunks added in order, in double.
 template <class A, size_t Sums, class TermAt>
 std::vector<double> column_sums(int64_t rows, int64_t C, TermAt term_at) {
   const std::vector<A> partials = column_sums_by_chunk<A, Sums>(rows, C, term_at);
-  const size_t stride = Sums * static_cast<size_t>(C);
-  std::vector<double> totals(stride, 0.0);
-  for (size_t i = 0; i < partials.size(); ++i) totals[i % stride] += static_cast<double>(partials[i]);
-  return totals;
+  const int64_t size = static_cast<int64_t>(Sums) * C;
+  return sum_of_chunks(partials.data(), static_cast<int64_t>(partials.size()) / std::max<int64_t>(size, 1),
+                       size);
 }
 
 }  // namespace fovea::kernels::cpu

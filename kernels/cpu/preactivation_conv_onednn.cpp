@@ -190,12 +190,7 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
       end_streaming();
     });
     add_groups(weight_conv, cut.groups(), partials, dfilters);
-    std::vector<double> totals(static_cast<size_t>(2 * width), 0.0);
-    for (int64_t chunk = 0; chunk < cut.chunks(); ++chunk) {
-      const float* part = sums.data<float>() + chunk * 2 * width;
-      for (size_t i = 0; i < totals.size(); ++i) totals[i] += static_cast<double>(part[i]);
-    }
-    finish_reduce(totals, affine, dweight, dbias);
+    finish_reduce(sum_of_chunks(sums.data<float>(), cut.chunks(), 2 * width), affine, dweight, dbias);
   });
 }
 
