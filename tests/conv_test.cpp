@@ -1,3 +1,7 @@
+#include <array>
+#include <cmath>
+
+#include "fovea/core/random.h"
 #include "fovea/layers/functional.h"
 #include "op_test.h"
 
@@ -70,6 +74,27 @@ TEST_CASE("conv: a batch of many chunks has the same bits for any number of thre
                             {{{13, 16, 16, 64}}, {{64, 1, 1, 64}}},
                             [](const Inputs& in) { return F::conv(in[0], in[1], Variable(), 1, 0); },
                             13 * 16 * 16}});
+}
+
+TEST_CASE("conv: 3x3 over many channels rounds by less than 2e-6 of the results, y and both gradients") {
+  const auto results = [](Dtype dtype) {
+    Rng rng(1);  // the same numbers in each dtype
+    const Variable x(normal({4, 16, 16, 256}, rng.next(), 1, dtype), true);
+    const Variable weight(normal({64, 3, 3, 256}, rng.next(), 1, dtype), true);
+    const Variable y = F::conv(x, weight, Variable(), /*stride=*/1, /*padding=*/1);
+    y.backward(normal(y.shape(), rng.next(), 1, dtype));
+    return std::array{y.value().to_doubles(), x.grad().to_doubles(), weight.grad().to_doubles()};
+  };
+  const auto found = results(Dtype::f32), wanted = results(Dtype::f64);
+  for (size_t i = 0; i < found.size(); ++i) {
+    double squares = 0, errors = 0;
+    for (size_t j = 0; j < wanted[i].size(); ++j) {
+      squares += wanted[i][j] * wanted[i][j];
+      errors += (found[i][j] - wanted[i][j]) * (found[i][j] - wanted[i][j]);
+    }
+    INFO(i);
+    CHECK(std::sqrt(errors / squares) < 2e-6);
+  }
 }
 
 TEST_CASE("conv: by hand") {

@@ -51,6 +51,7 @@ void conv_backward_weight(const Tensor& x, const Tensor& dy, int64_t stride, int
           sum.add(units.count(), x.data<float>() + units.begin * cut.x_unit(),
                   dy.data<float>() + units.begin * cut.y_unit());
         }
+        sum.end();
       }
     });
     add_groups(conv, cut.groups(), partials, dweight);

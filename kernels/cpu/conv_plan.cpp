@@ -226,7 +226,13 @@ ChunkRunner::ChunkRunner(const ChunkConv& conv) : conv_(conv), winograd_(conv.wh
 }
 
 void ChunkRunner::operator()(int64_t count, const float* x, const float* y, float* weight) {
-  if (conv_.is_winograd()) return run_winograd(count, x, y, weight, /*add=*/false);
+  if (conv_.is_winograd()) {
+    const auto& whole = conv_.whole_;
+    const float* filters = conv_.weights_[0].data<float>();
+    return conv_.pass_ == Pass::forward
+               ? winograd_.forward(count, whole.C, whole.K, x, filters, const_cast<float*>(y))
+               : winograd_.forward(count, whole.K, whole.C, y, filters, const_cast<float*>(x));
+  }
   const auto slot = static_cast<size_t>(count - conv_.smallest_);
   Arguments& arguments = arguments_[slot];
   arguments.x.set_data_handle(const_cast<float*>(x));
@@ -238,35 +244,26 @@ void ChunkRunner::operator()(int64_t count, const float* x, const float* y, floa
       "could not execute a primitive");
 }
 
-void ChunkRunner::run_winograd(int64_t count, const float* x, const float* y, float* weight, bool add) {
-  const auto [C, K] = std::pair{conv_.whole_.C, conv_.whole_.K};
-  const Tensor& filters = conv_.weights_[0];
-  switch (conv_.pass_) {
-    case Pass::forward:
-      return winograd_.forward(count, C, K, x, filters.data<float>(), const_cast<float*>(y));
-    case Pass::backward_input:
-      return winograd_.forward(count, K, C, y, filters.data<float>(), const_cast<float*>(x));
-    case Pass::backward_weight: return winograd_.backward_filters(count, C, K, x, y, weight, add);
-  }
-}
-
-void ChunkRunner::add(int64_t count, const float* x, const float* y, float* weight) {
-  if (conv_.is_winograd()) return run_winograd(count, x, y, weight, /*add=*/true);
-  if (!part_.defined()) part_ = Tensor::empty({conv_.weight_count()});
-  float* part = part_.data<float>();
-  (*this)(count, x, y, part);
-  for (int64_t i = 0; i < part_.size(); ++i) weight[i] += part[i];
+void ChunkRunner::add_points(int64_t count, const float* x, const float* dy, float* points, bool add) {
+  winograd_.backward_filters(count, conv_.whole_.C, conv_.whole_.K, x, dy, points, add);
 }
 
 int64_t ChunkConv::weight_count() const {
-  if (is_winograd()) return winograd::kPoints * whole_.C * whole_.K;
+  if (is_winograd()) return whole_.K * whole_.R * whole_.S * whole_.C;
   return static_cast<int64_t>(plans_[0]->weight.get_size() / sizeof(float));
 }
 
+bool ChunkConv::is_plain() const {
+  return is_winograd() || !plans_[0]->needs_reorder;
+}
+
 void ChunkConv::to_plain(const Tensor& gradient, Tensor& dweight) const {
-  if (is_winograd()) return winograd::transform_filters_backward(gradient, dweight);
   const Plan& plan = *plans_[0];
   run_reorder(plan, plan.weight, gradient.raw(), plan.plain_weight, dweight.raw());
+}
+
+WeightSum::WeightSum(const ChunkConv& conv) : conv_(conv), run_(conv) {
+  if (conv.is_winograd()) points_ = Tensor::empty({winograd::filter_size(conv.whole_.C, conv.whole_.K)});
 }
 
 void WeightSum::begin(float* total) {
@@ -275,17 +272,27 @@ void WeightSum::begin(float* total) {
 }
 
 void WeightSum::add(int64_t count, const float* x, const float* dy) {
-  if (is_first_) {
+  if (conv_.is_winograd()) {
+    run_.add_points(count, x, dy, points_.data<float>(), /*add=*/!is_first_);
+  } else if (is_first_) {
     run_(count, x, dy, total_);
   } else {
-    run_.add(count, x, dy, total_);
+    if (!part_.defined()) part_ = Tensor::empty({conv_.weight_count()});
+    float* part = part_.data<float>();
+    run_(count, x, dy, part);
+    for (int64_t i = 0; i < part_.size(); ++i) total_[i] += part[i];
   }
   is_first_ = false;
 }
 
+void WeightSum::end() {
+  if (!conv_.is_winograd()) return;
+  winograd::transform_filters_backward(conv_.whole_.C, conv_.whole_.K, points_.data<float>(), total_);
+}
+
 void add_groups(const ChunkConv& conv, int64_t groups, const Tensor& partials, Tensor& dweight) {
   const int64_t count = conv.weight_count();
-  Tensor sum = Tensor::empty({count});
+  Tensor sum = conv.is_plain() ? dweight : Tensor::empty({count});
   parallel_for(count, 16384, [&](int64_t begin, int64_t end) {
     float* total = sum.data<float>();
     const float* partial = partials.data<float>();
@@ -294,7 +301,7 @@ void add_groups(const ChunkConv& conv, int64_t groups, const Tensor& partials, T
       for (int64_t i = begin; i < end; ++i) total[i] += partial[group * count + i];
     }
   });
-  conv.to_plain(sum, dweight);
+  if (!conv.is_plain()) conv.to_plain(sum, dweight);
 }
 
 #ifdef _OPENMP

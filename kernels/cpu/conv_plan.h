@@ -71,14 +71,15 @@ class ChunkConv {
   /// Plans, and brings `weight` into the layout that the passes forward and backward_input want.
   ChunkConv(Pass pass, const Cut& cut, const Tensor& weight);
 
-  /// Of backward_weight: numbers in a gradient, and the way from its layout to [K, R, S, C].
+  bool is_winograd() const { return plans_[0] == nullptr; }
+  /// Of backward_weight: numbers in a gradient, whether they lie as [K, R, S, C], and the way there.
   int64_t weight_count() const;
+  bool is_plain() const;
   void to_plain(const Tensor& gradient, Tensor& dweight) const;
 
  private:
   friend class ChunkRunner;
-
-  bool is_winograd() const { return plans_[0] == nullptr; }
+  friend class WeightSum;
 
   Pass pass_;
   ConvProblem whole_;
@@ -93,10 +94,11 @@ class ChunkRunner {
   explicit ChunkRunner(const ChunkConv& conv);
 
   /// The pass over `count` units: forward x -> y, backward_input y -> x, backward_weight x, y -> weight,
-  /// where `weight` has weight_count() numbers in a layout of its own.
+  /// where `weight` has weight_count() numbers in a layout of oneDNN's; those in Winograd's form by
+  /// add_points.
   void operator()(int64_t count, const float* x, const float* y, float* weight = nullptr);
-  /// backward_weight, added to `weight`.
-  void add(int64_t count, const float* x, const float* y, float* weight);
+  /// See winograd::Runner::backward_filters.
+  void add_points(int64_t count, const float* x, const float* dy, float* points, bool add);
 
  private:
   /// Made once, because it costs as much as convolving some hundred pixels.
@@ -105,24 +107,26 @@ class ChunkRunner {
     std::array<dnnl_exec_arg_t, 4> list;
   };
 
-  void run_winograd(int64_t count, const float* x, const float* y, float* weight, bool add);
-
   const ChunkConv& conv_;
   winograd::Runner winograd_;
-  Tensor scratch_, part_;
+  Tensor scratch_;
   std::array<Arguments, 2> arguments_;
 };
 
 /// The gradient of the weights over several chunks, added up by one thread.
 class WeightSum {
  public:
-  explicit WeightSum(const ChunkConv& conv) : run_(conv) {}
-  /// Starts a sum in `total`, weight_count() numbers.
+  explicit WeightSum(const ChunkConv& conv);
+  /// Starts a sum in `total`, weight_count() numbers, which holds it after `end`.
   void begin(float* total);
   void add(int64_t count, const float* x, const float* dy);
+  void end();
 
  private:
+  const ChunkConv& conv_;
   ChunkRunner run_;
+  Tensor part_;    // of the chunk last added
+  Tensor points_;  // the sum in Winograd's form
   float* total_ = nullptr;
   bool is_first_ = true;
 };

@@ -183,6 +183,7 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
         const float* from = x.data<float>() + x_begin;
         activate(affine, from, x_count, a.data<float>());
         weight_sum.add(units.count(), a.data<float>(), gradient);
+        if ((chunk + 1) % cut.chunks_per_group() == 0) weight_sum.end();
         run_input(units.count(), product.data<float>(), gradient);
         finish_backward(affine, from, product.data<float>(), x_count, part_of(da, x_begin),
                         sums.data<float>() + chunk * 2 * width);

@@ -26,8 +26,22 @@ void multiply(int64_t rows, int64_t depth, int64_t columns, const float* a, cons
 void multiply_transposed(int64_t rows, int64_t depth, int64_t columns, const float* a, const float* b,
                          float* c, bool add);
 
-/// The square of kLanes<float> vectors, mirrored.
+/// As many vectors as a vector has numbers.
 using Square = std::array<Vec<float>, kLanes<float>>;
+
+/// Its vectors, `stride` numbers apart.
+inline Square load_rows(const float* from, int64_t stride) {
+  Square rows;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    rows[i] = load(from + static_cast<int64_t>(i) * stride, AllLanes<float>());
+  }
+  return rows;
+}
+inline void store_rows(const Square& rows, float* to, int64_t stride) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    store(to + static_cast<int64_t>(i) * stride, AllLanes<float>(), rows[i]);
+  }
+}
 
 inline Square transpose(Square from) {
   constexpr size_t kSize = kLanes<float>;
