@@ -1,7 +1,10 @@
 #include "fovea/core/parallel_for.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -70,6 +73,27 @@ TEST_CASE("parallel_for: uses other threads") {
     seen.insert(std::this_thread::get_id());
   });
   CHECK(seen.size() == 3);
+}
+
+TEST_CASE("parallel_for: a thread that has slept may still run on every processor") {
+  const auto processors = [] {
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    sched_getaffinity(0, sizeof allowed, &allowed);
+    return allowed;
+  };
+  const Threads scope(2);
+  const cpu_set_t before = processors();
+  REQUIRE(CPU_COUNT(&before) > 0);
+  std::atomic<int> others{0};
+  for (int round = 0; round < 20; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // the others fall asleep
+    parallel_for(2, 1, [&](int64_t, int64_t) {
+      const cpu_set_t now = processors();
+      if (!CPU_EQUAL(&now, &before)) ++others;
+    });
+  }
+  CHECK(others == 0);
 }
 
 TEST_CASE("parallel_for: an exception reaches the caller, and the next loop works") {
