@@ -32,11 +32,24 @@ const std::vector<Geometry> kGeometries = {
     {{2, 8, 8, 3}, {4, 7, 7, 3}, 2, 3},
     {{2, 3, 5, 2}, {3, 1, 3, 2}, 1, 0},
 
-    // Winograd's form: one tile beside another, blocks of rows that end within an image, odd numbers of
-    // strips.
-    {{3, 4, 4, 16}, {16, 3, 3, 16}, 1, 1},
-    {{2, 20, 12, 16}, {48, 3, 3, 16}, 1, 1},
-    {{5, 8, 4, 64}, {32, 3, 3, 64}, 1, 1},
+    // Winograd's form: a block of tiles from two images, chunks of several blocks, a row of tiles longer than
+    // a block, odd numbers of strips, images of one tile; with AVX2 alone, channels of its registers.
+    {{2, 12, 44, 16}, {16, 3, 3, 16}, 1, 1},
+    {{25, 16, 16, 16}, {16, 3, 3, 16}, 1, 1},
+    {{1, 4, 132, 16}, {16, 3, 3, 16}, 1, 1},
+    {{5, 4, 28, 48}, {16, 3, 3, 48}, 1, 1},
+    {{33, 4, 4, 16}, {48, 3, 3, 16}, 1, 1},
+    {{9, 8, 8, 8}, {24, 3, 3, 8}, 1, 1},
+
+    // Near it: one thing that it does not do.
+    {{9, 8, 8, 16}, {16, 3, 3, 16}, 1, 0},
+    {{9, 8, 8, 16}, {16, 3, 3, 16}, 2, 1},
+    {{9, 8, 8, 16}, {16, 3, 1, 16}, 1, 1},
+    {{9, 8, 8, 16}, {16, 1, 3, 16}, 1, 1},
+    {{9, 6, 8, 16}, {16, 3, 3, 16}, 1, 1},
+    {{9, 8, 6, 16}, {16, 3, 3, 16}, 1, 1},
+    {{9, 8, 8, 20}, {16, 3, 3, 20}, 1, 1},
+    {{9, 8, 8, 16}, {20, 3, 3, 16}, 1, 1},
 };
 
 int64_t terms_of(const Geometry& g) {

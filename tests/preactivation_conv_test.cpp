@@ -271,7 +271,7 @@ TEST_CASE("preactivation_convs: where a later argument is wrong, no running stat
   Inputs in;
   for (const Input& input : chain.inputs()) in.emplace_back(normal(input.shape, Random(1, Purpose::test)));
   const std::vector<F::PreactivationConv> good = convs_of(chain, in);
-  const Tensor before = good[0].running_mean.clone();
+  const Tensor mean = good[0].running_mean.clone(), variance = good[0].running_variance.clone();
   std::vector<F::PreactivationConv> wrong = good;
   wrong[1].weight = Tensor::zeros({16, 3, 3, 8});
   check_error("preactivation_convs", [&] { F::preactivation_convs(in[0], wrong); });
@@ -281,7 +281,8 @@ TEST_CASE("preactivation_convs: where a later argument is wrong, no running stat
   check_error("preactivation_convs", [&] {
     F::preactivation_convs(in[0], good, Tensor::zeros({3, 4, 4, 8}));
   });
-  CHECK(same_bits(good[0].running_mean, before));
+  CHECK(same_bits(good[0].running_mean, mean));
+  CHECK(same_bits(good[0].running_variance, variance));
 }
 
 TEST_CASE("preactivation_convs: what does not fit is an error") {

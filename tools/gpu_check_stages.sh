@@ -299,7 +299,8 @@ stage_torch_kernels() {
   return $code
 }
 
-has_cifar10() { [ -f "$1/test_batch.bin" ] || [ -f "$1/cifar-10-batches-bin/test_batch.bin" ]; }
+# shellcheck source=tools/cifar10.sh
+source "$root/tools/cifar10.sh"
 no_cifar10_reason() {
   if [ -d "$1" ]; then echo "$1 has no test_batch.bin"; else echo "$1 is no folder"; fi
 }

@@ -39,8 +39,8 @@ done
 
 say() { printf '\n== %s\n' "$*" >&2; }
 
-# The folder given, or its child, holds CIFAR-10 in the binary format.
-has_cifar10() { [ -f "$1/test_batch.bin" ] || [ -f "$1/cifar-10-batches-bin/test_batch.bin" ]; }
+# shellcheck source=tools/cifar10.sh
+source "$root/tools/cifar10.sh"
 
 # Sets dataset, and data unless cifar_trainer finds that dataset by itself.
 find_images() {
@@ -78,7 +78,7 @@ if nvidia-smi >/dev/null 2>&1; then
     cuda="off (configuring it failed, as said above)"
   case $cuda in
     on*) preset=cuda ;;
-    *) say "Building for the CPU, for CUDA is $cuda. To have it, install nvcc 13 and cuDNN 9.11 or newer (or name its" \
+    *) say "Building for the CPU, for CUDA is ${cuda:-off}. To have it, install nvcc 13 and cuDNN 9.11 or newer (or name its" \
       "folder: cmake --fresh --preset cuda -DCUDNN_ROOT=DIR), and start again" ;;
   esac
 fi

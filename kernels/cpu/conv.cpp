@@ -6,6 +6,7 @@
 
 #include "fovea/core/parallel_for.h"
 #include "fovea/kernels/cpu/column_sums.h"
+#include "fovea/kernels/cpu/conv_problem.h"
 #include "fovea/kernels/cpu/rows.h"
 
 #if FOVEA_HAS_ONEDNN
@@ -20,38 +21,27 @@ namespace {
 template <class A>
 using Matrix = Eigen::Matrix<A, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-struct Geometry {
-  int64_t N, H, W, C, K, R, S, P, Q, stride, padding;
-
-  Geometry(const Tensor& x, const Tensor& weight, const Tensor& y, int64_t stride_, int64_t padding_)
-      : N(x.shape(0)),
-        H(x.shape(1)),
-        W(x.shape(2)),
-        C(x.shape(3)),
-        K(weight.shape(0)),
-        R(weight.shape(1)),
-        S(weight.shape(2)),
-        P(y.shape(1)),
-        Q(y.shape(2)),
-        stride(stride_),
-        padding(padding_) {}
-
-  int64_t positions() const { return P * Q; }
-  int64_t taps() const { return R * S * C; }
-};
+/// Rows of the unfolded matrix of an image, and its columns.
+int64_t positions(const ConvProblem& g) {
+  return g.P() * g.Q();
+}
+int64_t taps(const ConvProblem& g) {
+  return g.R * g.S * g.C;
+}
 
 /// Calls body(row, column, pixel) for each window element inside the image: the element is
 /// columns(row, column .. column + C) of the unfolded matrix and x(pixel .. pixel + C) of the image.
 template <class Body>
-void for_each_tap(const Geometry& g, Body body) {
-  for (int64_t p = 0; p < g.P; ++p) {
-    for (int64_t q = 0; q < g.Q; ++q) {
+void for_each_tap(const ConvProblem& g, Body body) {
+  const int64_t P = g.P(), Q = g.Q();
+  for (int64_t p = 0; p < P; ++p) {
+    for (int64_t q = 0; q < Q; ++q) {
       for (int64_t r = 0; r < g.R; ++r) {
         for (int64_t s = 0; s < g.S; ++s) {
           const int64_t h = p * g.stride - g.padding + r;
           const int64_t w = q * g.stride - g.padding + s;
           if (h < 0 || h >= g.H || w < 0 || w >= g.W) continue;
-          body(p * g.Q + q, (r * g.S + s) * g.C, (h * g.W + w) * g.C);
+          body(p * Q + q, (r * g.S + s) * g.C, (h * g.W + w) * g.C);
         }
       }
     }
@@ -59,10 +49,10 @@ void for_each_tap(const Geometry& g, Body body) {
 }
 
 template <class T, class A = Accumulator<T>>
-void unfold(const Geometry& g, const T* image, Matrix<A>& columns) {
-  columns.setZero(g.positions(), g.taps());
+void unfold(const ConvProblem& g, const T* image, Matrix<A>& columns) {
+  columns.setZero(positions(g), taps(g));
   for_each_tap(g, [&](int64_t row, int64_t column, int64_t pixel) {
-    A* target = columns.data() + row * g.taps() + column;
+    A* target = columns.data() + row * taps(g) + column;
     for (int64_t c = 0; c < g.C; ++c) target[c] = static_cast<A>(image[pixel + c]);
   });
 }
@@ -80,31 +70,31 @@ void from_matrix(const Matrix<A>& matrix, T* values) {
 }
 
 template <class T>
-void forward(const Geometry& g, const T* x, const T* weight, T* y) {
+void forward(const ConvProblem& g, const T* x, const T* weight, T* y) {
   using A = Accumulator<T>;
-  const Matrix<A> filters = to_matrix(weight, g.K, g.taps());
+  const Matrix<A> filters = to_matrix(weight, g.K, taps(g));
   parallel_for(g.N, 1, [&](int64_t begin, int64_t end) {
     Matrix<A> columns, products;
     for (int64_t n = begin; n < end; ++n) {
       unfold(g, x + n * g.H * g.W * g.C, columns);
       products.noalias() = columns * filters.transpose();  // [P*Q, K]
-      from_matrix(products, y + n * g.positions() * g.K);
+      from_matrix(products, y + n * positions(g) * g.K);
     }
   });
 }
 
 template <class T>
-void backward_input(const Geometry& g, const T* dy, const T* weight, T* dx) {
+void backward_input(const ConvProblem& g, const T* dy, const T* weight, T* dx) {
   using A = Accumulator<T>;
-  const Matrix<A> filters = to_matrix(weight, g.K, g.taps());
+  const Matrix<A> filters = to_matrix(weight, g.K, taps(g));
   parallel_for(g.N, 1, [&](int64_t begin, int64_t end) {
     Matrix<A> columns;
     std::vector<A> image(static_cast<size_t>(g.H * g.W * g.C));
     for (int64_t n = begin; n < end; ++n) {
-      columns.noalias() = to_matrix(dy + n * g.positions() * g.K, g.positions(), g.K) * filters;
+      columns.noalias() = to_matrix(dy + n * positions(g) * g.K, positions(g), g.K) * filters;
       std::fill(image.begin(), image.end(), A(0));
       for_each_tap(g, [&](int64_t row, int64_t column, int64_t pixel) {
-        const A* source = columns.data() + row * g.taps() + column;
+        const A* source = columns.data() + row * taps(g) + column;
         for (int64_t c = 0; c < g.C; ++c) image[static_cast<size_t>(pixel + c)] += source[c];
       });
       T* target = dx + n * g.H * g.W * g.C;
@@ -114,7 +104,7 @@ void backward_input(const Geometry& g, const T* dy, const T* weight, T* dx) {
 }
 
 template <class T>
-void backward_weight(const Geometry& g, const T* x, const T* dy, T* dweight) {
+void backward_weight(const ConvProblem& g, const T* x, const T* dy, T* dweight) {
   using A = Accumulator<T>;
   const int64_t groups = std::clamp<int64_t>(g.N, 1, kGroups);
   std::vector<Matrix<A>> partials(static_cast<size_t>(groups));
@@ -122,11 +112,10 @@ void backward_weight(const Geometry& g, const T* x, const T* dy, T* dweight) {
     Matrix<A> columns;
     for (int64_t group = first; group < last; ++group) {
       Matrix<A>& partial = partials[static_cast<size_t>(group)];
-      partial.setZero(g.K, g.taps());
+      partial.setZero(g.K, taps(g));
       for (int64_t n = g.N * group / groups; n < g.N * (group + 1) / groups; ++n) {
         unfold(g, x + n * g.H * g.W * g.C, columns);
-        partial.noalias() +=
-            to_matrix(dy + n * g.positions() * g.K, g.positions(), g.K).transpose() * columns;
+        partial.noalias() += to_matrix(dy + n * positions(g) * g.K, positions(g), g.K).transpose() * columns;
       }
     }
   });
@@ -210,7 +199,8 @@ void conv_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, int
 #endif
   } else {
     visit_floating("conv_forward", x.dtype(), [&]<class T>() {
-      forward(Geometry(x, weight, y, stride, padding), x.data<T>(), weight.data<T>(), y.data<T>());
+      forward(ConvProblem(x.shape(), weight.shape(), stride, padding), x.data<T>(), weight.data<T>(),
+              y.data<T>());
     });
   }
   if (bias.defined()) visit_floating("conv_forward", x.dtype(), [&]<class T>() { add_bias<T>(bias, y); });
@@ -229,7 +219,8 @@ void conv_backward_input(const Tensor& dy, const Tensor& weight, int64_t stride,
     return;
   }
   visit_floating("conv_backward_input", dx.dtype(), [&]<class T>() {
-    backward_input(Geometry(dx, weight, dy, stride, padding), dy.data<T>(), weight.data<T>(), dx.data<T>());
+    backward_input(ConvProblem(dx.shape(), weight.shape(), stride, padding), dy.data<T>(), weight.data<T>(),
+                   dx.data<T>());
   });
 }
 
@@ -247,7 +238,8 @@ void conv_backward_weight(const Tensor& x, const Tensor& dy, int64_t stride, int
     return;
   }
   visit_floating("conv_backward_weight", x.dtype(), [&]<class T>() {
-    backward_weight(Geometry(x, dweight, dy, stride, padding), x.data<T>(), dy.data<T>(), dweight.data<T>());
+    backward_weight(ConvProblem(x.shape(), dweight.shape(), stride, padding), x.data<T>(), dy.data<T>(),
+                    dweight.data<T>());
   });
 }
 

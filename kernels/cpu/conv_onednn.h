@@ -2,7 +2,8 @@
 
 #include "fovea/core/tensor.h"
 
-/// f32 convolutions by oneDNN, for conv.cpp. Arguments as in kernels/conv.h; without bias.
+/// f32 convolutions by oneDNN or Winograd's form (see conv_plan.h), for conv.cpp. Arguments as in
+/// kernels/conv.h; without bias.
 namespace fovea::kernels::cpu::onednn {
 
 void conv_forward(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding, Tensor& y);

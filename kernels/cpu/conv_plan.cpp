@@ -244,10 +244,6 @@ void ChunkRunner::operator()(int64_t count, const float* x, const float* y, floa
       "could not execute a primitive");
 }
 
-void ChunkRunner::add_points(int64_t count, const float* x, const float* dy, float* points, bool add) {
-  winograd_.backward_filters(count, conv_.whole_.C, conv_.whole_.K, x, dy, points, add);
-}
-
 int64_t ChunkConv::weight_count() const {
   if (is_winograd()) return whole_.K * whole_.R * whole_.S * whole_.C;
   return static_cast<int64_t>(plans_[0]->weight.get_size() / sizeof(float));
@@ -262,8 +258,9 @@ void ChunkConv::to_plain(const Tensor& gradient, Tensor& dweight) const {
   run_reorder(plan, plan.weight, gradient.raw(), plan.plain_weight, dweight.raw());
 }
 
-WeightSum::WeightSum(const ChunkConv& conv) : conv_(conv), run_(conv) {
-  if (conv.is_winograd()) points_ = Tensor::empty({winograd::filter_size(conv.whole_.C, conv.whole_.K)});
+WeightSum::WeightSum(const ChunkConv& conv)
+    : conv_(conv), run_(conv), winograd_(conv.whole_.H, conv.whole_.W) {
+  if (conv.is_winograd()) filters_ = Tensor::empty({winograd::filter_size(conv.whole_.C, conv.whole_.K)});
 }
 
 void WeightSum::begin(float* total) {
@@ -273,7 +270,8 @@ void WeightSum::begin(float* total) {
 
 void WeightSum::add(int64_t count, const float* x, const float* dy) {
   if (conv_.is_winograd()) {
-    run_.add_points(count, x, dy, points_.data<float>(), /*add=*/!is_first_);
+    winograd_.backward_filters(count, conv_.whole_.C, conv_.whole_.K, x, dy, filters_.data<float>(),
+                               /*add=*/!is_first_);
   } else if (is_first_) {
     run_(count, x, dy, total_);
   } else {
@@ -287,7 +285,7 @@ void WeightSum::add(int64_t count, const float* x, const float* dy) {
 
 void WeightSum::end() {
   if (!conv_.is_winograd()) return;
-  winograd::transform_filters_backward(conv_.whole_.C, conv_.whole_.K, points_.data<float>(), total_);
+  winograd::transform_filters_backward(conv_.whole_.C, conv_.whole_.K, filters_.data<float>(), total_);
 }
 
 void add_groups(const ChunkConv& conv, int64_t groups, const Tensor& partials, Tensor& dweight) {

@@ -11,13 +11,13 @@
 #include "fovea/kernels/cpu/rows.h"
 #include "fovea/kernels/cpu/winograd.h"
 
-/// f32 convolutions of a few images on one thread, by oneDNN, and of 3x3 by Winograd's form where that
-/// serves.
+/// f32 convolutions of a few images on one thread, by oneDNN, and of 3x3 by Winograd's form where it suits.
 ///
-/// A batch is cut into chunks whose size comes from the shape alone. Each is computed on one thread by a
+/// A batch is cut into chunks whose size comes from the shape alone. Each is computed on one thread, by a
 /// primitive made for one thread: so the result does not depend on the number of threads, and a chunk stays
 /// in the thread's L2 cache, where these primitives run at 80 to 95% of what the core can multiply (measured
-/// on Zen 5 at the shapes of the zoo).
+/// on Zen 5 at the shapes of the zoo). Winograd's form has cut its tiles smaller still, but filters of 128
+/// channels and more come from the L3 cache.
 namespace fovea::kernels::cpu::onednn {
 
 enum class Pass { forward, backward_input, backward_weight };
@@ -94,11 +94,9 @@ class ChunkRunner {
   explicit ChunkRunner(const ChunkConv& conv);
 
   /// The pass over `count` units: forward x -> y, backward_input y -> x, backward_weight x, y -> weight,
-  /// where `weight` has weight_count() numbers in a layout of oneDNN's; those in Winograd's form by
-  /// add_points.
+  /// where `weight` has weight_count() numbers in a layout of oneDNN's. That of Winograd's form: see
+  /// WeightSum.
   void operator()(int64_t count, const float* x, const float* y, float* weight = nullptr);
-  /// See winograd::Runner::backward_filters.
-  void add_points(int64_t count, const float* x, const float* dy, float* points, bool add);
 
  private:
   /// Made once, because it costs as much as convolving some hundred pixels.
@@ -125,8 +123,9 @@ class WeightSum {
  private:
   const ChunkConv& conv_;
   ChunkRunner run_;
-  Tensor part_;    // of the chunk last added
-  Tensor points_;  // the sum in Winograd's form
+  Tensor part_;  // of the chunk last added
+  winograd::Runner winograd_;
+  Tensor filters_;  // the sum in Winograd's form
   float* total_ = nullptr;
   bool is_first_ = true;
 };

@@ -26,12 +26,13 @@ struct ConvProblem {
         stride(stride_),
         padding(padding_) {}
 
+  /// Height and width of y.
   int64_t P() const { return Window{R, stride, padding}.outputs(H); }
   int64_t Q() const { return Window{S, stride, padding}.outputs(W); }
   /// Numbers of x and of y in an image.
   int64_t x_image() const { return H * W * C; }
   int64_t y_image() const { return P() * Q() * K; }
-  Shape result() const { return {N, P(), Q(), K}; }
+  Shape result() const { return conv_shape({N, H, W, C}, {K, R, S, C}, stride, padding); }
   std::string str() const {
     return fovea::str("x [", N, ", ", H, ", ", W, ", ", C, "], weight [", K, ", ", R, ", ", S, ", ", C,
                       "], stride ", stride, ", padding ", padding);

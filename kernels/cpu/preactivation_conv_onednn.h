@@ -6,7 +6,8 @@
 /// The fused form for f32: see kernels/preactivation_conv.h.
 namespace fovea::kernels::cpu::onednn {
 
-/// Whether rows of pixels are whole vectors, and the convolution is one that oneDNN is fast at.
+/// Whether rows of pixels are whole vectors, and the convolution is one that conv_plan.h has fast kernels
+/// for.
 bool can_fuse(const ConvProblem& problem);
 bool can_fuse(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding);
 /// Whether all stages can be fused.

@@ -9,6 +9,12 @@ constexpr AllLanes<float> kAll;
 /// Rows of a block of two strips that leaves registers for the factors: AVX-512 has 32, others 16.
 constexpr int64_t kMostRows = kVectorBytes == 64 ? 12 : 4;
 
+/// Of `left` rows, a multiple of 4. Two blocks of 8 are faster than one of 12 and one of 4.
+int64_t rows_of_block(int64_t left) {
+  if (kMostRows == 4 || left == 4) return 4;
+  return left == 8 || left == 16 ? 8 : 12;
+}
+
 /// Rows x Strips registers of c, whose strips are `c_strip` numbers apart.
 template <int Rows, int Strips>
 class Block {
@@ -55,28 +61,20 @@ void multiply_strips(int64_t rows, int64_t depth, const float* a, const float* b
   for (int64_t row = 0; row < rows;) {
     const float* from = a + row * kWidth;
     float* to = c + row * kWidth;
-    const int64_t left = rows - row;
+    const int64_t count = rows_of_block(rows - row);
+    if (count == 4) multiply_block<4, Strips>(rows, depth, from, b, to);
     if constexpr (kMostRows == 12) {
-      if (left >= 12 && left != 16) {
-        multiply_block<12, Strips>(rows, depth, from, b, to);
-        row += 12;
-        continue;
-      }
-      if (left >= 8) {
-        multiply_block<8, Strips>(rows, depth, from, b, to);
-        row += 8;
-        continue;
-      }
+      if (count == 8) multiply_block<8, Strips>(rows, depth, from, b, to);
+      if (count == 12) multiply_block<12, Strips>(rows, depth, from, b, to);
     }
-    multiply_block<4, Strips>(rows, depth, from, b, to);
-    row += 4;
+    row += count;
   }
 }
 
 template <int Strips>
 void multiply_transposed_strips(int64_t rows, int64_t depth, const float* a, const float* b, float* c,
                                 bool add) {
-  constexpr int kRows = kVectorBytes == 64 ? 8 : 4;
+  constexpr int kRows = kVectorBytes == 64 ? 8 : 4;  // a strip of `a` has a multiple of them
   for (int64_t row = 0; row < rows; row += kRows) {
     const float* from = a + row / kWidth * depth * kWidth + row % kWidth;
     float* to = c + row * kWidth;

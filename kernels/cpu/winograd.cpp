@@ -5,6 +5,7 @@
 
 #include "fovea/core/parallel_for.h"
 #include "fovea/kernels/cpu/strips.h"
+#include "fovea/kernels/cpu/transpose.h"
 
 namespace fovea::kernels::cpu::winograd {
 namespace {
@@ -16,54 +17,58 @@ constexpr int64_t kSide = 4;           // pixels of y along a tile
 constexpr int64_t kInput = kSide + 2;  // pixels of x that they come from, and points
 constexpr int64_t kPoints = kInput * kInput;
 
-/// Tiles at once: enough for the products, few enough for the cache (16 to 64 are equally fast on Zen 5).
+/// Tiles at once: enough for the products, and of up to 128 channels few enough for the L2 cache (32 and 64
+/// are equally fast on Zen 5).
 constexpr int64_t kTiles = 32;
+
+/// Strips of y at once, whose products then stay in the cache.
+constexpr int64_t kColumns = 2 * kWidth;
 
 using Vector = Vec<float>;
 using Three = std::array<Vector, 3>;
 using Four = std::array<Vector, kSide>;
 using Six = std::array<Vector, kInput>;
 
-// The points are 0, a, -a, b, -b and infinity. Their powers are exact, and they round half as much as the
+// The points are 0, kA, -kA, kB, -kB and infinity. Their powers are exact, and they round half as much as the
 // usual 1 and 2 do (root mean square of the errors for C = 16 to 256, against f64).
-constexpr float a = 0.75f, b = 1.5f;
-constexpr float aa = a * a, bb = b * b;
+constexpr float kA = 0.75f, kB = 1.5f;
+constexpr float kAA = kA * kA, kBB = kB * kB;
 // 1 / the product of a point's distances from the others.
-constexpr float kScale0 = 1 / (aa * bb), kScaleA = 1 / (2 * aa * (aa - bb)),
-                kScaleB = 1 / (2 * bb * (bb - aa));
+constexpr float kScale0 = 1 / (kAA * kBB), kScaleA = 1 / (2 * kAA * (kAA - kBB)),
+                kScaleB = 1 / (2 * kBB * (kBB - kAA));
 
 // The matrices along one axis: B^T x, A^T m,
 Six input_points(const Six& x) {
-  const Vector even_a = x[4] - bb * x[2], odd_a = a * (x[3] - bb * x[1]);
-  const Vector even_b = x[4] - aa * x[2], odd_b = b * (x[3] - aa * x[1]);
-  return {aa * bb * x[0] - (aa + bb) * x[2] + x[4],
+  const Vector even_a = x[4] - kBB * x[2], odd_a = kA * (x[3] - kBB * x[1]);
+  const Vector even_b = x[4] - kAA * x[2], odd_b = kB * (x[3] - kAA * x[1]);
+  return {kAA * kBB * x[0] - (kAA + kBB) * x[2] + x[4],
           even_a + odd_a,
           even_a - odd_a,
           even_b + odd_b,
           even_b - odd_b,
-          aa * bb * x[1] - (aa + bb) * x[3] + x[5]};
+          kAA * kBB * x[1] - (kAA + kBB) * x[3] + x[5]};
 }
 Four output_pixels(const Six& m) {
   const Vector even_a = m[1] + m[2], odd_a = m[1] - m[2], even_b = m[3] + m[4], odd_b = m[3] - m[4];
-  return {m[0] + even_a + even_b, a * odd_a + b * odd_b, aa * even_a + bb * even_b,
-          a * aa * odd_a + b * bb * odd_b + m[5]};
+  return {m[0] + even_a + even_b, kA * odd_a + kB * odd_b, kAA * even_a + kBB * even_b,
+          kA * kAA * odd_a + kB * kBB * odd_b + m[5]};
 }
 // A dy,
 Six gradient_points(const Four& dy) {
-  const Vector even_a = dy[0] + aa * dy[2], odd_a = a * (dy[1] + aa * dy[3]);
-  const Vector even_b = dy[0] + bb * dy[2], odd_b = b * (dy[1] + bb * dy[3]);
+  const Vector even_a = dy[0] + kAA * dy[2], odd_a = kA * (dy[1] + kAA * dy[3]);
+  const Vector even_b = dy[0] + kBB * dy[2], odd_b = kB * (dy[1] + kBB * dy[3]);
   return {dy[0], even_a + odd_a, even_a - odd_a, even_b + odd_b, even_b - odd_b, dy[3]};
 }
 // G w, G^T u.
 Six filter_points(const Three& w) {
-  const Vector even_a = kScaleA * (w[0] + aa * w[2]), odd_a = kScaleA * a * w[1];
-  const Vector even_b = kScaleB * (w[0] + bb * w[2]), odd_b = kScaleB * b * w[1];
+  const Vector even_a = kScaleA * (w[0] + kAA * w[2]), odd_a = kScaleA * kA * w[1];
+  const Vector even_b = kScaleB * (w[0] + kBB * w[2]), odd_b = kScaleB * kB * w[1];
   return {kScale0 * w[0], even_a + odd_a, even_a - odd_a, even_b + odd_b, even_b - odd_b, w[2]};
 }
 Three filter_taps(const Six& u) {
-  const Vector even_a = kScaleA * (u[1] + u[2]), odd_a = kScaleA * a * (u[1] - u[2]);
-  const Vector even_b = kScaleB * (u[3] + u[4]), odd_b = kScaleB * b * (u[3] - u[4]);
-  return {kScale0 * u[0] + even_a + even_b, odd_a + odd_b, aa * even_a + bb * even_b + u[5]};
+  const Vector even_a = kScaleA * (u[1] + u[2]), odd_a = kScaleA * kA * (u[1] - u[2]);
+  const Vector even_b = kScaleB * (u[3] + u[4]), odd_b = kScaleB * kB * (u[3] - u[4]);
+  return {kScale0 * u[0] + even_a + even_b, odd_a + odd_b, kAA * even_a + kBB * even_b + u[5]};
 }
 
 /// f of every row, mirrored: [rows][columns] -> [f(columns)][rows]. Twice: f along both axes.
@@ -77,27 +82,27 @@ auto along_rows(const std::array<From, rows>& from, F&& f) {
   }
   return to;
 }
-template <class Square, class F>
-auto along_both(const Square& from, F&& f) {
+template <class Grid, class F>
+auto along_both(const Grid& from, F&& f) {
   return along_rows(along_rows(from, f), f);
 }
 
-/// Squares of 3x3, 4x4 or 6x6 vectors in memory, at(row, column) numbers from the first.
+/// Grids of 3x3, 4x4 or 6x6 vectors in memory, at(row, column) numbers from the first.
 template <class Row, class At>
-auto load_square(const float* from, At&& at) {
-  std::array<Row, std::tuple_size_v<Row>> square;
-  for (size_t r = 0; r < square.size(); ++r) {
-    for (size_t s = 0; s < square.size(); ++s) {
-      square[r][s] = load(from + at(static_cast<int64_t>(r), static_cast<int64_t>(s)), kAll);
+auto load_grid(const float* from, At&& at) {
+  std::array<Row, std::tuple_size_v<Row>> grid;
+  for (size_t r = 0; r < grid.size(); ++r) {
+    for (size_t s = 0; s < grid.size(); ++s) {
+      grid[r][s] = load(from + at(static_cast<int64_t>(r), static_cast<int64_t>(s)), kAll);
     }
   }
-  return square;
+  return grid;
 }
-template <class Square, class At>
-void store_square(const Square& square, float* to, At&& at) {
-  for (size_t r = 0; r < square.size(); ++r) {
-    for (size_t s = 0; s < square.size(); ++s) {
-      store(to + at(static_cast<int64_t>(r), static_cast<int64_t>(s)), kAll, square[r][s]);
+template <class Grid, class At>
+void store_grid(const Grid& grid, float* to, At&& at) {
+  for (size_t r = 0; r < grid.size(); ++r) {
+    for (size_t s = 0; s < grid.size(); ++s) {
+      store(to + at(static_cast<int64_t>(r), static_cast<int64_t>(s)), kAll, grid[r][s]);
     }
   }
 }
@@ -141,8 +146,8 @@ Tensor transform_filters(const Tensor& weight) {
           for (size_t tap = 0; tap < kTaps; ++tap) {
             filter[tap / 3][tap % 3] = taps[tap][static_cast<size_t>(i)];
           }
-          store_square(along_both(filter, filter_points), filters.data<float>() + k * C + (c + i) * kWidth,
-                       points_at(matrix_stride(C, K)));
+          store_grid(along_both(filter, filter_points), filters.data<float>() + k * C + (c + i) * kWidth,
+                     points_at(matrix_stride(C, K)));
         }
       }
     }
@@ -157,11 +162,10 @@ Tensor transform_filters_for_input(const Tensor& weight) {
     for (int64_t c = first * kWidth; c < last * kWidth; c += kWidth) {
       for (int64_t k = 0; k < K; ++k) {
         // A pixel of dx sums over the pixels of dy that it has a part in: the filter turned by 180 degrees.
-        const auto filter =
-            load_square<Three>(weight.data<float>() + k * kTaps * C + c,
-                               [C](int64_t r, int64_t s) { return (3 * (2 - r) + 2 - s) * C; });
-        store_square(along_both(filter, filter_points), filters.data<float>() + c * K + k * kWidth,
-                     points_at(matrix_stride(C, K)));
+        const auto filter = load_grid<Three>(weight.data<float>() + k * kTaps * C + c,
+                                             [C](int64_t r, int64_t s) { return (3 * (2 - r) + 2 - s) * C; });
+        store_grid(along_both(filter, filter_points), filters.data<float>() + c * K + k * kWidth,
+                   points_at(matrix_stride(C, K)));
       }
     }
   });
@@ -174,7 +178,7 @@ void transform_filters_backward(int64_t C, int64_t K, const float* dfilters, flo
       std::array<Square, kTaps> taps;  // as in transform_filters
       for (int64_t i = 0; i < kWidth; ++i) {
         const auto points =
-            load_square<Six>(dfilters + k * C + (c + i) * kWidth, points_at(matrix_stride(C, K)));
+            load_grid<Six>(dfilters + k * C + (c + i) * kWidth, points_at(matrix_stride(C, K)));
         const auto filter = along_both(points, filter_taps);
         for (size_t tap = 0; tap < kTaps; ++tap) {
           taps[tap][static_cast<size_t>(i)] = filter[tap / 3][tap % 3];
@@ -271,9 +275,9 @@ void Runner::transform_gradient(const Tiles& tiles, int64_t K, const float* dy) 
     for (int64_t k = 0; k < K; k += kWidth) {
       float* to = points + k * tiles.padded_count() + i * tiles.per_row * kWidth;
       for (int64_t tile = 0; tile < tiles.per_row; ++tile, to += kWidth) {
-        const auto pixels = load_square<Four>(top + tile * kSide * K + k,
-                                              [=](int64_t h, int64_t w) { return h * line + w * K; });
-        store_square(along_both(pixels, gradient_points), to, points_at(tiles.point_stride(K)));
+        const auto pixels = load_grid<Four>(top + tile * kSide * K + k,
+                                            [=](int64_t h, int64_t w) { return h * line + w * K; });
+        store_grid(along_both(pixels, gradient_points), to, points_at(tiles.point_stride(K)));
       }
     }
   }
@@ -285,9 +289,9 @@ void Runner::transform_output(const Tiles& tiles, int64_t K, int64_t k, const fl
   for (int64_t i = 0; i < tiles.rows; ++i) {
     float* pixels = y + (tiles.first_row + i) * kSide * line + k;
     for (int64_t tile = 0; tile < tiles.per_row; ++tile, points += kWidth, pixels += kSide * K) {
-      const auto products = load_square<Six>(points, points_at(tiles.point_stride(2 * kWidth)));
-      store_square(along_both(products, output_pixels), pixels,
-                   [=](int64_t h, int64_t w) { return h * line + w * K; });
+      const auto products = load_grid<Six>(points, points_at(tiles.point_stride(kColumns)));
+      store_grid(along_both(products, output_pixels), pixels,
+                 [=](int64_t h, int64_t w) { return h * line + w * K; });
     }
   }
 }
@@ -296,13 +300,12 @@ void Runner::forward(int64_t count, int64_t C, int64_t K, const float* x, const 
   for_each_block(count, [&](const Tiles& tiles) {
     transform_input(tiles, C, x);
     const float* const from = x_points_.data<float>();
-    float* const to = tiles.points(y_points_, 2 * kWidth);
-    // Two strips of y at a time, whose products stay in the cache.
-    for (int64_t k = 0; k < K; k += 2 * kWidth) {
-      const int64_t columns = std::min(2 * kWidth, K - k);
+    float* const to = tiles.points(y_points_, kColumns);
+    for (int64_t k = 0; k < K; k += kColumns) {
+      const int64_t columns = std::min(kColumns, K - k);
       for (int64_t p = 0; p < kPoints; ++p) {
         multiply(tiles.padded_count(), C, columns, from + p * tiles.point_stride(C),
-                 filters + p * matrix_stride(C, K) + k * C, to + p * tiles.point_stride(2 * kWidth));
+                 filters + p * matrix_stride(C, K) + k * C, to + p * tiles.point_stride(kColumns));
       }
       for (int64_t strip = 0; strip < columns; strip += kWidth) {
         transform_output(tiles, K, k + strip, to + strip * tiles.padded_count(), y);

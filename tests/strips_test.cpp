@@ -1,0 +1,78 @@
+#include "fovea/kernels/cpu/strips.h"
+
+#include <catch2/catch.hpp>
+#include <vector>
+
+#include "fovea/core/random.h"
+#include "fovea/kernels/cpu/transpose.h"
+
+using namespace fovea;
+using namespace fovea::kernels::cpu;
+
+namespace {
+
+constexpr int64_t kWidth = kLanes<float>;
+
+/// Small integers, of which sums of products are exact.
+std::vector<float> numbers(int64_t count, uint32_t sample) {
+  Random random(1, Purpose::test, 0, sample);
+  std::vector<float> result(static_cast<size_t>(count));
+  for (float& number : result) number = static_cast<float>(random.below(17)) - 8;
+  return result;
+}
+
+/// The element of a matrix in strips.
+float at(const std::vector<float>& strips, int64_t rows, int64_t row, int64_t column) {
+  return strips[static_cast<size_t>((column / kWidth * rows + row) * kWidth + column % kWidth)];
+}
+
+}  // namespace
+
+TEST_CASE("strips: multiply is the product, for every way to cut the rows into blocks") {
+  const auto rows = GENERATE(4, 8, 12, 16, 20, 24, 28, 32, 36);
+  const auto strips = GENERATE(1, 2, 3);
+  const int64_t depth = 2 * kWidth, columns = strips * kWidth;
+  CAPTURE(rows, strips);
+  const std::vector<float> a = numbers(rows * depth, 1), b = numbers(depth * columns, 2);
+  std::vector<float> c(static_cast<size_t>(rows * columns));
+  multiply(rows, depth, columns, a.data(), b.data(), c.data());
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t column = 0; column < columns; ++column) {
+      float sum = 0;
+      for (int64_t d = 0; d < depth; ++d) sum += at(a, rows, row, d) * at(b, depth, d, column);
+      REQUIRE(at(c, rows, row, column) == sum);
+    }
+  }
+}
+
+TEST_CASE("strips: multiply_transposed sets or adds the product with a transposed matrix") {
+  const auto depth = GENERATE(1, 4, 33);
+  const auto row_strips = GENERATE(1, 2);
+  const auto strips = GENERATE(1, 2, 3);
+  const auto add = GENERATE(false, true);
+  const int64_t rows = row_strips * kWidth, columns = strips * kWidth;
+  CAPTURE(depth, rows, strips, add);
+  const std::vector<float> a = numbers(depth * rows, 1), b = numbers(depth * columns, 2),
+                           before = numbers(rows * columns, 3);
+  std::vector<float> c = before;
+  multiply_transposed(rows, depth, columns, a.data(), b.data(), c.data(), add);
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t column = 0; column < columns; ++column) {
+      float sum = add ? at(before, rows, row, column) : 0;
+      for (int64_t d = 0; d < depth; ++d) sum += at(a, depth, d, row) * at(b, depth, d, column);
+      REQUIRE(at(c, rows, row, column) == sum);
+    }
+  }
+}
+
+TEST_CASE("transpose: rows become columns") {
+  const std::vector<float> from = numbers(kWidth * kWidth, 1);
+  std::vector<float> to(from.size());
+  store_rows(transpose(load_rows(from.data(), kWidth)), to.data(), kWidth);
+  for (int64_t row = 0; row < kWidth; ++row) {
+    for (int64_t column = 0; column < kWidth; ++column) {
+      REQUIRE(to[static_cast<size_t>(column * kWidth + row)] ==
+              from[static_cast<size_t>(row * kWidth + column)]);
+    }
+  }
+}
