@@ -178,7 +178,7 @@ ConvProblem Cut::of(int64_t count) const {
 
 ChunkConv::ChunkConv(Pass pass, const Cut& cut, const Tensor& weight)
     : pass_(pass), whole_(cut.whole()), smallest_(cut.smallest()) {
-  if (winograd::suits(whole_)) {
+  if (winograd::suits(cut.of(cut.smallest()))) {
     if (pass == Pass::forward) weights_[0] = winograd::transform_filters(weight);
     if (pass == Pass::backward_input) weights_[0] = winograd::transform_filters_for_input(weight);
     return;

@@ -125,9 +125,11 @@ int64_t filter_size(int64_t C, int64_t K) {
 }
 
 bool suits(const ConvProblem& problem) {
-  return kWidth >= 8 && problem.R == 3 && problem.S == 3 && problem.stride == 1 && problem.padding == 1 &&
-         problem.H % kSide == 0 && problem.W % kSide == 0 && problem.C % kWidth == 0 &&
-         problem.K % kWidth == 0;
+  constexpr int64_t kFewestTiles = 4;  // with fewer the filters take longer than what they save
+  const int64_t tiles = problem.N * (problem.H / kSide) * (problem.W / kSide);
+  return kWidth >= 8 && tiles >= kFewestTiles && problem.R == 3 && problem.S == 3 && problem.stride == 1 &&
+         problem.padding == 1 && problem.H % kSide == 0 && problem.W % kSide == 0 &&
+         problem.C % kWidth == 0 && problem.K % kWidth == 0;
 }
 
 Tensor transform_filters(const Tensor& weight) {
