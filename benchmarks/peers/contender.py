@@ -11,6 +11,10 @@ import time
 from handover import DISAGREES
 
 
+# Others' threads wait busily for a while after their last step: some 30 ms of the next one's first, measured.
+SECONDS_TO_SETTLE = 0.5
+
+
 class Contender:
     """One process, and what it answered. `owner` is the program or interpreter that it stands for."""
 
@@ -45,6 +49,7 @@ class Contender:
         """Asks for one round."""
         if self.process is None:
             self.start()
+        time.sleep(SECONDS_TO_SETTLE)
         try:
             self.process.stdin.write(b"time\n")
         except BrokenPipeError:
