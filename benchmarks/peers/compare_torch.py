@@ -59,6 +59,8 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=5, help="timed steps of a round")
     parser.add_argument("--replays", type=int, help="steps in a timed one; default 1, on CUDA 20")
+    parser.add_argument("--settle", type=float, default=0.5, help="seconds of rest before a contender is timed: the "
+                        "threads of the one before may still wait busily, some 30 ms of the first step")
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--precompile", type=int, help="compile the networks before, with so many processes at once, "
@@ -71,7 +73,7 @@ def parse_arguments():
                         "batch 4, one round of one step")
     parser.add_argument("--out", type=pathlib.Path, help="also write the table there, and all times beside it as .json")
     if parser.parse_args().quick:
-        parser.set_defaults(models=["attention-nano"], batch=[4], rounds=1, steps=1, warmup=1)
+        parser.set_defaults(models=["attention-nano"], batch=[4], rounds=1, steps=1, warmup=1, settle=0)
     arguments = parser.parse_args()
     is_cuda = arguments.device != "cpu"
     arguments.python = arguments.python or [sys.executable]

@@ -11,10 +11,6 @@ import time
 from handover import DISAGREES
 
 
-# Others' threads wait busily for a while after their last step: some 30 ms of the next one's first, measured.
-SECONDS_TO_SETTLE = 0.5
-
-
 class Contender:
     """One process, and what it answered. `owner` is the program or interpreter that it stands for."""
 
@@ -27,7 +23,8 @@ class Contender:
         if same_as:
             flags["same-as"] = same_as
         self.command = command + [text for flag, value in flags.items() for text in (f"--{flag}", str(value))]
-        self.threads, self.limit, self.process = arguments.threads, arguments.limit, None
+        self.threads, self.settle, self.limit = arguments.threads, arguments.settle, arguments.limit
+        self.process = None
 
     def start(self):
         self.errors = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")
@@ -49,7 +46,7 @@ class Contender:
         """Asks for one round."""
         if self.process is None:
             self.start()
-        time.sleep(SECONDS_TO_SETTLE)
+        time.sleep(self.settle)
         try:
             self.process.stdin.write(b"time\n")
         except BrokenPipeError:

@@ -98,7 +98,7 @@ esac
 $(answer '$seconds' 400 '"torch": "9.9+cpu"')"
 compare() {
   : >"$system/log"
-  run "$1" "$2" "$python" "$peers/compare_torch.py" --program "$system/fovea" --python "$system/old" \
+  run "$1" "$2" "$python" "$peers/compare_torch.py" --settle 0 --program "$system/fovea" --python "$system/old" \
     --models tiny --batch 4 --rounds 2 --threads 2 "${@:3}"
 }
 speeds='4 | 40.0 | 10.0 | 10.0 | 5.0 | 5.0 | 5.0 | 20.0'
