@@ -76,9 +76,9 @@ void forward(const ConvProblem& g, const T* x, const T* weight, T* y) {
   parallel_for(g.N, 1, [&](int64_t begin, int64_t end) {
     Matrix<A> columns, products;
     for (int64_t n = begin; n < end; ++n) {
-      unfold(g, x + n * g.H * g.W * g.C, columns);
+      unfold(g, x + n * g.x_image(), columns);
       products.noalias() = columns * filters.transpose();  // [P*Q, K]
-      from_matrix(products, y + n * positions(g) * g.K);
+      from_matrix(products, y + n * g.y_image());
     }
   });
 }
@@ -89,15 +89,15 @@ void backward_input(const ConvProblem& g, const T* dy, const T* weight, T* dx) {
   const Matrix<A> filters = to_matrix(weight, g.K, taps(g));
   parallel_for(g.N, 1, [&](int64_t begin, int64_t end) {
     Matrix<A> columns;
-    std::vector<A> image(static_cast<size_t>(g.H * g.W * g.C));
+    std::vector<A> image(static_cast<size_t>(g.x_image()));
     for (int64_t n = begin; n < end; ++n) {
-      columns.noalias() = to_matrix(dy + n * positions(g) * g.K, positions(g), g.K) * filters;
+      columns.noalias() = to_matrix(dy + n * g.y_image(), positions(g), g.K) * filters;
       std::fill(image.begin(), image.end(), A(0));
       for_each_tap(g, [&](int64_t row, int64_t column, int64_t pixel) {
         const A* source = columns.data() + row * taps(g) + column;
         for (int64_t c = 0; c < g.C; ++c) image[static_cast<size_t>(pixel + c)] += source[c];
       });
-      T* target = dx + n * g.H * g.W * g.C;
+      T* target = dx + n * g.x_image();
       for (size_t i = 0; i < image.size(); ++i) target[i] = T(image[i]);
     }
   });
@@ -114,8 +114,8 @@ void backward_weight(const ConvProblem& g, const T* x, const T* dy, T* dweight) 
       Matrix<A>& partial = partials[static_cast<size_t>(group)];
       partial.setZero(g.K, taps(g));
       for (int64_t n = g.N * group / groups; n < g.N * (group + 1) / groups; ++n) {
-        unfold(g, x + n * g.H * g.W * g.C, columns);
-        partial.noalias() += to_matrix(dy + n * positions(g) * g.K, positions(g), g.K).transpose() * columns;
+        unfold(g, x + n * g.x_image(), columns);
+        partial.noalias() += to_matrix(dy + n * g.y_image(), positions(g), g.K).transpose() * columns;
       }
     }
   });
@@ -126,9 +126,9 @@ void backward_weight(const ConvProblem& g, const T* x, const T* dy, T* dweight) 
 /// Whether a convolution is an f32 matrix product over the pixels: dx = dy * weight, dweight = dy^T * x.
 /// Where its result has few channels oneDNN's kernels are slow, and Eigen's are not (measured on two Zen 5
 /// cores at 32x32 pixels, of 8 channels from 32: dx 11 against 29 GFLOP/s, dweight 11 against 36).
-bool is_product(const Tensor& weight, int64_t stride, int64_t padding) {
-  return weight.dtype() == Dtype::f32 && weight.shape(1) == 1 && weight.shape(2) == 1 && stride == 1 &&
-         padding == 0;
+bool is_product(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
+  return weight.dtype() == Dtype::f32 &&
+         ConvProblem(x.shape(), weight.shape(), stride, padding).is_pointwise();
 }
 constexpr int64_t kNarrowInput = 8;    // channels of dx
 constexpr int64_t kNarrowOutput = 16;  // channels of dy, where x has more
@@ -209,7 +209,7 @@ void conv_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, int
 void conv_backward_input(const Tensor& dy, const Tensor& weight, int64_t stride, int64_t padding,
                          Tensor& dx) {
   count_multiply_adds(weight, dy);
-  if (is_product(weight, stride, padding) && weight.shape(3) <= kNarrowInput) {
+  if (is_product(dx, weight, stride, padding) && weight.shape(3) <= kNarrowInput) {
     return multiply_by_weight(dy, weight, dx);
   }
   if (use_onednn(dx)) {
@@ -228,7 +228,7 @@ void conv_backward_weight(const Tensor& x, const Tensor& dy, int64_t stride, int
                           Tensor& dweight) {
   count_multiply_adds(dweight, dy);
   const int64_t K = dweight.shape(0), C = dweight.shape(3);
-  if (is_product(dweight, stride, padding) && K <= kNarrowOutput && K < C) {
+  if (is_product(x, dweight, stride, padding) && K <= kNarrowOutput && K < C) {
     return multiply_transposed(x, dy, dweight);
   }
   if (use_onednn(x)) {

@@ -41,10 +41,6 @@ dnnl::stream& thread_stream() {
   return stream;
 }
 
-bool is_pointwise(const ConvProblem& problem) {
-  return problem.R == 1 && problem.S == 1 && problem.stride == 1 && problem.padding == 0;
-}
-
 Plan make_plan(Pass pass, const ConvProblem& problem) {
   const auto& [N, H, W, C, K, R, S, stride, padding] = problem;
   const auto f32 = memory::data_type::f32;
@@ -80,7 +76,7 @@ Plan make_plan(Pass pass, const ConvProblem& problem) {
   };
   if (pass == Pass::forward) {
     keep_forward(describe_forward(plan.x, any_weight, plan.y), DNNL_ARG_SRC, DNNL_ARG_DST);
-  } else if (pass == Pass::backward_input && is_pointwise(problem)) {
+  } else if (pass == Pass::backward_input && problem.is_pointwise()) {
     // The forward pass with the weights transposed: oneDNN's kernels for it are up to 30% faster.
     plan.plain_weight = memory::desc({C, K, 1, 1}, f32, memory::dims{1, C, 1, 1});
     keep_forward(describe_forward(plan.y, memory::desc({C, K, 1, 1}, f32, any), plan.x), DNNL_ARG_DST,
@@ -152,7 +148,7 @@ void Cut::choose_chunks(int64_t bytes_per_unit, int64_t groups) {
 }
 
 Cut::Cut(const ConvProblem& problem, int64_t floats_per_x, int64_t floats_per_y, int64_t groups)
-    : Cut(problem, is_pointwise(problem)) {
+    : Cut(problem, problem.is_pointwise()) {
   choose_chunks((floats_per_x * x_unit_ + floats_per_y * y_unit_) * kFloatBytes, groups);
 }
 

@@ -32,6 +32,8 @@ struct ConvProblem {
   /// Numbers of x and of y in an image.
   int64_t x_image() const { return H * W * C; }
   int64_t y_image() const { return P() * Q() * K; }
+  /// Whether every pixel is convolved by itself: a product of matrices.
+  bool is_pointwise() const { return R == 1 && S == 1 && stride == 1 && padding == 0; }
   Shape result() const { return conv_shape({N, H, W, C}, {K, R, S, C}, stride, padding); }
   std::string str() const {
     return fovea::str("x [", N, ", ", H, ", ", W, ", ", C, "], weight [", K, ", ", R, ", ", S, ", ", C,

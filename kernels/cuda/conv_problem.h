@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "fovea/core/tensor.h"
+#include "fovea/kernels/window.h"
 
 namespace fovea::kernels::cuda {
 
@@ -20,8 +21,8 @@ struct ConvProblem {
   bool tf32;  // whether f32 factors may be rounded to TF32; false for other dtypes
   int64_t N, H, W, C, K, R, S, stride, padding;
 
-  int64_t P() const { return (H + 2 * padding - R) / stride + 1; }
-  int64_t Q() const { return (W + 2 * padding - S) / stride + 1; }
+  int64_t P() const { return Window{R, stride, padding}.outputs(H); }
+  int64_t Q() const { return Window{S, stride, padding}.outputs(W); }
   Shape x() const { return {N, H, W, C}; }
   Shape weight() const { return {K, R, S, C}; }
   Shape y() const { return {N, P(), Q(), K}; }
