@@ -78,8 +78,8 @@ if nvidia-smi >/dev/null 2>&1; then
     cuda="off (configuring it failed, as said above)"
   case $cuda in
     on*) preset=cuda ;;
-    *) say "Building for the CPU, for CUDA is ${cuda:-off}. To have it, install nvcc 13 and cuDNN 9.11 or newer (or name its" \
-      "folder: cmake --fresh --preset cuda -DCUDNN_ROOT=DIR), and start again" ;;
+    *) say "Building for the CPU, for CUDA is ${cuda:-off}. To have it, install nvcc 13 and cuDNN 9.11 or newer (or" \
+      "name its folder: cmake --fresh --preset cuda -DCUDNN_ROOT=DIR), and start again" ;;
   esac
 fi
 say "Building (preset $preset)"
