@@ -27,6 +27,20 @@ struct Affine {
       }
     }
   }
+
+  /// Calls body(c, relu((x - mean) * scale + shift)) for the vectors of a row x, whole ones.
+  template <class Body>
+  void activate_row(const A* x, Body&& body) const {
+    // The pointers are copied: a store might change those in the vectors, for all that the compiler knows.
+    const A *means = mean.data(), *scales = scale.data(), *shifts = shift.data();
+    const auto width = static_cast<int64_t>(mean.size());
+    const AllLanes<A> lanes;
+    for (int64_t c = 0; c < width; c += kLanes<A>) {
+      const Vec<A> value =
+          (load(x + c, lanes) - load(means + c, lanes)) * load(scales + c, lanes) + load(shifts + c, lanes);
+      body(c, value < Vec<A>{} ? Vec<A>{} : value);  // a NaN stays
+    }
+  }
 };
 
 /// How often the channels must be repeated to make whole vectors.
@@ -34,19 +48,15 @@ inline int64_t fold_of(int64_t C) {
   return std::lcm(C, int64_t{kLanes<float>}) / C;
 }
 
-/// to = relu((from - mean) * scale + shift), for `count` numbers: whole rows of the affine's width.
+/// to = relu((from - mean) * scale + shift), for `count` numbers: whole rows of the affine's width, which is
+/// one of whole vectors.
 inline void activate(const Affine<float>& affine, const float* from, int64_t count, float* to) {
   const auto width = static_cast<int64_t>(affine.mean.size());
-  const AllLanes<float> lanes;
-  const float *mean = affine.mean.data(), *scale = affine.scale.data(), *shift = affine.shift.data();
   for (int64_t row = 0; row < count; row += width) {
-    for (int64_t c = 0; c < width; c += kLanes<float>) {
+    affine.activate_row(from + row, [=](int64_t c, const Vec<float>& value) {
       prefetch_ahead(from + row + c);
-      const Vec<float> value =
-          (load(from + row + c, lanes) - load(mean + c, lanes)) * load(scale + c, lanes) +
-          load(shift + c, lanes);
-      store(to + row + c, lanes, value < Vec<float>{} ? Vec<float>{} : value);  // a NaN stays
-    }
+      store(to + row + c, AllLanes<float>(), value);
+    });
   }
 }
 

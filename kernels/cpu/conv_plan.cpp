@@ -287,14 +287,7 @@ void WeightSum::end() {
 void add_groups(const ChunkConv& conv, int64_t groups, const Tensor& partials, Tensor& dweight) {
   const int64_t count = conv.weight_count();
   Tensor sum = conv.is_plain() ? dweight : Tensor::empty({count});
-  parallel_for(count, 16384, [&](int64_t begin, int64_t end) {
-    float* total = sum.data<float>();
-    const float* partial = partials.data<float>();
-    std::copy(partial + begin, partial + end, total + begin);
-    for (int64_t group = 1; group < groups; ++group) {
-      for (int64_t i = begin; i < end; ++i) total[i] += partial[group * count + i];
-    }
-  });
+  cpu::add_groups(groups, count, partials.data<float>(), sum.data<float>());
   if (!conv.is_plain()) conv.to_plain(sum, dweight);
 }
 

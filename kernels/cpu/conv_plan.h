@@ -22,11 +22,6 @@ namespace fovea::kernels::cpu::onednn {
 
 enum class Pass { forward, backward_input, backward_weight };
 
-struct Range {
-  int64_t begin, end;
-  int64_t count() const { return end - begin; }
-};
-
 /// A batch cut into chunks of nearly equal size: of whole images, or, where every pixel is convolved by
 /// itself, of rows of pixels.
 class Cut {

@@ -1,14 +1,27 @@
 #include "fovea/kernels/preactivation_conv.h"
 
+#include "fovea/kernels/cpu/preactivation_pointwise.h"
+
 #if FOVEA_HAS_ONEDNN
 #include "fovea/kernels/cpu/preactivation_conv_onednn.h"
 #endif
 
 namespace fovea::kernels::cpu {
+namespace {
+
+bool is_pointwise(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
+  return x.dtype() == Dtype::f32 && x.size() > 0 &&
+         pointwise::suits(ConvProblem(x.shape(), weight.shape(), stride, padding));
+}
+
+}  // namespace
 
 void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
                                 int64_t stride, int64_t padding, const Tensor& residual, Tensor& y,
                                 Tensor& mean, Tensor& variance) {
+  if (is_pointwise(x, weight, stride, padding)) {
+    return pointwise::preactivation_conv_forward(x, norm, weight, residual, y, mean, variance);
+  }
 #if FOVEA_HAS_ONEDNN
   if (onednn::can_fuse(x, weight, stride, padding)) {
     return onednn::preactivation_conv_forward(x, norm, weight, stride, padding, residual, y, mean, variance);
@@ -21,6 +34,9 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
                                  const Normalisation& norm, const Tensor& weight, int64_t stride,
                                  int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight,
                                  Tensor& dbias) {
+  if (is_pointwise(x, weight, stride, padding)) {
+    return pointwise::preactivation_conv_backward(dy, next, x, norm, weight, da, dfilters, dweight, dbias);
+  }
 #if FOVEA_HAS_ONEDNN
   if (onednn::can_fuse(x, weight, stride, padding)) {
     return onednn::preactivation_conv_backward(dy, next, x, norm, weight, stride, padding, da, dfilters,

@@ -11,37 +11,13 @@
 #include "fovea/kernels/cpu/conv_plan.h"
 #include "fovea/kernels/cpu/moments.h"
 #include "fovea/kernels/cpu/rows.h"
+#include "fovea/kernels/cpu/target.h"
 
 // A thread takes a chunk that fits into its L2 cache through everything: activate, convolve, add, sum up.
 // What goes through memory is x and y (and their gradients), once; the convolutions find the rest in the
 // cache.
 namespace fovea::kernels::cpu::onednn {
 namespace {
-
-/// Results of this size are streamed past the caches (measured with 32 MB of L3: 2% of a training step of
-/// attention92, 4% of attention92-wide).
-constexpr size_t kStreamedBytes = size_t{8} << 20;
-
-/// Where results go.
-struct Target {
-  float* data;
-  bool is_streamed;
-
-  template <class Lanes>
-  void put(int64_t i, Lanes lanes, const Vec<float>& value) const {
-    if (is_streamed) {
-      stream(data + i, value);
-    } else {
-      prefetch_ahead_to_write(data + i);
-      store(data + i, lanes, value);
-    }
-  }
-};
-
-Target part_of(Tensor& tensor, int64_t begin) {
-  const bool is_aligned = reinterpret_cast<uintptr_t>(tensor.raw()) % kVectorBytes == 0;
-  return {tensor.data<float>() + begin, is_aligned && tensor.bytes() >= kStreamedBytes};
-}
 
 /// The gradient of y from that of relu(norm(y)): see BackwardAffine.
 void pass_back(const BackwardAffine<float>& affine, const float* dy, const float* y, int64_t count,

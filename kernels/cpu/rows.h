@@ -8,6 +8,11 @@
 
 namespace fovea::kernels::cpu {
 
+struct Range {
+  int64_t begin, end;
+  int64_t count() const { return end - begin; }
+};
+
 /// Groups into which a batch is cut where each has a partial sum, as of the weights' gradient: fixed, so that
 /// bits do not depend on the threads.
 inline constexpr int64_t kGroups = 8;
@@ -20,6 +25,16 @@ void parallel_for_rows(int64_t rows, int64_t cost, Body&& body) {
   const int64_t grain = std::max<int64_t>(1, kCostPerThread / std::max<int64_t>(cost, 1));
   parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) body(row);
+  });
+}
+
+/// total = the sum of `groups` arrays of `count` numbers, in order.
+inline void add_groups(int64_t groups, int64_t count, const float* partials, float* total) {
+  parallel_for(count, 16384, [&](int64_t begin, int64_t end) {
+    std::copy(partials + begin, partials + end, total + begin);
+    for (int64_t group = 1; group < groups; ++group) {
+      for (int64_t i = begin; i < end; ++i) total[i] += partials[group * count + i];
+    }
   });
 }
 

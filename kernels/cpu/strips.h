@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
+#include "fovea/kernels/cpu/ahead.h"
 #include "fovea/kernels/cpu/vec.h"
 
 /// Products of f32 matrices that one core finds in its cache, without the packing that a library does first.
@@ -14,13 +16,130 @@ namespace fovea::kernels::cpu {
 /// Rows of a result come in multiples of this.
 inline constexpr int64_t kStripRows = 4;
 
-/// c = a * b: a [rows, depth], b [depth, columns], c [rows, columns], all in strips and apart; depth and
-/// columns multiples of kLanes<float>, rows of kStripRows.
+/// Whether there are 32 registers, as AVX-512 has; others have 16.
+inline constexpr bool kManyRegisters = kVectorBytes == 64;
+
+/// Rows x Strips vectors of a product, in registers.
+template <int Rows, int Strips>
+struct Block {
+  Vec<float> sum[Rows][Strips] = {};
+
+  /// From or to a matrix in strips, `c_strip` numbers apart.
+  void get(const float* c, int64_t c_strip) {
+    for (int s = 0; s < Strips; ++s) {
+      for (int r = 0; r < Rows; ++r) {
+        sum[r][s] = load(c + s * c_strip + r * kLanes<float>, AllLanes<float>());
+      }
+    }
+  }
+  void put(float* c, int64_t c_strip) const {
+    for (int s = 0; s < Strips; ++s) {
+      for (int r = 0; r < Rows; ++r) {
+        store(c + s * c_strip + r * kLanes<float>, AllLanes<float>(), sum[r][s]);
+      }
+    }
+  }
+
+  /// Adds the outer product of Rows numbers, `a_row` apart, and a row of b.
+  void add(const float* a, int64_t a_row, const float* b, int64_t b_strip) {
+    Vec<float> row[Strips];
+    for (int s = 0; s < Strips; ++s) row[s] = load(b + s * b_strip, AllLanes<float>());
+    for (int r = 0; r < Rows; ++r) {
+      for (int s = 0; s < Strips; ++s) sum[r][s] += a[r * a_row] * row[s];
+    }
+  }
+
+  /// Adds a product: of a, [rows, depth], the rows that `a` points to, of b, [depth, columns], the strips.
+  void add_product(int64_t rows, int64_t depth, const float* a, const float* b, Ahead& ahead) {
+    constexpr int64_t kWidth = kLanes<float>;
+    const int64_t b_strip = depth * kWidth;
+    Ahead::Lines lines = ahead.take();
+    for (int64_t strip = 0; strip < depth / kWidth; ++strip, a += rows * kWidth) {
+      for (int64_t d = 0; d < kWidth; d += Ahead::kDepth) {
+        lines.ask();
+#pragma GCC unroll 4
+        for (int64_t i = d; i < d + Ahead::kDepth; ++i, b += kWidth) add(a + i, kWidth, b, b_strip);
+      }
+    }
+    ahead.give_back(lines);
+  }
+};
+
+/// Calls body(strips, column) for groups of Most strips, and for what is left of them at the end.
+template <int Most, class Body>
+void for_each_strips(int64_t columns, Body&& body, int64_t column = 0) {
+  constexpr int64_t kColumns = Most * kLanes<float>;
+  for (; column + kColumns <= columns; column += kColumns) body(std::integral_constant<int, Most>(), column);
+  if constexpr (Most > 1) {
+    if (column < columns) for_each_strips<Most - 1>(columns, body, column);
+  }
+}
+
+/// Calls body(type, row, column) for the blocks that cover [rows, columns], of sizes that leave registers for
+/// the factors: column by column, and the rows in order. The type is std::type_identity of a Block.
+template <class Body>
+void for_each_block(int64_t rows, int64_t columns, Body&& body) {
+  for_each_strips<2>(columns, [&](auto strips, int64_t column) {
+    constexpr int kStrips = decltype(strips)::value;
+    for (int64_t row = 0; row < rows;) {
+      const int64_t left = rows - row;
+      const auto call = [&](auto block_rows) {
+        body(std::type_identity<Block<decltype(block_rows)::value, kStrips>>(), row, column);
+        row += block_rows;
+      };
+      if (left == 4) {
+        call(std::integral_constant<int, 4>());
+      } else if constexpr (kManyRegisters) {
+        // Two blocks of 8 are faster than one of 12 and one of 4.
+        if (left == 8 || left == 16) {
+          call(std::integral_constant<int, 8>());
+        } else {
+          call(std::integral_constant<int, 12>());
+        }
+      } else {
+        if (left == 8) {
+          call(std::integral_constant<int, 4>());
+        } else {
+          call(std::integral_constant<int, 6>());
+        }
+      }
+    }
+  });
+}
+
+/// One block of `multiply`. Not inlined: GCC 12 keeps the sums in memory where several blocks and what is
+/// around them are one function (measured: 1.3 times as slow).
+template <class AnyBlock, class Finish>
+[[gnu::noinline]] void multiply_block(int64_t rows, int64_t depth, const float* a, const float* b,
+                                      Ahead& ahead, int64_t row, int64_t column, const Finish& finish) {
+  AnyBlock block;
+  block.add_product(rows, depth, a, b, ahead);
+  finish(row, column, block);
+}
+
+/// Calls finish(row, column, block) for the blocks of a * b (see for_each_block): a [rows, depth], b
+/// [depth, columns], both in strips; depth and columns multiples of kLanes<float>, rows of kStripRows.
+template <class Finish>
+void multiply(int64_t rows, int64_t depth, int64_t columns, const float* a, const float* b, Ahead& ahead,
+              const Finish& finish) {
+  for_each_block(rows, columns, [&](auto type, int64_t row, int64_t column) {
+    multiply_block<typename decltype(type)::type>(rows, depth, a + row * kLanes<float>, b + column * depth,
+                                                  ahead, row, column, finish);
+  });
+}
+
+/// c = a * b: c [rows, columns] in strips.
 void multiply(int64_t rows, int64_t depth, int64_t columns, const float* a, const float* b, float* c);
 
 /// c = a^T * b, or c += a^T * b: a [depth, rows], b [depth, columns], c [rows, columns], all in strips and
 /// apart; rows and columns multiples of kLanes<float>.
 void multiply_transposed(int64_t rows, int64_t depth, int64_t columns, const float* a, const float* b,
+                         float* c, bool add, Ahead& ahead);
+void multiply_transposed(int64_t rows, int64_t depth, int64_t columns, const float* a, const float* b,
                          float* c, bool add);
+
+/// How often these products ask for lines ahead.
+int64_t steps_of_multiply(int64_t rows, int64_t depth, int64_t columns);
+int64_t steps_of_multiply_transposed(int64_t rows, int64_t depth, int64_t columns);
 
 }  // namespace fovea::kernels::cpu
