@@ -26,7 +26,7 @@ Shape::Shape(std::span<const int64_t> extents) {
 }
 
 int Shape::normalised(int axis) const {
-  check(axis >= -rank_ && axis < rank_, "Shape: axis ", axis, " of ", str(), " does not exist");
+  check(axis >= -rank_ && axis < rank_, "Shape: axis ", axis, " of ", *this, " does not exist");
   return axis < 0 ? axis + rank_ : axis;
 }
 

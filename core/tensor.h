@@ -102,7 +102,7 @@ const T* Tensor::data() const {
 template <class T>
 Tensor Tensor::from(const std::vector<T>& values, const Shape& shape) {
   check(static_cast<int64_t>(values.size()) == shape.size(), "Tensor::from: ", values.size(),
-        " values for shape ", shape.str());
+        " values for shape ", shape);
   Tensor result = empty(shape, dtype_of<T>);
   for (size_t i = 0; i < values.size(); ++i) result.data<T>()[i] = values[i];
   return result;

@@ -42,13 +42,13 @@ struct Window {
   /// An Error, which begins with `operation`, unless the window is possible and fits on images [N, H, W, C].
   /// Padding of at most half the window means that each window covers an input.
   void check_fits(const char* operation, const Shape& image) const {
-    check(image.rank() == 4, operation, ": x is ", image.str(), ", wanted [N, H, W, C]");
+    check(image.rank() == 4, operation, ": x is ", image, ", wanted [N, H, W, C]");
     check(size >= 1 && size <= kMaxSize, operation, ": window is ", size, ", wanted 1 to ", kMaxSize);
     check(stride >= 1, operation, ": stride is ", stride, ", wanted 1 or more");
     check(padding >= 0 && 2 * padding <= size, operation, ": padding is ", padding,
           ", wanted 0 to half the window of ", size);
     check(std::min(image[1], image[2]) + 2 * padding >= size && image[1] > 0 && image[2] > 0, operation,
-          ": a window of ", size, " with padding ", padding, " does not fit on x of ", image.str());
+          ": a window of ", size, " with padding ", padding, " does not fit on x of ", image);
   }
 
   static constexpr int64_t kMaxSize = 15;  // so that a position in the window is one byte

@@ -17,14 +17,17 @@ struct Affine {
   std::vector<A> mean, rstd, scale, shift;
 
   Affine(const Normalisation& norm, int64_t fold) {
-    for (int64_t i = 0; i < fold; ++i) {
-      for (int64_t c = 0; c < norm.mean.size(); ++c) {
-        const A r = A(1) / std::sqrt(norm.variance.data<A>()[c] + static_cast<A>(norm.epsilon));
-        mean.push_back(norm.mean.data<A>()[c]);
-        rstd.push_back(r);
-        scale.push_back(norm.weight.data<A>()[c] * r);
-        shift.push_back(norm.bias.data<A>()[c]);
-      }
+    const auto C = static_cast<size_t>(norm.mean.size()), width = C * static_cast<size_t>(fold);
+    const A *means = norm.mean.data<A>(), *variances = norm.variance.data<A>(),
+            *weights = norm.weight.data<A>(), *biases = norm.bias.data<A>();
+    const A epsilon = static_cast<A>(norm.epsilon);
+    for (auto* numbers : {&mean, &rstd, &scale, &shift}) numbers->resize(width);
+    for (size_t i = 0; i < width; ++i) {
+      const size_t c = i % C;
+      mean[i] = means[c];
+      rstd[i] = A(1) / std::sqrt(variances[c] + epsilon);
+      scale[i] = weights[c] * rstd[i];
+      shift[i] = biases[c];
     }
   }
 
@@ -69,11 +72,14 @@ struct BackwardAffine : Affine<A> {
   BackwardAffine(const Normalisation& norm, const Tensor& dweight, const Tensor& dbias, int64_t rows,
                  int64_t fold)
       : Affine<A>(norm, fold) {
-    const auto C = static_cast<size_t>(norm.mean.size());
-    for (size_t i = 0; i < this->mean.size(); ++i) {
+    const auto C = static_cast<size_t>(norm.mean.size()), width = this->mean.size();
+    const A *dweights = dweight.data<A>(), *dbiases = dbias.data<A>();
+    slope.resize(width);
+    offset.resize(width);
+    for (size_t i = 0; i < width; ++i) {
       const A share = norm.of_batch ? -this->scale[i] / static_cast<A>(rows) : A(0);
-      slope.push_back(share * dweight.data<A>()[i % C] * this->rstd[i]);
-      offset.push_back(share * dbias.data<A>()[i % C]);
+      slope[i] = share * dweights[i % C] * this->rstd[i];
+      offset[i] = share * dbiases[i % C];
     }
   }
 
@@ -102,15 +108,15 @@ struct BackwardAffine : Affine<A> {
 template <class A>
 void finish_reduce(const std::vector<double>& sums, const Affine<A>& affine, Tensor& dweight, Tensor& dbias) {
   const int64_t C = dweight.size(), width = static_cast<int64_t>(sums.size()) / 2;
+  A *const dweights = dweight.data<A>(), *const dbiases = dbias.data<A>();
   for (int64_t c = 0; c < C; ++c) {
     double sum = 0, weighted = 0;
     for (int64_t column = c; column < width; column += C) {
       sum += sums[static_cast<size_t>(column)];
       weighted += sums[static_cast<size_t>(width + column)];
     }
-    dbias.data<A>()[c] = static_cast<A>(sum);
-    dweight.data<A>()[c] =
-        static_cast<A>(weighted * static_cast<double>(affine.rstd[static_cast<size_t>(c)]));
+    dbiases[c] = static_cast<A>(sum);
+    dweights[c] = static_cast<A>(weighted * static_cast<double>(affine.rstd[static_cast<size_t>(c)]));
   }
 }
 

@@ -54,7 +54,7 @@ void update_arena(const char* operation, int64_t decay_count, A decay, const Ten
                   Tensor& weight, Tensor& copy, Body&& body) {
   constexpr int64_t kBlock = 4096;
   check(!copy.defined() || copy.dtype() == Dtype::bf16 || copy.dtype() == Dtype::f16, operation,
-        ": the copy of the weights is ", copy.str(), ", wanted bf16 or f16");
+        ": the copy of the weights is ", copy, ", wanted bf16 or f16");
   const bool is_skipped = scalar_or<int64_t>(non_finite, 0) != 0;
   const int64_t count = weight.size();
   const A* const weights = weight.data<A>();

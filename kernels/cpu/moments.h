@@ -33,6 +33,7 @@ class Moments {
   template <class A>
   void finish(Tensor& mean, Tensor& variance) const {
     const auto C = static_cast<size_t>(mean.size()), folds = average_.size() / C;
+    A *const means = mean.data<A>(), *const variances = variance.data<A>();
     for (size_t c = 0; c < C; ++c) {
       double average = 0, squares = 0;
       for (size_t i = c; i < average_.size(); i += C) average += average_[i] / static_cast<double>(folds);
@@ -40,8 +41,8 @@ class Moments {
         const double delta = average_[i] - average;
         squares += squares_[i] + delta * delta * count_;
       }
-      mean.data<A>()[c] = static_cast<A>(average);
-      variance.data<A>()[c] = static_cast<A>(std::max(0.0, squares / (count_ * static_cast<double>(folds))));
+      means[c] = static_cast<A>(average);
+      variances[c] = static_cast<A>(std::max(0.0, squares / (count_ * static_cast<double>(folds))));
     }
   }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <vector>
 
 #include "fovea/core/parallel_for.h"
@@ -17,6 +18,9 @@ struct Link {
   Affine<float> affine;
   ChunkConv conv;
   int64_t x_image, y_image;  // numbers in an image
+
+  Link(Affine<float> affine_, ChunkConv conv_, int64_t x_image_, int64_t y_image_)
+      : affine(std::move(affine_)), conv(std::move(conv_)), x_image(x_image_), y_image(y_image_) {}
 };
 
 std::vector<ConvProblem> problems_of(const Tensor& x, const PreactivationStages& chain) {
@@ -50,27 +54,41 @@ void preactivation_chain_forward(const Tensor& x, const PreactivationStages& cha
       buffer_image[i % 2] = std::max(buffer_image[i % 2], problems[i].x_image());
     }
     const Cut cut = Cut::images(problems[0], buffer_image[0] + buffer_image[1] + y_image);
-    std::vector<Link> links;
-    for (size_t i = 0; i < problems.size(); ++i) {
+    // oneDNN brings weights into its layout on one thread: each takes another stage. Winograd's form uses
+    // all.
+    std::vector<std::optional<Link>> links(problems.size());
+    const auto make_link = [&](size_t i) {
       const PreactivationStage& stage = chain.stages[i];
       const ConvProblem& problem = problems[i];
-      links.push_back({Affine<float>(stage.norm, fold_of(problem.C)),
+      links[i].emplace(Affine<float>(stage.norm, fold_of(problem.C)),
                        ChunkConv(Pass::forward, Cut::images(problem, cut), stage.weight), problem.x_image(),
-                       problem.y_image()});
-      add_multiply_adds(problem.N * problem.y_image() * stage.weight.shape().size(1, 4));
+                       problem.y_image());
+    };
+    std::vector<size_t> by_one_thread;
+    for (size_t i = 0; i < problems.size(); ++i) {
+      add_multiply_adds(problems[i].N * problems[i].y_image() * chain.stages[i].weight.shape().size(1, 4));
+      const Cut images = Cut::images(problems[i], cut);
+      if (winograd::suits(images.of(images.smallest()))) {
+        make_link(i);
+      } else {
+        by_one_thread.push_back(i);
+      }
     }
+    parallel_for(static_cast<int64_t>(by_one_thread.size()), 1, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) make_link(by_one_thread[static_cast<size_t>(i)]);
+    });
     parallel_for(cut.chunks(), 1, [&](int64_t first, int64_t last) {
       std::array<Tensor, 2> buffers;
       for (size_t i = 0; i < 2; ++i) buffers[i] = Tensor::empty({cut.largest() * buffer_image[i]});
       std::vector<ChunkRunner> runs;
       runs.reserve(links.size());
-      for (const Link& link : links) runs.emplace_back(link.conv);
+      for (const auto& link : links) runs.emplace_back(link->conv);
       for (int64_t chunk = first; chunk < last; ++chunk) {
         const Range images = cut.units(chunk);
-        const float* from = x.data<float>() + images.begin * links[0].x_image;
+        const float* from = x.data<float>() + images.begin * links[0]->x_image;
         float* const target = y.data<float>() + images.begin * y_image;
         for (size_t i = 0; i < links.size(); ++i) {
-          const Link& link = links[i];
+          const Link& link = *links[i];
           float* const a = buffers[i % 2].data<float>();
           float* const to = i + 1 == links.size() ? target : buffers[(i + 1) % 2].data<float>();
           activate(link.affine, from, images.count() * link.x_image, a);

@@ -140,28 +140,29 @@ Tensor transposed_in_strips(const Tensor& weight) {
   Tensor result = Tensor::empty({K * C});
   const float* from = weight.data<float>();
   float* to = result.data<float>();
-  for (int64_t k = 0; k < K; k += kWidth) {
+  parallel_for_rows(K / kWidth, kWidth * C, [=](int64_t strip) {
+    const int64_t k = strip * kWidth;
     for (int64_t c = 0; c < C; c += kWidth) {
       store_rows(transpose(load_rows(from + k * C + c, C)), to + k * C + c * kWidth, kWidth);
     }
-  }
+  });
   return result;
 }
 
 /// Between matrices row by row and in strips.
 void to_strips(int64_t rows, int64_t columns, const float* from, float* to) {
-  for (int64_t row = 0; row < rows; ++row) {
+  parallel_for_rows(rows, columns, [=](int64_t row) {
     for (int64_t c = 0; c < columns; c += kWidth) {
       store(to + c * rows + row * kWidth, kAll, load(from + row * columns + c, kAll));
     }
-  }
+  });
 }
 void from_strips(int64_t rows, int64_t columns, const float* from, float* to) {
-  for (int64_t row = 0; row < rows; ++row) {
+  parallel_for_rows(rows, columns, [=](int64_t row) {
     for (int64_t c = 0; c < columns; c += kWidth) {
       store(to + row * columns + c, kAll, load(from + c * rows + row * kWidth, kAll));
     }
-  }
+  });
 }
 
 /// relu(norm(x)) in strips.
