@@ -45,6 +45,30 @@ TEST_CASE("strips: multiply is the product, for every way to cut the rows into b
   }
 }
 
+TEST_CASE(
+    "strips: multiply finishes every block once, and asks for memory ahead without a change of the product") {
+  const auto rows = GENERATE(4, 16, 28);
+  const auto strips = GENERATE(1, 3);
+  const auto lines_ahead = GENERATE(0, 1, 1000);
+  const int64_t depth = 2 * kWidth, columns = strips * kWidth;
+  CAPTURE(rows, strips, lines_ahead);
+  const std::vector<float> a = numbers(rows * depth, 1), b = numbers(depth * columns, 2),
+                           memory(static_cast<size_t>(lines_ahead) * 16);
+  std::vector<float> wanted(static_cast<size_t>(rows * columns)), found(wanted.size(), -1000.0f);
+  multiply(rows, depth, columns, a.data(), b.data(), wanted.data());
+  Ahead ahead;
+  ahead.add(memory.data(), lines_ahead * 8);
+  ahead.add(memory.data() + lines_ahead * 8, lines_ahead * 8);
+  ahead.spread(steps_of_multiply(rows, depth, columns));
+  multiply(rows, depth, columns, a.data(), b.data(), ahead,
+           [&](int64_t row, int64_t column, const auto& block) {
+             const size_t at = static_cast<size_t>(column * rows + row * kWidth);
+             REQUIRE(found[at] == -1000.0f);
+             block.put(found.data() + at, rows * kWidth);
+           });
+  CHECK(found == wanted);
+}
+
 TEST_CASE("strips: multiply_transposed sets or adds the product with a transposed matrix") {
   const auto depth = GENERATE(1, 4, 33);
   const auto row_strips = GENERATE(1, 2);
