@@ -1,5 +1,6 @@
 #include "fovea/kernels/cpu/strips.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <vector>
 
@@ -74,12 +75,16 @@ TEST_CASE("strips: multiply_transposed sets or adds the product with a transpose
   const auto row_strips = GENERATE(1, 2);
   const auto strips = GENERATE(1, 2, 3);
   const auto add = GENERATE(false, true);
+  const auto lines_ahead = GENERATE(0, 100);
   const int64_t rows = row_strips * kWidth, columns = strips * kWidth;
-  CAPTURE(depth, rows, strips, add);
+  CAPTURE(depth, rows, strips, add, lines_ahead);
   const std::vector<float> a = numbers(depth * rows, 1), b = numbers(depth * columns, 2),
                            before = numbers(rows * columns, 3);
-  std::vector<float> c = before;
-  multiply_transposed(rows, depth, columns, a.data(), b.data(), c.data(), add);
+  std::vector<float> c = before, memory(static_cast<size_t>(lines_ahead) * 16);
+  Ahead ahead;
+  ahead.add(memory.data(), lines_ahead * 16);
+  ahead.spread(std::max<int64_t>(1, steps_of_multiply_transposed(rows, depth, columns)));
+  multiply_transposed(rows, depth, columns, a.data(), b.data(), c.data(), add, ahead);
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t column = 0; column < columns; ++column) {
       float sum = add ? at(before, rows, row, column) : 0;

@@ -27,20 +27,16 @@ class Ahead {
   }
 
   /// What one loop asks for.
-  class Lines {
-   public:
-    Lines() = default;
-    Lines(const char* begin_, const char* end_, int64_t lines) : next(begin_), end(end_), per_step(lines) {}
-    /// A step of the loop. What lies behind the end does no harm: the processor need not answer.
-    void ask() {
-      for (int64_t i = 0; i < per_step; ++i, next += kLine)
-        __builtin_prefetch(next, /*rw=*/0, /*locality=*/2);
-    }
-
-   private:
-    friend class Ahead;
+  struct Lines {
     const char *next = nullptr, *end = nullptr;
     int64_t per_step = 0;
+
+    /// A step of the loop. What lies behind the end does no harm: the processor need not answer.
+    void ask() {
+      for (int64_t i = 0; i < per_step; ++i, next += kLine) {
+        __builtin_prefetch(next, /*rw=*/0, /*locality=*/2);
+      }
+    }
   };
   /// A loop takes the lines, and gives back what it has left.
   Lines take() const { return current_ < ranges_ ? list_[current_] : Lines(); }

@@ -10,8 +10,6 @@
 #include <omp.h>
 #endif
 
-#include "fovea/core/parallel_for.h"
-
 namespace fovea::kernels::cpu::onednn {
 
 using dnnl::memory;
@@ -172,9 +170,13 @@ ConvProblem Cut::of(int64_t count) const {
   return problem;
 }
 
+bool ChunkConv::takes_winograd(const Cut& cut) {
+  return winograd::suits(cut.of(cut.smallest()));
+}
+
 ChunkConv::ChunkConv(Pass pass, const Cut& cut, const Tensor& weight)
     : pass_(pass), whole_(cut.whole()), smallest_(cut.smallest()) {
-  if (winograd::suits(cut.of(cut.smallest()))) {
+  if (takes_winograd(cut)) {
     if (pass == Pass::forward) weights_[0] = winograd::transform_filters(weight);
     if (pass == Pass::backward_input) weights_[0] = winograd::transform_filters_for_input(weight);
     return;
@@ -186,7 +188,7 @@ ChunkConv::ChunkConv(Pass pass, const Cut& cut, const Tensor& weight)
     if (pass == Pass::backward_weight) {
       check(plan.weight == plans_[0]->weight,
             "conv: oneDNN wants different layouts of the weights' gradient for ", smallest_, " and ", count,
-            " units of ", cut.whole().str());
+            " units of ", cut.whole());
     } else if (slot == 1 && plan.weight == plans_[0]->weight) {
       weights_[1] = weights_[0];
     } else if (plan.needs_reorder) {

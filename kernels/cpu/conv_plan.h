@@ -63,6 +63,8 @@ struct Plan;
 /// One pass over the chunks of a cut, for all threads.
 class ChunkConv {
  public:
+  /// Whether the chunks are convolved by Winograd's form: then all threads bring the weights into it.
+  static bool takes_winograd(const Cut& cut);
   /// Plans, and brings `weight` into the layout that the passes forward and backward_input want.
   ChunkConv(Pass pass, const Cut& cut, const Tensor& weight);
 

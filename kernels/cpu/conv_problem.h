@@ -2,6 +2,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <ostream>
 #include <string>
 
 #include "fovea/core/check.h"
@@ -38,6 +39,9 @@ struct ConvProblem {
   std::string str() const {
     return fovea::str("x [", N, ", ", H, ", ", W, ", ", C, "], weight [", K, ", ", R, ", ", S, ", ", C,
                       "], stride ", stride, ", padding ", padding);
+  }
+  friend std::ostream& operator<<(std::ostream& out, const ConvProblem& problem) {
+    return out << problem.str();
   }
   friend auto operator<=>(const ConvProblem&, const ConvProblem&) = default;
 };

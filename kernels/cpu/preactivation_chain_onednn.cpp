@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "fovea/core/parallel_for.h"
@@ -57,25 +58,27 @@ void preactivation_chain_forward(const Tensor& x, const PreactivationStages& cha
     // oneDNN brings weights into its layout on one thread: each takes another stage. Winograd's form uses
     // all.
     std::vector<std::optional<Link>> links(problems.size());
-    const auto make_link = [&](size_t i) {
+    const auto make_link = [&](size_t i, const Cut& images) {
       const PreactivationStage& stage = chain.stages[i];
-      const ConvProblem& problem = problems[i];
-      links[i].emplace(Affine<float>(stage.norm, fold_of(problem.C)),
-                       ChunkConv(Pass::forward, Cut::images(problem, cut), stage.weight), problem.x_image(),
-                       problem.y_image());
+      links[i].emplace(Affine<float>(stage.norm, fold_of(problems[i].C)),
+                       ChunkConv(Pass::forward, images, stage.weight), problems[i].x_image(),
+                       problems[i].y_image());
     };
-    std::vector<size_t> by_one_thread;
+    std::vector<std::pair<size_t, Cut>> by_one_thread;
     for (size_t i = 0; i < problems.size(); ++i) {
       add_multiply_adds(problems[i].N * problems[i].y_image() * chain.stages[i].weight.shape().size(1, 4));
       const Cut images = Cut::images(problems[i], cut);
-      if (winograd::suits(images.of(images.smallest()))) {
-        make_link(i);
+      if (ChunkConv::takes_winograd(images)) {
+        make_link(i, images);
       } else {
-        by_one_thread.push_back(i);
+        by_one_thread.emplace_back(i, images);
       }
     }
     parallel_for(static_cast<int64_t>(by_one_thread.size()), 1, [&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i) make_link(by_one_thread[static_cast<size_t>(i)]);
+      for (int64_t i = first; i < last; ++i) {
+        const auto& [stage, images] = by_one_thread[static_cast<size_t>(i)];
+        make_link(stage, images);
+      }
     });
     parallel_for(cut.chunks(), 1, [&](int64_t first, int64_t last) {
       std::array<Tensor, 2> buffers;

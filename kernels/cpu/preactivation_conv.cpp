@@ -7,19 +7,11 @@
 #endif
 
 namespace fovea::kernels::cpu {
-namespace {
-
-bool is_pointwise(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
-  return x.dtype() == Dtype::f32 && x.size() > 0 &&
-         pointwise::suits(ConvProblem(x.shape(), weight.shape(), stride, padding));
-}
-
-}  // namespace
 
 void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
                                 int64_t stride, int64_t padding, const Tensor& residual, Tensor& y,
                                 Tensor& mean, Tensor& variance) {
-  if (is_pointwise(x, weight, stride, padding)) {
+  if (pointwise::suits(x, weight, stride, padding)) {
     return pointwise::preactivation_conv_forward(x, norm, weight, residual, y, mean, variance);
   }
 #if FOVEA_HAS_ONEDNN
@@ -34,7 +26,7 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
                                  const Normalisation& norm, const Tensor& weight, int64_t stride,
                                  int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight,
                                  Tensor& dbias) {
-  if (is_pointwise(x, weight, stride, padding)) {
+  if (pointwise::suits(x, weight, stride, padding)) {
     return pointwise::preactivation_conv_backward(dy, next, x, norm, weight, da, dfilters, dweight, dbias);
   }
 #if FOVEA_HAS_ONEDNN

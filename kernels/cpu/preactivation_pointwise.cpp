@@ -7,6 +7,7 @@
 #include "fovea/kernels/cpu/affine.h"
 #include "fovea/kernels/cpu/ahead.h"
 #include "fovea/kernels/cpu/column_sums.h"
+#include "fovea/kernels/cpu/conv_problem.h"
 #include "fovea/kernels/cpu/moments.h"
 #include "fovea/kernels/cpu/rows.h"
 #include "fovea/kernels/cpu/strips.h"
@@ -38,7 +39,7 @@ class Chunks {
   }
 
  private:
-  static constexpr int64_t kRows = 1024;  // of a chunk, or more
+  static constexpr int64_t kRows = 1024;  // of a chunk, or more, where all groups have as many
   int64_t units_, groups_, per_group_;
 };
 
@@ -110,7 +111,7 @@ struct FinishBackward {
   float* sums;
 
   template <int Rows, int Strips>
-  void operator()(int64_t row, int64_t column, Block<Rows, Strips>& block) const {
+  void operator()(int64_t row, int64_t column, const Block<Rows, Strips>& block) const {
     for (int s = 0; s < Strips; ++s) {
       const int64_t c = column + s * kWidth;
       const auto at = static_cast<size_t>(c);
@@ -187,9 +188,10 @@ void pass_back_to_strips(const BackwardAffine<float>& affine, int64_t rows, cons
 
 }  // namespace
 
-bool suits(const ConvProblem& problem) {
-  return kManyRegisters && problem.is_pointwise() && problem.C % kWidth == 0 && problem.K % kWidth == 0 &&
-         problem.H * problem.W % kStripRows == 0;
+bool suits(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
+  const ConvProblem problem(x.shape(), weight.shape(), stride, padding);
+  return kManyRegisters && x.dtype() == Dtype::f32 && x.size() > 0 && problem.is_pointwise() &&
+         problem.C % kWidth == 0 && problem.K % kWidth == 0 && problem.H * problem.W % kStripRows == 0;
 }
 
 void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,

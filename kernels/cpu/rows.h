@@ -8,6 +8,7 @@
 
 namespace fovea::kernels::cpu {
 
+/// Rows, chunks or images begin, ..., end - 1.
 struct Range {
   int64_t begin, end;
   int64_t count() const { return end - begin; }

@@ -16,7 +16,7 @@ namespace fovea::kernels::cpu {
 /// Rows of a result come in multiples of this.
 inline constexpr int64_t kStripRows = 4;
 
-/// Whether there are 32 registers, as AVX-512 has; others have 16.
+/// Whether there are 32 registers, as AVX-512 has; AVX2 has 16.
 inline constexpr bool kManyRegisters = kVectorBytes == 64;
 
 /// Rows x Strips vectors of a product, in registers.

@@ -77,7 +77,7 @@ void update_arena(const char* operation, const Rule& rule, int64_t decay_count, 
   check(weight.dtype() == Dtype::f32, operation, ": dtype is ", weight.dtype(),
         ", wanted f32 on a CUDA device");
   const Dtype copied = copy.defined() ? copy.dtype() : Dtype::bf16;
-  check(copied == Dtype::bf16 || copied == Dtype::f16, operation, ": the copy of the weights is ", copy.str(),
+  check(copied == Dtype::bf16 || copied == Dtype::f16, operation, ": the copy of the weights is ", copy,
         ", wanted bf16 or f16");
   if (weight.size() == 0) return;
   const auto run = [&]<class Gradient, class Copy>() {
