@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <numeric>
 #include <vector>
@@ -43,6 +44,26 @@ struct Affine {
           (load(x + c, lanes) - load(means + c, lanes)) * load(scales + c, lanes) + load(shifts + c, lanes);
       body(c, value < Vec<A>{} ? Vec<A>{} : value);  // a NaN stays
     }
+  }
+};
+
+/// An Affine's numbers for the channels of one vector, from `c` on.
+template <class A>
+struct AffineLanes {
+  Vec<A> mean, scale, shift;
+
+  template <class Lanes>
+  AffineLanes(const Affine<A>& affine, int64_t c, Lanes lanes)
+      : mean(load(affine.mean.data() + c, lanes)),
+        scale(load(affine.scale.data() + c, lanes)),
+        shift(load(affine.shift.data() + c, lanes)) {}
+
+  /// What finish_reduce wants the sums of: g and g * (x - mean), where g is da, or 0 where the relu was 0.
+  std::array<Vec<A>, 2> gradient_terms(const Vec<A>& x, const Vec<A>& da, bool has_relu = true) const {
+    const Vec<A> centred = x - mean;
+    Vec<A> g = da;
+    if (has_relu) g = centred * scale + shift > Vec<A>{} ? g : Vec<A>{};
+    return {g, g * centred};
   }
 };
 

@@ -82,14 +82,10 @@ void backward_reduce(const Tensor& dy, const Tensor& x, const Normalisation& nor
   const int64_t width = folded.width;
   const T *xs = x.data<T>(), *dys = dy.data<T>();
   const auto term_at = [&](int64_t c, auto lanes) {
-    const Vec<A> scale = load(affine.scale.data() + c, lanes), shift = load(affine.shift.data() + c, lanes),
-                 mean = load(affine.mean.data() + c, lanes);
-    const bool keep_all = !has_relu;
+    const AffineLanes<A> channels(affine, c, lanes);
     return [=](int64_t row) {
-      const Vec<A> centred = load(xs + row * width + c, lanes) - mean;
-      Vec<A> g = load(dys + row * width + c, lanes);
-      if (!keep_all) g = centred * scale + shift > broadcast(A(0)) ? g : broadcast(A(0));
-      return std::array<Vec<A>, 2>{g, g * centred};
+      const int64_t i = row * width + c;
+      return channels.gradient_terms(load(xs + i, lanes), load(dys + i, lanes), has_relu);
     };
   };
   finish_reduce(column_sums<A, 2>(folded.rows, width, term_at), affine, dweight, dbias);

@@ -149,7 +149,7 @@ void call_onednn(const char* operation, const ConvProblem& problem, Body&& body)
   try {
     body();
   } catch (const dnnl::error& error) {
-    throw Error(fovea::str(operation, ": oneDNN says \"", error.what(), "\" for ", problem.str()));
+    throw Error(fovea::str(operation, ": oneDNN says \"", error.what(), "\" for ", problem));
   }
 }
 

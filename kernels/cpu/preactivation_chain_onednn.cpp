@@ -19,9 +19,6 @@ struct Link {
   Affine<float> affine;
   ChunkConv conv;
   int64_t x_image, y_image;  // numbers in an image
-
-  Link(Affine<float> affine_, ChunkConv conv_, int64_t x_image_, int64_t y_image_)
-      : affine(std::move(affine_)), conv(std::move(conv_)), x_image(x_image_), y_image(y_image_) {}
 };
 
 std::vector<ConvProblem> problems_of(const Tensor& x, const PreactivationStages& chain) {
@@ -60,9 +57,9 @@ void preactivation_chain_forward(const Tensor& x, const PreactivationStages& cha
     std::vector<std::optional<Link>> links(problems.size());
     const auto make_link = [&](size_t i, const Cut& images) {
       const PreactivationStage& stage = chain.stages[i];
-      links[i].emplace(Affine<float>(stage.norm, fold_of(problems[i].C)),
-                       ChunkConv(Pass::forward, images, stage.weight), problems[i].x_image(),
-                       problems[i].y_image());
+      links[i] =
+          Link{Affine<float>(stage.norm, fold_of(problems[i].C)),
+               ChunkConv(Pass::forward, images, stage.weight), problems[i].x_image(), problems[i].y_image()};
     };
     std::vector<std::pair<size_t, Cut>> by_one_thread;
     for (size_t i = 0; i < problems.size(); ++i) {

@@ -56,15 +56,12 @@ void finish_backward(const Affine<float>& affine, const float* x, const float* p
                      Target da, float* sums) {
   const auto width = static_cast<int64_t>(affine.mean.size());
   const auto term_at = [&](int64_t c, auto lanes) {
-    const auto at = static_cast<size_t>(c);
-    const Vec<float> mean = load(&affine.mean[at], lanes), scale = load(&affine.scale[at], lanes),
-                     shift = load(&affine.shift[at], lanes);
+    const AffineLanes<float> channels(affine, c, lanes);
     return [=](int64_t row) {
-      const Vec<float> centred = load(x + row * width + c, lanes) - mean;
-      const Vec<float> d = load(product + row * width + c, lanes);
-      da.put(row * width + c, lanes, d);
-      const Vec<float> g = centred * scale + shift > Vec<float>{} ? d : Vec<float>{};
-      return std::array<Vec<float>, 2>{g, g * centred};
+      const int64_t i = row * width + c;
+      const Vec<float> d = load(product + i, lanes);
+      da.put(i, lanes, d);
+      return channels.gradient_terms(load(x + i, lanes), d);
     };
   };
   add_rows<float, 2>(0, count / width, width, sums, term_at);

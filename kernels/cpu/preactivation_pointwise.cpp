@@ -114,15 +114,13 @@ struct FinishBackward {
   void operator()(int64_t row, int64_t column, const Block<Rows, Strips>& block) const {
     for (int s = 0; s < Strips; ++s) {
       const int64_t c = column + s * kWidth;
-      const auto at = static_cast<size_t>(c);
-      const Vec<float> mean = load(&affine.mean[at], kAll), scale = load(&affine.scale[at], kAll),
-                       shift = load(&affine.shift[at], kAll);
+      const AffineLanes<float> channels(affine, c, kAll);
       Vec<float> total = load(sums + c, kAll), weighted = load(sums + C + c, kAll);
       for (int r = 0; r < Rows; ++r) {
-        const Vec<float> centred = load(x + (row + r) * C + c, kAll) - mean;
-        const Vec<float> g = centred * scale + shift > Vec<float>{} ? block.sum[r][s] : Vec<float>{};
+        const auto [g, g_centred] =
+            channels.gradient_terms(load(x + (row + r) * C + c, kAll), block.sum[r][s]);
         total += g;
-        weighted += g * centred;
+        weighted += g_centred;
       }
       store(sums + c, kAll, total);
       store(sums + C + c, kAll, weighted);

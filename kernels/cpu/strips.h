@@ -79,6 +79,7 @@ void for_each_strips(int64_t columns, Body&& body, int64_t column = 0) {
 /// the factors: column by column, and the rows in order. The type is std::type_identity of a Block.
 template <class Body>
 void for_each_block(int64_t rows, int64_t columns, Body&& body) {
+  constexpr int kLarge = kManyRegisters ? 12 : 6, kSmall = kManyRegisters ? 8 : 4;
   for_each_strips<2>(columns, [&](auto strips, int64_t column) {
     constexpr int kStrips = decltype(strips)::value;
     for (int64_t row = 0; row < rows;) {
@@ -87,21 +88,12 @@ void for_each_block(int64_t rows, int64_t columns, Body&& body) {
         body(std::type_identity<Block<decltype(block_rows)::value, kStrips>>(), row, column);
         row += block_rows;
       };
-      if (left == 4) {
-        call(std::integral_constant<int, 4>());
-      } else if constexpr (kManyRegisters) {
-        // Two blocks of 8 are faster than one of 12 and one of 4.
-        if (left == 8 || left == 16) {
-          call(std::integral_constant<int, 8>());
-        } else {
-          call(std::integral_constant<int, 12>());
-        }
+      if (left < kSmall) {
+        call(std::integral_constant<int, kStripRows>());
+      } else if (left == kSmall || left == 2 * kSmall) {  // faster than a large one and a smaller one
+        call(std::integral_constant<int, kSmall>());
       } else {
-        if (left == 8) {
-          call(std::integral_constant<int, 4>());
-        } else {
-          call(std::integral_constant<int, 6>());
-        }
+        call(std::integral_constant<int, kLarge>());
       }
     }
   });
