@@ -11,6 +11,26 @@
 /// A batch norm as numbers per channel, for the CPU's kernels.
 namespace fovea::kernels::cpu {
 
+/// The numbers of an Affine for the channels of one vector.
+template <class A>
+struct AffineLanes {
+  Vec<A> mean, scale, shift;
+
+  /// relu((x - mean) * scale + shift)
+  Vec<A> activate(const Vec<A>& x) const {
+    const Vec<A> value = (x - mean) * scale + shift;
+    return value < Vec<A>{} ? Vec<A>{} : value;  // a NaN stays
+  }
+
+  /// What finish_reduce wants the sums of: g and g * (x - mean), where g is da, or 0 where the relu was 0.
+  std::array<Vec<A>, 2> gradient_terms(const Vec<A>& x, const Vec<A>& da, bool has_relu = true) const {
+    const Vec<A> centred = x - mean;
+    Vec<A> g = da;
+    if (has_relu) g = centred * scale + shift > Vec<A>{} ? g : Vec<A>{};
+    return {g, g * centred};
+  }
+};
+
 /// y = (x - mean) * scale + shift. Subtracting first keeps the digits of a channel whose mean is far larger
 /// than its deviation. The numbers of the channels are repeated `fold` times, for loops over several rows.
 template <class A>
@@ -32,38 +52,21 @@ struct Affine {
     }
   }
 
-  /// Calls body(c, relu((x - mean) * scale + shift)) for the vectors of a row x, whole ones.
-  template <class Body>
-  void activate_row(const A* x, Body&& body) const {
-    // The pointers are copied: a store might change those in the vectors, for all that the compiler knows.
-    const A *means = mean.data(), *scales = scale.data(), *shifts = shift.data();
+  template <class Lanes>
+  AffineLanes<A> lanes_at(int64_t c, Lanes lanes) const {
+    return {load(mean.data() + c, lanes), load(scale.data() + c, lanes), load(shift.data() + c, lanes)};
+  }
+
+  /// Calls body(row, c, relu((x - mean) * scale + shift)) for the vectors of Rows rows x, whole ones. Several
+  /// rows at once share what is loaded for a channel.
+  template <int Rows, class Body>
+  void activate_rows(const A* x, Body&& body) const {
     const auto width = static_cast<int64_t>(mean.size());
     const AllLanes<A> lanes;
     for (int64_t c = 0; c < width; c += kLanes<A>) {
-      const Vec<A> value =
-          (load(x + c, lanes) - load(means + c, lanes)) * load(scales + c, lanes) + load(shifts + c, lanes);
-      body(c, value < Vec<A>{} ? Vec<A>{} : value);  // a NaN stays
+      const AffineLanes<A> channels = lanes_at(c, lanes);
+      for (int row = 0; row < Rows; ++row) body(row, c, channels.activate(load(x + row * width + c, lanes)));
     }
-  }
-};
-
-/// An Affine's numbers for the channels of one vector, from `c` on.
-template <class A>
-struct AffineLanes {
-  Vec<A> mean, scale, shift;
-
-  template <class Lanes>
-  AffineLanes(const Affine<A>& affine, int64_t c, Lanes lanes)
-      : mean(load(affine.mean.data() + c, lanes)),
-        scale(load(affine.scale.data() + c, lanes)),
-        shift(load(affine.shift.data() + c, lanes)) {}
-
-  /// What finish_reduce wants the sums of: g and g * (x - mean), where g is da, or 0 where the relu was 0.
-  std::array<Vec<A>, 2> gradient_terms(const Vec<A>& x, const Vec<A>& da, bool has_relu = true) const {
-    const Vec<A> centred = x - mean;
-    Vec<A> g = da;
-    if (has_relu) g = centred * scale + shift > Vec<A>{} ? g : Vec<A>{};
-    return {g, g * centred};
   }
 };
 
@@ -76,12 +79,14 @@ inline int64_t fold_of(int64_t C) {
 /// one of whole vectors.
 inline void activate(const Affine<float>& affine, const float* from, int64_t count, float* to) {
   const auto width = static_cast<int64_t>(affine.mean.size());
-  for (int64_t row = 0; row < count; row += width) {
-    affine.activate_row(from + row, [=](int64_t c, const Vec<float>& value) {
-      prefetch_ahead(from + row + c);
-      store(to + row + c, AllLanes<float>(), value);
-    });
+  const auto put = [&](int row, int64_t c, const Vec<float>& value) {
+    prefetch_ahead(from + row * width + c);
+    store(to + row * width + c, AllLanes<float>(), value);
+  };
+  for (; count >= 4 * width; count -= 4 * width, from += 4 * width, to += 4 * width) {
+    affine.activate_rows<4>(from, put);
   }
+  for (; count > 0; count -= width, from += width, to += width) affine.activate_rows<1>(from, put);
 }
 
 /// dx = scale * g + slope * (x - mean) + offset, where g = dy, or 0 where the relu was 0.
@@ -104,23 +109,29 @@ struct BackwardAffine : Affine<A> {
     }
   }
 
-  /// Calls body(i, lanes, dx(dy, x)) for the vectors that cover [0, count), whole rows of the width: dx is a
-  /// function of the numbers from i on. The relu was 0 where y was not above `floor`.
+  /// Calls body(row, c, lanes, dx(dy, x)) for the vectors that cover Rows rows: dx is a function of the
+  /// numbers from channel c of the row on. The relu was 0 where y was not above `floor`. Several rows at once
+  /// share what is loaded for a channel.
+  template <int Rows, class Body>
+  void for_rows(A floor, Body&& body) const {
+    for_each_vector<A>(static_cast<int64_t>(slope.size()), [&](int64_t c, auto lanes) {
+      const AffineLanes<A> channels = this->lanes_at(c, lanes);
+      const Vec<A> tilt = load(slope.data() + c, lanes), constant = load(offset.data() + c, lanes);
+      const auto dx = [&](const Vec<A>& dy, const Vec<A>& x) {
+        const Vec<A> centred = x - channels.mean;
+        const Vec<A> g = centred * channels.scale + channels.shift > broadcast(floor) ? dy : Vec<A>{};
+        return channels.scale * g + tilt * centred + constant;
+      };
+      for (int row = 0; row < Rows; ++row) body(row, c, lanes, dx);
+    });
+  }
+
+  /// Calls body(i, lanes, dx(dy, x)) for the vectors that cover [0, count), whole rows.
   template <class Body>
   void for_each(int64_t count, A floor, Body&& body) const {
-    // The pointers are copied: a store might change those in the vectors, for all that the compiler knows.
-    const A *means = this->mean.data(), *scales = this->scale.data(), *shifts = this->shift.data(),
-            *slopes = slope.data(), *offsets = offset.data();
     const auto width = static_cast<int64_t>(slope.size());
-    for (int64_t row = 0; row < count; row += width) {
-      for_each_vector<A>(width, [&](int64_t c, auto lanes) {
-        const auto dx = [&](const Vec<A>& dy, const Vec<A>& x) {
-          const Vec<A> centred = x - load(means + c, lanes), factor = load(scales + c, lanes);
-          const Vec<A> g = centred * factor + load(shifts + c, lanes) > broadcast(floor) ? dy : Vec<A>{};
-          return factor * g + load(slopes + c, lanes) * centred + load(offsets + c, lanes);
-        };
-        body(row + c, lanes, dx);
-      });
+    for (int64_t begin = 0; begin < count; begin += width) {
+      for_rows<1>(floor, [&](int, int64_t c, auto lanes, const auto& dx) { body(begin + c, lanes, dx); });
     }
   }
 };

@@ -82,7 +82,7 @@ void backward_reduce(const Tensor& dy, const Tensor& x, const Normalisation& nor
   const int64_t width = folded.width;
   const T *xs = x.data<T>(), *dys = dy.data<T>();
   const auto term_at = [&](int64_t c, auto lanes) {
-    const AffineLanes<A> channels(affine, c, lanes);
+    const AffineLanes<A> channels = affine.lanes_at(c, lanes);
     return [=](int64_t row) {
       const int64_t i = row * width + c;
       return channels.gradient_terms(load(xs + i, lanes), load(dys + i, lanes), has_relu);

@@ -56,7 +56,7 @@ void finish_backward(const Affine<float>& affine, const float* x, const float* p
                      Target da, float* sums) {
   const auto width = static_cast<int64_t>(affine.mean.size());
   const auto term_at = [&](int64_t c, auto lanes) {
-    const AffineLanes<float> channels(affine, c, lanes);
+    const AffineLanes<float> channels = affine.lanes_at(c, lanes);
     return [=](int64_t row) {
       const int64_t i = row * width + c;
       const Vec<float> d = load(product + i, lanes);

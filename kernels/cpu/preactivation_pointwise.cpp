@@ -114,7 +114,7 @@ struct FinishBackward {
   void operator()(int64_t row, int64_t column, const Block<Rows, Strips>& block) const {
     for (int s = 0; s < Strips; ++s) {
       const int64_t c = column + s * kWidth;
-      const AffineLanes<float> channels(affine, c, kAll);
+      const AffineLanes<float> channels = affine.lanes_at(c, kAll);
       Vec<float> total = load(sums + c, kAll), weighted = load(sums + C + c, kAll);
       for (int r = 0; r < Rows; ++r) {
         const auto [g, g_centred] =
@@ -167,9 +167,10 @@ void from_strips(int64_t rows, int64_t columns, const float* from, float* to) {
 /// relu(norm(x)) in strips.
 void activate_to_strips(const Affine<float>& affine, int64_t rows, const float* x, float* to) {
   const auto C = static_cast<int64_t>(affine.mean.size());
-  for (int64_t row = 0; row < rows; ++row, x += C) {
-    affine.activate_row(
-        x, [=](int64_t c, const Vec<float>& value) { store(to + c * rows + row * kWidth, kAll, value); });
+  for (int64_t first = 0; first < rows; first += kStripRows, x += kStripRows * C) {
+    affine.activate_rows<kStripRows>(x, [=](int row, int64_t c, const Vec<float>& value) {
+      store(to + c * rows + (first + row) * kWidth, kAll, value);
+    });
   }
 }
 
@@ -177,9 +178,10 @@ void activate_to_strips(const Affine<float>& affine, int64_t rows, const float* 
 void pass_back_to_strips(const BackwardAffine<float>& affine, int64_t rows, const float* dy, const float* y,
                          float* to) {
   const auto K = static_cast<int64_t>(affine.mean.size());
-  for (int64_t row = 0; row < rows; ++row, dy += K, y += K) {
-    affine.for_each(K, 0.0f, [=](int64_t k, auto lanes, const auto& gradient) {
-      store(to + k * rows + row * kWidth, lanes, gradient(load(dy + k, lanes), load(y + k, lanes)));
+  for (int64_t first = 0; first < rows; first += kStripRows, dy += kStripRows * K, y += kStripRows * K) {
+    affine.for_rows<kStripRows>(0.0f, [=](int row, int64_t k, auto lanes, const auto& gradient) {
+      const int64_t i = row * K + k;
+      store(to + k * rows + (first + row) * kWidth, lanes, gradient(load(dy + i, lanes), load(y + i, lanes)));
     });
   }
 }
