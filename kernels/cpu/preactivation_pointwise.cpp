@@ -68,23 +68,21 @@ struct FinishForward {
   bool begins;  // a chunk
 
   template <int Rows, int Strips>
-  void operator()(int64_t row, int64_t column, Block<Rows, Strips>& block) const {
-    for (int s = 0; s < Strips; ++s) {
-      const int64_t at = row * K + column + s * kWidth;
-      if (residual != nullptr) {
-        for (int r = 0; r < Rows; ++r) block.sum[r][s] += load(residual + at + r * K, kAll);
-      }
-      if (sums != nullptr) sum_up(block, s, column + s * kWidth, begins && row == 0);
+  FOVEA_INLINE void operator()(int64_t row, int64_t column, Block<Rows, Strips>& block) const {
+    const int64_t at = row * K + column;
+    if (residual != nullptr) {
+      block.for_each([&](auto r, auto s)
+                         FOVEA_INLINE { block.sum[r][s] += load(residual + at + r * K + s * kWidth, kAll); });
     }
-    for (int r = 0; r < Rows; ++r) {
-      for (int s = 0; s < Strips; ++s) {
-        y.put((row + r) * K + column + s * kWidth, kAll, block.sum[r][s]);
-      }
+    if (sums != nullptr) {
+      unroll<Strips>([&](auto s) FOVEA_INLINE { sum_up(block, s, column + s * kWidth, begins && row == 0); });
     }
+    block.for_each([&](auto r, auto s)
+                       FOVEA_INLINE { y.put(at + r * K + s * kWidth, kAll, block.sum[r][s]); });
   }
 
-  template <int Rows, int Strips>
-  void sum_up(const Block<Rows, Strips>& block, int s, int64_t c, bool is_first) const {
+  template <int Rows, int Strips, class Strip>
+  FOVEA_INLINE void sum_up(const Block<Rows, Strips>& block, Strip s, int64_t c, bool is_first) const {
     if (is_first) {
       store(sums + c, kAll, Vec<float>{});
       store(sums + K + c, kAll, Vec<float>{});
@@ -92,11 +90,11 @@ struct FinishForward {
     }
     Vec<float> total = load(sums + c, kAll), squares = load(sums + K + c, kAll);
     const Vec<float> origin = load(sums + 2 * K + c, kAll);
-    for (int r = 0; r < Rows; ++r) {
+    unroll<Rows>([&](auto r) FOVEA_INLINE {
       const Vec<float> d = block.sum[r][s] - origin;
       total += d;
       squares += d * d;
-    }
+    });
     store(sums + c, kAll, total);
     store(sums + K + c, kAll, squares);
   }
@@ -111,25 +109,22 @@ struct FinishBackward {
   float* sums;
 
   template <int Rows, int Strips>
-  void operator()(int64_t row, int64_t column, const Block<Rows, Strips>& block) const {
-    for (int s = 0; s < Strips; ++s) {
+  FOVEA_INLINE void operator()(int64_t row, int64_t column, const Block<Rows, Strips>& block) const {
+    unroll<Strips>([&](auto s) FOVEA_INLINE {
       const int64_t c = column + s * kWidth;
       const AffineLanes<float> channels = affine.lanes_at(c, kAll);
       Vec<float> total = load(sums + c, kAll), weighted = load(sums + C + c, kAll);
-      for (int r = 0; r < Rows; ++r) {
+      unroll<Rows>([&](auto r) FOVEA_INLINE {
         const auto [g, g_centred] =
             channels.gradient_terms(load(x + (row + r) * C + c, kAll), block.sum[r][s]);
         total += g;
         weighted += g_centred;
-      }
+      });
       store(sums + c, kAll, total);
       store(sums + C + c, kAll, weighted);
-    }
-    for (int r = 0; r < Rows; ++r) {
-      for (int s = 0; s < Strips; ++s) {
-        da.put((row + r) * C + column + s * kWidth, kAll, block.sum[r][s]);
-      }
-    }
+    });
+    block.for_each([&](auto r, auto s)
+                       FOVEA_INLINE { da.put((row + r) * C + column + s * kWidth, kAll, block.sum[r][s]); });
   }
 };
 

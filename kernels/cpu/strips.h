@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #include "fovea/kernels/cpu/ahead.h"
 #include "fovea/kernels/cpu/vec.h"
@@ -19,38 +20,49 @@ inline constexpr int64_t kStripRows = 4;
 /// Whether there are 32 registers, as AVX-512 has; AVX2 has 16.
 inline constexpr bool kManyRegisters = kVectorBytes == 64;
 
+/// Calls body(i) for i = 0, ..., Count - 1 as constants. An array that is indexed by them is one of
+/// registers; one that is indexed by a loop's variable GCC 12 also sets to zero in memory.
+template <int Count, class Body>
+FOVEA_INLINE inline void unroll(Body&& body) {
+  [&]<int... i>(std::integer_sequence<int, i...>) FOVEA_INLINE {
+    (body(std::integral_constant<int, i>()), ...);
+  }
+  (std::make_integer_sequence<int, Count>());
+}
+
 /// Rows x Strips vectors of a product, in registers.
 template <int Rows, int Strips>
 struct Block {
   Vec<float> sum[Rows][Strips] = {};
 
-  /// From or to a matrix in strips, `c_strip` numbers apart.
-  void get(const float* c, int64_t c_strip) {
-    for (int s = 0; s < Strips; ++s) {
-      for (int r = 0; r < Rows; ++r) {
-        sum[r][s] = load(c + s * c_strip + r * kLanes<float>, AllLanes<float>());
-      }
-    }
+  /// Calls body(row, strip) for all vectors, with constants.
+  template <class Body>
+  FOVEA_INLINE static void for_each(Body&& body) {
+    unroll<Strips>([&](auto s) FOVEA_INLINE { unroll<Rows>([&](auto r) FOVEA_INLINE { body(r, s); }); });
   }
-  void put(float* c, int64_t c_strip) const {
-    for (int s = 0; s < Strips; ++s) {
-      for (int r = 0; r < Rows; ++r) {
-        store(c + s * c_strip + r * kLanes<float>, AllLanes<float>(), sum[r][s]);
-      }
-    }
+
+  /// From or to a matrix in strips, `c_strip` numbers apart.
+  FOVEA_INLINE void get(const float* c, int64_t c_strip) {
+    for_each([&](auto r, auto s)
+                 FOVEA_INLINE { sum[r][s] = load(c + s * c_strip + r * kLanes<float>, AllLanes<float>()); });
+  }
+  FOVEA_INLINE void put(float* c, int64_t c_strip) const {
+    for_each([&](auto r, auto s)
+                 FOVEA_INLINE { store(c + s * c_strip + r * kLanes<float>, AllLanes<float>(), sum[r][s]); });
   }
 
   /// Adds the outer product of Rows numbers, `a_row` apart, and a row of b.
-  void add(const float* a, int64_t a_row, const float* b, int64_t b_strip) {
+  FOVEA_INLINE void add(const float* a, int64_t a_row, const float* b, int64_t b_strip) {
     Vec<float> row[Strips];
-    for (int s = 0; s < Strips; ++s) row[s] = load(b + s * b_strip, AllLanes<float>());
-    for (int r = 0; r < Rows; ++r) {
-      for (int s = 0; s < Strips; ++s) sum[r][s] += a[r * a_row] * row[s];
-    }
+    unroll<Strips>([&](auto s) FOVEA_INLINE { row[s] = load(b + s * b_strip, AllLanes<float>()); });
+    unroll<Rows>([&](auto r) FOVEA_INLINE {
+      const float factor = a[r * a_row];
+      unroll<Strips>([&](auto s) FOVEA_INLINE { sum[r][s] += factor * row[s]; });
+    });
   }
 
   /// Adds a product: of a, [rows, depth], the rows that `a` points to, of b, [depth, columns], the strips.
-  void add_product(int64_t rows, int64_t depth, const float* a, const float* b, Ahead& ahead) {
+  FOVEA_INLINE void add_product(int64_t rows, int64_t depth, const float* a, const float* b, Ahead& ahead) {
     constexpr int64_t kWidth = kLanes<float>;
     const int64_t b_strip = depth * kWidth;
     Ahead::Lines lines = ahead.take();
@@ -99,24 +111,15 @@ void for_each_block(int64_t rows, int64_t columns, Body&& body) {
   });
 }
 
-/// One block of `multiply`. Not inlined: GCC 12 keeps the sums in memory where several blocks and what is
-/// around them are one function (measured: 1.3 times as slow).
-template <class AnyBlock, class Finish>
-[[gnu::noinline]] void multiply_block(int64_t rows, int64_t depth, const float* a, const float* b,
-                                      Ahead& ahead, int64_t row, int64_t column, const Finish& finish) {
-  AnyBlock block;
-  block.add_product(rows, depth, a, b, ahead);
-  finish(row, column, block);
-}
-
 /// Calls finish(row, column, block) for the blocks of a * b (see for_each_block): a [rows, depth], b
 /// [depth, columns], both in strips; depth and columns multiples of kLanes<float>, rows of kStripRows.
 template <class Finish>
 void multiply(int64_t rows, int64_t depth, int64_t columns, const float* a, const float* b, Ahead& ahead,
               const Finish& finish) {
   for_each_block(rows, columns, [&](auto type, int64_t row, int64_t column) {
-    multiply_block<typename decltype(type)::type>(rows, depth, a + row * kLanes<float>, b + column * depth,
-                                                  ahead, row, column, finish);
+    typename decltype(type)::type block;
+    block.add_product(rows, depth, a + row * kLanes<float>, b + column * depth, ahead);
+    finish(row, column, block);
   });
 }
 

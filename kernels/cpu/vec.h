@@ -10,6 +10,10 @@
 
 #include "fovea/core/dtype.h"
 
+/// A function that is always inlined; also of lambdas, after their parameters. What keeps a kernel's sums in
+/// registers must be: GCC 12 passes arrays through memory otherwise.
+#define FOVEA_INLINE __attribute__((always_inline))
+
 /// One vector register of numbers, by the vector extension that GCC and Clang share.
 namespace fovea::kernels::cpu {
 
