@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <numeric>
@@ -13,20 +14,24 @@ namespace fovea::kernels::cpu {
 
 /// The numbers of an Affine for the channels of one vector.
 template <class A>
-struct AffineLanes {
+struct AffineVec {
   Vec<A> mean, scale, shift;
 
   /// relu((x - mean) * scale + shift)
-  Vec<A> activate(const Vec<A>& x) const {
+  Vec<A> activate(Vec<A> x) const {
     const Vec<A> value = (x - mean) * scale + shift;
     return value < Vec<A>{} ? Vec<A>{} : value;  // a NaN stays
   }
 
-  /// What finish_reduce wants the sums of: g and g * (x - mean), where g is da, or 0 where the relu was 0.
-  std::array<Vec<A>, 2> gradient_terms(const Vec<A>& x, const Vec<A>& da, bool has_relu = true) const {
-    const Vec<A> centred = x - mean;
-    Vec<A> g = da;
-    if (has_relu) g = centred * scale + shift > Vec<A>{} ? g : Vec<A>{};
+  /// dy, or 0 where the relu was 0, if there is one.
+  Vec<A> gate(Vec<A> centred, Vec<A> dy, bool has_relu) const {
+    if (!has_relu) return dy;
+    return centred * scale + shift > Vec<A>{} ? dy : Vec<A>{};
+  }
+
+  /// What finish_reduce wants the sums of: g and g * (x - mean), where g is the gradient behind the relu.
+  std::array<Vec<A>, 2> gradient_terms(Vec<A> x, Vec<A> dy, bool has_relu = true) const {
+    const Vec<A> centred = x - mean, g = gate(centred, dy, has_relu);
     return {g, g * centred};
   }
 };
@@ -53,19 +58,21 @@ struct Affine {
   }
 
   template <class Lanes>
-  AffineLanes<A> lanes_at(int64_t c, Lanes lanes) const {
+  AffineVec<A> at(int64_t c, Lanes lanes) const {
     return {load(mean.data() + c, lanes), load(scale.data() + c, lanes), load(shift.data() + c, lanes)};
   }
 
-  /// Calls body(row, c, relu((x - mean) * scale + shift)) for the vectors of Rows rows x, whole ones. Several
-  /// rows at once share what is loaded for a channel.
-  template <int Rows, class Body>
-  void activate_rows(const A* x, Body&& body) const {
+  /// Calls body(row, c, relu((x - mean) * scale + shift)) for the vectors of some rows x, whole ones:
+  /// together they load the numbers of a channel once.
+  template <class Body>
+  void activate_rows(const A* x, int64_t rows, Body&& body) const {
     const auto width = static_cast<int64_t>(mean.size());
     const AllLanes<A> lanes;
     for (int64_t c = 0; c < width; c += kLanes<A>) {
-      const AffineLanes<A> channels = lanes_at(c, lanes);
-      for (int row = 0; row < Rows; ++row) body(row, c, channels.activate(load(x + row * width + c, lanes)));
+      const AffineVec<A> channels = at(c, lanes);
+      for (int64_t row = 0; row < rows; ++row) {
+        body(row, c, channels.activate(load(x + row * width + c, lanes)));
+      }
     }
   }
 };
@@ -78,15 +85,16 @@ inline int64_t fold_of(int64_t C) {
 /// to = relu((from - mean) * scale + shift), for `count` numbers: whole rows of the affine's width, which is
 /// one of whole vectors.
 inline void activate(const Affine<float>& affine, const float* from, int64_t count, float* to) {
+  constexpr int64_t kRows = 4;
   const auto width = static_cast<int64_t>(affine.mean.size());
-  const auto put = [&](int row, int64_t c, const Vec<float>& value) {
-    prefetch_ahead(from + row * width + c);
-    store(to + row * width + c, AllLanes<float>(), value);
-  };
-  for (; count >= 4 * width; count -= 4 * width, from += 4 * width, to += 4 * width) {
-    affine.activate_rows<4>(from, put);
+  for (int64_t begin = 0; begin < count; begin += kRows * width) {
+    const int64_t rows = std::min(kRows, (count - begin) / width);
+    affine.activate_rows(from + begin, rows, [=](int64_t row, int64_t c, Vec<float> value) {
+      const int64_t i = begin + row * width + c;
+      prefetch_ahead(from + i);
+      store(to + i, AllLanes<float>(), value);
+    });
   }
-  for (; count > 0; count -= width, from += width, to += width) affine.activate_rows<1>(from, put);
 }
 
 /// dx = scale * g + slope * (x - mean) + offset, where g = dy, or 0 where the relu was 0.
@@ -109,29 +117,27 @@ struct BackwardAffine : Affine<A> {
     }
   }
 
-  /// Calls body(row, c, lanes, dx(dy, x)) for the vectors that cover Rows rows: dx is a function of the
-  /// numbers from channel c of the row on. The relu was 0 where y was not above `floor`. Several rows at once
-  /// share what is loaded for a channel.
+  /// Calls body(row, c, lanes, dx) for Rows rows and the vectors of channels: dx(dy, x) is the gradient at
+  /// these channels.
   template <int Rows, class Body>
-  void for_rows(A floor, Body&& body) const {
+  void for_rows(bool has_relu, Body&& body) const {
     for_each_vector<A>(static_cast<int64_t>(slope.size()), [&](int64_t c, auto lanes) {
-      const AffineLanes<A> channels = this->lanes_at(c, lanes);
-      const Vec<A> tilt = load(slope.data() + c, lanes), constant = load(offset.data() + c, lanes);
-      const auto dx = [&](const Vec<A>& dy, const Vec<A>& x) {
+      const AffineVec<A> channels = this->at(c, lanes);
+      const Vec<A> slopes = load(slope.data() + c, lanes), offsets = load(offset.data() + c, lanes);
+      const auto dx = [&](Vec<A> dy, Vec<A> x) {
         const Vec<A> centred = x - channels.mean;
-        const Vec<A> g = centred * channels.scale + channels.shift > broadcast(floor) ? dy : Vec<A>{};
-        return channels.scale * g + tilt * centred + constant;
+        return channels.scale * channels.gate(centred, dy, has_relu) + slopes * centred + offsets;
       };
       for (int row = 0; row < Rows; ++row) body(row, c, lanes, dx);
     });
   }
 
-  /// Calls body(i, lanes, dx(dy, x)) for the vectors that cover [0, count), whole rows.
+  /// Calls body(i, lanes, dx) for the vectors that cover [0, count), whole rows.
   template <class Body>
-  void for_each(int64_t count, A floor, Body&& body) const {
+  void for_each(int64_t count, bool has_relu, Body&& body) const {
     const auto width = static_cast<int64_t>(slope.size());
     for (int64_t begin = 0; begin < count; begin += width) {
-      for_rows<1>(floor, [&](int, int64_t c, auto lanes, const auto& dx) { body(begin + c, lanes, dx); });
+      for_rows<1>(has_relu, [&](int, int64_t c, auto lanes, const auto& dx) { body(begin + c, lanes, dx); });
     }
   }
 };

@@ -82,7 +82,7 @@ void backward_reduce(const Tensor& dy, const Tensor& x, const Normalisation& nor
   const int64_t width = folded.width;
   const T *xs = x.data<T>(), *dys = dy.data<T>();
   const auto term_at = [&](int64_t c, auto lanes) {
-    const AffineLanes<A> channels = affine.lanes_at(c, lanes);
+    const AffineVec<A> channels = affine.at(c, lanes);
     return [=](int64_t row) {
       const int64_t i = row * width + c;
       return channels.gradient_terms(load(xs + i, lanes), load(dys + i, lanes), has_relu);
@@ -98,21 +98,20 @@ void backward_input(const Tensor& dy, const Tensor& x, const Normalisation& norm
   const int64_t C = dweight.size(), rows = x.size() / C;
   const Folded folded(rows, C, kShortestRow);
   const BackwardAffine<A> affine(norm, dweight, dbias, rows, folded.fold);
-  const A floor = has_relu ? A(0) : -std::numeric_limits<A>::infinity();
   const T* const others = other.defined() ? other.data<T>() : nullptr;
   parallel_for(folded.rows, folded.grain(), [&](int64_t begin, int64_t end) {
     const int64_t first = begin * folded.width, count = (end - begin) * folded.width;
     const T *gradient = dy.data<T>() + first, *value = x.data<T>() + first;
     T* const to = dx.data<T>() + first;
     if (others == nullptr) {
-      affine.for_each(count, floor, [=](int64_t i, auto lanes, const auto& input_gradient) {
+      affine.for_each(count, has_relu, [=](int64_t i, auto lanes, const auto& input_gradient) {
         prefetch_ahead(gradient + i);
         prefetch_ahead(value + i);
         store(to + i, lanes, input_gradient(load(gradient + i, lanes), load(value + i, lanes)));
       });
     } else {
       const T* const added = others + first;
-      affine.for_each(count, floor, [=](int64_t i, auto lanes, const auto& input_gradient) {
+      affine.for_each(count, has_relu, [=](int64_t i, auto lanes, const auto& input_gradient) {
         prefetch_ahead(gradient + i);
         prefetch_ahead(value + i);
         prefetch_ahead(added + i);

@@ -22,7 +22,7 @@ namespace {
 /// The gradient of y from that of relu(norm(y)): see BackwardAffine.
 void pass_back(const BackwardAffine<float>& affine, const float* dy, const float* y, int64_t count,
                float* to) {
-  affine.for_each(count, 0.0f, [=](int64_t i, auto lanes, const auto& gradient) {
+  affine.for_each(count, /*has_relu=*/true, [=](int64_t i, auto lanes, const auto& gradient) {
     prefetch_ahead(dy + i);
     prefetch_ahead(y + i);
     store(to + i, lanes, gradient(load(dy + i, lanes), load(y + i, lanes)));
@@ -56,7 +56,7 @@ void finish_backward(const Affine<float>& affine, const float* x, const float* p
                      Target da, float* sums) {
   const auto width = static_cast<int64_t>(affine.mean.size());
   const auto term_at = [&](int64_t c, auto lanes) {
-    const AffineLanes<float> channels = affine.lanes_at(c, lanes);
+    const AffineVec<float> channels = affine.at(c, lanes);
     return [=](int64_t row) {
       const int64_t i = row * width + c;
       const Vec<float> d = load(product + i, lanes);

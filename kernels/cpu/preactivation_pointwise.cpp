@@ -68,21 +68,23 @@ struct FinishForward {
   bool begins;  // a chunk
 
   template <int Rows, int Strips>
-  FOVEA_INLINE void operator()(int64_t row, int64_t column, Block<Rows, Strips>& block) const {
+  FOVEA_ALWAYS_INLINE void operator()(int64_t row, int64_t column, Block<Rows, Strips>& block) const {
     const int64_t at = row * K + column;
     if (residual != nullptr) {
-      block.for_each([&](auto r, auto s)
-                         FOVEA_INLINE { block.sum[r][s] += load(residual + at + r * K + s * kWidth, kAll); });
+      block.for_each([&](auto r, auto s) FOVEA_ALWAYS_INLINE {
+        block.sum[r][s] += load(residual + at + r * K + s * kWidth, kAll);
+      });
     }
     if (sums != nullptr) {
-      unroll<Strips>([&](auto s) FOVEA_INLINE { sum_up(block, s, column + s * kWidth, begins && row == 0); });
+      unroll<Strips>([&](auto s)
+                         FOVEA_ALWAYS_INLINE { sum_up(block, s, column + s * kWidth, begins && row == 0); });
     }
-    block.for_each([&](auto r, auto s)
-                       FOVEA_INLINE { y.put(at + r * K + s * kWidth, kAll, block.sum[r][s]); });
+    block.for_each([&, target = y](auto r, auto s)
+                       FOVEA_ALWAYS_INLINE { target.put(at + r * K + s * kWidth, kAll, block.sum[r][s]); });
   }
 
   template <int Rows, int Strips, class Strip>
-  FOVEA_INLINE void sum_up(const Block<Rows, Strips>& block, Strip s, int64_t c, bool is_first) const {
+  FOVEA_ALWAYS_INLINE void sum_up(const Block<Rows, Strips>& block, Strip s, int64_t c, bool is_first) const {
     if (is_first) {
       store(sums + c, kAll, Vec<float>{});
       store(sums + K + c, kAll, Vec<float>{});
@@ -90,7 +92,7 @@ struct FinishForward {
     }
     Vec<float> total = load(sums + c, kAll), squares = load(sums + K + c, kAll);
     const Vec<float> origin = load(sums + 2 * K + c, kAll);
-    unroll<Rows>([&](auto r) FOVEA_INLINE {
+    unroll<Rows>([&](auto r) FOVEA_ALWAYS_INLINE {
       const Vec<float> d = block.sum[r][s] - origin;
       total += d;
       squares += d * d;
@@ -109,22 +111,23 @@ struct FinishBackward {
   float* sums;
 
   template <int Rows, int Strips>
-  FOVEA_INLINE void operator()(int64_t row, int64_t column, const Block<Rows, Strips>& block) const {
-    unroll<Strips>([&](auto s) FOVEA_INLINE {
+  FOVEA_ALWAYS_INLINE void operator()(int64_t row, int64_t column, const Block<Rows, Strips>& block) const {
+    unroll<Strips>([&](auto s) FOVEA_ALWAYS_INLINE {
       const int64_t c = column + s * kWidth;
-      const AffineLanes<float> channels = affine.lanes_at(c, kAll);
+      const AffineVec<float> channels = affine.at(c, kAll);
       Vec<float> total = load(sums + c, kAll), weighted = load(sums + C + c, kAll);
-      unroll<Rows>([&](auto r) FOVEA_INLINE {
-        const auto [g, g_centred] =
+      unroll<Rows>([&](auto r) FOVEA_ALWAYS_INLINE {
+        const auto [g, weighted_g] =
             channels.gradient_terms(load(x + (row + r) * C + c, kAll), block.sum[r][s]);
         total += g;
-        weighted += g_centred;
+        weighted += weighted_g;
       });
       store(sums + c, kAll, total);
       store(sums + C + c, kAll, weighted);
     });
-    block.for_each([&](auto r, auto s)
-                       FOVEA_INLINE { da.put((row + r) * C + column + s * kWidth, kAll, block.sum[r][s]); });
+    block.for_each([&, target = da](auto r, auto s) FOVEA_ALWAYS_INLINE {
+      target.put((row + r) * C + column + s * kWidth, kAll, block.sum[r][s]);
+    });
   }
 };
 
@@ -159,11 +162,11 @@ void from_strips(int64_t rows, int64_t columns, const float* from, float* to) {
   });
 }
 
-/// relu(norm(x)) in strips.
+/// relu(norm(x)) in strips; `rows` is a multiple of kStripRows, here and below.
 void activate_to_strips(const Affine<float>& affine, int64_t rows, const float* x, float* to) {
   const auto C = static_cast<int64_t>(affine.mean.size());
   for (int64_t first = 0; first < rows; first += kStripRows, x += kStripRows * C) {
-    affine.activate_rows<kStripRows>(x, [=](int row, int64_t c, const Vec<float>& value) {
+    affine.activate_rows(x, kStripRows, [=](int64_t row, int64_t c, Vec<float> value) {
       store(to + c * rows + (first + row) * kWidth, kAll, value);
     });
   }
@@ -174,7 +177,7 @@ void pass_back_to_strips(const BackwardAffine<float>& affine, int64_t rows, cons
                          float* to) {
   const auto K = static_cast<int64_t>(affine.mean.size());
   for (int64_t first = 0; first < rows; first += kStripRows, dy += kStripRows * K, y += kStripRows * K) {
-    affine.for_rows<kStripRows>(0.0f, [=](int row, int64_t k, auto lanes, const auto& gradient) {
+    affine.for_rows<kStripRows>(/*has_relu=*/true, [=](int row, int64_t k, auto lanes, const auto& gradient) {
       const int64_t i = row * K + k;
       store(to + k * rows + (first + row) * kWidth, lanes, gradient(load(dy + i, lanes), load(y + i, lanes)));
     });

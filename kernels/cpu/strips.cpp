@@ -35,7 +35,7 @@ void multiply(int64_t rows, int64_t depth, int64_t columns, const float* a, cons
   Ahead nothing;
   multiply(rows, depth, columns, a, b, nothing,
            [=](int64_t row, int64_t column, const auto& block)
-               FOVEA_INLINE { block.put(c + column * rows + row * kWidth, rows * kWidth); });
+               FOVEA_ALWAYS_INLINE { block.put(c + column * rows + row * kWidth, rows * kWidth); });
 }
 
 void multiply_transposed(int64_t rows, int64_t depth, int64_t columns, const float* a, const float* b,

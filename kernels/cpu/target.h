@@ -18,7 +18,7 @@ struct Target {
   bool is_streamed;
 
   template <class Lanes>
-  void put(int64_t i, Lanes lanes, const Vec<float>& value) const {
+  void put(int64_t i, Lanes lanes, Vec<float> value) const {
     if (is_streamed) {
       stream(data + i, value);
     } else {

@@ -10,10 +10,6 @@
 
 #include "fovea/core/dtype.h"
 
-/// A function that is always inlined; also of lambdas, after their parameters. What keeps a kernel's sums in
-/// registers must be: GCC 12 passes arrays through memory otherwise.
-#define FOVEA_INLINE __attribute__((always_inline))
-
 /// One vector register of numbers, by the vector extension that GCC and Clang share.
 namespace fovea::kernels::cpu {
 
@@ -56,7 +52,7 @@ inline Vec<A> load(const T* source, Lanes lanes) {
 
 /// Stores the first `lanes` numbers.
 template <class T, class Lanes, class A = Accumulator<T>>
-inline void store(T* target, Lanes lanes, const Vec<A>& value) {
+inline void store(T* target, Lanes lanes, Vec<A> value) {
   if constexpr (std::is_same_v<T, A>) {
     std::memcpy(target, &value, static_cast<size_t>(lanes) * sizeof(A));
   } else {
@@ -67,7 +63,7 @@ inline void store(T* target, Lanes lanes, const Vec<A>& value) {
 /// Stores a vector, to an address aligned to one, past the caches: for a result that is too large to be found
 /// there when it is read again, so that its memory need not be read before it is written. Ends with
 /// `end_streaming`.
-inline void stream(float* target, const Vec<float>& value) {
+inline void stream(float* target, Vec<float> value) {
 #if defined(__x86_64__) && defined(__AVX512F__)
   _mm512_stream_ps(target, reinterpret_cast<const __m512&>(value));
 #elif defined(__x86_64__) && defined(__AVX__)
