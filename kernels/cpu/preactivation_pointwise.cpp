@@ -188,7 +188,7 @@ void pass_back_to_strips(const BackwardAffine<float>& affine, int64_t rows, cons
 
 bool suits(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
   const ConvProblem problem(x.shape(), weight.shape(), stride, padding);
-  return kManyRegisters && x.dtype() == Dtype::f32 && x.size() > 0 && problem.is_pointwise() &&
+  return kWidth >= 8 && x.dtype() == Dtype::f32 && x.size() > 0 && problem.is_pointwise() &&
          problem.C % kWidth == 0 && problem.K % kWidth == 0 && problem.H * problem.W % kStripRows == 0;
 }
 

@@ -5,9 +5,8 @@
 /// Pre-activation convolutions of 1x1, products of matrices: see kernels/preactivation_conv.h.
 namespace fovea::kernels::cpu::pointwise {
 
-/// f32, 1x1, stride 1, channels that fill registers, a number of pixels in an image that is a multiple of 4,
-/// and registers of AVX-512. (With those of AVX2 oneDNN's kernels with passes around them are faster: a
-/// training step of attention92 takes 0.86 of the time.)
+/// f32, 1x1, stride 1, channels that fill registers of AVX2 or AVX-512, and a number of pixels in an image
+/// that is a multiple of 4.
 bool suits(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding);
 
 void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,

@@ -4,8 +4,9 @@ namespace fovea::kernels::cpu {
 namespace {
 
 constexpr int64_t kWidth = kLanes<float>;
-// Of a block of multiply_transposed: a strip has a multiple of these rows.
-constexpr int kTransposedRows = kManyRegisters ? 8 : 4, kTransposedStrips = 2;
+// Of a block of multiply_transposed: a strip has a multiple of these rows. With 16 registers 4 x 3 vectors
+// are up to 1.1 times as fast as 4 x 2.
+constexpr int kTransposedRows = kManyRegisters ? 8 : 4, kTransposedStrips = kManyRegisters ? 2 : 3;
 
 template <int Strips>
 void multiply_transposed_strips(int64_t rows, int64_t depth, const float* a, const float* b, float* c,

@@ -46,7 +46,9 @@ VARIANTS = {
 BATCH, SIZE, STEPS = 4, 16, 10
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.02, 0.9, 5e-4
 EDGE = 1e-5  # for numbers of size 1
-F32_GRADIENT_ERROR = 2e-5  # relative, of each parameter's gradient as a whole
+# Relative, of each parameter's gradient as a whole. Sums in another order have errors up to 8 times as large, most so
+# in the deepest net.
+F32_GRADIENT_ERROR, F32_GRADIENT_ERROR_DEEP = 2e-5, 1e-5
 DTYPE_NAMES = {torch.float32: "F32", torch.float64: "F64", torch.int32: "I32", torch.uint8: "U8"}
 
 
@@ -150,12 +152,13 @@ def f32_gradient_error(net, images, labels):
 def draw(name, settings):
     """A net and a batch whose gradients f32 can follow."""
     size = 2 * SIZE if name == "imagenet" else SIZE
+    largest_error = F32_GRADIENT_ERROR_DEEP if name == "deep" else F32_GRADIENT_ERROR
     for seed in itertools.count():
         torch.manual_seed(seed)
         net = randomise(build(settings))
         pixels, labels = torch.randint(256, (BATCH, 3, size, size)), torch.randint(5, (BATCH,))
         images = images_of(pixels)
-        if edge_distance(net, images) > EDGE and f32_gradient_error(net, images, labels) < F32_GRADIENT_ERROR:
+        if edge_distance(net, images) > EDGE and f32_gradient_error(net, images, labels) < largest_error:
             return net, pixels.byte(), labels
 
 
