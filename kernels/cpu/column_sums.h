@@ -11,9 +11,10 @@
 /// Sums over the rows of [rows, C] arrays, per channel: the reduction under batch norm and bias gradients.
 namespace fovea::kernels::cpu {
 
-/// Rows per chunk: a number that comes from the shape alone, so that sums do not depend on the threads.
+/// Rows per chunk: a number that comes from the shape alone, so that sums do not depend on the threads; and
+/// few enough for sums of squares to keep their digits.
 inline int64_t rows_per_chunk(int64_t C) {
-  return std::max<int64_t>(64, 65536 / std::max<int64_t>(C, 1));
+  return std::clamp<int64_t>(65536 / std::max<int64_t>(C, 1), 64, 1024);
 }
 
 /// The rows of a block of `Blocks` vectors of channels from c on; Unroll rows at a time, so that Blocks *

@@ -169,8 +169,9 @@ void count_multiply_adds(const Tensor& weight, const Tensor& y) {
   add_multiply_adds(y.size() * weight.shape().size(1, 4));
 }
 
-bool use_onednn(const Tensor& x) {
-  return FOVEA_HAS_ONEDNN != 0 && x.dtype() == Dtype::f32 && x.size() > 0;
+bool use_onednn(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
+  return FOVEA_HAS_ONEDNN != 0 && x.dtype() == Dtype::f32 && x.size() > 0 &&
+         ConvProblem(x.shape(), weight.shape(), stride, padding).is_safe_in_onednn();
 }
 
 template <class T>
@@ -193,7 +194,7 @@ void add_bias(const Tensor& bias, Tensor& y) {
 void conv_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t stride, int64_t padding,
                   Tensor& y) {
   count_multiply_adds(weight, y);
-  if (use_onednn(x)) {
+  if (use_onednn(x, weight, stride, padding)) {
 #if FOVEA_HAS_ONEDNN
     onednn::conv_forward(x, weight, stride, padding, y);
 #endif
@@ -212,7 +213,7 @@ void conv_backward_input(const Tensor& dy, const Tensor& weight, int64_t stride,
   if (is_product(dx, weight, stride, padding) && weight.shape(3) <= kNarrowInput) {
     return multiply_by_weight(dy, weight, dx);
   }
-  if (use_onednn(dx)) {
+  if (use_onednn(dx, weight, stride, padding)) {
 #if FOVEA_HAS_ONEDNN
     onednn::conv_backward_input(dy, weight, stride, padding, dx);
 #endif
@@ -231,7 +232,7 @@ void conv_backward_weight(const Tensor& x, const Tensor& dy, int64_t stride, int
   if (is_product(x, dweight, stride, padding) && K <= kNarrowOutput && K < C) {
     return multiply_transposed(x, dy, dweight);
   }
-  if (use_onednn(x)) {
+  if (use_onednn(x, dweight, stride, padding)) {
 #if FOVEA_HAS_ONEDNN
     onednn::conv_backward_weight(x, dy, stride, padding, dweight);
 #endif

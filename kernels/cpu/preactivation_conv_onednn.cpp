@@ -71,8 +71,8 @@ void finish_backward(const Affine<float>& affine, const float* x, const float* p
 
 bool can_fuse(const ConvProblem& problem) {
   constexpr int64_t kFewest = 16;  // channels: with fewer, oneDNN's kernels are slow
-  return std::min(problem.C, problem.K) >= kFewest && problem.W % fold_of(problem.C) == 0 &&
-         problem.Q() % fold_of(problem.K) == 0;
+  return problem.is_safe_in_onednn() && std::min(problem.C, problem.K) >= kFewest &&
+         problem.W % fold_of(problem.C) == 0 && problem.Q() % fold_of(problem.K) == 0;
 }
 
 bool can_fuse(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
