@@ -73,7 +73,7 @@ TEST_CASE(
 TEST_CASE("strips: multiply_transposed sets or adds the product with a transposed matrix") {
   const auto depth = GENERATE(1, 4, 33);
   const auto row_strips = GENERATE(1, 2);
-  const auto strips = GENERATE(1, 2, 3);
+  const auto strips = GENERATE(1, 2, 3, 4, 5, 7);
   const auto add = GENERATE(false, true);
   const auto lines_ahead = GENERATE(0, 100);
   const int64_t rows = row_strips * kWidth, columns = strips * kWidth;

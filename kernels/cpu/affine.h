@@ -117,10 +117,10 @@ struct BackwardAffine : Affine<A> {
     }
   }
 
-  /// Calls body(row, c, lanes, dx) for Rows rows and the vectors of channels: dx(dy, x) is the gradient at
-  /// these channels.
-  template <int Rows, class Body>
-  void for_rows(bool has_relu, Body&& body) const {
+  /// Calls body(row, c, lanes, dx) for some rows and the vectors of channels: dx(dy, x) is the gradient at
+  /// these channels, and the rows load their numbers once.
+  template <class Body>
+  void for_rows(int64_t rows, bool has_relu, Body&& body) const {
     for_each_vector<A>(static_cast<int64_t>(slope.size()), [&](int64_t c, auto lanes) {
       const AffineVec<A> channels = this->at(c, lanes);
       const Vec<A> slopes = load(slope.data() + c, lanes), offsets = load(offset.data() + c, lanes);
@@ -128,7 +128,7 @@ struct BackwardAffine : Affine<A> {
         const Vec<A> centred = x - channels.mean;
         return channels.scale * channels.gate(centred, dy, has_relu) + slopes * centred + offsets;
       };
-      for (int row = 0; row < Rows; ++row) body(row, c, lanes, dx);
+      for (int64_t row = 0; row < rows; ++row) body(row, c, lanes, dx);
     });
   }
 
@@ -137,7 +137,8 @@ struct BackwardAffine : Affine<A> {
   void for_each(int64_t count, bool has_relu, Body&& body) const {
     const auto width = static_cast<int64_t>(slope.size());
     for (int64_t begin = 0; begin < count; begin += width) {
-      for_rows<1>(has_relu, [&](int, int64_t c, auto lanes, const auto& dx) { body(begin + c, lanes, dx); });
+      for_rows(1, has_relu,
+               [&](int64_t, int64_t c, auto lanes, const auto& dx) { body(begin + c, lanes, dx); });
     }
   }
 };

@@ -126,9 +126,8 @@ void backward_weight(const ConvProblem& g, const T* x, const T* dy, T* dweight) 
 /// Whether a convolution is an f32 matrix product over the pixels: dx = dy * weight, dweight = dy^T * x.
 /// Where its result has few channels oneDNN's kernels are slow, and Eigen's are not (measured on two Zen 5
 /// cores at 32x32 pixels, of 8 channels from 32: dx 11 against 29 GFLOP/s, dweight 11 against 36).
-bool is_product(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
-  return weight.dtype() == Dtype::f32 &&
-         ConvProblem(x.shape(), weight.shape(), stride, padding).is_pointwise();
+bool is_product(const Tensor& x, const ConvProblem& problem) {
+  return x.dtype() == Dtype::f32 && problem.is_pointwise();
 }
 constexpr int64_t kNarrowInput = 8;    // channels of dx
 constexpr int64_t kNarrowOutput = 16;  // channels of dy, where x has more
@@ -169,9 +168,8 @@ void count_multiply_adds(const Tensor& weight, const Tensor& y) {
   add_multiply_adds(y.size() * weight.shape().size(1, 4));
 }
 
-bool use_onednn(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
-  return FOVEA_HAS_ONEDNN != 0 && x.dtype() == Dtype::f32 && x.size() > 0 &&
-         ConvProblem(x.shape(), weight.shape(), stride, padding).is_safe_in_onednn();
+bool use_onednn(const Tensor& x, const ConvProblem& problem) {
+  return FOVEA_HAS_ONEDNN != 0 && x.dtype() == Dtype::f32 && x.size() > 0 && problem.is_safe_in_onednn();
 }
 
 template <class T>
@@ -193,55 +191,51 @@ void add_bias(const Tensor& bias, Tensor& y) {
 
 void conv_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t stride, int64_t padding,
                   Tensor& y) {
+  const ConvProblem problem(x.shape(), weight.shape(), stride, padding);
   count_multiply_adds(weight, y);
-  if (use_onednn(x, weight, stride, padding)) {
+  if (use_onednn(x, problem)) {
 #if FOVEA_HAS_ONEDNN
     onednn::conv_forward(x, weight, stride, padding, y);
 #endif
   } else {
-    visit_floating("conv_forward", x.dtype(), [&]<class T>() {
-      forward(ConvProblem(x.shape(), weight.shape(), stride, padding), x.data<T>(), weight.data<T>(),
-              y.data<T>());
-    });
+    visit_floating("conv_forward", x.dtype(),
+                   [&]<class T>() { forward(problem, x.data<T>(), weight.data<T>(), y.data<T>()); });
   }
   if (bias.defined()) visit_floating("conv_forward", x.dtype(), [&]<class T>() { add_bias<T>(bias, y); });
 }
 
 void conv_backward_input(const Tensor& dy, const Tensor& weight, int64_t stride, int64_t padding,
                          Tensor& dx) {
+  const ConvProblem problem(dx.shape(), weight.shape(), stride, padding);
   count_multiply_adds(weight, dy);
-  if (is_product(dx, weight, stride, padding) && weight.shape(3) <= kNarrowInput) {
+  if (is_product(dx, problem) && problem.C <= kNarrowInput) {
     return multiply_by_weight(dy, weight, dx);
   }
-  if (use_onednn(dx, weight, stride, padding)) {
+  if (use_onednn(dx, problem)) {
 #if FOVEA_HAS_ONEDNN
     onednn::conv_backward_input(dy, weight, stride, padding, dx);
 #endif
     return;
   }
-  visit_floating("conv_backward_input", dx.dtype(), [&]<class T>() {
-    backward_input(ConvProblem(dx.shape(), weight.shape(), stride, padding), dy.data<T>(), weight.data<T>(),
-                   dx.data<T>());
-  });
+  visit_floating("conv_backward_input", dx.dtype(),
+                 [&]<class T>() { backward_input(problem, dy.data<T>(), weight.data<T>(), dx.data<T>()); });
 }
 
 void conv_backward_weight(const Tensor& x, const Tensor& dy, int64_t stride, int64_t padding,
                           Tensor& dweight) {
   count_multiply_adds(dweight, dy);
-  const int64_t K = dweight.shape(0), C = dweight.shape(3);
-  if (is_product(x, dweight, stride, padding) && K <= kNarrowOutput && K < C) {
+  const ConvProblem problem(x.shape(), dweight.shape(), stride, padding);
+  if (is_product(x, problem) && problem.K <= kNarrowOutput && problem.K < problem.C) {
     return multiply_transposed(x, dy, dweight);
   }
-  if (use_onednn(x, dweight, stride, padding)) {
+  if (use_onednn(x, problem)) {
 #if FOVEA_HAS_ONEDNN
     onednn::conv_backward_weight(x, dy, stride, padding, dweight);
 #endif
     return;
   }
-  visit_floating("conv_backward_weight", x.dtype(), [&]<class T>() {
-    backward_weight(ConvProblem(x.shape(), dweight.shape(), stride, padding), x.data<T>(), dy.data<T>(),
-                    dweight.data<T>());
-  });
+  visit_floating("conv_backward_weight", x.dtype(),
+                 [&]<class T>() { backward_weight(problem, x.data<T>(), dy.data<T>(), dweight.data<T>()); });
 }
 
 void conv_backward_bias(const Tensor& dy, Tensor& dbias) {

@@ -177,10 +177,12 @@ void pass_back_to_strips(const BackwardAffine<float>& affine, int64_t rows, cons
                          float* to) {
   const auto K = static_cast<int64_t>(affine.mean.size());
   for (int64_t first = 0; first < rows; first += kStripRows, dy += kStripRows * K, y += kStripRows * K) {
-    affine.for_rows<kStripRows>(/*has_relu=*/true, [=](int row, int64_t k, auto lanes, const auto& gradient) {
-      const int64_t i = row * K + k;
-      store(to + k * rows + (first + row) * kWidth, lanes, gradient(load(dy + i, lanes), load(y + i, lanes)));
-    });
+    affine.for_rows(kStripRows, /*has_relu=*/true,
+                    [=](int64_t row, int64_t k, auto lanes, const auto& gradient) {
+                      const int64_t i = row * K + k;
+                      store(to + k * rows + (first + row) * kWidth, lanes,
+                            gradient(load(dy + i, lanes), load(y + i, lanes)));
+                    });
   }
 }
 

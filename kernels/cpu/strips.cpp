@@ -33,10 +33,13 @@ void multiply_transposed_strips(int64_t rows, int64_t depth, const float* a, con
 }  // namespace
 
 void multiply(int64_t rows, int64_t depth, int64_t columns, const float* a, const float* b, float* c) {
+  // Without multiply_block: at 16 channels its calls would take a tenth of the time.
   Ahead nothing;
-  multiply(rows, depth, columns, a, b, nothing,
-           [=](int64_t row, int64_t column, const auto& block)
-               FOVEA_ALWAYS_INLINE { block.put(c + column * rows + row * kWidth, rows * kWidth); });
+  for_each_block(rows, columns, [&](auto type, int64_t row, int64_t column) {
+    typename decltype(type)::type block;
+    block.add_product(rows, depth, a + row * kWidth, b + column * depth, nothing);
+    block.put(c + column * rows + row * kWidth, rows * kWidth);
+  });
 }
 
 void multiply_transposed(int64_t rows, int64_t depth, int64_t columns, const float* a, const float* b,
