@@ -15,7 +15,7 @@ struct MemoryStats {
 };
 
 /// `bytes` bytes, aligned to 64, uninitialised; freed blocks of the same size class are reused.
-/// DeviceError says how much was wanted and how much is in use when there is no memory left.
+/// OutOfMemory says how much was wanted and how much is in use when there is no memory left.
 void* allocate(size_t bytes, Device device);
 /// Gives a block back to the cache; `bytes` as in the request.
 void deallocate(void* pointer, size_t bytes, Device device) noexcept;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
+#include <string_view>
 #include <utility>
 
 #include "fovea/core/check.h"
@@ -11,8 +13,13 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 constexpr size_t kGuardBytes = 64;
-constexpr unsigned char kGuardByte = 0xA5;
+constexpr unsigned char kGuardByte = 0x7F;  // 3e38 in f32 and bf16, NaN in f16: what reads it shows
 constexpr unsigned char kPoisonByte = 0xFF;
+
+bool wants_to_keep_memory() {
+  const char* setting = std::getenv("FOVEA_KEEP_MEMORY");
+  return setting == nullptr || std::string_view(setting) != "0";
+}
 
 size_t aligned(size_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -27,14 +34,16 @@ size_t size_class(size_t bytes) {
 
 }  // namespace
 
+CachingAllocator::CachingAllocator() : keeps_memory_(wants_to_keep_memory()) {}
+
 void* CachingAllocator::allocate(size_t bytes) {
-  const size_t wanted = size_class(bytes);
+  const size_t wanted = held_for(bytes);
   std::lock_guard lock(mutex_);
   // A guarded block goes back at once, and what is recorded needs its memory as long as it is replayed.
-  const bool is_guarded = guards_ > 0 && open_pool_ == 0;
+  const bool is_guarded = guards_ > 0 && keeps_memory_ && open_pool_ == 0;
   void* pointer = is_guarded ? guarded(bytes) : reused_or_new(wanted);
   if (pointer == nullptr) {
-    throw DeviceError(str("allocate: no memory for ", bytes, " bytes ", place(), ": ", stats_.in_use,
+    throw OutOfMemory(str("allocate: no memory for ", bytes, " bytes ", place(), ": ", stats_.in_use,
                           " bytes are in use and ", stats_locked().cached,
                           " cached; try a smaller batch size"));
   }
@@ -44,16 +53,20 @@ void* CachingAllocator::allocate(size_t bytes) {
 }
 
 void CachingAllocator::deallocate(void* pointer, size_t bytes) noexcept {
-  const size_t held = size_class(bytes);
+  const size_t held = held_for(bytes);
   std::lock_guard lock(mutex_);
   stats_.in_use -= static_cast<int64_t>(held);
   if (const auto guard = guarded_.find(pointer); guard != guarded_.end()) {
-    release_guarded(guard->first, guard->second);
-    guarded_.erase(guard);
+    // While a graph is recorded nothing can be read.
+    if (open_pool_ == 0) {
+      release_guarded(guard);
+    } else {
+      guard->second.is_freed = true;
+    }
     return;
   }
   const auto pool = pool_of_.find(pointer);
-  if (pool == pool_of_.end() && is_kept_below(held)) {
+  if (pool == pool_of_.end() && (!keeps_memory_ || is_kept_below(held))) {
     to_system(pointer);
     return;
   }
@@ -101,6 +114,9 @@ int CachingAllocator::open_pool() {
 void CachingAllocator::close_pool() {
   std::lock_guard lock(mutex_);
   open_pool_ = 0;
+  for (auto guard = guarded_.begin(); guard != guarded_.end();) {
+    guard = guard->second.is_freed ? release_guarded(guard) : std::next(guard);
+  }
 }
 
 void CachingAllocator::drop_pool(int pool) {
@@ -113,6 +129,11 @@ void CachingAllocator::drop_pool(int pool) {
   std::erase_if(pool_of_, [pool](const auto& entry) { return entry.second == pool; });
 }
 
+/// What a request for `bytes` bytes gets.
+size_t CachingAllocator::held_for(size_t bytes) const {
+  return keeps_memory_ ? size_class(bytes) : std::max<size_t>(bytes, 1);
+}
+
 void* CachingAllocator::reused_or_new(size_t bytes) {
   FreeBlocks& free = pools_[open_pool_];
   if (const auto blocks = free.find(bytes); blocks != free.end() && !blocks->second.empty()) {
@@ -122,12 +143,19 @@ void* CachingAllocator::reused_or_new(size_t bytes) {
     return pointer;
   }
   void* pointer = from_system(bytes);
-  if (pointer == nullptr) {
+  // Not while a graph is recorded: the system would wait for kernels that do not run.
+  if (pointer == nullptr && open_pool_ == 0) {
     release_cached_locked();
     pointer = from_system(bytes);
   }
-  if (pointer != nullptr && open_pool_ != 0) pool_of_.emplace(pointer, open_pool_);
-  return pointer;
+  if (pointer == nullptr || open_pool_ == 0) return pointer;
+  try {
+    pool_of_.emplace(pointer, open_pool_);
+    return pointer;
+  } catch (const std::bad_alloc&) {
+    to_system(pointer);
+    return nullptr;
+  }
 }
 
 MemoryStats CachingAllocator::stats_locked() const {
@@ -152,22 +180,25 @@ void* CachingAllocator::guarded(size_t bytes) {
   if (block == nullptr) return nullptr;
   fill(block, kGuardByte, inside + 2 * kGuardBytes);
   fill(block + kGuardBytes, kPoisonByte, bytes);
-  guarded_.emplace(block + kGuardBytes, bytes);
+  guarded_.emplace(block + kGuardBytes, Guarded{bytes});
   return block + kGuardBytes;
 }
 
-void CachingAllocator::release_guarded(void* pointer, size_t bytes) noexcept {
-  auto* inside = static_cast<unsigned char*>(pointer);
+CachingAllocator::GuardedBlocks::iterator CachingAllocator::release_guarded(
+    GuardedBlocks::iterator guard) noexcept {
+  auto* inside = static_cast<unsigned char*>(guard->first);
+  const size_t bytes = guard->second.bytes;
   const auto is_intact = [&](const unsigned char* begin, size_t count) {
-    unsigned char guard[2 * kGuardBytes];
-    read(begin, count, guard);
-    return std::all_of(guard, guard + count, [](unsigned char byte) { return byte == kGuardByte; });
+    unsigned char found[2 * kGuardBytes];
+    read(begin, count, found);
+    return std::all_of(found, found + count, [](unsigned char byte) { return byte == kGuardByte; });
   };
   if (!is_intact(inside - kGuardBytes, kGuardBytes) ||
       !is_intact(inside + bytes, aligned(bytes) - bytes + kGuardBytes)) {
     ++violations_;
   }
   to_system(inside - kGuardBytes);
+  return guarded_.erase(guard);
 }
 
 }  // namespace fovea

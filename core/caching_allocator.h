@@ -14,9 +14,11 @@ namespace fovea {
 
 /// Keeps freed blocks by size class for the next request. What is common to the allocators of all devices;
 /// an implementation says how to get memory from the system. Safe to use from several threads.
+/// With FOVEA_KEEP_MEMORY=0 in the environment nothing is kept, and blocks are not guarded: each is one of
+/// the system's, for programs that watch those (compute-sanitizer, the address sanitizer).
 class CachingAllocator {
  public:
-  CachingAllocator() = default;
+  CachingAllocator();
   virtual ~CachingAllocator() = default;
   CachingAllocator(const CachingAllocator&) = delete;
   CachingAllocator& operator=(const CachingAllocator&) = delete;
@@ -41,6 +43,8 @@ class CachingAllocator {
   void drop_pool(int pool);
 
  protected:
+  /// False with FOVEA_KEEP_MEMORY=0.
+  bool keeps_memory() const { return keeps_memory_; }
   /// `bytes` bytes aligned to 64, or null.
   virtual void* from_system(size_t bytes) = 0;
   virtual void to_system(void* block) noexcept = 0;
@@ -56,17 +60,25 @@ class CachingAllocator {
 
  private:
   using FreeBlocks = std::map<size_t, std::vector<void*>>;  // by size class
+  struct Guarded {
+    size_t bytes;  // asked for
+    bool is_freed = false;
+  };
+  using GuardedBlocks = std::unordered_map<void*, Guarded>;
 
+  size_t held_for(size_t bytes) const;
   void* reused_or_new(size_t bytes);
   MemoryStats stats_locked() const;
   void release_cached_locked();
   void* guarded(size_t bytes);
-  void release_guarded(void* pointer, size_t bytes) noexcept;
+  /// The next one.
+  GuardedBlocks::iterator release_guarded(GuardedBlocks::iterator guard) noexcept;
 
   mutable std::mutex mutex_;
-  std::map<int, FreeBlocks> pools_;            // 0: for all
-  std::unordered_map<void*, int> pool_of_;     // of the blocks of other pools
-  std::unordered_map<void*, size_t> guarded_;  // block -> bytes asked for
+  const bool keeps_memory_;
+  std::map<int, FreeBlocks> pools_;         // 0: for all
+  std::unordered_map<void*, int> pool_of_;  // of the blocks of other pools
+  GuardedBlocks guarded_;
   MemoryStats stats_;
   int64_t violations_ = 0;
   int guards_ = 0;

@@ -28,9 +28,14 @@ struct DataError : Error {
   explicit DataError(const std::string& message) : Error(message, 3) {}
 };
 
-/// A device that is not there or that failed, out of memory included (exit code 4).
+/// A device that is not there or that failed (exit code 4).
 struct DeviceError : Error {
   explicit DeviceError(const std::string& message) : Error(message, 4) {}
+};
+
+/// A device, or the CPU, that has no memory left.
+struct OutOfMemory : DeviceError {
+  using DeviceError::DeviceError;
 };
 
 /// A checkpoint or weights file that cannot be read, written or used (exit code 5).

@@ -56,6 +56,20 @@ TEST_CASE("conv_cache: two processes keep each other's choices") {
   CHECK(open_cache(folder).find(other) == kChoice);
 }
 
+TEST_CASE(
+    "conv_cache: of two processes that choose for the same problem, the second takes the first's choice") {
+  const TemporaryFolder folder;
+  const ConvChoice second{ConvEngine{7, {}}, false, 12.0}, third{ConvEngine{8, {}}, false, 12.0};
+  ConvCache one = open_cache(folder), two = open_cache(folder);
+  CHECK(one.add(kProblem, kChoice) == kChoice);
+  CHECK(two.add(kProblem, second) == kChoice);
+  CHECK(two.find(kProblem) == kChoice);
+  CHECK(open_cache(folder).find(kProblem) == kChoice);
+  // What a process knows, and can no longer use, it replaces.
+  CHECK(two.add(kProblem, third) == third);
+  CHECK(open_cache(folder).find(kProblem) == third);
+}
+
 TEST_CASE("conv_cache: another device or version has choices of its own, whatever the file's name") {
   const TemporaryFolder folder;
   ConvCache cache = open_cache(folder);

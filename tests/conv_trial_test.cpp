@@ -1,6 +1,7 @@
 #include <bit>
 #include <catch2/catch.hpp>
 #include <iostream>
+#include <memory>
 #include <sstream>
 
 #include "fovea/kernels/cuda/conv_check.h"
@@ -38,22 +39,24 @@ class Trial {
   }
   std::string winner(size_t most = 16) {
     std::ostringstream said;
-    std::streambuf* before = std::cerr.rdbuf(said.rdbuf());
+    const std::shared_ptr<std::streambuf> before(std::cerr.rdbuf(said.rdbuf()),
+                                                 [](std::streambuf* buffer) { std::cerr.rdbuf(buffer); });
     const std::optional<ConvWinner> found =
         fastest_candidate(problem_, Device::cuda(), candidates_, most, [this](const auto& body) {
           body();
           ++timed;
           return seconds_;
         });
-    std::cerr.rdbuf(before);
     errors = said.str();
     if (!found) return "none";
     CHECK(found->seconds > 0);
+    is_final = found->is_final;
     return candidates_[found->place].name;
   }
 
   std::string errors;
   int timed = 0;
+  bool is_final = false;  // the last winner
 
  private:
   ConvProblem problem_;
@@ -141,6 +144,21 @@ TEST_CASE("conv_trial: what cannot run is passed over, and nothing may be left")
   CHECK(trial.errors.empty());
   trial.add_right("possible", 1);
   CHECK(trial.winner() == "possible");
+}
+
+TEST_CASE("conv_trial: a winner among what had memory is not final, and without one there is an error") {
+  if (!has_device()) return;
+  Trial trial(example(ConvPass::forward, Dtype::bf16));
+  trial.add("large", 1,
+            [](ConvTensors& tensors) { Tensor::empty({int64_t{1} << 50}, Dtype::u8, tensors.x.device()); });
+  CHECK_THROWS_AS(trial.winner(), OutOfMemory);
+  trial.add_right("small", 1);
+  CHECK(trial.winner() == "small");
+  CHECK_FALSE(trial.is_final);
+  Trial without(example(ConvPass::forward, Dtype::bf16));
+  without.add_right("small", 1);
+  CHECK(without.winner() == "small");
+  CHECK(without.is_final);
 }
 
 TEST_CASE("conv_trial: no more than wanted are tried, unless they are wrong") {

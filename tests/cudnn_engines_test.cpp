@@ -10,9 +10,9 @@
 namespace fovea {
 namespace {
 
-using cudnn::Descriptor;
 using cudnn::EnginePlan;
 using cudnn::Proposal;
+using cudnn::Target;
 using kernels::cuda::ConvPass;
 using kernels::cuda::ConvProblem;
 
@@ -26,9 +26,9 @@ constexpr const char* kH100 = R"({
   "regsPerBlock": 65536, "maxRegistersPerSM": 65536, "maxSharedMemoryPerBlock": 49152,
   "maxSharedMemoryPerBlockOptin": 232448, "reservedSharedMemoryPerBlock": 1024})";
 
-const Descriptor& h100() {
-  static const Descriptor properties = cudnn::device_properties(std::string(kH100));
-  return properties;
+const Target& h100() {
+  static const Target target = Target::described(kH100);
+  return target;
 }
 
 constexpr int64_t kBatch = 128;
@@ -93,6 +93,8 @@ TEST_CASE("cudnn: every convolution of every model has an engine on an H100") {
         REQUIRE_FALSE(engines.empty());
         const EnginePlan plan(problem, engines.front().engine, h100());
         CHECK(plan.workspace_bytes() <= cudnn::kWorkspaceLimit);
+        const ConvProblem padded = problem.padded();
+        if (!(padded == problem)) CHECK_FALSE(acceptable(padded, cudnn::kWorkspaceLimit).empty());
       }
     }
   }
@@ -146,16 +148,16 @@ TEST_CASE("cudnn: no engine is left without any workspace, and none for what can
     CHECK_THROWS_AS(cudnn::proposals(example(pass, Dtype::f64), h100()), Error);
     CHECK_THROWS_AS(EnginePlan(problem, {.index = 9999, .knobs = {}}, h100()), DeviceError);
   }
-  CHECK_THROWS_AS(cudnn::device_properties(std::string("{}")), DeviceError);
+  CHECK_THROWS_AS(Target::described("{}"), DeviceError);
 }
 
 TEST_CASE("cudnn: a device that is not there is an error") {
-  CHECK_THROWS_AS(cudnn::device_properties(cuda_status().device_count), DeviceError);
+  if (cuda_status().device_count == 0) CHECK_THROWS_AS(Target::current(), DeviceError);
 }
 
 TEST_CASE("cudnn: an error says what cuDNN says") {
   try {
-    cudnn::device_properties(std::string("{\"deviceName\": 3}"));
+    Target::described("{\"deviceName\": 3}");
     FAIL("no error");
   } catch (const DeviceError& error) {
     INFO(error.what());

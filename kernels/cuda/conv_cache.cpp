@@ -72,10 +72,16 @@ std::optional<ConvChoice> ConvCache::find(const ConvProblem& problem) const {
   return found == choices_.end() ? std::nullopt : std::optional(found->second);
 }
 
-void ConvCache::add(const ConvProblem& problem, const ConvChoice& choice) {
-  choices_[problem.str()] = choice;
-  if (path_.empty()) return;
-  choices_.merge(read());
+ConvChoice ConvCache::add(const ConvProblem& problem, const ConvChoice& choice) {
+  const std::string key = problem.str();
+  if (path_.empty()) return choices_[key] = choice;
+  const Choices others = read();
+  const auto first = others.find(key);
+  // The file may still have what was found there before, and has proved no good.
+  const auto known = choices_.find(key);
+  const bool is_new = first != others.end() && (known == choices_.end() || !(known->second == first->second));
+  choices_[key] = is_new ? first->second : choice;
+  choices_.insert(others.begin(), others.end());
   Json json = {{"format", kFormat}, {"library", library_}, {"device", device_}, {"choices", Json::object()}};
   for (const auto& [description, kept] : choices_) json["choices"][description] = to_json(kept);
   const std::string text = json.dump(1) + "\n";
@@ -89,6 +95,7 @@ void ConvCache::add(const ConvProblem& problem, const ConvChoice& choice) {
       std::cerr << "fovea: the choice of convolution engines is not kept: " << error.what() << std::endl;
     }
   }
+  return choices_[key];
 }
 
 ConvCache::Choices ConvCache::read() const {

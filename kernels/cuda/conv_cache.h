@@ -30,8 +30,9 @@ class ConvCache {
 
   std::optional<ConvChoice> find(const ConvProblem& problem) const;
   /// Keeps a choice, and writes it beside those that other processes have written meanwhile, whole or not at
-  /// all. If that fails it says so on stderr, once.
-  void add(const ConvProblem& problem, const ConvChoice& choice);
+  /// all. If that fails it says so on stderr, once. Returns what is kept now: another process's choice if
+  /// that was written first, so that all have the same bits from then on.
+  ConvChoice add(const ConvProblem& problem, const ConvChoice& choice);
 
   /// "" if nothing is kept.
   const std::string& path() const { return path_; }

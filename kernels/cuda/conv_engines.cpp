@@ -88,7 +88,7 @@ OperationNames names_of(ConvPass pass) {
 }
 
 /// The operation graph of a single convolution.
-Descriptor graph_of(const ConvProblem& problem) {
+Descriptor graph_of(const ConvProblem& problem, const Target& target) {
   const OperationNames names = names_of(problem.pass);
   Descriptor operation(names.type);
   operation.set(names.x, tensor(kX, problem.x(), problem.dtype));
@@ -99,6 +99,7 @@ Descriptor graph_of(const ConvProblem& problem) {
   operation.set(names.beta, 0.0f);
   operation.finalize();
   Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
+  target.name_by_handle(graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE);
   graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, operation);
   graph.finalize();
   return graph;
@@ -121,12 +122,11 @@ Proposal read(const Descriptor& configuration, std::span<const Descriptor> knobs
   return result;
 }
 
-Descriptor configuration_of(const Descriptor& graph, const ConvEngine& engine,
-                            const Descriptor& device_properties) {
+Descriptor configuration_of(const Descriptor& graph, const ConvEngine& engine, const Target& target) {
   Descriptor implementation(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
   implementation.set(CUDNN_ATTR_ENGINE_OPERATION_GRAPH, graph);
   implementation.set(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, engine.index);
-  implementation.set(CUDNN_ATTR_ENGINE_DEVICEPROP, device_properties);
+  target.name_by_properties(implementation, CUDNN_ATTR_ENGINE_DEVICEPROP);
   implementation.finalize();
   std::vector<Descriptor> choices;
   for (const ConvEngine::Knob& knob : engine.knobs) {
@@ -144,23 +144,22 @@ Descriptor configuration_of(const Descriptor& graph, const ConvEngine& engine,
   return result;
 }
 
-Descriptor plan_of(const ConvProblem& problem, const ConvEngine& engine,
-                   const Descriptor& device_properties) {
-  const Descriptor graph = graph_of(problem);
+Descriptor plan_of(const ConvProblem& problem, const ConvEngine& engine, const Target& target) {
+  const Descriptor graph = graph_of(problem, target);
   Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-  plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration_of(graph, engine, device_properties));
-  plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, device_properties);
+  target.name_by_handle(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE);
+  target.name_by_properties(plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP);
+  plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration_of(graph, engine, target));
   plan.finalize();
   return plan;
 }
 
 /// The configurations that one of cuDNN's heuristics gives, the best first.
-std::vector<Descriptor> ask(const Descriptor& graph, cudnnBackendHeurMode_t mode,
-                            const Descriptor& device_properties) {
+std::vector<Descriptor> ask(const Descriptor& graph, cudnnBackendHeurMode_t mode, const Target& target) {
   Descriptor heuristic(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
   heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph);
   heuristic.set(CUDNN_ATTR_ENGINEHEUR_MODE, mode);
-  heuristic.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, device_properties);
+  target.name_by_properties(heuristic, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP);
   heuristic.finalize();
   return heuristic.get_all(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
 }
@@ -171,14 +170,14 @@ bool Proposal::has(cudnnBackendNumericalNote_t note) const {
   return std::find(notes.begin(), notes.end(), note) != notes.end();
 }
 
-std::vector<Proposal> proposals(const ConvProblem& problem, const Descriptor& device_properties) {
-  const Descriptor graph = graph_of(problem);
+std::vector<Proposal> proposals(const ConvProblem& problem, const Target& target) {
+  const Descriptor graph = graph_of(problem, target);
   std::vector<Descriptor> knobs;
   while (knobs.size() < CUDNN_KNOB_TYPE_COUNTS) knobs.emplace_back(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR);
   std::vector<Proposal> result;
   for (const auto mode : {CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
     try {
-      for (const Descriptor& configuration : ask(graph, mode, device_properties)) {
+      for (const Descriptor& configuration : ask(graph, mode, target)) {
         Proposal proposal = read(configuration, knobs);
         const auto is_same = [&](const Proposal& other) { return other.engine == proposal.engine; };
         if (std::none_of(result.begin(), result.end(), is_same)) result.push_back(std::move(proposal));
@@ -195,13 +194,16 @@ bool is_acceptable(const ConvProblem& problem, const Proposal& proposal, int64_t
   if (proposal.has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC)) return false;
   if (proposal.has(CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION)) return false;
   if (problem.dtype != Dtype::f32 || problem.tf32) return true;
-  return !proposal.has(CUDNN_NUMERICAL_NOTE_TENSOR_CORE) &&
-         !proposal.has(CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS);
+  // What rounds factors, or sums numbers much larger than the result.
+  constexpr cudnnBackendNumericalNote_t kInexact[] = {
+      CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS, CUDNN_NUMERICAL_NOTE_FFT,
+      CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_6x6, CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13};
+  return std::none_of(std::begin(kInexact), std::end(kInexact),
+                      [&](cudnnBackendNumericalNote_t note) { return proposal.has(note); });
 }
 
-EnginePlan::EnginePlan(const ConvProblem& problem, const ConvEngine& engine,
-                       const Descriptor& device_properties)
-    : plan_(plan_of(problem, engine, device_properties)),
+EnginePlan::EnginePlan(const ConvProblem& problem, const ConvEngine& engine, const Target& target)
+    : plan_(plan_of(problem, engine, target)),
       workspace_bytes_(plan_.get<int64_t>(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)) {}
 
 void EnginePlan::execute(void* x, void* weight, void* y, void* workspace) const {

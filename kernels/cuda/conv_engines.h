@@ -26,17 +26,17 @@ inline constexpr int64_t kWorkspaceLimit = int64_t{256} << 20;
 /// What cuDNN proposes for a convolution on a device, the fastest by its own estimate first: its two
 /// heuristics, then the engines that serve where those fail; each engine with each setting once. DeviceError
 /// for a convolution that makes no sense to cuDNN.
-std::vector<Proposal> proposals(const ConvProblem& problem, const Descriptor& device_properties);
+std::vector<Proposal> proposals(const ConvProblem& problem, const Target& target);
 
 /// Whether a proposal gives the same bits on every run, sums in f32, reads its factors in the problem's
 /// precision, and needs no more workspace than `workspace_limit`.
 bool is_acceptable(const ConvProblem& problem, const Proposal& proposal,
                    int64_t workspace_limit = kWorkspaceLimit);
 
-/// A convolution that is ready to run on one kind of device.
+/// A convolution that is ready to run on its target.
 class EnginePlan {
  public:
-  EnginePlan(const ConvProblem& problem, const ConvEngine& engine, const Descriptor& device_properties);
+  EnginePlan(const ConvProblem& problem, const ConvEngine& engine, const Target& target);
 
   int64_t workspace_bytes() const { return workspace_bytes_; }
   /// x, weight, y, workspace: addresses on the current device; the first three aligned to kAlignment.

@@ -35,7 +35,7 @@ bool is_autotuning() {
 /// What is known of a device.
 struct DevicePlans {
   explicit DevicePlans(int device)
-      : properties(cudnn::device_properties(device)),
+      : target(cudnn::Target::current()),
         cache(is_autotuning() ? cache_folder() : "", "cuDNN " + cudnn::version(), name_of_device(device)) {}
 
   static std::string name_of_device(int device) {
@@ -48,16 +48,16 @@ struct DevicePlans {
     size_t operator()(const ConvProblem& problem) const { return problem.hash(); }
   };
 
-  cudnn::Descriptor properties;
+  cudnn::Target target;
   ConvCache cache;
   std::unordered_map<ConvProblem, std::unique_ptr<ConvPlan>, Hash> plans;
 };
 
 /// The proposals that are acceptable, in cuDNN's order.
 std::vector<ConvChoice> acceptable_choices(const ConvProblem& problem, bool is_padded,
-                                           const cudnn::Descriptor& properties) {
+                                           const cudnn::Target& target) {
   std::vector<ConvChoice> result;
-  for (const cudnn::Proposal& proposal : cudnn::proposals(problem, properties)) {
+  for (const cudnn::Proposal& proposal : cudnn::proposals(problem, target)) {
     if (!cudnn::is_acceptable(problem, proposal)) continue;
     result.push_back({.engine = proposal.engine, .is_padded = is_padded, .microseconds = 0});
   }
@@ -66,12 +66,12 @@ std::vector<ConvChoice> acceptable_choices(const ConvProblem& problem, bool is_p
 
 /// What is worth a trial, in the order in which it is tried: cuDNN's proposals, the best of those with padded
 /// channels among them.
-std::vector<ConvChoice> choices_for(const ConvProblem& problem, const cudnn::Descriptor& properties) {
-  std::vector<ConvChoice> result = acceptable_choices(problem, /*is_padded=*/false, properties);
+std::vector<ConvChoice> choices_for(const ConvProblem& problem, const cudnn::Target& target) {
+  std::vector<ConvChoice> result = acceptable_choices(problem, /*is_padded=*/false, target);
   const ConvProblem padded = problem.padded();
   const bool uses_tensor_cores = problem.dtype != Dtype::f32 || problem.tf32;
   if (padded == problem || !uses_tensor_cores) return result;
-  const std::vector<ConvChoice> more = acceptable_choices(padded, /*is_padded=*/true, properties);
+  const std::vector<ConvChoice> more = acceptable_choices(padded, /*is_padded=*/true, target);
   const size_t early = std::min(more.size(), kPaddedTried), before = std::min(result.size(), kTried - early);
   const auto at = [](const auto& list, size_t i) { return list.begin() + static_cast<int64_t>(i); };
   result.insert(at(result, before), more.begin(), at(more, early));
@@ -92,10 +92,10 @@ std::string name_of(const ConvChoice& choice) {
 
 /// The first choice that can be built.
 ConvChoice first_choice(const ConvProblem& problem, const std::vector<ConvChoice>& choices,
-                        const cudnn::Descriptor& properties) {
+                        const cudnn::Target& target) {
   for (const ConvChoice& choice : choices) {
     try {
-      const ConvPlan plan(problem, choice, properties);
+      const ConvPlan plan(problem, choice, target);
       return choice;
     } catch (const DeviceError&) {
       // The next, then.
@@ -104,9 +104,14 @@ ConvChoice first_choice(const ConvProblem& problem, const std::vector<ConvChoice
   return {};
 }
 
+struct TriedChoice {
+  ConvChoice choice;
+  bool is_final = false;  // worth keeping
+};
+
 /// The choice that a trial finds best.
-ConvChoice tried_choice(const ConvProblem& problem, const std::vector<ConvChoice>& choices,
-                        const cudnn::Descriptor& properties) {
+TriedChoice tried_choice(const ConvProblem& problem, const std::vector<ConvChoice>& choices,
+                         const cudnn::Target& target) {
   struct Running {
     size_t place;
     ConvPlan plan;
@@ -115,51 +120,47 @@ ConvChoice tried_choice(const ConvProblem& problem, const std::vector<ConvChoice
   std::optional<Running> running;  // one after another: workspaces are large
   std::vector<ConvCandidate> candidates;
   for (size_t place = 0; place < choices.size(); ++place) {
-    candidates.push_back(
-        {name_of(choices[place]), [&, place](ConvTensors& tensors) {
-           if (!running || running->place != place) {
-             running.reset();
-             running.emplace(Running{place, ConvPlan(problem, choices[place], properties), {}});
-           }
-           running->plan.run(tensors, running->scratch);
-         }});
+    candidates.push_back({name_of(choices[place]), [&, place](ConvTensors& tensors) {
+                            if (!running || running->place != place) {
+                              running.reset();
+                              running.emplace(Running{place, ConvPlan(problem, choices[place], target), {}});
+                            }
+                            running->plan.run(tensors, running->scratch);
+                          }});
   }
   const std::optional<ConvWinner> winner =
       fastest_candidate(problem, Device::cuda(current_device()), candidates, kTried, seconds_in_graph);
   if (!winner) return {};
   ConvChoice choice = choices[winner->place];
   choice.microseconds = winner->seconds * 1e6;
-  return choice;
+  return {choice, winner->is_final};
 }
 
 std::unique_ptr<ConvPlan> make_plan(const ConvProblem& problem, DevicePlans& known) {
   if (const std::optional<ConvChoice> kept = known.cache.find(problem)) {
     try {
-      return std::make_unique<ConvPlan>(problem, *kept, known.properties);
+      return std::make_unique<ConvPlan>(problem, *kept, known.target);
     } catch (const DeviceError&) {
       // It was good once; another is chosen.
     }
   }
-  const std::vector<ConvChoice> choices = choices_for(problem, known.properties);
-  ConvChoice choice;
-  bool is_tried = is_autotuning();
-  if (is_tried) {
+  const std::vector<ConvChoice> choices = choices_for(problem, known.target);
+  std::optional<TriedChoice> tried;
+  if (is_autotuning()) {
     try {
-      choice = tried_choice(problem, choices, known.properties);
+      tried = tried_choice(problem, choices, known.target);
     } catch (const DeviceError& error) {
       std::cerr << "fovea: " << problem.str()
                 << ": no trial of engines, cuDNN's first is taken: " << error.what() << std::endl;
-      is_tried = false;
     }
   }
-  if (!is_tried) choice = first_choice(problem, choices, known.properties);
-  if (!choice.engine) {
+  const ConvChoice own = tried ? tried->choice : first_choice(problem, choices, known.target);
+  if (!own.engine) {
     std::cerr << "fovea: " << problem.str() << ": cuDNN has no engine that serves; it will be slow"
               << std::endl;
   }
-  auto plan = std::make_unique<ConvPlan>(problem, choice, known.properties);
-  if (is_tried) known.cache.add(problem, choice);
-  return plan;
+  if (!tried || !tried->is_final) return std::make_unique<ConvPlan>(problem, own, known.target);
+  return std::make_unique<ConvPlan>(problem, known.cache.add(problem, own), known.target);
 }
 
 /// The tensor itself if an engine can take it in this shape, else `scratch`, of that shape.
@@ -172,10 +173,9 @@ Tensor taken_as(const Tensor& tensor, const Shape& shape, Tensor& scratch) {
 
 }  // namespace
 
-ConvPlan::ConvPlan(const ConvProblem& problem, const ConvChoice& choice,
-                   const cudnn::Descriptor& device_properties)
+ConvPlan::ConvPlan(const ConvProblem& problem, const ConvChoice& choice, const cudnn::Target& target)
     : problem_(problem), computed_(choice.is_padded ? problem.padded() : problem) {
-  if (choice.engine) engine_.emplace(computed_, *choice.engine, device_properties);
+  if (choice.engine) engine_.emplace(computed_, *choice.engine, target);
 }
 
 void ConvPlan::run(ConvTensors& tensors, ConvScratch& scratch) const {

@@ -17,7 +17,7 @@ struct ConvScratch {
 class ConvPlan {
  public:
   /// DeviceError if cuDNN cannot build the engine.
-  ConvPlan(const ConvProblem& problem, const ConvChoice& choice, const cudnn::Descriptor& device_properties);
+  ConvPlan(const ConvProblem& problem, const ConvChoice& choice, const cudnn::Target& target);
 
   /// Computes the result on the current stream. Tensors whose channels or whose alignment the engine cannot
   /// take go through scratch memory.

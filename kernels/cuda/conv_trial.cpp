@@ -6,6 +6,7 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/cuda/runtime.h"
+#include "fovea/core/cuda_backend.h"
 #include "fovea/kernels/cuda/conv_check.h"
 #include "fovea/kernels/cuda/conv_reference.h"
 
@@ -74,10 +75,11 @@ double conv_tolerance(const ConvProblem& problem) {
   const double rounding = problem.dtype == Dtype::bf16  ? 0x1p-7
                           : problem.dtype == Dtype::f16 ? 0x1p-10
                           : problem.tf32                ? 0x1p-8
-                                                        : 0x1p-18;
+                                                        : 0x1p-22;
   // Rounding errors of an f32 sum grow with the root of its terms; tensor cores cut off instead, always
   // towards zero, each time they add at least 8 products.
-  const double summing = 0x1p-23 * std::max(4 * std::sqrt(terms), is_exact ? 0.0 : terms / 8);
+  const double summing =
+      is_exact ? 0x1p-22 * std::sqrt(terms) : 0x1p-23 * std::max(4 * std::sqrt(terms), terms / 8);
   return rounding + summing;
 }
 
@@ -87,6 +89,7 @@ std::optional<ConvWinner> fastest_candidate(const ConvProblem& problem, Device d
   Trial trial(problem, device);
   std::optional<ConvWinner> winner;
   size_t right = 0;
+  bool had_memory = true;
   for (size_t place = 0; place < candidates.size() && right < most; ++place) {
     const ConvCandidate& candidate = candidates[place];
     try {
@@ -100,11 +103,16 @@ std::optional<ConvWinner> fastest_candidate(const ConvProblem& problem, Device d
         continue;
       }
       ++right;
-      if (!winner || seconds < winner->seconds) winner = {place, seconds};
+      if (!winner || seconds < winner->seconds) winner = {place, seconds, /*is_final=*/true};
+    } catch (const OutOfMemory&) {
+      had_memory = false;
     } catch (const DeviceError&) {
-      // It cannot run here; there are others.
+      // It cannot run here; there are others. But if the device has failed, all that follow would, too.
+      fovea::cuda::synchronize(device.index);
     }
   }
+  check<OutOfMemory>(winner || had_memory, "conv: there is no memory to try the candidates");
+  if (winner) winner->is_final = had_memory;
   return winner;
 }
 

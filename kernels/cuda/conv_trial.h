@@ -20,6 +20,7 @@ struct ConvCandidate {
 struct ConvWinner {
   size_t place;
   double seconds;
+  bool is_final;  // false if one had no memory to run: with more another may win
 };
 
 /// How long one call of its argument takes on the device.
@@ -27,7 +28,8 @@ using Stopwatch = std::function<double(const std::function<void()>&)>;
 
 /// The fastest of the candidates that give the right numbers, the same on every run; none if none does. Tries
 /// each on noise, in the order of the list, until `most` were right. A candidate with wrong numbers is named
-/// on stderr; one that cannot run is passed over.
+/// on stderr; one that cannot run is passed over. OutOfMemory if there is no winner for want of memory, and
+/// DeviceError if the device itself has failed.
 std::optional<ConvWinner> fastest_candidate(const ConvProblem& problem, Device device,
                                             const std::vector<ConvCandidate>& candidates, size_t most,
                                             const Stopwatch& seconds_of);

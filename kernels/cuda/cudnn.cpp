@@ -12,8 +12,10 @@ void check_cudnn(cudnnStatus_t status, const char* action) {
   cudnnGetLastErrorString(details.data(), details.size());
   std::string words(details.data());
   while (!words.empty() && (words.back() == '\n' || words.back() == ' ')) words.pop_back();
-  throw DeviceError(
-      str("cudnn: ", action, ": ", cudnnGetErrorString(status), words.empty() ? "" : ": ", words));
+  const std::string message =
+      str("cudnn: ", action, ": ", cudnnGetErrorString(status), words.empty() ? "" : ": ", words);
+  if (status == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED) throw OutOfMemory(message);
+  throw DeviceError(message);
 }
 
 Descriptor::Descriptor(cudnnBackendDescriptorType_t type) {
@@ -66,11 +68,13 @@ int64_t Descriptor::get_values(cudnnBackendAttributeName_t name, cudnnBackendAtt
   return count;
 }
 
-Descriptor device_properties(const std::string& json) {
-  Descriptor properties(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
-  properties.set_all(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, std::span<const char>(json));
-  properties.finalize();
-  return properties;
+Target Target::described(const std::string& json) {
+  auto properties = std::make_shared<Descriptor>(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
+  properties->set_all(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, std::span<const char>(json));
+  properties->finalize();
+  Target result;
+  result.properties_ = std::move(properties);
+  return result;
 }
 
 std::string version() {

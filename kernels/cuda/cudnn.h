@@ -3,6 +3,7 @@
 #include <cudnn_graph.h>
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -11,8 +12,8 @@
 /// cuDNN's graph API: everything is a descriptor that gets attributes and is then finalised.
 namespace fovea::cudnn {
 
-/// A DeviceError "cudnn: <action>: <cuDNN's words>" unless `status` is success. A caller that knows the
-/// operation and its shapes adds them.
+/// A DeviceError "cudnn: <action>: <cuDNN's words>" unless `status` is success, and OutOfMemory if that is
+/// why. A caller that knows the operation and its shapes adds them.
 void check_cudnn(cudnnStatus_t status, const char* action);
 
 /// cuDNN's name for the type of an attribute's values.
@@ -31,6 +32,8 @@ template <>
 inline constexpr auto attribute_type<char> = CUDNN_TYPE_CHAR;
 template <>
 inline constexpr auto attribute_type<void*> = CUDNN_TYPE_VOID_PTR;
+template <>
+inline constexpr auto attribute_type<cudnnHandle_t> = CUDNN_TYPE_HANDLE;
 template <>
 inline constexpr auto attribute_type<cudnnDataType_t> = CUDNN_TYPE_DATA_TYPE;
 template <>
@@ -96,10 +99,28 @@ class Descriptor {
   cudnnBackendDescriptor_t descriptor_ = nullptr;
 };
 
-/// What cuDNN must know of a device to propose engines and to build plans for it.
-Descriptor device_properties(int device);
-/// The same from cuDNN's own JSON, for a device that need not be there.
-Descriptor device_properties(const std::string& json);
+/// The device for which cuDNN proposes engines and builds plans.
+class Target {
+ public:
+  /// The current device and stream, by cuDNN's handle for them.
+  static Target current();
+  /// A device that need not be there, from cuDNN's own JSON. Its plans cannot be run.
+  static Target described(const std::string& json);
+
+  /// Names the device to a descriptor: some want to know it by its handle, some by its description.
+  void name_by_handle(Descriptor& descriptor, cudnnBackendAttributeName_t name) const {
+    if (handle_ != nullptr) descriptor.set(name, handle_);
+  }
+  void name_by_properties(Descriptor& descriptor, cudnnBackendAttributeName_t name) const {
+    if (handle_ == nullptr) descriptor.set(name, *properties_);
+  }
+
+ private:
+  Target() = default;
+
+  cudnnHandle_t handle_ = nullptr;
+  std::shared_ptr<const Descriptor> properties_;  // where there is no handle
+};
 
 /// Runs a plan on the current device and stream.
 void execute(const Descriptor& plan, const Descriptor& variant_pack);

@@ -31,11 +31,10 @@ Handle& handle_of(int device, cudaStream_t stream) {
 
 }  // namespace
 
-Descriptor device_properties(int device) {
-  Descriptor properties(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
-  properties.set(CUDNN_ATTR_DEVICEPROP_DEVICE_ID, static_cast<int32_t>(device));
-  properties.finalize();
-  return properties;
+Target Target::current() {
+  Target result;
+  result.handle_ = handle_of(fovea::cuda::current_device(), fovea::cuda::current_stream()).handle;
+  return result;
 }
 
 void execute(const Descriptor& plan, const Descriptor& variant_pack) {
