@@ -30,9 +30,9 @@ class CpuAllocator : public CachingAllocator {
   static constexpr size_t kAlignment = 64;
 
   void* from_system(size_t bytes) override {
-    void* pointer = bytes >= kLargeBlock ? large_.take(bytes) : nullptr;
-    if (pointer != nullptr) return pointer;
-    return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+    void* pointer = keeps_memory() && bytes >= kLargeBlock ? large_.take(bytes) : nullptr;
+    if (pointer != nullptr || posix_memalign(&pointer, kAlignment, bytes) == 0) return pointer;
+    return nullptr;
   }
   void to_system(void* block) noexcept override {
     if (!large_.put_back(block)) std::free(block);

@@ -123,7 +123,7 @@ void Tensor::copy_from(const Tensor& source) {
     return;
   }
   cuda::copy(raw(), device(), source.raw(), source.device(), bytes());
-  if (scope.is_on()) cuda::synchronize((device().is_cuda() ? device() : source.device()).index);
+  cuda::check_kernel("copy", /*wait=*/scope.is_on());
 }
 
 void Tensor::fill_with_zeros() {
@@ -133,7 +133,7 @@ void Tensor::fill_with_zeros() {
     return;
   }
   cuda::fill_with_zeros(raw(), bytes(), device().index);
-  if (scope.is_on()) cuda::synchronize(device().index);
+  cuda::check_kernel("fill_with_zeros", /*wait=*/scope.is_on());
 }
 
 double Tensor::item() const {

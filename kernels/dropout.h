@@ -6,7 +6,7 @@
 namespace fovea::kernels {
 
 /// y[i] = x[i] / (1 - p) where number i of the stream, uniform in [0, 1), is at least p; else 0. Its own
-/// backward: the same numbers are kept.
+/// backward: the same numbers are kept. DeviceError while a graph is recorded.
 FOVEA_KERNEL(dropout_forward, const Tensor& x, double p, const Random& random, Tensor& y);
 
 }  // namespace fovea::kernels

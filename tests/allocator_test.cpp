@@ -127,6 +127,17 @@ TEST_CASE("allocator: no memory is a device error that says how much was wanted"
   CHECK_THROWS_WITH(Tensor::empty({bytes}, Dtype::u8), Catch::Contains(std::to_string(bytes) + " bytes"));
 }
 
+// With FOVEA_KEEP_MEMORY=0: see CMakeLists.txt.
+TEST_CASE("allocator: nothing is kept where that is wanted", "[.not-kept]") {
+  for (const int64_t bytes : {1, 1000, 1 << 20}) {
+    const MemoryStats before = memory_stats();
+    CHECK(before.cached == 0);
+    const AllocatorGuard guard;  // does nothing
+    const Tensor a = Tensor::empty({bytes}, Dtype::u8);
+    CHECK(memory_stats().in_use - before.in_use == bytes);
+  }
+}
+
 TEST_CASE("AllocatorGuard: new blocks are not numbers") {
   const AllocatorGuard guard;
   for (const Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16}) {

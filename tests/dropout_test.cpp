@@ -1,3 +1,4 @@
+#include "fovea/core/stream.h"
 #include "fovea/layers/functional.h"
 #include "op_test.h"
 
@@ -49,6 +50,14 @@ TEST_CASE("dropout: a device keeps the same elements") {
                       F::dropout(part.to(Device::cpu()), p, stream).value()));
     }
   }
+}
+
+TEST_CASE("dropout: has no place in a graph, which would drop the same elements at every replay") {
+  if (cuda_status().device_count == 0) return;
+  const Tensor x = Tensor::full({8}, 1, Dtype::f32, Device::cuda());
+  const auto drop = [&] { F::dropout(x, 0.5, Random(1, Purpose::dropout)); };
+  drop();
+  CHECK_THROWS_WITH(CapturedGraph(Device::cuda(), drop), Catch::Contains("dropout: a graph"));
 }
 
 TEST_CASE("dropout: keeps the expected share, and all of it where p is 0") {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <thread>
 
+#include "fovea/core/allocator.h"
 #include "fovea/core/profile.h"
 #include "fovea/core/tensor.h"
 #include "fovea/kernels/relu.h"
@@ -123,6 +124,50 @@ TEST_CASE("stream: an error that was reported is not reported again by the next 
   CHECK_THROWS_AS(CapturedGraph(device, wait), DeviceError);
   kernels::relu_forward(x, y);
   CHECK(y.to_doubles() == std::vector<double>{0, 2});
+}
+
+TEST_CASE("stream: data of the CPU may be changed as soon as it was copied to a device") {
+  for (const Device device : test::devices()) {
+    for (const int64_t size : {1, 1 << 20, (9 << 20) + 5}) {  // more than the copy has room for at once
+      Tensor x = Tensor::empty({size}, Dtype::u8);
+      auto* bytes = x.data<uint8_t>();
+      for (int64_t i = 0; i < size; ++i) bytes[i] = static_cast<uint8_t>(i % 251);
+      const Tensor wanted = x.clone();
+      const Tensor there = x.to(device);
+      if (device.is_cuda()) x.fill_with_zeros();
+      const Tensor back = there.to(Device::cpu());
+      CHECK(std::equal(back.data<uint8_t>(), back.data<uint8_t>() + size, wanted.data<uint8_t>()));
+    }
+  }
+}
+
+TEST_CASE("stream: a copy from the CPU has no place in a graph, and says so") {
+  if (cuda_status().device_count == 0) return;
+  const Device device = Device::cuda();
+  Tensor x = Tensor::zeros({2}, Dtype::f32, device);
+  const Tensor host = Tensor::zeros({2});
+  CHECK_THROWS_WITH(CapturedGraph(device, [&] { x.copy_from(host); }),
+                    Catch::Contains("8 bytes from cpu to cuda:0 while a graph is recorded"));
+  x.copy_from(Tensor::from<float>({3, 4}, {2}));
+  CHECK(x.to_doubles() == std::vector<double>{3, 4});
+}
+
+TEST_CASE("stream: guarded blocks may be freed while a graph is recorded") {
+  if (cuda_status().device_count == 0) return;
+  const Device device = Device::cuda();
+  const int64_t before = AllocatorGuard::violations();
+  Tensor x = Tensor::zeros({2}, Dtype::f32, device), y = Tensor::full({2}, 7, Dtype::f32, device);
+  {
+    const AllocatorGuard guard;
+    Tensor guarded = Tensor::zeros({2}, Dtype::f32, device);
+    const CapturedGraph graph(device, [&] {
+      guarded = Tensor();
+      x.copy_from(y);
+    });
+    graph.replay();
+  }
+  CHECK(x.to_doubles() == std::vector<double>{7, 7});
+  CHECK(AllocatorGuard::violations() == before);
 }
 
 TEST_CASE("stream: a device has a cache") {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
 #include "fovea/kernels/cast.h"
 #include "fovea/layers/functional.h"
@@ -183,7 +184,10 @@ void TrainingRun::launch(int64_t count) {
     }
     step();
     // What is prepared at the first use is there now.
-    if (settings_.capture && !is_profile_pending()) graph_.emplace(optimiser_.device(), step);
+    if (settings_.capture && !is_profile_pending()) {
+      release_cached_memory(optimiser_.device());  // the graph has memory of its own, and needs as much
+      graph_.emplace(optimiser_.device(), step);
+    }
   }
 }
 

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string_view>
 
+#include "fovea/core/cuda/staging.h"
 #include "fovea/core/cuda_backend.h"
 
 namespace fovea::cuda {
@@ -113,12 +114,17 @@ void synchronize(int device) {
 }
 
 void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {
-  use_device((to_device.is_cuda() ? to_device : from_device).index);
   if (bytes == 0) return;
+  const bool is_within = to_device == from_device;
+  if (!is_within && from_device.is_cuda() && to_device.is_cuda()) synchronize(from_device.index);
+  use_device((to_device.is_cuda() ? to_device : from_device).index);
+  check<DeviceError>(is_within || !is_recording(), "copy_from: ", bytes, " bytes from ", from_device, " to ",
+                     to_device,
+                     " while a graph is recorded, in which only copies within a device have a place");
+  if (from_device.is_cpu()) return copy_staged(to, from, bytes);
   check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, current_stream()), "copy_from", ": ", bytes,
              " bytes from ", from_device, " to ", to_device);
-  // Within a device the stream orders the copy; where the CPU takes part, it must not run ahead.
-  const bool is_within = to_device == from_device;
+  // Within a device the stream orders the copy; where another takes part, it must not run ahead.
   if (!is_within) check_cuda(cudaStreamSynchronize(current_stream()), "copy_from");
 }
 

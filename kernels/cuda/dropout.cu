@@ -1,5 +1,7 @@
 #include "fovea/kernels/dropout.h"
 
+#include "fovea/core/check.h"
+#include "fovea/core/cuda/runtime.h"
 #include "fovea/kernels/cuda/elements.h"
 
 namespace fovea::kernels {
@@ -37,6 +39,8 @@ __global__ void __launch_bounds__(cuda::kElementThreads, cuda::kElementBlocks)
 void cuda::dropout_forward(const Tensor& x, double p, const Random& random, Tensor& y) {
   const int64_t count = x.size();
   if (count == 0) return;
+  check<DeviceError>(!fovea::cuda::is_recording(),
+                     "dropout: a graph that is recorded here would drop the same elements at every replay");
   const auto threshold = static_cast<uint32_t>(p * 0x1p32);
   const auto factor = static_cast<float>(1.0 / (1.0 - p));
   visit_device_floating("dropout", x.dtype(), [&]<class T>() {
