@@ -73,6 +73,20 @@ __global__ void two_barriers_kernel(float* y) {
   y[threadIdx.x] = 1.0f;
 }
 
+/// Three rows: a ballot of the warp, then each half's own vote whether any lane, and whether all lanes, have
+/// it.
+__global__ void votes_kernel(int* votes) {
+  const unsigned lane = threadIdx.x, half = lane < 16 ? 0x0000ffffu : 0xffff0000u;
+  votes[lane] = static_cast<int>(__ballot_sync(0xffffffffu, lane % 8 == 0));
+  votes[32 + lane] = __any_sync(half, lane == 3);
+  votes[64 + lane] = __all_sync(half, lane != 3);
+}
+
+/// Lanes of one vote that give different masks.
+__global__ void lonely_vote_kernel(int* votes) {
+  votes[threadIdx.x] = __any_sync(threadIdx.x < 16 ? 0xffffffffu : 0xffff0000u, 1);
+}
+
 /// Reads what the other threads have not been seen to write.
 __global__ void order_kernel(int* counter, int* order) {
   order[blockIdx.x * blockDim.x + threadIdx.x] = atomicAdd(counter, 1);
@@ -185,6 +199,20 @@ TEST_CASE("emulator: a kernel must not be given CPU memory, nor an impossible gr
   test::check_error("wide",
                     [&] { launch("wide", divergent_barrier_kernel, grid(1, 1025), z.data<float>()); });
   test::check_error("none", [&] { launch("none", divergent_barrier_kernel, grid(0, 32), z.data<float>()); });
+}
+
+TEST_CASE("emulator: votes count the lanes that take part, and a wrong mask is named") {
+  Tensor votes = Tensor::zeros({3, 32}, Dtype::i32, Device::cuda());
+  launch("votes", votes_kernel, grid(1, 32), votes.data<int32_t>());
+  std::vector<double> wanted(96);
+  for (size_t lane = 0; lane < 32; ++lane) {
+    wanted[lane] = 0x01010101;              // every eighth lane, among all
+    wanted[32 + lane] = lane < 16 ? 1 : 0;  // any of its half, where only the lower half has one
+    wanted[64 + lane] = lane < 16 ? 0 : 1;  // all of its half
+  }
+  CHECK(votes.to_doubles() == wanted);
+  test::check_error("votes",
+                    [&] { launch("votes", lonely_vote_kernel, grid(1, 32), votes.data<int32_t>()); });
 }
 
 TEST_CASE("emulator: captured work runs when it is replayed, as often as it is") {

@@ -97,11 +97,12 @@ class PlainSgd {
   std::map<std::string, std::vector<double>> velocities_;
 };
 
-void check_first_pass(const test::Variant& variant, const Tolerances& tolerances) {
-  INFO(variant.name << " in " << tolerances.dtype);
+void check_first_pass(const test::Variant& variant, const Tolerances& tolerances, Device device) {
+  INFO(variant.name << " in " << tolerances.dtype << " on " << device);
   const Golden golden(variant.name);
   const std::unique_ptr<Model> model = load(variant, golden, tolerances.dtype);
-  const Tensor images = images_of(golden, tolerances.dtype);
+  move_to(*model, device);
+  const Tensor images = images_of(golden, tolerances.dtype).to(device);
 
   model->train(false);
   CHECK(test::relative_distance(model->forward(images).value(), golden["eval_logits"]) <= tolerances.logits);
@@ -109,7 +110,7 @@ void check_first_pass(const test::Variant& variant, const Tolerances& tolerances
   model->train();
   const Variable logits = model->forward(images);
   CHECK(test::relative_distance(logits.value(), golden["train_logits"]) <= tolerances.logits);
-  F::softmax_cross_entropy(logits, golden["labels"]).backward();
+  F::softmax_cross_entropy(logits, golden["labels"].to(device)).backward();
   for (const NamedParameter& parameter : named_parameters(*model)) {
     INFO("gradient of " << parameter.path);
     const Tensor& wanted = golden["gradient." + parameter.path];
@@ -122,11 +123,13 @@ void check_first_pass(const test::Variant& variant, const Tolerances& tolerances
 }
 
 TEST_CASE("parity: every variant gives PyTorch's logits, gradients and statistics in f32") {
-  for (const test::Variant& variant : test::variants()) check_first_pass(variant, kSingle);
+  for (const Device device : test::devices()) {
+    for (const test::Variant& variant : test::variants()) check_first_pass(variant, kSingle, device);
+  }
 }
 
 TEST_CASE("parity: every variant gives PyTorch's logits, gradients and statistics in f64") {
-  for (const test::Variant& variant : test::variants()) check_first_pass(variant, kDouble);
+  for (const test::Variant& variant : test::variants()) check_first_pass(variant, kDouble, Device::cpu());
 }
 
 /// Returns the loss.
