@@ -1,7 +1,5 @@
 // Times training steps or inference of one model and prints one line of JSON: what benchmarks/peers/
 // compares.
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -48,13 +46,6 @@ workspaces took at once.
   fovea_step_time --model attention56 --batch 32 --steps 5 --profile - --trace trace.json
   fovea_step_time --device cuda --precision bf16 --model attention92-wide --batch 512
 )";
-
-int64_t peak_memory_bytes(Device device) {
-  if (device.is_cuda()) return memory_stats(device).peak;
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return int64_t{usage.ru_maxrss} * 1024;
-}
 
 int64_t parse_count(const std::string& flag, const std::string& text) {
   char* end = nullptr;

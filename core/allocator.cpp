@@ -1,5 +1,7 @@
 #include "fovea/core/allocator.h"
 
+#include <sys/resource.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <limits>
@@ -88,6 +90,13 @@ void reset_peak_memory(Device device) {
   } else {
     cuda::reset_peak_memory(device.index);
   }
+}
+
+int64_t peak_memory_bytes(Device device) {
+  if (device.is_cuda()) return memory_stats(device).peak;
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} * 1024;
 }
 
 void release_cached_memory(Device device) {

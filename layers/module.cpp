@@ -82,6 +82,13 @@ int64_t parameter_count(Module& module) {
   return count;
 }
 
+Place place_of(Module& module) {
+  const std::vector<NamedParameter> parameters = named_parameters(module);
+  if (parameters.empty()) return {};
+  const Tensor& first = parameters[0].variable.value();
+  return {first.device(), first.dtype()};
+}
+
 void move_to(Module& module, Device device) {
   replace_values(module, [&](const Tensor& value) { return value.to(device); });
 }

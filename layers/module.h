@@ -103,6 +103,14 @@ std::vector<NamedBuffer> named_buffers(Module& module);
 /// Number of elements of all parameters.
 int64_t parameter_count(Module& module);
 
+/// Where a module computes, and in what.
+struct Place {
+  Device device = Device::cpu();
+  Dtype dtype = Dtype::f32;
+};
+/// As its first parameter says; the CPU and f32 without one.
+Place place_of(Module& module);
+
 /// Moves every parameter and buffer to a device. Parameters keep their variables.
 void move_to(Module& module, Device device);
 /// Converts every parameter and buffer to a floating dtype.

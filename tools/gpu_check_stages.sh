@@ -193,8 +193,8 @@ stage_test() {
 
 # The tests that launch kernels, but for those of a library's kernels and of whole networks.
 kernel_tests() {
-  sed -nE 's/^fovea_test\(([a-z0-9_]+) DEVICE.*/\1/p' "$root/tests/CMakeLists.txt" |
-    grep -vE '^(conv|conv_cache|matmul|cudnn_engines|device_training|emulator|stream|tensor)$'
+  sed -nE 's/^ *fovea_test\(([a-z0-9_]+) DEVICE.*/\1/p' "$root/tests/CMakeLists.txt" |
+    grep -vE '^(conv|conv_cache|matmul|device_training|emulator|parity|preactivation_conv|profile|stream)$'
 }
 
 # sanitize_one "TOOL TEST": a line "TOOL TEST RESULT SECONDS" in $out/sanitize.tsv.
@@ -204,8 +204,12 @@ sanitize_one() {
   if [ "$left" -lt 5 ]; then
     result='no time left'
   else
-    timeout --kill-after=5 $((left < 150 ? left : 150)) compute-sanitizer --tool "$tool" --error-exitcode 99 \
-      --print-limit 20 "$build/tests/${test}_test" >"$out/sanitize-$tool-$test.log" 2>&1 || code=$?
+    # Each block is to be one of CUDA's, neither used before nor filled. Tests that want errors of CUDA's functions
+    # would be reported for them.
+    local flags=(--tool "$tool" --error-exitcode 99 --print-limit 20)
+    [ "$tool" != memcheck ] || flags+=(--report-api-errors no)
+    FOVEA_KEEP_MEMORY=0 FOVEA_AUTOTUNE=0 timeout --kill-after=5 $((left < 150 ? left : 150)) compute-sanitizer \
+      "${flags[@]}" "$build/tests/${test}_test" >"$out/sanitize-$tool-$test.log" 2>&1 || code=$?
     case $code in
       0) result=clean; rm "$out/sanitize-$tool-$test.log" ;;
       99) result=errors ;;
@@ -235,9 +239,7 @@ stage_sanitize() {
     note "| $tool | $clean | ${failures:-none} | $(grep $'\tno time left\t' <<<"$all" | cut -f2 | paste -sd, || true) |"
   done
   if grep -qv $'\tclean\t\|\tno time left\t' "$out/sanitize.tsv"; then echo 'compute-sanitizer found errors'; return 1; fi
-  for tool in memcheck racecheck initcheck synccheck; do
-    grep -q "^$tool.*"$'\tclean\t' "$out/sanitize.tsv" || { echo "no test finished under $tool"; return 1; }
-  done
+  if grep -q $'\tno time left\t' "$out/sanitize.tsv"; then echo 'some tests did not finish'; return 1; fi
 }
 
 # bench DTYPE SECONDS FILTER FILE: runs fovea_bench, and notes its table.

@@ -2,6 +2,7 @@
 #include <chrono>
 
 #include "commands.h"
+#include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
 #include "profile.h"
 #include "progress.h"
@@ -39,7 +40,7 @@ int evaluate(const Arguments& arguments) {
   report.model = settings.model;
   report.dataset = settings.dataset;
   report.split = arguments.split;
-  report.peak_memory_bytes = peak_memory_bytes();
+  report.peak_memory_bytes = peak_memory_bytes(device);
   report.device = device.str();
   report.precision = settings.precision;
 

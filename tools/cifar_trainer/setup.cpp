@@ -1,7 +1,7 @@
 #include "setup.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
+
 #include <algorithm>
 #include <sstream>
 
@@ -144,12 +144,6 @@ Classifier load_classifier(const Checkpoint& checkpoint, Device device, Precisio
   move_to(classifier.model(), device);
   set_precision(classifier.model(), precision);
   return classifier;
-}
-
-int64_t peak_memory_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return int64_t{usage.ru_maxrss} * 1024;
 }
 
 }  // namespace fovea::cli

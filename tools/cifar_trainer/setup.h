@@ -33,7 +33,4 @@ Settings settings_for_use(const Checkpoint& checkpoint, const Arguments& argumen
 std::vector<std::string> class_names_of(const Checkpoint& checkpoint);
 /// The network of a checkpoint, with its weights, on a device.
 Classifier load_classifier(const Checkpoint& checkpoint, Device device, Precision precision);
-
-/// The most memory that this process has had, in bytes.
-int64_t peak_memory_bytes();
 }  // namespace fovea::cli

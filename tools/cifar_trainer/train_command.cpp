@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "commands.h"
+#include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
 #include "fovea/training/device_speed.h"
@@ -145,7 +146,7 @@ RunSummary summarise_run(const Settings& settings, const Dataset& dataset, const
           .best_test_accuracy = result.best_accuracy,
           .best_epoch = result.best_epoch,
           .images_per_second = result.images_per_second,
-          .peak_memory_bytes = peak_memory_bytes(),
+          .peak_memory_bytes = peak_memory_bytes(device),
           .seconds = seconds,
           .device = device.str(),
           .precision = settings.precision,

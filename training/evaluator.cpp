@@ -1,0 +1,90 @@
+#include "fovea/training/evaluator.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "fovea/core/allocator.h"
+#include "fovea/core/check.h"
+#include "fovea/kernels/count_correct.h"
+#include "fovea/kernels/step.h"
+#include "fovea/layers/functional.h"
+
+namespace fovea {
+namespace {
+
+constexpr int64_t kTop = 5, kClassesForTop = 10;
+
+}  // namespace
+
+Evaluator::Evaluator(Model& model, const ImageSet& data, const Normalisation& normalisation,
+                     int64_t batch_size, bool capture)
+    : model_(model),
+      images_(data.size()),
+      batch_size_(batch_size),
+      is_captured_(capture && place_of(model).device.is_cuda()),
+      batches_(data, normalisation, std::nullopt, /*seed=*/0, place_of(model).dtype, place_of(model).device) {
+  check<UsageError>(batch_size >= 1, "evaluate: batch_size is ", batch_size, ", wanted at least 1");
+  const auto [device, dtype] = place_of(model);
+  const int64_t count = (images_ + batch_size - 1) / batch_size;
+  const auto counter = [device = device] { return Tensor::zeros({}, Dtype::i64, device); };
+  position_ = counter();
+  correct_ = counter();
+  in_top_ = counter();
+  zero_ = counter();
+  losses_ = Tensor::zeros({count}, dtype == Dtype::f64 ? Dtype::f64 : Dtype::f32, device);
+  ignored_ = Tensor::zeros({count}, Dtype::i64, device);
+}
+
+Evaluation Evaluator::run(const EvaluationSettings& settings) {
+  const EvaluationMode evaluation_mode(model_);
+  const NoGrad no_grad;
+  for (Tensor* counter : {&position_, &correct_, &in_top_}) counter->fill_with_zeros();
+  std::vector<double> sizes;
+  int64_t done = 0;
+  while (done < images_ && !(settings.should_stop && settings.should_stop())) {
+    const int64_t size = std::min(batch_size_, images_ - done);
+    if (size == batch_size_) {
+      add_next();
+    } else {
+      add(batches_.slice(done, size));
+    }
+    sizes.push_back(static_cast<double>(size));
+    done += size;
+    if (settings.on_batch) settings.on_batch(done, images_);
+  }
+  Evaluation evaluation;
+  evaluation.images = done;
+  const double images = static_cast<double>(std::max<int64_t>(done, 1));
+  const std::vector<double> losses = losses_.slice(0, {std::ssize(sizes)}).to_doubles();
+  for (size_t i = 0; i < sizes.size(); ++i) evaluation.loss += losses[i] * sizes[i];
+  evaluation.loss /= images;
+  evaluation.accuracy = correct_.item() / images;
+  if (classes_ >= kClassesForTop) evaluation.top5_accuracy = in_top_.item() / images;
+  return evaluation;
+}
+
+/// The next batch, which is a whole one.
+void Evaluator::add_next() {
+  if (graph_) return graph_->replay();
+  if (!batch_.images.defined()) batch_ = batches_.empty(batch_size_);
+  const auto step = [&] {
+    batches_.gather(position_, batch_);
+    add(batch_);
+  };
+  step();
+  if (!is_captured_) return;
+  release_cached_memory(losses_.device());  // the graph has memory of its own, and needs as much
+  graph_.emplace(losses_.device(), step);
+}
+
+void Evaluator::add(const Batch& batch) {
+  const Variable outputs = model_.forward(batch.images);
+  const Tensor &logits = outputs.value(), loss = F::softmax_cross_entropy(outputs, batch.labels).value();
+  classes_ = logits.shape(1);
+  kernels::count_correct(logits, batch.labels, /*k=*/1, correct_);
+  if (classes_ >= kClassesForTop) kernels::count_correct(logits, batch.labels, kTop, in_top_);
+  kernels::record_step(loss, zero_, zero_, position_, losses_, ignored_, ignored_);
+}
+
+}  // namespace fovea

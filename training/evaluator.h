@@ -1,0 +1,40 @@
+#pragma once
+
+#include <optional>
+
+#include "fovea/core/stream.h"
+#include "fovea/training/classifier.h"
+#include "fovea/training/device_batches.h"
+
+namespace fovea {
+
+/// Evaluates a model on one set of images, as often as that is wanted: the images stay on the model's device,
+/// and with `capture` a batch is recorded there once and replayed. Until its end the model's parameters must
+/// stay where they are, though not what they are.
+class Evaluator {
+ public:
+  Evaluator(Model& model, const ImageSet& data, const Normalisation& normalisation, int64_t batch_size,
+            bool capture);
+
+  /// Over all images, unaugmented, with running statistics. Does not look at settings.batch_size.
+  Evaluation run(const EvaluationSettings& settings);
+
+ private:
+  void add(const Batch& batch);
+  void add_next();
+
+  Model& model_;
+  int64_t images_, batch_size_;
+  bool is_captured_;
+  DeviceBatches batches_;
+  Batch batch_;              // of batch_size images
+  Tensor position_;          // i64 []: the batch that is next
+  Tensor correct_, in_top_;  // i64 []: images so far
+  Tensor losses_;            // [batches]: their means
+  Tensor ignored_;           // i64 [batches]: record_step has more to say than is wanted here
+  Tensor zero_;              // i64 []
+  int64_t classes_ = 0;      // of the last batch
+  std::optional<CapturedGraph> graph_;
+};
+
+}  // namespace fovea
