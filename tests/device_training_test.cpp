@@ -5,7 +5,6 @@
 
 #include "fovea/data/synthetic.h"
 #include "fovea/models/zoo.h"
-#include "fovea/training/evaluator.h"
 #include "op_test.h"
 #include "temporary_folder.h"
 #include "tiny_classifier.h"
@@ -89,34 +88,6 @@ TEST_CASE("device training: captured and eager give the same bits") {
       CHECK(captured.result.train_accuracy == eager.result.train_accuracy);
       CHECK(captured.result.validation->loss == eager.result.validation->loss);
     }
-  }
-}
-
-TEST_CASE(
-    "device training: an evaluation that is captured sees the weights of now, and the rest of the set") {
-  for (const Device device : test::devices()) {
-    Classifier classifier = classifier_on(device);
-    const EvaluationSettings settings{.batch_size = 8};
-    REQUIRE(kTrain.size() % settings.batch_size != 0);
-    Evaluator evaluator(classifier.model(), kTrain, classifier.normalisation(), settings.batch_size,
-                        /*capture=*/true);
-    const auto check_same = [&] {
-      const Evaluation found = evaluator.run(settings), wanted = classifier.evaluate(kTrain, settings);
-      CHECK(found.images == kTrain.size());
-      CHECK(found.loss == wanted.loss);
-      CHECK(found.accuracy == wanted.accuracy);
-      CHECK(found.top5_accuracy == wanted.top5_accuracy);
-      return found.loss;
-    };
-    const double before = check_same();
-    named_parameters(classifier.model())[0].variable.value().fill_with_zeros();
-    CHECK(check_same() != before);
-
-    int64_t batches = 0;
-    EvaluationSettings stopping = settings;
-    stopping.should_stop = [&] { return batches++ == 2; };
-    CHECK(evaluator.run(stopping).images == 16);
-    CHECK(evaluator.run(settings).images == kTrain.size());
   }
 }
 

@@ -194,7 +194,7 @@ stage_test() {
 # The tests that launch kernels, but for those of a library's kernels and of whole networks.
 kernel_tests() {
   sed -nE 's/^ *fovea_test\(([a-z0-9_]+) DEVICE.*/\1/p' "$root/tests/CMakeLists.txt" |
-    grep -vE '^(conv|conv_cache|matmul|device_training|emulator|parity|preactivation_conv|profile|stream)$'
+    grep -vE '^(conv|conv_cache|matmul|device_training|emulator|evaluator|parity|preactivation_conv|profile|stream)$'
 }
 
 # sanitize_one "TOOL TEST": a line "TOOL TEST RESULT SECONDS" in $out/sanitize.tsv.
