@@ -40,23 +40,38 @@ struct Expand {
   Tensor mean, variance;
 };
 
-void preactivation_conv_forward(benchmark::State& state) {
+/// `kernel`: the kernel itself, or what it replaces: the passes that it consists of, one after the other.
+template <class Kernel>
+void forward(benchmark::State& state, const Kernel& kernel) {
   Expand t(state);
-  measure(state, {t.x.bytes() + t.residual.bytes() + t.y.bytes(), t.flops()}, [&] {
-    kernels::preactivation_conv_forward(t.x, t.norm, t.weight, 1, 0, t.residual, t.y, t.mean, t.variance);
-  });
+  measure(state, {t.x.bytes() + t.residual.bytes() + t.y.bytes(), t.flops()},
+          [&] { kernel(t.x, t.norm, t.weight, 1, 0, t.residual, t.y, t.mean, t.variance); });
+}
+void preactivation_conv_forward(benchmark::State& state) {
+  forward(state, kernels::preactivation_conv_forward);
 }
 FOVEA_BENCH(preactivation_conv_forward, units);
+void composed_preactivation_conv_forward(benchmark::State& state) {
+  forward(state, kernels::composed_preactivation_conv_forward);
+}
+FOVEA_BENCH(composed_preactivation_conv_forward, units);
 
-void preactivation_conv_backward(benchmark::State& state) {
+template <class Kernel>
+void backward(benchmark::State& state, const Kernel& kernel) {
   Expand t(state);
   Tensor da = zeros(t.x.shape()), dfilters = zeros(t.weight.shape());
   Tensor dweight = zeros({t.C / 4}, Dtype::f32), dbias = zeros({t.C / 4}, Dtype::f32);
-  measure(state, {t.y.bytes() + 2 * t.x.bytes(), 2 * t.flops()}, [&] {
-    kernels::preactivation_conv_backward(t.y, {}, t.x, t.norm, t.weight, 1, 0, da, dfilters, dweight, dbias);
-  });
+  measure(state, {t.y.bytes() + 2 * t.x.bytes(), 2 * t.flops()},
+          [&] { kernel(t.y, {}, t.x, t.norm, t.weight, 1, 0, da, dfilters, dweight, dbias); });
+}
+void preactivation_conv_backward(benchmark::State& state) {
+  backward(state, kernels::preactivation_conv_backward);
 }
 FOVEA_BENCH(preactivation_conv_backward, units);
+void composed_preactivation_conv_backward(benchmark::State& state) {
+  backward(state, kernels::composed_preactivation_conv_backward);
+}
+FOVEA_BENCH(composed_preactivation_conv_backward, units);
 
 void preactivation_chain_forward(benchmark::State& state) {
   Expand t(state);

@@ -96,7 +96,8 @@ Variable unfused(const Chain& chain, const Inputs& in) {
   return added.defined() ? F::add(y, added) : y;
 }
 
-/// 16 channels and whole vectors in a row: the fused form of the CPU; the others: the composed one.
+/// 16 channels and whole vectors in a row: the fused form of the CPU; 1x1 of 8 channels: that of a GPU, in
+/// tiles of 128 rows, and of 32, 64 or 128 channels; the others: the composed one.
 std::vector<Chain> chains() {
   return {
       {{2, 3, 3, 3}, {{5, 1, 1}}},
@@ -112,6 +113,14 @@ std::vector<Chain> chains() {
       {{2, 4, 4, 64}, {{64, 1, 1}, {64, 1, 1}}},
       {{1, 2, 2, 16}, {{48, 1, 1}, {16, 1, 1}}},
       {{3, 8, 8, 48}, {{16, 1, 1}}, Added::other},
+      {{3, 8, 6, 96}, {{32, 1, 1}, {160, 1, 1}}, Added::other},
+      {{1, 13, 10, 64}, {{32, 1, 1}, {32, 3, 1}, {64, 1, 1}}, Added::x},
+      {{1, 13, 10, 64}, {{32, 1, 1}, {64, 1, 1}}, Added::x, false},
+      {{1, 3, 3, 128}, {{64, 1, 1}}, Added::other},
+      {{2, 3, 3, 160}, {{32, 1, 1}}},
+      {{2, 3, 5, 40}, {{104, 1, 1}}},
+      {{2, 3, 5, 104}, {{8, 1, 1}}, Added::other},
+      {{2, 12, 12, 32}, {{32, 1, 1}}},
   };
 }
 

@@ -2,53 +2,11 @@
 
 #include <type_traits>
 
+#include "fovea/kernels/cuda/batch_norm_channels.h"
 #include "fovea/kernels/cuda/moments.h"
 
 namespace fovea::kernels::cuda {
 namespace {
-
-/// What a thread keeps of its channels: y = (x - mean) * scale + shift. Subtracting first keeps the digits of
-/// a channel whose mean is far larger than its deviation.
-template <int kWidth>
-struct Affine {
-  Floats<kWidth> mean, scale, shift;
-};
-
-/// The per-channel arguments, [C], and what they make of x.
-struct Channels {
-  const float *mean, *variance, *weight, *bias;
-  float epsilon;
-  bool has_relu;
-
-  Channels(const Normalisation& norm, bool has_relu_)
-      : mean(norm.mean.data<float>()),
-        variance(norm.variance.data<float>()),
-        weight(norm.weight.data<float>()),
-        bias(norm.bias.data<float>()),
-        epsilon(static_cast<float>(norm.epsilon)),
-        has_relu(has_relu_) {}
-
-  template <int kWidth>
-  __device__ Floats<kWidth> rstd(int64_t c) const {
-    Floats<kWidth> result = load_anywhere<kWidth>(variance + c);
-#pragma unroll
-    for (int i = 0; i < kWidth; ++i) result[i] = rsqrtf(result[i] + epsilon);
-    return result;
-  }
-  template <int kWidth>
-  __device__ Affine<kWidth> affine(int64_t c) const {
-    Affine<kWidth> result{load_anywhere<kWidth>(mean + c), load_anywhere<kWidth>(weight + c),
-                          load_anywhere<kWidth>(bias + c)};
-    const Floats<kWidth> r = rstd<kWidth>(c);
-#pragma unroll
-    for (int i = 0; i < kWidth; ++i) result.scale[i] *= r[i];
-    return result;
-  }
-  /// dy, or 0 where the relu was 0.
-  __device__ float passed(float dy, float centred, float scale, float shift) const {
-    return !has_relu || centred * scale + shift > 0.0f ? dy : 0.0f;
-  }
-};
 
 template <class T, int kWidth>
 struct ForwardMap {
@@ -62,14 +20,7 @@ struct ForwardMap {
   }
   __device__ Pack<T, kWidth> read(int64_t offset) const { return load_pack<kWidth>(x + offset); }
   __device__ void write(const Affine<kWidth>& affine, const Pack<T, kWidth>& row, int64_t offset) const {
-    const Floats<kWidth> numbers = to_floats(row);
-    Floats<kWidth> result;
-#pragma unroll
-    for (int i = 0; i < kWidth; ++i) {
-      const float value = (numbers[i] - affine.mean[i]) * affine.scale[i] + affine.shift[i];
-      result[i] = channels.has_relu && value < 0.0f ? 0.0f : value;  // a NaN stays
-    }
-    store<kWidth>(y + offset, result);
+    store<kWidth>(y + offset, channels.result(affine, to_floats(row)));
   }
 };
 
@@ -105,46 +56,18 @@ struct BackwardTerms : GradientReader<T, kWidth> {
   }
 };
 
-/// dx = scale * g + slope * (x - mean) + offset
 template <class T, int kWidth>
 struct BackwardMap : GradientReader<T, kWidth> {
   static constexpr int kAtOnce = 2;
-  struct Constants {
-    Affine<kWidth> affine;
-    Floats<kWidth> slope, offset;
-  };
-  Channels channels;
-  const float *dbias, *dweight;
-  float share;  // 1 / rows, or 0 where mean and variance are constants
+  GradientChannels channels;
   T* dx;
 
-  __device__ Constants constants(const ColumnPart& part, const Columns&) const {
-    Constants result{channels.affine<kWidth>(part.i), channels.rstd<kWidth>(part.i),
-                     load_anywhere<kWidth>(dbias + part.i)};
-    const Floats<kWidth> sum_g_xhat = load_anywhere<kWidth>(dweight + part.i);
-#pragma unroll
-    for (int i = 0; i < kWidth; ++i) {
-      const float factor = -share * result.affine.scale[i];
-      result.slope[i] *= factor * sum_g_xhat[i];
-      result.offset[i] *= factor;
-    }
-    return result;
+  __device__ GradientAffine<kWidth> constants(const ColumnPart& part, const Columns&) const {
+    return channels.affine<kWidth>(part.i);
   }
-  __device__ Floats<kWidth> input_gradient(const Constants& constants,
-                                           const Gradients<T, kWidth>& row) const {
-    const auto& [mean, scale, shift] = constants.affine;
-    const Floats<kWidth> gradient = to_floats(row.dy), numbers = to_floats(row.x);
-    Floats<kWidth> result;
-#pragma unroll
-    for (int i = 0; i < kWidth; ++i) {
-      const float centred = numbers[i] - mean[i];
-      const float g = channels.passed(gradient[i], centred, scale[i], shift[i]);
-      result[i] = scale[i] * g + constants.slope[i] * centred + constants.offset[i];
-    }
-    return result;
-  }
-  __device__ void write(const Constants& constants, const Gradients<T, kWidth>& row, int64_t offset) const {
-    store<kWidth>(dx + offset, input_gradient(constants, row));
+  __device__ void write(const GradientAffine<kWidth>& affine, const Gradients<T, kWidth>& row,
+                        int64_t offset) const {
+    store<kWidth>(dx + offset, channels.result(affine, to_floats(row.dy), to_floats(row.x)));
   }
 };
 
@@ -161,9 +84,8 @@ struct BackwardAddMap : BackwardMap<T, kWidth> {
   __device__ Row read(int64_t offset) const {
     return {BackwardMap<T, kWidth>::read(offset), load_pack<kWidth>(other + offset)};
   }
-  __device__ void write(const typename BackwardMap<T, kWidth>::Constants& constants, const Row& row,
-                        int64_t offset) const {
-    Floats<kWidth> result = this->input_gradient(constants, row);
+  __device__ void write(const GradientAffine<kWidth>& affine, const Row& row, int64_t offset) const {
+    Floats<kWidth> result = this->channels.result(affine, to_floats(row.dy), to_floats(row.x));
     const Floats<kWidth> added = to_floats(row.other);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) result[i] += added[i];
@@ -233,15 +155,13 @@ void batch_norm_backward_input(const Tensor& dy, const Tensor& x, const Normalis
                                const Tensor& dweight, const Tensor& dbias, bool has_relu, const Tensor& other,
                                Tensor& dx) {
   const int64_t C = norm.mean.size(), rows = x.size() / C;
-  const Channels channels(norm, has_relu);
-  const float share = norm.of_batch ? 1.0f / static_cast<float>(rows) : 0.0f;
+  const GradientChannels channels(norm, has_relu, rows, dweight, dbias);
   visit_device_floating("batch_norm_backward_input", x.dtype(), [&]<class T>() {
     const T* added = other.defined() ? other.data<T>() : nullptr;
     const auto run = [&]<int kWidth>() {
       const Columns columns(/*O=*/1, rows, C, kWidth, Rows::split);
       const GradientReader<T, kWidth> gradients{dy.data<T>(), x.data<T>()};
-      const BackwardMap<T, kWidth> map{gradients, channels,    dbias.data<float>(), dweight.data<float>(),
-                                       share,     dx.data<T>()};
+      const BackwardMap<T, kWidth> map{gradients, channels, dx.data<T>()};
       const auto run_map = [&](const auto& any_map) {
         launch("batch_norm_backward_input", map_columns_kernel<kWidth, std::decay_t<decltype(any_map)>>,
                columns.grid(), columns, any_map);

@@ -95,6 +95,17 @@ void sum_column_pairs(const char* operation, const Columns& columns, MakeTerms m
   sum_column_pairs<kWidth>(operation, columns, make_terms, add, sum_a, sum_b);
 }
 
+/// sum_a [C] = the sums over the chunks of a [chunks, C], and sum_b likewise.
+inline void join_pair_sums(const char* operation, const float* a, const float* b, int64_t chunks, int64_t C,
+                           float* sum_a, float* sum_b) {
+  const auto join = [&]<int kWidth>() {
+    const Columns columns(/*O=*/1, chunks, C, kWidth, Rows::together);
+    launch(operation, column_sums_kernel<kWidth, PairSumTerms<kWidth>>, columns.grid(), columns,
+           PairSumTerms<kWidth>{a, b, sum_a, sum_b});
+  };
+  visit_width<float>(C, join, a, b);
+}
+
 /// Calls body.template operator()<kWidth>(R, I): an [O, R, I] array of T in packs of kWidth, where one of
 /// single columns, whose neighbours are the next rows, is seen as [O, R / kWidth, kWidth].
 template <class T, class Body, class... Pointers>

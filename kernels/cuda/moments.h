@@ -84,6 +84,22 @@ struct JoinedMomentTerms {
   }
 };
 
+/// mean and variance [C] of all rows, from those of chunks, [chunks, C], of `chunk_rows` rows each, but the
+/// last, which may have fewer.
+inline void join_moments(const char* operation, const float* chunk_mean, const float* chunk_variance,
+                         int64_t chunks, int64_t C, int64_t chunk_rows, int64_t rows, float* mean,
+                         float* variance) {
+  const double share = static_cast<double>(chunk_rows) / static_cast<double>(rows);
+  const double last_share = 1.0 - share * static_cast<double>(chunks - 1);
+  const auto join = [&]<int kWidth>() {
+    const Columns columns(/*O=*/1, chunks, C, kWidth, Rows::together);
+    launch(operation, column_sums_kernel<kWidth, JoinedMomentTerms<kWidth>>, columns.grid(), columns,
+           JoinedMomentTerms<kWidth>{chunk_mean, chunk_variance, mean, variance, static_cast<float>(share),
+                                     static_cast<float>(last_share)});
+  };
+  visit_width<float>(C, join, chunk_mean, chunk_variance);
+}
+
 /// mean[o, i] = average of x[o, r, i] over r, variance[o, i] = average of (x[o, r, i] - mean[o, i])^2; one
 /// pass over x.  x: [O, R, I], R > 0; mean, variance: [O, I], all on the current device
 template <class T>

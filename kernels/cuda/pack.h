@@ -55,17 +55,31 @@ __device__ inline Floats<kWidth> to_floats(const Pack<T, kWidth>& pack) {
   return result;
 }
 
+/// The first kWidth elements of a pack, or the second, ...
+template <int kWidth, class T, int kAll>
+__device__ inline Floats<kWidth> part_to_floats(const Pack<T, kAll>& pack, int part) {
+  Floats<kWidth> result;
+#pragma unroll
+  for (int i = 0; i < kWidth; ++i) result[i] = to_float(pack.values[part * kWidth + i]);
+  return result;
+}
+
 template <int kWidth, class T>
 __device__ inline Floats<kWidth> load(const T* data) {
   return to_floats(load_pack<kWidth>(data));
 }
 
-template <int kWidth, class T>
-__device__ inline void store(T* data, const Floats<kWidth>& numbers) {
+template <class T, int kWidth>
+__device__ inline Pack<T, kWidth> to_pack(const Floats<kWidth>& numbers) {
   Pack<T, kWidth> pack;
 #pragma unroll
   for (int i = 0; i < kWidth; ++i) pack.values[i] = from_float<T>(numbers[i]);
-  store_pack<kWidth>(data, pack);
+  return pack;
+}
+
+template <int kWidth, class T>
+__device__ inline void store(T* data, const Floats<kWidth>& numbers) {
+  store_pack<kWidth>(data, to_pack<T>(numbers));
 }
 
 /// The same at any address: in as few instructions as its alignment allows.

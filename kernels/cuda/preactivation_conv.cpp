@@ -1,12 +1,31 @@
 #include "fovea/kernels/preactivation_conv.h"
 
-// cuDNN has no bf16 form of this fusion for training, so the passes follow each other; what is saved is the
-// memory of the activated tensor.
+#include <cstdlib>
+#include <string_view>
+
+#include "fovea/kernels/cuda/preactivation_pointwise.h"
+
+// What is no 1x1 in 16 bits is put together from passes: cuDNN has no bf16 form of this fusion for training.
 namespace fovea::kernels::cuda {
+namespace {
+
+/// With FOVEA_FUSED=0 everything is put together from passes: to compare.
+bool is_fused() {
+  static const bool is_on = [] {
+    const char* setting = std::getenv("FOVEA_FUSED");
+    return setting == nullptr || std::string_view(setting) != "0";
+  }();
+  return is_on;
+}
+
+}  // namespace
 
 void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
                                 int64_t stride, int64_t padding, const Tensor& residual, Tensor& y,
                                 Tensor& mean, Tensor& variance) {
+  if (is_fused() && is_preactivation_pointwise(x, weight, y, residual, stride, padding)) {
+    return preactivation_pointwise_forward(x, norm, weight, residual, y, mean, variance);
+  }
   composed_preactivation_conv_forward(x, norm, weight, stride, padding, residual, y, mean, variance);
 }
 
@@ -14,6 +33,9 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
                                  const Normalisation& norm, const Tensor& weight, int64_t stride,
                                  int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight,
                                  Tensor& dbias) {
+  if (is_fused() && is_preactivation_pointwise(x, weight, dy, next.y, stride, padding)) {
+    return preactivation_pointwise_backward(dy, next, x, norm, weight, da, dfilters, dweight, dbias);
+  }
   composed_preactivation_conv_backward(dy, next, x, norm, weight, stride, padding, da, dfilters, dweight,
                                        dbias);
 }

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "fovea/kernels/preactivation_conv.h"
+
+/// Pre-activation convolutions of 1x1 in bf16 and f16, by products of our own on tensor cores: the activation
+/// is computed while x is read, the residual added and the moments summed up while y is written; backward
+/// likewise. Arguments as in preactivation_conv.h.
+namespace fovea::kernels::cuda {
+
+/// Whether they can do it: 1x1, stride 1, no padding, channels by 8, tensors aligned to 16 bytes. `other`:
+/// the residual, or next.y.
+bool is_preactivation_pointwise(const Tensor& x, const Tensor& weight, const Tensor& y, const Tensor& other,
+                                int64_t stride, int64_t padding);
+
+void preactivation_pointwise_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
+                                     const Tensor& residual, Tensor& y, Tensor& mean, Tensor& variance);
+void preactivation_pointwise_backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
+                                      const Normalisation& norm, const Tensor& weight, Tensor& da,
+                                      Tensor& dfilters, Tensor& dweight, Tensor& dbias);
+
+}  // namespace fovea::kernels::cuda
