@@ -11,7 +11,7 @@ usage: tools/test.sh [--preset NAME] [--no-install] [CTEST ARGUMENT...]
 
 Every other argument goes to ctest:
   tools/test.sh -R upsample              only the tests whose name has "upsample"
-  tools/test.sh --preset asan            everything, under the sanitizers
+  tools/test.sh --preset asan            everything, under the sanitizers and with AVX2 alone
 END
 }
 
