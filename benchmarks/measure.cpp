@@ -71,6 +71,7 @@ void measure(benchmark::State& state, const Work& work, const std::function<void
     }
   }
   const double bytes = static_cast<double>(work.bytes);
+  state.counters["bytes"] = bytes;
   state.counters["GB/s"] = bytes / seconds / 1e9;
   state.counters["%copy"] = bytes / seconds / copy_bandwidth() * 100;
   if (work.flops > 0) {

@@ -34,9 +34,9 @@ def largest_calls(entries):
     largest = {}
     for entry in entries:
         kernel, _ = split(entry["name"])
-        if "GB/s" not in entry or "GFLOP/s" in entry:
+        if "bytes" not in entry or "GFLOP/s" in entry:
             continue
-        entry["megabytes"] = entry["GB/s"] * 1e9 * entry["microseconds"] * 1e-6 / 1e6
+        entry["megabytes"] = entry["bytes"] / 1e6
         if kernel not in largest or entry["megabytes"] > largest[kernel]["megabytes"]:
             largest[kernel] = entry
     return largest

@@ -170,6 +170,21 @@ TEST_CASE("stream: guarded blocks may be freed while a graph is recorded") {
   CHECK(AllocatorGuard::violations() == before);
 }
 
+TEST_CASE("stream: no memory on a device is an error that says how much there is, inside a graph as well") {
+  if (cuda_status().device_count == 0) return;
+  const Device device = Device::cuda();
+  const auto take = [&] { Tensor::empty({int64_t{1} << 50}, Dtype::u8, device); };
+  CHECK_THROWS_AS(take(), OutOfMemory);
+  CHECK_THROWS_WITH(take(), Catch::StartsWith("allocate: no memory for 1125899906842624 bytes on cuda:0 (") &&
+                                Catch::Contains(" bytes are free): ") &&
+                                Catch::Contains(" bytes are in use and ") && Catch::EndsWith("batch size"));
+  CHECK_THROWS_AS(CapturedGraph(device, take), OutOfMemory);
+  Tensor x = Tensor::full({2}, 7, Dtype::f32, device);
+  const CapturedGraph graph(device, [&] { x.fill_with_zeros(); });
+  graph.replay();
+  CHECK(x.to_doubles() == std::vector<double>{0, 0});
+}
+
 TEST_CASE("stream: a device has a cache") {
   for (const Device device : test::devices()) {
     if (device.is_cuda()) CHECK(cache_bytes(device) >= 1 << 20);
