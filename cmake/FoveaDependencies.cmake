@@ -57,6 +57,12 @@ if(NOT FOVEA_CUDA STREQUAL "OFF")
     if(NOT CMAKE_CUDA_ARCHITECTURES)
       set(CMAKE_CUDA_ARCHITECTURES "80-real;90-real;90-virtual")
     endif()
+    foreach(architecture ${CMAKE_CUDA_ARCHITECTURES})
+      if(architecture MATCHES "^[1-7][0-9](-|$)")
+        message(FATAL_ERROR "fovea: CMAKE_CUDA_ARCHITECTURES has ${architecture}, wanted 80 or later: "
+                            "older GPUs know no bf16")
+      endif()
+    endforeach()
     enable_language(CUDA)
     # CMake 3.25 does not know nvcc 13's C++20.
     set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")

@@ -23,7 +23,8 @@ void deallocate(void* pointer, size_t bytes, Device device) noexcept;
 MemoryStats memory_stats(Device device = Device::cpu());
 void reset_peak_memory(Device device = Device::cpu());
 /// The most memory taken at once: on the CPU the peak resident size of the process, everything in it
-/// included; on a CUDA device what the allocator had handed out since reset_peak_memory.
+/// included; on a CUDA device what the allocator had handed out since reset_peak_memory, which does not count
+/// what a captured graph keeps while it is not recorded.
 int64_t peak_memory_bytes(Device device);
 /// Returns the cached blocks to the system.
 void release_cached_memory(Device device = Device::cpu());

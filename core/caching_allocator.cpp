@@ -126,6 +126,7 @@ void CachingAllocator::drop_pool(int pool) {
     to_all.insert(to_all.end(), blocks.begin(), blocks.end());
   }
   pools_.erase(pool);
+  if (!keeps_memory_ && open_pool_ == 0) release_cached_locked();
   std::erase_if(pool_of_, [pool](const auto& entry) { return entry.second == pool; });
 }
 

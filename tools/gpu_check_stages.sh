@@ -213,7 +213,7 @@ sanitize_one() {
     case $code in
       0) result=clean; rm "$out/sanitize-$tool-$test.log" ;;
       99) result=errors ;;
-      124 | 137) result='no time left' ;;
+      124) result='no time left' ;;
       *) result="exit status $code" ;;
     esac
   fi
@@ -228,8 +228,8 @@ stage_sanitize() {
   export deadline=$(($(date +%s) + $(limit_of sanitize) - 30)) out build
   export -f sanitize_one
   rm -f "$out"/sanitize*.tsv "$out"/sanitize-*.log
-  for tool in memcheck racecheck initcheck synccheck; do
-    for test in $(kernel_tests); do echo "$tool $test"; done
+  for test in $(kernel_tests); do
+    for tool in memcheck racecheck initcheck synccheck; do echo "$tool $test"; done
   done | xargs -P "$((jobs < 12 ? jobs : 12))" -d '\n' -I{} bash -c 'sanitize_one "$1"' _ {}
   note '| tool | clean | not clean | not finished |' '| --- | ---: | --- | --- |'
   for tool in memcheck racecheck initcheck synccheck; do

@@ -22,7 +22,7 @@ Evaluator::Evaluator(Model& model, const ImageSet& data, const Normalisation& no
     : model_(model),
       images_(data.size()),
       batch_size_(batch_size),
-      is_captured_(capture && place_of(model).device.is_cuda()),
+      wants_capture_(capture && place_of(model).device.is_cuda()),
       batches_(data, normalisation, std::nullopt, /*seed=*/0, place_of(model).dtype, place_of(model).device) {
   check<UsageError>(batch_size >= 1, "evaluate: batch_size is ", batch_size, ", wanted at least 1");
   const auto [device, dtype] = place_of(model);
@@ -73,9 +73,13 @@ void Evaluator::add_next() {
     add(batch_);
   };
   step();
-  if (!is_captured_) return;
+  if (!wants_capture_) return;
   release_cached_memory(losses_.device());  // the graph has memory of its own, and needs as much
-  graph_.emplace(losses_.device(), step);
+  try {
+    graph_.emplace(losses_.device(), step);
+  } catch (const OutOfMemory&) {
+    wants_capture_ = false;  // slower, but it goes
+  }
 }
 
 void Evaluator::add(const Batch& batch) {

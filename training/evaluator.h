@@ -9,14 +9,15 @@
 namespace fovea {
 
 /// Evaluates a model on one set of images, as often as that is wanted: the images stay on the model's device,
-/// and with `capture` a batch is recorded there once and replayed. Until its end the model's parameters must
-/// stay where they are, though not what they are.
+/// and with `capture` a batch is recorded there once and replayed, if there is memory for that. Until its end
+/// the model's parameters must stay where they are, though not what they are.
 class Evaluator {
  public:
   Evaluator(Model& model, const ImageSet& data, const Normalisation& normalisation, int64_t batch_size,
             bool capture);
 
-  /// Over all images, unaugmented, with running statistics. Does not look at settings.batch_size.
+  /// Over all images, unaugmented, with running statistics. Does not look at settings.batch_size; on a device
+  /// on_batch counts the images that are on their way, not those that are done.
   Evaluation run(const EvaluationSettings& settings);
 
  private:
@@ -25,7 +26,7 @@ class Evaluator {
 
   Model& model_;
   int64_t images_, batch_size_;
-  bool is_captured_;
+  bool wants_capture_;
   DeviceBatches batches_;
   Batch batch_;              // of batch_size images
   Tensor position_;          // i64 []: the batch that is next

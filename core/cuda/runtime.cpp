@@ -116,11 +116,17 @@ void synchronize(int device) {
 void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {
   if (bytes == 0) return;
   const bool is_within = to_device == from_device;
-  if (!is_within && from_device.is_cuda() && to_device.is_cuda()) synchronize(from_device.index);
-  use_device((to_device.is_cuda() ? to_device : from_device).index);
-  check<DeviceError>(is_within || !is_recording(), "copy_from: ", bytes, " bytes from ", from_device, " to ",
-                     to_device,
-                     " while a graph is recorded, in which only copies within a device have a place");
+  for (const Device device : {from_device, to_device}) {  // the one that copies last
+    if (device.is_cpu()) continue;
+    use_device(device.index);
+    check<DeviceError>(is_within || !is_recording(), "copy_from: ", bytes, " bytes from ", from_device,
+                       " to ", to_device,
+                       " while a graph is recorded, in which only copies within a device have a place");
+  }
+  if (!is_within && from_device.is_cuda() && to_device.is_cuda()) {
+    synchronize(from_device.index);
+    use_device(to_device.index);
+  }
   if (from_device.is_cpu()) return copy_staged(to, from, bytes);
   check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, current_stream()), "copy_from", ": ", bytes,
              " bytes from ", from_device, " to ", to_device);

@@ -39,14 +39,15 @@ struct SharedTile {
   static_assert(kProductThreads % kPacksOfRow == 0, "the packs of a thread are not in one column");
 };
 
-/// A factor: tiles of a row-major matrix, each below or beside the one before. What is outside the matrix is
-/// 0; the columns are a multiple of 8. `Reader` says what is read, and what becomes of it:
+/// A factor: tiles of a row-major matrix, with kGoesDown each below the one before, else beside it. What is
+/// outside the matrix is 0; the columns are a multiple of 8. `Reader` says what is read, and what becomes of
+/// it:
 ///   read(offset)                  of 8 neighbouring elements, as they are
 ///   kPart                         how many of them are made of it at once: 4 take fewer registers than 8
 ///   constants(column)             what so many columns need
 ///   result(constants, read, part) elements of the factor: the first kPart, or the second
 ///   keep(offset, result)          what else is to be done with them
-template <class T, class Reader, int kRows, int kColumns, bool kIsBelow>
+template <class T, class Reader, int kRows, int kColumns, bool kGoesDown>
 struct Factor {
   using Tile = SharedTile<kRows, kColumns>;
   using Read = decltype(std::declval<Reader>().read(0));
@@ -69,10 +70,10 @@ struct Factor {
     }
   }
   __device__ int row_of(int step, int r) const {
-    return row + r + (kIsBelow ? step * kRows : 0);
+    return row + r + (kGoesDown ? step * kRows : 0);
   }
   __device__ int column_of(int step, int c) const {
-    return column + c + (kIsBelow ? 0 : step * kColumns);
+    return column + c + (kGoesDown ? 0 : step * kColumns);
   }
   __device__ bool has(int r, int c) const {
     return r < rows && c < columns;
@@ -123,29 +124,32 @@ struct PlainReader {
   __device__ void keep(int64_t, const Pack<T, 8>&) const {}
 };
 
-/// The tile [kTileM, kTileN] of a * b, in registers. The tiles of a lie in shared memory as [kTileM, depth],
-/// or with kIsADown as [depth, kTileM]; those of b as [kTileN, depth], or with kIsBDown as [depth, kTileN].
-template <class T, int kTileM_, int kTileN_, bool kIsADown, bool kIsBDown>
+/// The tile [kTileM, kTileN] of a * b, in registers. Where the terms of the sums follow each other in the
+/// rows of a factor, its tiles go beside each other: they are [kTileM, depth], or [kTileN, depth]. Where they
+/// follow each other in the columns, they go down: [depth, kTileM], or [depth, kTileN].
+template <class T, int kTileM_, int kTileN_, bool kAGoesDown, bool kBGoesDown>
 struct BlockProduct {
   static constexpr int kTileM = kTileM_, kTileN = kTileN_;
-  static constexpr int kWarpsN = kTileM == 128  ? kTileN / 32
-                                 : kTileN == 32 ? 2
-                                 : kTileM == 64 ? kTileN / 32
-                                                : kProductWarps;
+  /// So that a warp's part is 32x32 where the tile has as much, and 16 wide or high at least.
+  static constexpr int kWarpsN = kTileM <= 32    ? kProductWarps
+                                 : kTileN == 128 ? 4
+                                 : kTileN == 64  ? 2
+                                 : kTileM == 64  ? 2
+                                                 : 1;
   static constexpr int kWarpsM = kProductWarps / kWarpsN;
   static constexpr int kPartM = kTileM / kWarpsM, kPartN = kTileN / kWarpsN;  // of a warp
   static constexpr int kBlocksM = kPartM / 16, kBlocksN = kPartN / 8;         // of multiply_add
   static_assert(kPartM % 16 == 0 && kPartN % 16 == 0 && kWarpsM * kWarpsN == kProductWarps);
 
   using TileA =
-      std::conditional_t<kIsADown, SharedTile<kProductDepth, kTileM>, SharedTile<kTileM, kProductDepth>>;
+      std::conditional_t<kAGoesDown, SharedTile<kProductDepth, kTileM>, SharedTile<kTileM, kProductDepth>>;
   using TileB =
-      std::conditional_t<kIsBDown, SharedTile<kProductDepth, kTileN>, SharedTile<kTileN, kProductDepth>>;
+      std::conditional_t<kBGoesDown, SharedTile<kProductDepth, kTileN>, SharedTile<kTileN, kProductDepth>>;
   template <class Reader>
-  using FactorA = std::conditional_t<kIsADown, Factor<T, Reader, kProductDepth, kTileM, true>,
+  using FactorA = std::conditional_t<kAGoesDown, Factor<T, Reader, kProductDepth, kTileM, true>,
                                      Factor<T, Reader, kTileM, kProductDepth, false>>;
   template <class Reader>
-  using FactorB = std::conditional_t<kIsBDown, Factor<T, Reader, kProductDepth, kTileN, true>,
+  using FactorB = std::conditional_t<kBGoesDown, Factor<T, Reader, kProductDepth, kTileN, true>,
                                      Factor<T, Reader, kTileN, kProductDepth, false>>;
   /// The result as T.
   using TileC = SharedTile<kTileM, kTileN>;
@@ -203,9 +207,9 @@ struct BlockProduct {
       for (int n = 0; n < kBlocksN; n += 2) {
         const int column = warp_column() + 8 * n;
         unsigned parts[4];
-        load_matrices<kIsBDown>(
-            kIsBDown ? b + (k + matrix % 2 * 8 + line) * TileB::kStride + column + matrix / 2 * 8
-                     : b + (column + matrix / 2 * 8 + line) * TileB::kStride + k + matrix % 2 * 8,
+        load_matrices<kBGoesDown>(
+            kBGoesDown ? b + (k + matrix % 2 * 8 + line) * TileB::kStride + column + matrix / 2 * 8
+                       : b + (column + matrix / 2 * 8 + line) * TileB::kStride + k + matrix % 2 * 8,
             parts);
         of_b[n][0] = parts[0];
         of_b[n][1] = parts[1];
@@ -216,10 +220,10 @@ struct BlockProduct {
       for (int m = 0; m < kBlocksM; ++m) {
         const int row = warp_row() + 16 * m;
         unsigned of_a[4];
-        load_matrices<kIsADown>(kIsADown
-                                    ? a + (k + matrix / 2 * 8 + line) * TileA::kStride + row + matrix % 2 * 8
-                                    : a + (row + matrix % 2 * 8 + line) * TileA::kStride + k + matrix / 2 * 8,
-                                of_a);
+        load_matrices<kAGoesDown>(
+            kAGoesDown ? a + (k + matrix / 2 * 8 + line) * TileA::kStride + row + matrix % 2 * 8
+                       : a + (row + matrix % 2 * 8 + line) * TileA::kStride + k + matrix / 2 * 8,
+            of_a);
 #pragma unroll
         for (int n = 0; n < kBlocksN; ++n) multiply_add<T>(of_a, of_b[n][0], of_b[n][1], sums[m][n]);
       }
@@ -244,7 +248,7 @@ struct BlockProduct {
   }
 
   /// Rounds the tile into shared memory, as TileC, which all threads see afterwards.
-  __device__ void put(T* shared) const {
+  __device__ void store_rounded(T* shared) const {
     for_each_pair([&](int row, int column, float first, float second) {
       store_pack<2>(shared + row * TileC::kStride + column,
                     Pack<T, 2>{{from_float<T>(first), from_float<T>(second)}});
@@ -256,6 +260,7 @@ struct BlockProduct {
 /// Calls body(row, column, pack) for the packs of this thread of a tile in shared memory: all in one column.
 template <class Tile, class T, class Body>
 __device__ inline void for_each_pack_of_tile(const T* shared, Body body) {
+  static_assert(Tile::kPacks % kProductThreads == 0);
 #pragma unroll
   for (int i = 0; i < Tile::kPacksOfThread; ++i) {
     const int number = static_cast<int>(threadIdx.x) + i * kProductThreads;

@@ -102,7 +102,7 @@ class Descriptor {
 /// The device for which cuDNN proposes engines and builds plans.
 class Target {
  public:
-  /// The current device and stream, by cuDNN's handle for them.
+  /// The current device and stream, by cuDNN's handle for plans there: for one thread at a time.
   static Target current();
   /// A device that need not be there, from cuDNN's own JSON. Its plans cannot be run.
   static Target described(const std::string& json);

@@ -1,6 +1,6 @@
 #include <map>
 #include <mutex>
-#include <utility>
+#include <tuple>
 
 #include "fovea/core/cuda/runtime.h"
 #include "fovea/kernels/cuda/cudnn.h"
@@ -14,12 +14,14 @@ struct Handle {
   cudnnHandle_t handle = nullptr;
 };
 
-/// One handle per device and stream, never destroyed: cuDNN may be gone before static objects are.
-Handle& handle_of(int device, cudaStream_t stream) {
+enum class Use { planning, executing };
+
+/// One handle per device, stream and use, never destroyed: cuDNN may be gone before static objects are.
+Handle& handle_of(int device, cudaStream_t stream, Use use) {
   static auto* mutex = new std::mutex;
-  static auto* handles = new std::map<std::pair<int, cudaStream_t>, Handle>;
+  static auto* handles = new std::map<std::tuple<int, cudaStream_t, Use>, Handle>;
   const std::lock_guard lock(*mutex);
-  Handle& found = (*handles)[{device, stream}];
+  Handle& found = (*handles)[{device, stream, use}];
   if (found.handle == nullptr) {
     cudnnHandle_t handle = nullptr;
     check_cudnn(cudnnCreate(&handle), "handle");
@@ -33,12 +35,13 @@ Handle& handle_of(int device, cudaStream_t stream) {
 
 Target Target::current() {
   Target result;
-  result.handle_ = handle_of(fovea::cuda::current_device(), fovea::cuda::current_stream()).handle;
+  result.handle_ =
+      handle_of(fovea::cuda::current_device(), fovea::cuda::current_stream(), Use::planning).handle;
   return result;
 }
 
 void execute(const Descriptor& plan, const Descriptor& variant_pack) {
-  Handle& handle = handle_of(fovea::cuda::current_device(), fovea::cuda::current_stream());
+  Handle& handle = handle_of(fovea::cuda::current_device(), fovea::cuda::current_stream(), Use::executing);
   const std::lock_guard lock(handle.mutex);
   check_cudnn(cudnnBackendExecute(handle.handle, plan.raw(), variant_pack.raw()), "execute a plan");
 }

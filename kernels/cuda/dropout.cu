@@ -39,8 +39,10 @@ __global__ void __launch_bounds__(cuda::kElementThreads, cuda::kElementBlocks)
 void cuda::dropout_forward(const Tensor& x, double p, const Random& random, Tensor& y) {
   const int64_t count = x.size();
   if (count == 0) return;
-  check<DeviceError>(!fovea::cuda::is_recording(),
-                     "dropout: a graph that is recorded here would drop the same elements at every replay");
+  check<DeviceError>(
+      !fovea::cuda::is_recording(),
+      "dropout: a graph that is recorded here would drop the same elements at every replay; train with "
+      "TrainingSettings::capture = false");
   const auto threshold = static_cast<uint32_t>(p * 0x1p32);
   const auto factor = static_cast<float>(1.0 / (1.0 - p));
   visit_device_floating("dropout", x.dtype(), [&]<class T>() {

@@ -23,7 +23,7 @@ bool is_fused() {
 void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
                                 int64_t stride, int64_t padding, const Tensor& residual, Tensor& y,
                                 Tensor& mean, Tensor& variance) {
-  if (is_fused() && is_preactivation_pointwise(x, weight, y, residual, stride, padding)) {
+  if (is_fused() && is_preactivation_pointwise(x, weight, stride, padding, {y, residual})) {
     return preactivation_pointwise_forward(x, norm, weight, residual, y, mean, variance);
   }
   composed_preactivation_conv_forward(x, norm, weight, stride, padding, residual, y, mean, variance);
@@ -33,7 +33,7 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
                                  const Normalisation& norm, const Tensor& weight, int64_t stride,
                                  int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight,
                                  Tensor& dbias) {
-  if (is_fused() && is_preactivation_pointwise(x, weight, dy, next.y, stride, padding)) {
+  if (is_fused() && is_preactivation_pointwise(x, weight, stride, padding, {dy, next.y, da})) {
     return preactivation_pointwise_backward(dy, next, x, norm, weight, da, dfilters, dweight, dbias);
   }
   composed_preactivation_conv_backward(dy, next, x, norm, weight, stride, padding, da, dfilters, dweight,

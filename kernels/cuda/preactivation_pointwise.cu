@@ -36,7 +36,7 @@ struct ActivatedReader {
 template <class T>
 struct PassedBackReader {
   const T *dy, *y;
-  T* gradient;
+  T* kept;  // the gradient, or null
   GradientChannels channels;
 
   static constexpr int kPart = 4;
@@ -52,7 +52,7 @@ struct PassedBackReader {
         channels.result(affine, part_to_floats<kPart>(packs.dy, part), part_to_floats<kPart>(packs.y, part)));
   }
   __device__ void keep(int64_t offset, const Pack<T, kPart>& pack) const {
-    if (gradient != nullptr) store_pack<kPart>(gradient + offset, pack);
+    if (kept != nullptr) store_pack<kPart>(kept + offset, pack);
   }
 };
 
@@ -85,40 +85,11 @@ struct Forward {
   float *mean, *variance;  // [tiles of rows, K], or null
 };
 
-/// A block computes kTileRows rows of kTileN channels of y: reads x and the residual once, the weights once a
-/// tile of rows, writes y once.
-template <class T, int kTileN>
-__global__ void __launch_bounds__(kProductThreads, 2) forward_kernel(Extents extents, Forward<T> arguments) {
-  using Product = BlockProduct<T, kTileRows, kTileN, /*kIsADown=*/false, /*kIsBDown=*/false>;
-  using TileC = typename Product::TileC;
-  FOVEA_SHARED(uint4, memory, Product::kShared / 8);
-  T* const shared = reinterpret_cast<T*>(memory);
-  const auto [rows, C, K] = extents;
-  const TilePlace tile(K, kTileRows, kTileN);
-  Product product;
-  product.compute(typename Product::template FactorA<ActivatedReader<T>>{arguments.x, rows, C, tile.row, 0},
-                  typename Product::template FactorB<PlainReader<T>>{arguments.weight, K, C, tile.column, 0},
-                  tiles_of(C, kProductDepth), shared);
-
-  const bool has_moments = arguments.mean != nullptr;
-  product.put(shared);
-  for_each_pack_of_tile<TileC>(shared, [&](int row, int column, Pack<T, 8> pack) {
-    if (tile.row + row >= rows || tile.column + column >= K) return;
-    const int64_t offset = int64_t{tile.row + row} * K + tile.column + column;
-    if (arguments.residual != nullptr) {
-      Floats<8> sums = to_floats(pack);
-      const Floats<8> added = load<8>(arguments.residual + offset);
-#pragma unroll
-      for (int i = 0; i < 8; ++i) sums[i] += added[i];
-      pack = to_pack<T>(sums);
-    }
-    store_pack<8>(arguments.y + offset, pack);
-    if (has_moments) store_pack<8>(shared + row * TileC::kStride + column, pack);
-  });
-  if (!has_moments) return;
-
-  // Differences from the first row, so that a large mean does not cancel the variance.
-  __syncthreads();
+/// The moments of the columns of a tile of y, which lies in shared memory, for the chunk of its rows. Sums up
+/// differences from the first row, so that a large mean does not cancel the variance.
+template <class TileC, int kTileN, class T>
+__device__ inline void store_moments(T* shared, const TilePlace& tile, int rows, int K, float* mean,
+                                     float* variance) {
   const int thread = static_cast<int>(threadIdx.x), pack = thread % TileC::kPacksOfRow;
   const Floats<8> origin = load<8>(shared + 8 * pack);
   const float own_origin = thread < kTileN ? to_float(shared[thread]) : 0.0f;
@@ -135,18 +106,54 @@ __global__ void __launch_bounds__(kProductThreads, 2) forward_kernel(Extents ext
   }
   __syncthreads();
   float total[2];
-  sum_tile_columns<kTileN>(sums, reinterpret_cast<float*>(memory), total);
+  sum_tile_columns<kTileN>(sums, reinterpret_cast<float*>(shared), total);
   if (thread >= kTileN || tile.column + thread >= K) return;
   const float share = 1.0f / static_cast<float>(count), shift = total[0] * share;
-  const float variance = total[1] * share - shift * shift;
+  const float of_chunk = total[1] * share - shift * shift;
   const int64_t offset = int64_t{tile.number} * K + tile.column + thread;
-  arguments.mean[offset] = own_origin + shift;
-  arguments.variance[offset] = variance < 0.0f ? 0.0f : variance;  // by rounding
+  mean[offset] = own_origin + shift;
+  variance[offset] = of_chunk < 0.0f ? 0.0f : of_chunk;  // by rounding
 }
 
-template <class T, class GradientReader>
+/// A block computes kTileRows rows of kTileN channels of y: reads x and the residual once, the weights once a
+/// tile of rows, writes y once.
+template <class T, int kTileN>
+__global__ void __launch_bounds__(kProductThreads, 2) forward_kernel(Extents extents, Forward<T> arguments) {
+  using Product = BlockProduct<T, kTileRows, kTileN, /*kAGoesDown=*/false, /*kBGoesDown=*/false>;
+  using TileC = typename Product::TileC;
+  FOVEA_SHARED(uint4, memory, Product::kShared / 8);
+  T* const shared = reinterpret_cast<T*>(memory);
+  const auto [rows, C, K] = extents;
+  const TilePlace tile(K, kTileRows, kTileN);
+  Product product;
+  product.compute(typename Product::template FactorA<ActivatedReader<T>>{arguments.x, rows, C, tile.row, 0},
+                  typename Product::template FactorB<PlainReader<T>>{arguments.weight, K, C, tile.column, 0},
+                  tiles_of(C, kProductDepth), shared);
+
+  const bool has_moments = arguments.mean != nullptr;
+  product.store_rounded(shared);
+  for_each_pack_of_tile<TileC>(shared, [&](int row, int column, Pack<T, 8> pack) {
+    if (tile.row + row >= rows || tile.column + column >= K) return;
+    const int64_t offset = int64_t{tile.row + row} * K + tile.column + column;
+    if (arguments.residual != nullptr) {
+      Floats<8> sums = to_floats(pack);
+      const Floats<8> added = load<8>(arguments.residual + offset);
+#pragma unroll
+      for (int i = 0; i < 8; ++i) sums[i] += added[i];
+      pack = to_pack<T>(sums);
+    }
+    store_pack<8>(arguments.y + offset, pack);
+    if (has_moments) store_pack<8>(shared + row * TileC::kStride + column, pack);
+  });
+  if (has_moments) {
+    __syncthreads();
+    store_moments<TileC, kTileN>(shared, tile, rows, K, arguments.mean, arguments.variance);
+  }
+}
+
+template <class T, class Gradient>
 struct BackwardInput {
-  GradientReader gradient;  // [rows, K]
+  Gradient gradient;  // [rows, K]
   PlainReader<T> weight;
   const T* x;
   Channels channels;
@@ -156,27 +163,26 @@ struct BackwardInput {
 
 /// A block computes kTileM rows of kTileN channels of da, and their sums for dweight and dbias: reads what
 /// the gradient is made of once a tile of channels, x once, and writes da once.
-template <class T, int kTileM, int kTileN, class GradientReader>
+template <class T, int kTileM, int kTileN, class Gradient>
 __global__ void __launch_bounds__(kProductThreads, 2)
-    backward_input_kernel(Extents extents, BackwardInput<T, GradientReader> arguments) {
-  using Product = BlockProduct<T, kTileM, kTileN, /*kIsADown=*/false, /*kIsBDown=*/true>;
+    backward_input_kernel(Extents extents, BackwardInput<T, Gradient> arguments) {
+  using Product = BlockProduct<T, kTileM, kTileN, /*kAGoesDown=*/false, /*kBGoesDown=*/true>;
   using TileC = typename Product::TileC;
   FOVEA_SHARED(uint4, memory, Product::kShared / 8);
   T* const shared = reinterpret_cast<T*>(memory);
   const auto [rows, C, K] = extents;
   const TilePlace tile(C, kTileM, kTileN);
-  if constexpr (!std::is_same_v<GradientReader, PlainReader<T>>) {
-    if (tile.column != 0) arguments.gradient.gradient = nullptr;
+  if constexpr (!std::is_same_v<Gradient, PlainReader<T>>) {
+    if (tile.column != 0) arguments.gradient.kept = nullptr;
   }
   Product product;
-  product.compute(
-      typename Product::template FactorA<GradientReader>{arguments.gradient, rows, K, tile.row, 0},
-      typename Product::template FactorB<PlainReader<T>>{arguments.weight, K, C, 0, tile.column},
-      tiles_of(K, kProductDepth), shared);
+  product.compute(typename Product::template FactorA<Gradient>{arguments.gradient, rows, K, tile.row, 0},
+                  typename Product::template FactorB<PlainReader<T>>{arguments.weight, K, C, 0, tile.column},
+                  tiles_of(K, kProductDepth), shared);
 
   const int thread = static_cast<int>(threadIdx.x);
   const int own_column = tile.column + thread % TileC::kPacksOfRow * 8;
-  product.put(shared);
+  product.store_rounded(shared);
   keep_order();  // the constants of the channels when the product's sums are gone
   const bool has_column = own_column < C;
   Affine<8> affine{};
@@ -217,7 +223,7 @@ struct BackwardWeight {
 template <class T, int kTileM, int kTileN>
 __global__ void __launch_bounds__(kProductThreads, 2)
     backward_weight_kernel(Extents extents, BackwardWeight<T> arguments) {
-  using Product = BlockProduct<T, kTileM, kTileN, /*kIsADown=*/true, /*kIsBDown=*/true>;
+  using Product = BlockProduct<T, kTileM, kTileN, /*kAGoesDown=*/true, /*kBGoesDown=*/true>;
   FOVEA_SHARED(uint4, memory, Product::kShared / 8);
   const auto [rows, C, K] = extents;
   const int block = static_cast<int>(blockIdx.x), split = static_cast<int>(blockIdx.y);
@@ -260,9 +266,8 @@ Extents extents_of(const Tensor& x, const Tensor& weight) {
   return {static_cast<int>(x.size() / C), static_cast<int>(C), static_cast<int>(weight.shape(0))};
 }
 
-/// Tiles of kTileM rows: half as many rows for a gradient of two tensors, or the registers do not suffice.
-template <class T, int kTileM, class GradientReader>
-void backward_input(const GradientReader& gradient, const Tensor& x, const Normalisation& norm,
+template <class T, int kTileM, class Gradient>
+void backward_input(const Gradient& gradient, const Tensor& x, const Normalisation& norm,
                     const Tensor& weight, Tensor& da, Tensor& dweight, Tensor& dbias) {
   constexpr const char* kOperation = "preactivation_conv_backward: input";
   const Extents extents = extents_of(x, weight);
@@ -271,15 +276,15 @@ void backward_input(const GradientReader& gradient, const Tensor& x, const Norma
   float* const of_dweight = sums.data<float>();
   float* const of_dbias = of_dweight + tiles * C;
   visit_tile_columns(C, [&]<int kTileN>() {
-    launch(kOperation, backward_input_kernel<T, kTileM, kTileN, GradientReader>,
+    launch(kOperation, backward_input_kernel<T, kTileM, kTileN, Gradient>,
            tile_grid(tiles, tiles_of(extents.C, kTileN)), extents,
-           BackwardInput<T, GradientReader>{gradient,
-                                            {weight.data<T>()},
-                                            x.data<T>(),
-                                            Channels(norm, /*has_relu=*/true),
-                                            da.data<T>(),
-                                            of_dweight,
-                                            of_dbias});
+           BackwardInput<T, Gradient>{gradient,
+                                      {weight.data<T>()},
+                                      x.data<T>(),
+                                      Channels(norm, /*has_relu=*/true),
+                                      da.data<T>(),
+                                      of_dweight,
+                                      of_dbias});
   });
   join_pair_sums(kOperation, of_dweight, of_dbias, tiles, C, dweight.data<float>(), dbias.data<float>());
 }
@@ -288,8 +293,8 @@ template <class T>
 void backward_weight(const Tensor& gradient, const Tensor& x, const Normalisation& norm, const Tensor& weight,
                      Tensor& dfilters) {
   constexpr const char* kOperation = "preactivation_conv_backward: weight";
-  constexpr int64_t kBlocks = 264;  // as many as an H100 runs at once; of no device's own: the same bits
-  constexpr int64_t kFewestRows = 256;
+  constexpr int64_t kBlocks = 264;      // as many as an H100 runs at once; of no device's own: the same bits
+  constexpr int64_t kFewestRows = 256;  // of a split: its sums are written and read again
   const Extents extents = extents_of(x, weight);
   const int64_t rows = extents.rows, C = extents.C, K = extents.K;
   const auto run = [&]<int kTileM, int kTileN>() {
@@ -307,6 +312,7 @@ void backward_weight(const Tensor& gradient, const Tensor& x, const Normalisatio
     sum_columns(kOperation, partial.data<float>(), /*O=*/1, splits, K * C, /*factor=*/1.0f,
                 dfilters.data<T>());
   };
+  // Few channels, of x or of y, take a narrow tile: what is beyond them is computed for nothing.
   if (C >= 128) {
     if (K >= 64) return run.template operator()<64, 128>();
     return run.template operator()<32, 128>();
@@ -317,15 +323,15 @@ void backward_weight(const Tensor& gradient, const Tensor& x, const Normalisatio
 
 }  // namespace
 
-bool is_preactivation_pointwise(const Tensor& x, const Tensor& weight, const Tensor& y, const Tensor& other,
-                                int64_t stride, int64_t padding) {
+bool is_preactivation_pointwise(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding,
+                                std::initializer_list<Tensor> others) {
   const bool is_pointwise = weight.shape(1) == 1 && weight.shape(2) == 1 && stride == 1 && padding == 0;
   const auto is_aligned = [](const Tensor& tensor) {
     return !tensor.defined() || reinterpret_cast<uintptr_t>(tensor.raw()) % 16 == 0;
   };
   return is_pointwise && (x.dtype() == Dtype::bf16 || x.dtype() == Dtype::f16) && x.size() > 0 &&
          x.size() / x.shape(3) <= kMostRows && x.shape(3) % 8 == 0 && weight.shape(0) % 8 == 0 &&
-         is_aligned(x) && is_aligned(weight) && is_aligned(y) && is_aligned(other);
+         is_aligned(x) && is_aligned(weight) && std::all_of(others.begin(), others.end(), is_aligned);
 }
 
 void preactivation_pointwise_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
@@ -372,6 +378,7 @@ void preactivation_pointwise_backward(const Tensor& dy, const NextNormalisation&
     const PassedBackReader<T> reader{
         dy.data<T>(), next.y.data<T>(), gradient.data<T>(),
         GradientChannels(next.norm, /*has_relu=*/true, extents.rows, next.dweight, next.dbias)};
+    // Of a gradient of two tensors half as many rows, or the registers do not suffice.
     backward_input<T, kTileRows / 2>(reader, x, norm, weight, da, dweight, dbias);
     backward_weight<T>(gradient, x, norm, weight, dfilters);
   });

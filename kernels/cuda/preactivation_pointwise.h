@@ -1,5 +1,7 @@
 #pragma once
 
+#include <initializer_list>
+
 #include "fovea/kernels/preactivation_conv.h"
 
 /// Pre-activation convolutions of 1x1 in bf16 and f16, by products of our own on tensor cores: the activation
@@ -7,11 +9,12 @@
 /// likewise. Arguments as in preactivation_conv.h.
 namespace fovea::kernels::cuda {
 
-/// Whether they can do it: 1x1, stride 1, no padding, channels by 8, tensors aligned to 16 bytes. `other`:
-/// the residual, or next.y.
-bool is_preactivation_pointwise(const Tensor& x, const Tensor& weight, const Tensor& y, const Tensor& other,
-                                int64_t stride, int64_t padding);
+/// Whether they can do it: 1x1, stride 1, no padding, channels by 8; x, the weights and `others`, what else
+/// is read or written as large, where it is defined, aligned to 16 bytes.
+bool is_preactivation_pointwise(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding,
+                                std::initializer_list<Tensor> others);
 
+/// y may be the residual; nothing else may share memory with what is written.
 void preactivation_pointwise_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
                                      const Tensor& residual, Tensor& y, Tensor& mean, Tensor& variance);
 void preactivation_pointwise_backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,

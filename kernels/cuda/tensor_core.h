@@ -11,11 +11,11 @@ namespace fovea::kernels::cuda {
 #ifndef __CUDACC__
 /// What every lane of this warp passes, to be read until the next call.
 template <class Value>
-const Value* values_of_lanes(const Value& own) {
+const Value* values_of_lanes(const Value& own, Site site) {
   static thread_local Value all[1024];
-  __syncwarp();  // all have read what was there before
+  __syncwarp(0xffffffffu, site);  // all have read what was there before
   all[threadIdx.x] = own;
-  __syncwarp();
+  __syncwarp(0xffffffffu, site);
   return all + threadIdx.x / kWarpSize * kWarpSize;
 }
 #endif
@@ -42,7 +42,7 @@ __device__ inline void load_matrices(const T* row, unsigned (&parts)[4]) {
   check_alignment<Pack<T, 8> >(row);
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize, line = lane / 4, place = lane % 4 * 2;
   const auto joined = [](T low, T high) { return low.bits | static_cast<unsigned>(high.bits) << 16; };
-  const T* const* const rows = values_of_lanes(row);
+  const T* const* const rows = values_of_lanes(row, Site::current());
   for (int i = 0; i < 4; ++i) {
     if constexpr (kTransposed) {
       parts[i] = joined(rows[8 * i + place][line], rows[8 * i + place + 1][line]);
@@ -74,10 +74,11 @@ __device__ inline void multiply_add(const unsigned (&a)[4], unsigned b_upper, un
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b_upper), "r"(b_lower));
   }
 #else
-  struct Factors {
+  struct Registers {
     unsigned a[4], b[2];
   };
-  const Factors* const lanes = values_of_lanes(Factors{{a[0], a[1], a[2], a[3]}, {b_upper, b_lower}});
+  const Registers* const lanes =
+      values_of_lanes(Registers{{a[0], a[1], a[2], a[3]}, {b_upper, b_lower}}, Site::current());
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize, line = lane / 4, place = lane % 4;
   const auto number = [](unsigned two, int i) {
     T result;

@@ -37,8 +37,8 @@ void block_barrier(const Site& site);
 
 enum class WarpOperation { sync, shuffle, ballot };
 /// Waits for the lanes in `mask` and exchanges: a shuffle gives the bits of lane `source`, a ballot one bit
-/// of each lane whose `bits` are not 0. An Error from launch if lanes disagree about mask or operation, if
-/// the calling lane is not in its mask, or if a lane in the mask never comes.
+/// of each lane whose `bits` are not 0. An Error from launch if lanes disagree about mask, operation or
+/// place, if the calling lane is not in its mask, or if a lane in the mask never comes.
 uint64_t warp_exchange(WarpOperation operation, unsigned mask, uint64_t bits, int source, const Site& site);
 
 /// `count` elements of shared memory, the same for all threads of a block that pass the same `key`. They

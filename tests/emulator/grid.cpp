@@ -140,7 +140,8 @@ class Block {
       const BlockThread* other = lane_at(lane);
       if (other == nullptr || other->state != State::at_warp) return false;
       const Waiting& theirs = other->waiting;
-      if (theirs.mask != mask || theirs.operation != own.waiting.operation) {
+      if (theirs.mask != mask || theirs.operation != own.waiting.operation ||
+          other->site.line() != own.site.line()) {
         fail(str("threads ", own.number, " at ", place_of(own.site), " with mask ", hex(mask), " and ",
                  other->number, " at ", place_of(other->site), " with mask ", hex(theirs.mask),
                  " meet in different warp operations"));

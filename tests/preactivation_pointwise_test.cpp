@@ -1,0 +1,153 @@
+#include "fovea/kernels/cuda/preactivation_pointwise.h"
+
+#include <catch2/catch.hpp>
+
+#include "fovea/core/random.h"
+#include "op_test.h"
+
+// The products of tensor cores by themselves: what the operation's own properties do not show, and without a
+// library's kernels beside them, so that compute-sanitizer sees nothing else.
+namespace fovea {
+namespace {
+
+struct Extents {
+  int64_t rows, C, K;
+};
+// Tiles of 128 and 64 rows left over or just full, splits of rows, every width of a tile, channels beyond it.
+constexpr Extents kExtents[] = {{257, 40, 72},  {64, 16, 64}, {128, 64, 16},
+                                {300, 128, 32}, {1, 8, 8},    {65, 136, 104}};
+
+/// Rows of a case, as its tensors have them on the CPU.
+struct Numbers {
+  Numbers(const Extents& extents, Dtype dtype) : rng(2), extents_(extents), dtype_(dtype) {}
+
+  /// [rows, 1, 1, channels]
+  Tensor image(int64_t channels, double mean = 0) {
+    return test::cast(shifted({extents_.rows, 1, 1, channels}, mean), dtype_);
+  }
+  Tensor filters() { return test::cast(normal({extents_.K, 1, 1, extents_.C}, rng.next(), 0.2f), dtype_); }
+  Tensor row(int64_t channels) { return normal({channels}, rng.next()); }
+  /// Gates of which about half are closed.
+  kernels::Normalisation norm(int64_t channels) {
+    return {row(channels), Tensor::full({channels}, 1.5), row(channels), row(channels)};
+  }
+
+  Rng rng;
+
+ private:
+  Tensor shifted(const Shape& shape, double mean) {
+    Tensor x = normal(shape, rng.next());
+    for (int64_t i = 0; i < x.size(); ++i) x.data<float>()[i] += static_cast<float>(mean);
+    return x;
+  }
+
+  Extents extents_;
+  Dtype dtype_;
+};
+
+kernels::Normalisation on(Device device, const kernels::Normalisation& norm) {
+  return {norm.mean.to(device),   norm.variance.to(device),
+          norm.weight.to(device), norm.bias.to(device),
+          norm.epsilon,           norm.of_batch};
+}
+
+bool has_device() {
+  const CudaStatus status = cuda_status();
+  if (status.device_count == 0) WARN("skipped: " << status.reason);
+  return status.device_count > 0;
+}
+
+TEST_CASE(
+    "preactivation_pointwise: y is the composition's, and the moments are those of y as it was rounded") {
+  if (!has_device()) return;
+  const Device device = Device::cuda();
+  for (const Dtype dtype : {Dtype::bf16, Dtype::f16}) {
+    for (const Extents& extents : kExtents) {
+      INFO(dtype << ", " << extents.rows << " x " << extents.C << " -> " << extents.K);
+      Numbers numbers(extents, dtype);
+      const Tensor x = numbers.image(extents.C), weight = numbers.filters();
+      const Tensor residual = numbers.image(extents.K, /*mean=*/50);
+      const kernels::Normalisation norm = numbers.norm(extents.C);
+      Tensor wanted = Tensor::empty_like(residual), none;
+      kernels::composed_preactivation_conv_forward(x, norm, weight, 1, 0, residual, wanted, none, none);
+
+      Tensor y = Tensor::empty_like(residual.to(device));
+      Tensor mean = Tensor::empty({extents.K}, Dtype::f32, device), variance = Tensor::empty_like(mean);
+      kernels::cuda::preactivation_pointwise_forward(x.to(device), on(device, norm), weight.to(device),
+                                                     residual.to(device), y, mean, variance);
+      test::check_near(y, wanted, test::tolerance(dtype, extents.C, /*roundings=*/3));
+
+      const Tensor exact = test::cast(y.to(Device::cpu()), Dtype::f64);
+      Tensor exact_mean = Tensor::empty({extents.K}, Dtype::f64),
+             exact_variance = Tensor::empty_like(exact_mean);
+      kernels::batch_norm_statistics(exact, exact_mean, exact_variance);
+      test::check_near(mean, exact_mean, 1e-6);
+      test::check_near(variance, exact_variance, 1e-4);
+    }
+  }
+}
+
+TEST_CASE("preactivation_pointwise: the gradients are the composition's, from dy and from behind a norm") {
+  if (!has_device()) return;
+  const Device device = Device::cuda();
+  for (const Dtype dtype : {Dtype::bf16, Dtype::f16}) {
+    for (const Extents& extents : kExtents) {
+      for (const bool has_next : {false, true}) {
+        INFO(dtype << ", " << extents.rows << " x " << extents.C << " -> " << extents.K
+                   << ", next: " << has_next);
+        Numbers numbers(extents, dtype);
+        const Tensor x = numbers.image(extents.C), weight = numbers.filters(), dy = numbers.image(extents.K);
+        const kernels::Normalisation norm = numbers.norm(extents.C);
+        kernels::NextNormalisation next, next_there;
+        if (has_next) {
+          next = {numbers.image(extents.K), numbers.norm(extents.K), numbers.row(extents.K),
+                  numbers.row(extents.K)};
+          next_there = {next.y.to(device), on(device, next.norm), next.dweight.to(device),
+                        next.dbias.to(device)};
+        }
+        const auto gradients = [&](Device place) {
+          return std::array{
+              Tensor::empty(x.shape(), dtype, place), Tensor::empty(weight.shape(), dtype, place),
+              Tensor::empty({extents.C}, Dtype::f32, place), Tensor::empty({extents.C}, Dtype::f32, place)};
+        };
+        auto wanted = gradients(Device::cpu()), found = gradients(device);
+        kernels::composed_preactivation_conv_backward(dy, next, x, norm, weight, 1, 0, wanted[0], wanted[1],
+                                                      wanted[2], wanted[3]);
+        kernels::cuda::preactivation_pointwise_backward(dy.to(device), next_there, x.to(device),
+                                                        on(device, norm), weight.to(device), found[0],
+                                                        found[1], found[2], found[3]);
+        const int64_t terms = std::max({extents.rows, extents.K});
+        for (size_t i = 0; i < found.size(); ++i) {
+          INFO("gradient " << i);
+          test::check_near(found[i], wanted[i], test::tolerance(dtype, terms, /*roundings=*/3));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("preactivation_pointwise: what it cannot do is left to others") {
+  if (!has_device()) return;
+  const Device device = Device::cuda();
+  const auto image = [&](int64_t channels, Dtype dtype = Dtype::bf16) {
+    return Tensor::empty({2, 3, 3, channels}, dtype, device);
+  };
+  const auto filters = [&](int64_t C, int64_t K, int64_t R = 1, Dtype dtype = Dtype::bf16) {
+    return Tensor::empty({K, R, R, C}, dtype, device);
+  };
+  using kernels::cuda::is_preactivation_pointwise;
+  CHECK(is_preactivation_pointwise(image(8), filters(8, 16), 1, 0, {image(16), Tensor()}));
+  CHECK_FALSE(is_preactivation_pointwise(image(8), filters(8, 16), 2, 0, {}));
+  CHECK_FALSE(is_preactivation_pointwise(image(8), filters(8, 16), 1, 1, {}));
+  CHECK_FALSE(is_preactivation_pointwise(image(8), filters(8, 16, 3), 1, 1, {}));
+  CHECK_FALSE(is_preactivation_pointwise(image(12), filters(12, 16), 1, 0, {}));
+  CHECK_FALSE(is_preactivation_pointwise(image(8), filters(8, 12), 1, 0, {}));
+  CHECK_FALSE(is_preactivation_pointwise(image(8, Dtype::f32), filters(8, 16, 1, Dtype::f32), 1, 0, {}));
+  CHECK_FALSE(
+      is_preactivation_pointwise(Tensor::empty({0, 3, 3, 8}, Dtype::bf16, device), filters(8, 16), 1, 0, {}));
+  CHECK_FALSE(
+      is_preactivation_pointwise(image(8), filters(8, 16), 1, 0, {image(24).slice(1, {2, 3, 3, 16})}));
+}
+
+}  // namespace
+}  // namespace fovea
