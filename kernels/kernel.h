@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <type_traits>
 
 #include "fovea/config.h"
@@ -21,11 +22,24 @@ void for_each_tensor(const Argument& argument, Visit&& visit) {
   }
 }
 
+/// To be called while `error` is handled: throws it again, with an operation before its text and `tensors`
+/// behind it, unless a kernel inside this one has done so.
+[[noreturn]] inline void rethrow_with(const DeviceError& error, const std::string& tensors,
+                                      const std::string& operation = "") {
+  constexpr const char* kWith = "; with ";
+  std::string message = error.what();
+  if (message.find(kWith) != std::string::npos) throw;
+  if (!operation.empty()) message = operation + ": " + message;
+  if (dynamic_cast<const OutOfMemory*>(&error) != nullptr) throw OutOfMemory(message + kWith + tensors);
+  throw DeviceError(message + kWith + tensors);
+}
+
 template <class Signature>
 class Kernel;
 
 /// A kernel under one name for all devices: calls the implementation of the device on which its tensors lie.
-/// Here, once for all kernels, are the check that all defined tensors share a device, and the profile scope.
+/// Here, once for all kernels, are the check that all defined tensors share a device, the profile scope, and
+/// the shapes in the errors of a device.
 template <class... Parameters>
 class Kernel<void(Parameters...)> {
  public:
@@ -47,11 +61,19 @@ class Kernel<void(Parameters...)> {
       cpu_(arguments...);
     } else {
       // A tensor on a CUDA device was allocated by the CUDA backend, so that there is one.
-      {
-        const Launching launching(name_, first->device().index);
-        cuda_(arguments...);
+      try {
+        {
+          const Launching launching(name_, first->device().index);
+          cuda_(arguments...);
+        }
+        fovea::cuda::check_kernel(name_, /*wait=*/scope.is_on());
+      } catch (const DeviceError& error) {
+        std::string tensors;
+        each_tensor([&](const Tensor& tensor) {
+          if (tensor.defined()) tensors += (tensors.empty() ? "" : ", ") + tensor.str();
+        });
+        rethrow_with(error, tensors);
       }
-      fovea::cuda::check_kernel(name_, /*wait=*/scope.is_on());
     }
   }
 

@@ -41,10 +41,8 @@ void run(ConvPass pass, const Tensor& x, const Tensor& weight, const Tensor& y, 
   try {
     ConvScratch scratch;
     plan_for(problem).run(tensors, scratch);
-  } catch (const OutOfMemory& error) {
-    throw OutOfMemory(str(operation, ": ", error.what(), "; for ", problem.str()));
   } catch (const DeviceError& error) {
-    throw DeviceError(str(operation, ": ", error.what(), "; for ", problem.str()));
+    rethrow_with(error, problem.str(), operation);
   }
 }
 

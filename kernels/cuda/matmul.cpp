@@ -189,12 +189,7 @@ void matmul_forward(const Tensor& a, bool transpose_a, const Tensor& b, bool tra
                         alignment_of(b),
                         alignment_of(y),
                         alignment_of(bias)};
-  try {
-    multiply(problem, a, b, bias, y);
-  } catch (const DeviceError& error) {
-    throw DeviceError(str(error.what(), "; a is ", a, transpose_a ? " transposed" : "", ", b ", b,
-                          transpose_b ? " transposed" : "", ", y ", y));
-  }
+  multiply(problem, a, b, bias, y);
 }
 
 }  // namespace fovea::kernels::cuda
