@@ -3,18 +3,13 @@
 #include <pwd.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 
 #include "fovea/core/check.h"
+#include "fovea/core/environment.h"
 
 namespace fovea {
 namespace {
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
 
 /// The user's home: $HOME, or what the password database says.
 std::string home_folder() {

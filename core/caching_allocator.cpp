@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
-#include <string_view>
 #include <utility>
 
 #include "fovea/core/check.h"
+#include "fovea/core/environment.h"
 
 namespace fovea {
 namespace {
@@ -15,11 +14,6 @@ constexpr size_t kAlignment = 64;
 constexpr size_t kGuardBytes = 64;
 constexpr unsigned char kGuardByte = 0x7F;  // 3e38 in f32 and bf16, NaN in f16: what reads it shows
 constexpr unsigned char kPoisonByte = 0xFF;
-
-bool wants_to_keep_memory() {
-  const char* setting = std::getenv("FOVEA_KEEP_MEMORY");
-  return setting == nullptr || std::string_view(setting) != "0";
-}
 
 size_t aligned(size_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -34,7 +28,7 @@ size_t size_class(size_t bytes) {
 
 }  // namespace
 
-CachingAllocator::CachingAllocator() : keeps_memory_(wants_to_keep_memory()) {}
+CachingAllocator::CachingAllocator() : keeps_memory_(environment("FOVEA_KEEP_MEMORY") != "0") {}
 
 void* CachingAllocator::allocate(size_t bytes) {
   const size_t wanted = held_for(bytes);

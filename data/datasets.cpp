@@ -1,11 +1,11 @@
 #include "fovea/data/datasets.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 
 #include "fovea/core/cache_folder.h"
 #include "fovea/core/check.h"
+#include "fovea/core/environment.h"
 #include "fovea/data/cifar.h"
 #include "fovea/data/idx.h"
 #include "fovea/data/synthetic.h"
@@ -64,11 +64,6 @@ bool holds_any(const std::filesystem::path& folder, const std::vector<std::strin
   return std::any_of(files.begin(), files.end(), [&](const std::string& file) {
     return std::filesystem::exists(folder / file, ignored);
   });
-}
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
 }
 
 }  // namespace

@@ -1,9 +1,7 @@
 #include "fovea/training/classifier.h"
 
-#include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -102,17 +100,13 @@ Tensor Classifier::predict_probabilities(const Tensor& images, const EvaluationS
   const EvaluationMode evaluation_mode(*model_);
   const NoGrad no_grad;
   Tensor probabilities;
-  int64_t done = 0;
-  while (done < N && !(settings.should_stop && settings.should_stop())) {
-    const Batch batch = batches.slice(done, std::min(settings.batch_size, N - done));
-    const Variable logits = model_->forward(batch.images);
+  const int64_t done = for_each_batch(N, settings.batch_size, settings, [&](int64_t first, int64_t count) {
+    const Variable logits = model_->forward(batches.slice(first, count).images);
     const Tensor part = F::softmax(F::cast(logits, Dtype::f32)).value().to(Device::cpu());
     const int64_t C = part.shape(1);
     if (!probabilities.defined()) probabilities = Tensor::empty({N, C});
-    probabilities.slice(done * C, part.shape()).copy_from(part);
-    done += part.shape(0);
-    if (settings.on_batch) settings.on_batch(done, N);
-  }
+    probabilities.slice(first * C, part.shape()).copy_from(part);
+  });
   if (!probabilities.defined()) return Tensor::empty({0, 0});
   return probabilities.slice(0, {done, probabilities.shape(1)});
 }

@@ -20,20 +20,20 @@ constexpr int64_t kTop = 5, kClassesForTop = 10;
 Evaluator::Evaluator(Model& model, const ImageSet& data, const Normalisation& normalisation,
                      int64_t batch_size, bool capture)
     : model_(model),
+      place_(place_of(model)),
       images_(data.size()),
       batch_size_(batch_size),
-      wants_capture_(capture && place_of(model).device.is_cuda()),
-      batches_(data, normalisation, std::nullopt, /*seed=*/0, place_of(model).dtype, place_of(model).device) {
+      wants_capture_(capture && place_.device.is_cuda()),
+      batches_(data, normalisation, std::nullopt, /*seed=*/0, place_.dtype, place_.device) {
   check<UsageError>(batch_size >= 1, "evaluate: batch_size is ", batch_size, ", wanted at least 1");
-  const auto [device, dtype] = place_of(model);
   const int64_t count = (images_ + batch_size - 1) / batch_size;
-  const auto counter = [device = device] { return Tensor::zeros({}, Dtype::i64, device); };
+  const auto counter = [&] { return Tensor::zeros({}, Dtype::i64, place_.device); };
   position_ = counter();
   correct_ = counter();
   in_top_ = counter();
   zero_ = counter();
-  losses_ = Tensor::zeros({count}, dtype == Dtype::f64 ? Dtype::f64 : Dtype::f32, device);
-  ignored_ = Tensor::zeros({count}, Dtype::i64, device);
+  losses_ = Tensor::zeros({count}, place_.dtype == Dtype::f64 ? Dtype::f64 : Dtype::f32, place_.device);
+  ignored_ = Tensor::zeros({count}, Dtype::i64, place_.device);
 }
 
 Evaluation Evaluator::run(const EvaluationSettings& settings) {
@@ -41,21 +41,16 @@ Evaluation Evaluator::run(const EvaluationSettings& settings) {
   const NoGrad no_grad;
   for (Tensor* counter : {&position_, &correct_, &in_top_}) counter->fill_with_zeros();
   std::vector<double> sizes;
-  int64_t done = 0;
-  while (done < images_ && !(settings.should_stop && settings.should_stop())) {
-    const int64_t size = std::min(batch_size_, images_ - done);
-    if (size == batch_size_) {
+  Evaluation evaluation;
+  evaluation.images = for_each_batch(images_, batch_size_, settings, [&](int64_t first, int64_t count) {
+    if (count == batch_size_) {
       add_next();
     } else {
-      add(batches_.slice(done, size));
+      add(batches_.slice(first, count));
     }
-    sizes.push_back(static_cast<double>(size));
-    done += size;
-    if (settings.on_batch) settings.on_batch(done, images_);
-  }
-  Evaluation evaluation;
-  evaluation.images = done;
-  const double images = static_cast<double>(std::max<int64_t>(done, 1));
+    sizes.push_back(static_cast<double>(count));
+  });
+  const double images = static_cast<double>(std::max<int64_t>(evaluation.images, 1));
   const std::vector<double> losses = losses_.slice(0, {std::ssize(sizes)}).to_doubles();
   for (size_t i = 0; i < sizes.size(); ++i) evaluation.loss += losses[i] * sizes[i];
   evaluation.loss /= images;
@@ -74,9 +69,9 @@ void Evaluator::add_next() {
   };
   step();
   if (!wants_capture_) return;
-  release_cached_memory(losses_.device());  // the graph has memory of its own, and needs as much
+  release_cached_memory(place_.device);  // the graph has memory of its own, and needs as much
   try {
-    graph_.emplace(losses_.device(), step);
+    graph_.emplace(place_.device, step);
   } catch (const OutOfMemory&) {
     wants_capture_ = false;  // slower, but it goes
   }

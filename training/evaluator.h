@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <optional>
 
 #include "fovea/core/stream.h"
@@ -7,6 +8,21 @@
 #include "fovea/training/device_batches.h"
 
 namespace fovea {
+
+/// Calls use(first, count) for the batches of `images` images, `batch_size` in each but the last, and polls
+/// and tells as the settings say. Returns how many images it got through.
+template <class Use>
+int64_t for_each_batch(int64_t images, int64_t batch_size, const EvaluationSettings& settings,
+                       const Use& use) {
+  int64_t done = 0;
+  while (done < images && !(settings.should_stop && settings.should_stop())) {
+    const int64_t count = std::min(batch_size, images - done);
+    use(done, count);
+    done += count;
+    if (settings.on_batch) settings.on_batch(done, images);
+  }
+  return done;
+}
 
 /// Evaluates a model on one set of images, as often as that is wanted: the images stay on the model's device,
 /// and with `capture` a batch is recorded there once and replayed, if there is memory for that. Until its end
@@ -25,6 +41,7 @@ class Evaluator {
   void add_next();
 
   Model& model_;
+  Place place_;
   int64_t images_, batch_size_;
   bool wants_capture_;
   DeviceBatches batches_;

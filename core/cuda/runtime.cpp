@@ -4,12 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <mutex>
-#include <string_view>
 
 #include "fovea/core/cuda/staging.h"
 #include "fovea/core/cuda_backend.h"
+#include "fovea/core/environment.h"
 
 namespace fovea::cuda {
 namespace {
@@ -75,10 +74,7 @@ void end_kernel() noexcept {
 }
 
 void check_kernel(const char* name, bool wait) {
-  static const bool always_waits = [] {
-    const char* setting = std::getenv("FOVEA_SYNC");
-    return setting != nullptr && std::string_view(setting) == "1";
-  }();
+  static const bool always_waits = environment("FOVEA_SYNC") == "1";
   if ((wait || always_waits) && !is_recording()) check_cuda(cudaStreamSynchronize(current_stream()), name);
 }
 
@@ -116,17 +112,14 @@ void synchronize(int device) {
 void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {
   if (bytes == 0) return;
   const bool is_within = to_device == from_device;
-  for (const Device device : {from_device, to_device}) {  // the one that copies last
-    if (device.is_cpu()) continue;
+  for (const Device device : {to_device, from_device}) {
+    if (is_within || device.is_cpu()) continue;
     use_device(device.index);
-    check<DeviceError>(is_within || !is_recording(), "copy_from: ", bytes, " bytes from ", from_device,
-                       " to ", to_device,
+    check<DeviceError>(!is_recording(), "copy_from: ", bytes, " bytes from ", from_device, " to ", to_device,
                        " while a graph is recorded, in which only copies within a device have a place");
   }
-  if (!is_within && from_device.is_cuda() && to_device.is_cuda()) {
-    synchronize(from_device.index);
-    use_device(to_device.index);
-  }
+  if (!is_within && from_device.is_cuda() && to_device.is_cuda()) synchronize(from_device.index);
+  use_device((to_device.is_cuda() ? to_device : from_device).index);
   if (from_device.is_cpu()) return copy_staged(to, from, bytes);
   check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, current_stream()), "copy_from", ": ", bytes,
              " bytes from ", from_device, " to ", to_device);

@@ -11,23 +11,6 @@ namespace fovea::kernels::cuda {
 inline constexpr int kProductThreads = 256, kProductWarps = kProductThreads / kWarpSize;
 inline constexpr int kProductDepth = 32;  // terms of the sums that are added at once
 
-/// The compiler moves no access to memory to the other side.
-__device__ inline void keep_order() {
-  asm volatile("" ::: "memory");
-}
-
-/// The compiler converts nothing of a pack before: converted, it takes twice the registers.
-template <class Packs>
-__device__ inline void keep_packed([[maybe_unused]] Packs& packs) {
-#ifdef __CUDACC__
-  unsigned words[sizeof(Packs) / 4];
-  memcpy(words, &packs, sizeof(Packs));
-#pragma unroll
-  for (unsigned& word : words) asm volatile("" : "+r"(word));
-  memcpy(&packs, words, sizeof(Packs));
-#endif
-}
-
 /// A tile of a matrix in shared memory. Its rows are so far apart that the eight that load_matrices reads at
 /// once lie in different banks.
 template <int kRows, int kColumns>
@@ -87,17 +70,15 @@ struct Factor {
     });
     return result;
   }
-  __device__ void put(int step, Fetched fetched, T* tile) const {
+  __device__ void put(int step, const Fetched& fetched, T* tile) const {
     const int own_column = column_of(step, static_cast<int>(threadIdx.x) % Tile::kPacksOfRow * 8);
     if (own_column >= columns) {
       for_each_pack([&](int, int r, int c) { store_pack<8>(tile + r * Tile::kStride + c, Pack<T, 8>{}); });
       return;
     }
-    keep_packed(fetched);
     constexpr int kPart = Reader::kPart;
 #pragma unroll
     for (int part = 0; part < 8 / kPart; ++part) {
-      keep_order();  // the constants of one part at a time
       const auto constants = reader.constants(own_column + part * kPart);
       for_each_pack([&](int i, int r, int c) {
         Pack<T, kPart> pack{};

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <type_traits>
+
 #include "fovea/core/tensor.h"
 #include "fovea/kernels/cuda/columns.h"
 
@@ -62,48 +64,50 @@ struct PairSumTerms {
   }
 };
 
+/// Results for each column of all rows, from those of chunks, a and b, [O, chunks, I].
+/// make_joining.template operator()<kWidth>(a, b) gives the terms that read and store them.
+template <class MakeJoining>
+void join_column_pairs(const char* operation, const float* a, const float* b, int64_t O, int64_t chunks,
+                       int64_t I, MakeJoining make_joining) {
+  const auto join = [&]<int kWidth>() {
+    const Columns columns(O, chunks, I, kWidth, Rows::together);
+    const auto terms = make_joining.template operator()<kWidth>(a, b);
+    launch(operation, column_sums_kernel<kWidth, std::decay_t<decltype(terms)>>, columns.grid(), columns,
+           terms);
+  };
+  visit_width<float>(I, join, a, b);
+}
+
+/// Makes the terms for sums: those of all rows, [O, I], are the sums of those of the chunks.
+inline auto joined_sums(float* sum_a, float* sum_b) {
+  return [=]<int kWidth>(const float* a, const float* b) { return PairSumTerms<kWidth>{a, b, sum_a, sum_b}; };
+}
+
 /// Two results for each column of [O, R, I] arrays. make_terms(a, b) gives the terms of `columns`, in packs
 /// of kWidth, that store the results of chunks in a and b, [O, chunks, I]; where there are several chunks,
-/// make_joining.template operator()<kPartialWidth>(a, b) gives those that read a and b and store the results
-/// of all rows in `result_a` and `result_b`, [O, I].
+/// make_joining, as in join_column_pairs, gives those that store the results of all rows in `result_a` and
+/// `result_b`, [O, I].
 template <int kWidth, class MakeTerms, class MakeJoining>
 void sum_column_pairs(const char* operation, const Columns& columns, MakeTerms make_terms,
                       MakeJoining make_joining, float* result_a, float* result_b) {
-  const auto run = [&]<int kTermsWidth, class Terms>(const Columns& shared_out, const Terms& terms) {
-    launch(operation, column_sums_kernel<kTermsWidth, Terms>, shared_out.grid(), shared_out, terms);
+  const auto run = [&](const auto& terms) {
+    launch(operation, column_sums_kernel<kWidth, std::decay_t<decltype(terms)>>, columns.grid(), columns,
+           terms);
   };
   const int64_t O = columns.O, chunks = columns.chunks, I = columns.I;
-  if (chunks == 1) return run.template operator()<kWidth>(columns, make_terms(result_a, result_b));
+  if (chunks == 1) return run(make_terms(result_a, result_b));
   Tensor partial = Tensor::empty({2, O, chunks, I}, Dtype::f32, Device::cuda(fovea::cuda::current_device()));
   float* const a = partial.data<float>();
   float* const b = a + O * chunks * I;
-  run.template operator()<kWidth>(columns, make_terms(a, b));
-  const auto join = [&]<int kPartialWidth>() {
-    run.template operator()<kPartialWidth>(Columns(O, chunks, I, kPartialWidth, Rows::together),
-                                           make_joining.template operator()<kPartialWidth>(a, b));
-  };
-  visit_width<float>(I, join, a, b);
+  run(make_terms(a, b));
+  join_column_pairs(operation, a, b, O, chunks, I, make_joining);
 }
 
 /// The same for sums, [O, I]: those of all rows are the sums of those of the chunks.
 template <int kWidth, class MakeTerms>
 void sum_column_pairs(const char* operation, const Columns& columns, MakeTerms make_terms, float* sum_a,
                       float* sum_b) {
-  const auto add = [&]<int kPartialWidth>(const float* a, const float* b) {
-    return PairSumTerms<kPartialWidth>{a, b, sum_a, sum_b};
-  };
-  sum_column_pairs<kWidth>(operation, columns, make_terms, add, sum_a, sum_b);
-}
-
-/// sum_a [C] = the sums over the chunks of a [chunks, C], and sum_b likewise.
-inline void join_pair_sums(const char* operation, const float* a, const float* b, int64_t chunks, int64_t C,
-                           float* sum_a, float* sum_b) {
-  const auto join = [&]<int kWidth>() {
-    const Columns columns(/*O=*/1, chunks, C, kWidth, Rows::together);
-    launch(operation, column_sums_kernel<kWidth, PairSumTerms<kWidth>>, columns.grid(), columns,
-           PairSumTerms<kWidth>{a, b, sum_a, sum_b});
-  };
-  visit_width<float>(C, join, a, b);
+  sum_column_pairs<kWidth>(operation, columns, make_terms, joined_sums(sum_a, sum_b), sum_a, sum_b);
 }
 
 /// Calls body.template operator()<kWidth>(R, I): an [O, R, I] array of T in packs of kWidth, where one of

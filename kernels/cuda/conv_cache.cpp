@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -11,6 +10,7 @@
 #include "fovea/core/atomic_file.h"
 #include "fovea/core/cache_folder.h"
 #include "fovea/core/check.h"
+#include "fovea/core/environment.h"
 
 namespace fovea::kernels::cuda {
 namespace {
@@ -52,8 +52,7 @@ ConvChoice from_json(const Json& json) {
 }  // namespace
 
 std::string cache_folder() {
-  const char* own = std::getenv("FOVEA_CACHE");
-  if (own != nullptr && *own != '\0') return own;
+  if (const std::string own = environment("FOVEA_CACHE"); !own.empty()) return own;
   try {
     return fovea::cache_folder();
   } catch (const DataError&) {

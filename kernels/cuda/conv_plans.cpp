@@ -1,16 +1,15 @@
 #include "fovea/kernels/cuda/conv_plans.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <mutex>
-#include <string_view>
 #include <unordered_map>
 #include <utility>
 
 #include "fovea/core/check.h"
 #include "fovea/core/cuda/runtime.h"
+#include "fovea/core/environment.h"
 #include "fovea/kernels/cuda/conv_reference.h"
 #include "fovea/kernels/cuda/conv_trial.h"
 #include "fovea/kernels/cuda/pad_channels.h"
@@ -28,8 +27,7 @@ constexpr size_t kTried = 16;       // engines that are timed for a convolution
 constexpr size_t kPaddedTried = 6;  // of them at most, with padded channels
 
 bool is_autotuning() {
-  const char* value = std::getenv("FOVEA_AUTOTUNE");
-  return value == nullptr || std::string_view(value) != "0";
+  return environment("FOVEA_AUTOTUNE") != "0";
 }
 
 /// What is known of a device.

@@ -25,8 +25,6 @@ inline constexpr cudnnBackendAttributeType_t attribute_type = [] {
 template <>
 inline constexpr auto attribute_type<int64_t> = CUDNN_TYPE_INT64;
 template <>
-inline constexpr auto attribute_type<int32_t> = CUDNN_TYPE_INT32;
-template <>
 inline constexpr auto attribute_type<float> = CUDNN_TYPE_FLOAT;
 template <>
 inline constexpr auto attribute_type<char> = CUDNN_TYPE_CHAR;

@@ -84,20 +84,19 @@ struct JoinedMomentTerms {
   }
 };
 
-/// mean and variance [C] of all rows, from those of chunks, [chunks, C], of `chunk_rows` rows each, but the
-/// last, which may have fewer.
-inline void join_moments(const char* operation, const float* chunk_mean, const float* chunk_variance,
-                         int64_t chunks, int64_t C, int64_t chunk_rows, int64_t rows, float* mean,
-                         float* variance) {
+/// Makes the terms, for join_column_pairs, of the moments of `rows` rows in `chunks` chunks, which have
+/// `chunk_rows` rows each, but the last, which may have fewer.
+inline auto joined_moments(int64_t chunks, int64_t chunk_rows, int64_t rows, float* mean, float* variance) {
   const double share = static_cast<double>(chunk_rows) / static_cast<double>(rows);
   const double last_share = 1.0 - share * static_cast<double>(chunks - 1);
-  const auto join = [&]<int kWidth>() {
-    const Columns columns(/*O=*/1, chunks, C, kWidth, Rows::together);
-    launch(operation, column_sums_kernel<kWidth, JoinedMomentTerms<kWidth>>, columns.grid(), columns,
-           JoinedMomentTerms<kWidth>{chunk_mean, chunk_variance, mean, variance, static_cast<float>(share),
-                                     static_cast<float>(last_share)});
+  return [=]<int kWidth>(const float* chunk_mean, const float* chunk_variance) {
+    return JoinedMomentTerms<kWidth>{chunk_mean,
+                                     chunk_variance,
+                                     mean,
+                                     variance,
+                                     static_cast<float>(share),
+                                     static_cast<float>(last_share)};
   };
-  visit_width<float>(C, join, chunk_mean, chunk_variance);
 }
 
 /// mean[o, i] = average of x[o, r, i] over r, variance[o, i] = average of (x[o, r, i] - mean[o, i])^2; one
@@ -107,19 +106,10 @@ void column_moments(const char* operation, const T* x, int64_t O, int64_t R, int
                     float* variance) {
   const auto compute = [&]<int kWidth>() {
     const Columns columns(O, R, I, kWidth, Rows::split);
-    const double share = static_cast<double>(columns.chunk_rows) / static_cast<double>(R);
-    const double last_share = 1.0 - share * static_cast<double>(columns.chunks - 1);
     const auto terms = [&](float* chunk_mean, float* chunk_variance) {
       return MomentTerms<T, kWidth>{x, chunk_mean, chunk_variance};
     };
-    const auto joining = [&]<int kPartialWidth>(const float* chunk_mean, const float* chunk_variance) {
-      return JoinedMomentTerms<kPartialWidth>{chunk_mean,
-                                              chunk_variance,
-                                              mean,
-                                              variance,
-                                              static_cast<float>(share),
-                                              static_cast<float>(last_share)};
-    };
+    const auto joining = joined_moments(columns.chunks, columns.chunk_rows, R, mean, variance);
     sum_column_pairs<kWidth>(operation, columns, terms, joining, mean, variance);
   };
   visit_width<T>(I, compute, x);

@@ -47,14 +47,6 @@ __device__ inline void store_pack(T* data, const Pack<T, kWidth>& pack) {
   *reinterpret_cast<Pack<T, kWidth>*>(data) = pack;
 }
 
-template <class T, int kWidth>
-__device__ inline Floats<kWidth> to_floats(const Pack<T, kWidth>& pack) {
-  Floats<kWidth> result;
-#pragma unroll
-  for (int i = 0; i < kWidth; ++i) result[i] = to_float(pack.values[i]);
-  return result;
-}
-
 /// The first kWidth elements of a pack, or the second, ...
 template <int kWidth, class T, int kAll>
 __device__ inline Floats<kWidth> part_to_floats(const Pack<T, kAll>& pack, int part) {
@@ -62,6 +54,11 @@ __device__ inline Floats<kWidth> part_to_floats(const Pack<T, kAll>& pack, int p
 #pragma unroll
   for (int i = 0; i < kWidth; ++i) result[i] = to_float(pack.values[part * kWidth + i]);
   return result;
+}
+
+template <class T, int kWidth>
+__device__ inline Floats<kWidth> to_floats(const Pack<T, kWidth>& pack) {
+  return part_to_floats<kWidth>(pack, 0);
 }
 
 template <int kWidth, class T>

@@ -1,8 +1,6 @@
 #include "fovea/kernels/preactivation_conv.h"
 
-#include <cstdlib>
-#include <string_view>
-
+#include "fovea/core/environment.h"
 #include "fovea/kernels/cuda/preactivation_pointwise.h"
 
 // What is no 1x1 in 16 bits is put together from passes: cuDNN has no bf16 form of this fusion for training.
@@ -11,10 +9,7 @@ namespace {
 
 /// With FOVEA_FUSED=0 everything is put together from passes: to compare.
 bool is_fused() {
-  static const bool is_on = [] {
-    const char* setting = std::getenv("FOVEA_FUSED");
-    return setting == nullptr || std::string_view(setting) != "0";
-  }();
+  static const bool is_on = environment("FOVEA_FUSED") != "0";
   return is_on;
 }
 

@@ -183,7 +183,6 @@ __global__ void __launch_bounds__(kProductThreads, 2)
   const int thread = static_cast<int>(threadIdx.x);
   const int own_column = tile.column + thread % TileC::kPacksOfRow * 8;
   product.store_rounded(shared);
-  keep_order();  // the constants of the channels when the product's sums are gone
   const bool has_column = own_column < C;
   Affine<8> affine{};
   if (has_column) affine = arguments.channels.template affine<8>(own_column);
@@ -286,7 +285,8 @@ void backward_input(const Gradient& gradient, const Tensor& x, const Normalisati
                                       of_dweight,
                                       of_dbias});
   });
-  join_pair_sums(kOperation, of_dweight, of_dbias, tiles, C, dweight.data<float>(), dbias.data<float>());
+  join_column_pairs(kOperation, of_dweight, of_dbias, /*O=*/1, tiles, C,
+                    joined_sums(dweight.data<float>(), dbias.data<float>()));
 }
 
 template <class T>
@@ -359,8 +359,8 @@ void preactivation_pointwise_forward(const Tensor& x, const Normalisation& norm,
     });
   });
   if (mean.defined()) {
-    join_moments(kOperation, tile_mean, tile_variance, tiles, K, kTileRows, rows, mean.data<float>(),
-                 variance.data<float>());
+    join_column_pairs(kOperation, tile_mean, tile_variance, /*O=*/1, tiles, K,
+                      joined_moments(tiles, kTileRows, rows, mean.data<float>(), variance.data<float>()));
   }
 }
 
