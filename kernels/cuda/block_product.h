@@ -231,8 +231,7 @@ struct BlockProduct {
   /// Rounds the tile into shared memory, as TileC, which all threads see afterwards.
   __device__ void store_rounded(T* shared) const {
     for_each_pair([&](int row, int column, float first, float second) {
-      store_pack<2>(shared + row * TileC::kStride + column,
-                    Pack<T, 2>{{from_float<T>(first), from_float<T>(second)}});
+      store<2>(shared + row * TileC::kStride + column, Floats<2>{{first, second}});
     });
     __syncthreads();
   }

@@ -25,10 +25,7 @@ __global__ void __launch_bounds__(cuda::kElementThreads, cuda::kElementBlocks)
     cast_forward_kernel(int64_t count, const From* x, To* y) {
   const auto compute = [&]<int kPack>(int64_t begin) {
     const auto from = cuda::load_pack<kPack>(x + begin);
-    cuda::Pack<To, kPack> to;
-#pragma unroll
-    for (int i = 0; i < kPack; ++i) to.values[i] = convert<To>(from.values[i]);
-    return to;
+    return cuda::make_pack<To, kPack>([&](int i) { return convert<To>(from[i]); });
   };
   const auto put = [&]<int kPack>(int64_t begin, const cuda::Pack<To, kPack>& to) {
     cuda::store_pack<kPack>(y + begin, to);

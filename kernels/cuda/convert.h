@@ -49,6 +49,22 @@ __device__ inline T from_float(float x) {
   }
 }
 
+/// Two numbers rounded to nearest even, the first in the lower half: one instruction on a device.
+template <class T>
+__device__ inline unsigned two_from_floats(float first, float second) {
+#ifdef __CUDA_ARCH__
+  unsigned two;
+  if constexpr (std::is_same_v<T, bf16>) {
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(two) : "f"(second), "f"(first));
+  } else {
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(two) : "f"(second), "f"(first));
+  }
+  return two;
+#else
+  return T(first).bits | static_cast<unsigned>(T(second).bits) << 16;
+#endif
+}
+
 /// Calls `body.template operator()<T>()` with the C++ type of a floating dtype that devices compute in.
 template <class Body>
 void visit_device_floating(const char* operation, Dtype dtype, Body&& body) {

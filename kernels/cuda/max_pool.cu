@@ -32,31 +32,42 @@ __global__ void __launch_bounds__(ImagePacks::kThreads, ImagePacks::kBlocks)
     best[k] = -std::numeric_limits<float>::infinity();
     chosen[k] = first;
   }
+  // In place of padding, which never wins, an input is read: loads without conditions are under way together.
+  const auto read = [&](int r, int s) {
+    const int64_t pixel = int64_t{std::clamp(top + r, 0, H - 1)} * W + std::clamp(left + s, 0, W - 1);
+    return cuda::load_pack<kWidth>(image + pixel * C);
+  };
+  const auto compare = [&](int r, int s, const Pack<T, kWidth>& pack) {
+    const bool is_inside = (top + r >= 0) & (top + r < H) & (left + s >= 0) & (left + s < W);
 #pragma unroll
-  for (int r = 0; r < size; ++r) {
-    const int h = top + r;
+    for (int k = 0; k < kWidth; ++k) {
+      const float value = cuda::to_float(pack[k]);
+      const bool wins = is_inside & ((value > best[k]) | (value != value));
+      best[k] = wins ? value : best[k];
+      chosen[k] = wins ? r * size + s : chosen[k];
+    }
+  };
+  if constexpr (kSize > 0) {
+    Pack<T, kWidth> inputs[kSize][kSize];
 #pragma unroll
-    for (int s = 0; s < size; ++s) {
-      // In place of padding, which never wins, an input is read: loads without conditions are under way
-      // together.
-      const int w = left + s;
-      const bool is_padding = h < 0 || h >= H || w < 0 || w >= W;
-      const int64_t pixel = int64_t{std::clamp(h, 0, H - 1)} * W + std::clamp(w, 0, W - 1);
-      const auto values = cuda::load_pack<kWidth>(image + pixel * C);
+    for (int r = 0; r < kSize; ++r) {
 #pragma unroll
-      for (int k = 0; k < kWidth; ++k) {
-        const float value = cuda::to_float(values.values[k]);
-        const bool wins = !is_padding && (value > best[k] || value != value);
-        best[k] = wins ? value : best[k];
-        chosen[k] = wins ? r * size + s : chosen[k];
-      }
+      for (int s = 0; s < kSize; ++s) inputs[r][s] = read(r, s);
+    }
+#pragma unroll
+    for (int r = 0; r < kSize; ++r) {
+#pragma unroll
+      for (int s = 0; s < kSize; ++s) compare(r, s, inputs[r][s]);
+    }
+  } else {
+    for (int r = 0; r < size; ++r) {
+      for (int s = 0; s < size; ++s) compare(r, s, read(r, s));
     }
   }
   cuda::store<kWidth>(y + int64_t{number} * kWidth, best);
-  Pack<uint8_t, kWidth> places;
-#pragma unroll
-  for (int k = 0; k < kWidth; ++k) places.values[k] = static_cast<uint8_t>(chosen[k]);
-  cuda::store_pack<kWidth>(winner + int64_t{number} * kWidth, places);
+  cuda::store_pack<kWidth>(winner + int64_t{number} * kWidth, cuda::make_pack<uint8_t, kWidth>([&](int k) {
+                             return static_cast<uint8_t>(chosen[k]);
+                           }));
 }
 
 /// dx, for any window. A thread makes a pack of channels of one pixel of dx: reads dy and winner of the
@@ -81,7 +92,7 @@ __global__ void __launch_bounds__(ImagePacks::kThreads, ImagePacks::kBlocks)
       const int position = (h - i * window.stride) * window.size + w - j * window.stride;
 #pragma unroll
       for (int k = 0; k < kWidth; ++k) {
-        if (winners.values[k] == position) sum[k] += gradients[k];
+        if (winners[k] == position) sum[k] += gradients[k];
       }
     }
   }
@@ -142,7 +153,7 @@ __global__ void __launch_bounds__(ImagePacks::kThreads, ImagePacks::kBlocks)
           if (i < 0 || i >= out_h || j < 0 || j >= out_w) continue;
 #pragma unroll
           for (int k = 0; k < kWidth; ++k) {
-            if (winners[a][b].values[k] == r * kSize + s) sum[k] += cuda::to_float(gradients[a][b].values[k]);
+            if (winners[a][b][k] == r * kSize + s) sum[k] += cuda::to_float(gradients[a][b][k]);
           }
         }
       }

@@ -16,11 +16,12 @@ struct MomentTerms {
   __device__ Floats<kWidth> constants(const ColumnPart& part, const Columns& columns) const {
     return load<kWidth>(x + part.offset(part.begin, columns.R, columns.I));
   }
-  __device__ Floats<kWidth> read(int64_t offset) const { return load<kWidth>(x + offset); }
-  __device__ void add(const Floats<kWidth>& origin, const Floats<kWidth>& row, int64_t, Sums& sums) const {
+  __device__ Pack<T, kWidth> read(int64_t offset) const { return load_pack<kWidth>(x + offset); }
+  __device__ void add(const Floats<kWidth>& origin, const Pack<T, kWidth>& row, bool, Sums& sums) const {
+    const Floats<kWidth> numbers = to_floats(row);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) {
-      const float difference = row[i] - origin[i];
+      const float difference = numbers[i] - origin[i];
       sums[0][i] += difference;
       sums[1][i] += difference * difference;
     }

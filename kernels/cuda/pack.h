@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
+#include <type_traits>
 
 #include "fovea/kernels/cuda/convert.h"
 
@@ -10,11 +12,65 @@ namespace fovea::kernels::cuda {
 template <class T>
 inline constexpr int kPackWidth = 16 / static_cast<int>(sizeof(T));
 
-/// `kWidth` neighbouring elements.
+/// `kWidth` neighbouring elements as they lie in memory, held as 32-bit words where they fill some: taken
+/// apart into elements where they are loaded, they would be waited for there.
 template <class T, int kWidth>
 struct alignas(sizeof(T) * kWidth) Pack {
-  T values[kWidth];
+  using Word = std::conditional_t<sizeof(T) < 4 && sizeof(T) * kWidth % 4 == 0, unsigned, T>;
+  static constexpr int kInWord = static_cast<int>(sizeof(Word) / sizeof(T)), kWords = kWidth / kInWord;
+
+  __device__ T operator[](int i) const {
+    if constexpr (kInWord == 1) {
+      return words[i];
+    } else {
+      const unsigned bits = words[i / kInWord] >> (i % kInWord * kBits);
+      if constexpr (std::is_integral_v<T>) {
+        return static_cast<T>(bits);
+      } else {
+        T element;
+        element.bits = static_cast<uint16_t>(bits);
+        return element;
+      }
+    }
+  }
+  /// Sets the elements of one word.
+  __device__ void set_word(int word, const T (&elements)[kInWord]) {
+    if constexpr (kInWord == 1) {
+      words[word] = elements[0];
+    } else {
+      unsigned bits = 0;
+#pragma unroll
+      for (int i = 0; i < kInWord; ++i) {
+        if constexpr (std::is_integral_v<T>) {
+          bits |= static_cast<unsigned>(elements[i]) << (i * kBits);
+        } else {
+          bits |= static_cast<unsigned>(elements[i].bits) << (i * kBits);
+        }
+      }
+      words[word] = bits;
+    }
+  }
+
+  Word words[kWords];
+
+ private:
+  static constexpr int kBits = 8 * static_cast<int>(sizeof(T));
 };
+
+/// The pack of element(0), element(1), ...
+template <class T, int kWidth, class Element>
+__device__ inline Pack<T, kWidth> make_pack(Element element) {
+  using Packed = Pack<T, kWidth>;
+  Packed pack;
+#pragma unroll
+  for (int word = 0; word < Packed::kWords; ++word) {
+    T elements[Packed::kInWord];
+#pragma unroll
+    for (int i = 0; i < Packed::kInWord; ++i) elements[i] = element(word * Packed::kInWord + i);
+    pack.set_word(word, elements);
+  }
+  return pack;
+}
 
 /// `kWidth` neighbouring elements as f32, read at once. `data` is aligned to all of them.
 template <int kWidth>
@@ -38,13 +94,23 @@ __device__ inline void check_alignment([[maybe_unused]] const void* data) {
 template <int kWidth, class T>
 __device__ inline Pack<T, kWidth> load_pack(const T* data) {
   check_alignment<Pack<T, kWidth>>(data);
+#ifdef __CUDACC__
   return *reinterpret_cast<const Pack<T, kWidth>*>(data);
+#else
+  Pack<T, kWidth> pack;
+  memcpy(&pack, data, sizeof(pack));
+  return pack;
+#endif
 }
 
 template <int kWidth, class T>
 __device__ inline void store_pack(T* data, const Pack<T, kWidth>& pack) {
   check_alignment<Pack<T, kWidth>>(data);
+#ifdef __CUDACC__
   *reinterpret_cast<Pack<T, kWidth>*>(data) = pack;
+#else
+  memcpy(data, &pack, sizeof(pack));
+#endif
 }
 
 /// The first kWidth elements of a pack, or the second, ...
@@ -52,7 +118,7 @@ template <int kWidth, class T, int kAll>
 __device__ inline Floats<kWidth> part_to_floats(const Pack<T, kAll>& pack, int part) {
   Floats<kWidth> result;
 #pragma unroll
-  for (int i = 0; i < kWidth; ++i) result[i] = to_float(pack.values[part * kWidth + i]);
+  for (int i = 0; i < kWidth; ++i) result[i] = to_float(pack[part * kWidth + i]);
   return result;
 }
 
@@ -68,10 +134,15 @@ __device__ inline Floats<kWidth> load(const T* data) {
 
 template <class T, int kWidth>
 __device__ inline Pack<T, kWidth> to_pack(const Floats<kWidth>& numbers) {
-  Pack<T, kWidth> pack;
+  if constexpr (sizeof(T) == 2 && kWidth % 2 == 0) {
+    Pack<T, kWidth> pack;
 #pragma unroll
-  for (int i = 0; i < kWidth; ++i) pack.values[i] = from_float<T>(numbers[i]);
-  return pack;
+    for (int i = 0; i < kWidth / 2; ++i)
+      pack.words[i] = two_from_floats<T>(numbers[2 * i], numbers[2 * i + 1]);
+    return pack;
+  } else {
+    return make_pack<T, kWidth>([&](int i) { return from_float<T>(numbers[i]); });
+  }
 }
 
 template <int kWidth, class T>

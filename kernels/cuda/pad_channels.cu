@@ -14,13 +14,10 @@ __global__ void pad_channels_kernel(int64_t rows, int64_t C, const T* x, int64_t
   const int64_t packs = padded_C / kWidth;
   for (int64_t i = grid_thread(); i < padded_rows * packs; i += grid_threads()) {
     const int64_t row = i / packs, begin = i % packs * kWidth;
-    Pack<T, kWidth> pack;
-#pragma unroll
-    for (int k = 0; k < kWidth; ++k) {
-      const bool has = row < rows && begin + k < C;
-      pack.values[k] = has ? x[row * C + begin + k] : from_float<T>(0.0f);
-    }
-    *reinterpret_cast<Pack<T, kWidth>*>(y + i * kWidth) = pack;
+    store_pack<kWidth>(y + i * kWidth, make_pack<T, kWidth>([&](int k) {
+                         const bool has = row < rows && begin + k < C;
+                         return has ? x[row * C + begin + k] : from_float<T>(0.0f);
+                       }));
   }
 }
 

@@ -115,10 +115,13 @@ __device__ inline Floats<kWidth> gather_across(const Axis& columns, unsigned col
     }
 #pragma unroll
     for (int k = 0; k < kAtOnce; ++k) {
-      if (begin + k > last) break;
+      // A selection, not a branch: behind a branch a load would wait until it is known to be needed.
       const float weight = columns.weight(begin + k, column);
 #pragma unroll
-      for (int i = 0; i < kWidth; ++i) sum[i] += weight * cuda::to_float(gradient[k].values[i]);
+      for (int i = 0; i < kWidth; ++i) {
+        const float term = weight * cuda::to_float(gradient[k][i]);
+        sum[i] += begin + k <= last ? term : 0.0f;
+      }
     }
   }
   return sum;
