@@ -26,25 +26,11 @@ struct Tensors {
   Tensor weight, bias, mean, variance, dweight, dbias;  // [C]
 };
 
-void channels(Benchmark* benchmark) {
-  benchmark->ArgName("C")->Arg(64)->Arg(1024)->Unit(benchmark::kMicrosecond);
-}
-
 void batch_norm_statistics(benchmark::State& state) {
   Tensors t(image_shape(state));
   measure(state, {t.x.bytes()}, [&] { kernels::batch_norm_statistics(t.x, t.mean, t.variance); });
 }
 FOVEA_BENCH(batch_norm_statistics, network_shapes);
-
-void batch_norm_update_running(benchmark::State& state) {
-  const Tensor mean = random_f32({state.range(0)}, 1), variance = random_f32({state.range(0)}, 2);
-  Tensor running_mean = random_f32({state.range(0)}, 3), running_variance = random_f32({state.range(0)}, 4);
-  measure(state, {6 * mean.bytes()}, [&] {
-    kernels::batch_norm_update_running(mean, variance, /*rows=*/65536, /*momentum=*/0.1, running_mean,
-                                       running_variance);
-  });
-}
-FOVEA_BENCH(batch_norm_update_running, channels);
 
 void batch_norm_relu_forward(benchmark::State& state) {
   Tensors t(image_shape(state));

@@ -8,28 +8,41 @@
 /// normalised and the activated values are computed again.
 namespace fovea::kernels {
 
+/// Averages over the batches of a training, which a forward pass moves: running = (1 - momentum) * running +
+/// momentum * batch, where the batch's variance is made unbiased by rows / (rows - 1). Undefined: none.
+struct RunningStatistics {
+  Tensor mean, variance;
+  double momentum = 0;
+};
+
+/// By how much the variance of so many rows is below that of what they are drawn from.
+inline double unbiased_factor(int64_t rows) {
+  return rows > 1 ? static_cast<double>(rows) / static_cast<double>(rows - 1) : 1.0;
+}
+
 /// What turns x into xhat * weight + bias.
 struct Normalisation {
   Tensor mean, variance;
   Tensor weight, bias;
   double epsilon = 1e-5;
-  bool of_batch = true;  // whether mean and variance are those of x, or constants
+  bool of_batch = true;            // whether mean and variance are those of x, or constants
+  RunningStatistics running = {};  // what a forward pass with this moves towards mean and variance
+
+  /// The same for a pass that moves nothing.
+  Normalisation without_running() const { return {mean, variance, weight, bias, epsilon, of_batch, {}}; }
 
   template <class Visit>
   void for_each_tensor(Visit&& visit) const {
-    for (const Tensor* tensor : {&mean, &variance, &weight, &bias}) visit(*tensor);
+    for (const Tensor* tensor : {&mean, &variance, &weight, &bias, &running.mean, &running.variance}) {
+      visit(*tensor);
+    }
   }
 };
 
 /// mean = average of x, variance = average of (x - mean)^2, over the rows; one pass over x.
 FOVEA_KERNEL(batch_norm_statistics, const Tensor& x, Tensor& mean, Tensor& variance);
 
-/// running = (1 - momentum) * running + momentum * batch, where the batch's variance is made unbiased by
-/// rows / (rows - 1).
-FOVEA_KERNEL(batch_norm_update_running, const Tensor& mean, const Tensor& variance, int64_t rows,
-             double momentum, Tensor& running_mean, Tensor& running_variance);
-
-/// y = xhat * weight + bias, or relu of it.
+/// y = xhat * weight + bias, or relu of it. Moves norm.running.
 FOVEA_KERNEL(batch_norm_forward, const Tensor& x, const Normalisation& norm, bool has_relu, Tensor& y);
 
 /// With g = dy, or 0 where the relu was 0: dweight = sum of g * xhat, dbias = sum of g; one pass over dy and
@@ -42,5 +55,10 @@ FOVEA_KERNEL(batch_norm_backward_reduce, const Tensor& dy, const Tensor& x, cons
 /// way, may be undefined. dx may be dy, or other.
 FOVEA_KERNEL(batch_norm_backward_input, const Tensor& dy, const Tensor& x, const Normalisation& norm,
              const Tensor& dweight, const Tensor& dbias, bool has_relu, const Tensor& other, Tensor& dx);
+
+namespace cpu {
+/// Moves norm.running, if there is one: for passes on the CPU that have batch norm inside.
+void move_running(const Normalisation& norm, int64_t rows);
+}  // namespace cpu
 
 }  // namespace fovea::kernels

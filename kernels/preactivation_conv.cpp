@@ -29,10 +29,20 @@ void composed_preactivation_conv_backward(const Tensor& dy, const NextNormalisat
                               /*other=*/{}, gradient);
   }
   // `da` first holds a.
-  batch_norm_forward(x, norm, /*has_relu=*/true, da);
+  batch_norm_forward(x, norm.without_running(), /*has_relu=*/true, da);
   conv_backward_weight(da, gradient, stride, padding, dfilters);
   conv_backward_input(gradient, weight, stride, padding, da);
   batch_norm_backward_reduce(da, x, norm, /*has_relu=*/true, dweight, dbias);
+}
+
+void composed_preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation& next,
+                                                const Tensor& x, const Normalisation& norm,
+                                                const Tensor& weight, int64_t stride, int64_t padding,
+                                                const Tensor& other, Tensor& dx, Tensor& dfilters,
+                                                Tensor& dweight, Tensor& dbias) {
+  preactivation_conv_backward(dy, next, x, norm, weight, stride, padding, /*da=*/dx, dfilters, dweight,
+                              dbias);
+  batch_norm_backward_input(dx, x, norm, dweight, dbias, /*has_relu=*/true, other, dx);
 }
 
 void composed_preactivation_chain_forward(const Tensor& x, const PreactivationStages& chain,

@@ -27,8 +27,8 @@ struct NextNormalisation {
   }
 };
 
-/// `residual` may be undefined. mean, variance: [K], those of y over all axes but the last, or both undefined
-/// where nobody needs them.
+/// Moves norm.running. `residual` may be undefined. mean, variance: [K], those of y over all axes but the
+/// last, or both undefined where nobody needs them.
 FOVEA_KERNEL(preactivation_conv_forward, const Tensor& x, const Normalisation& norm, const Tensor& weight,
              int64_t stride, int64_t padding, const Tensor& residual, Tensor& y, Tensor& mean,
              Tensor& variance);
@@ -39,6 +39,13 @@ FOVEA_KERNEL(preactivation_conv_forward, const Tensor& x, const Normalisation& n
 FOVEA_KERNEL(preactivation_conv_backward, const Tensor& dy, const NextNormalisation& next, const Tensor& x,
              const Normalisation& norm, const Tensor& weight, int64_t stride, int64_t padding, Tensor& da,
              Tensor& dfilters, Tensor& dweight, Tensor& dbias);
+
+/// The same, but the gradient with respect to x itself, plus `other`, a gradient of x that comes another way
+/// and may be undefined. dx may not be dy, unless dy is what is added: other.
+FOVEA_KERNEL(preactivation_conv_backward_input, const Tensor& dy, const NextNormalisation& next,
+             const Tensor& x, const Normalisation& norm, const Tensor& weight, int64_t stride,
+             int64_t padding, const Tensor& other, Tensor& dx, Tensor& dfilters, Tensor& dweight,
+             Tensor& dbias);
 
 /// One pre-activation convolution of several after each other.
 struct PreactivationStage {
@@ -72,6 +79,11 @@ void composed_preactivation_conv_backward(const Tensor& dy, const NextNormalisat
                                           const Normalisation& norm, const Tensor& weight, int64_t stride,
                                           int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight,
                                           Tensor& dbias);
+void composed_preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation& next,
+                                                const Tensor& x, const Normalisation& norm,
+                                                const Tensor& weight, int64_t stride, int64_t padding,
+                                                const Tensor& other, Tensor& dx, Tensor& dfilters,
+                                                Tensor& dweight, Tensor& dbias);
 void composed_preactivation_chain_forward(const Tensor& x, const PreactivationStages& chain,
                                           const Tensor& residual, Tensor& y);
 

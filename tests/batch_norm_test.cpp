@@ -152,19 +152,24 @@ TEST_CASE("batch_norm_statistics: equal numbers have variance 0, also where the 
   }
 }
 
-TEST_CASE("batch_norm_update_running: by hand") {
+TEST_CASE("batch_norm: a forward pass moves the running statistics, by hand") {
   for (const Device device : devices()) {
     INFO(device);
     Tensor mean = Tensor::from<float>({1, 10}, {2}).to(device),
            variance = Tensor::from<float>({4, 8}, {2}).to(device);
     const Tensor batch_mean = Tensor::from<float>({3, -10}, {2}).to(device),
                  batch_variance = Tensor::from<float>({3, 6}, {2}).to(device);
-    kernels::batch_norm_update_running(batch_mean, batch_variance, /*rows=*/4, /*momentum=*/0.25, mean,
-                                       variance);
+    const Tensor weight = Tensor::full({2}, 1).to(device), bias = Tensor::full({2}, 0).to(device);
+    const auto forward = [&](int64_t rows, double momentum) {
+      const Tensor x = Tensor::full({rows, 2}, 1).to(device);
+      Tensor y = Tensor::empty_like(x);
+      kernels::batch_norm_forward(
+          x, {batch_mean, batch_variance, weight, bias, 1e-5, true, {mean, variance, momentum}}, false, y);
+    };
+    forward(/*rows=*/4, /*momentum=*/0.25);
     check_near(mean, {1.5, 5}, 1e-7);
     check_near(variance, {4, 8}, 1e-7);  // the unbiased variances are 4 and 8
-    kernels::batch_norm_update_running(batch_mean, batch_variance, /*rows=*/1, /*momentum=*/1.0, mean,
-                                       variance);
+    forward(/*rows=*/1, /*momentum=*/1.0);
     check_near(variance, {3, 6}, 1e-7);
   }
 }

@@ -14,8 +14,8 @@ struct Extents {
   int64_t rows, C, K;
 };
 // Tiles of 128 and 64 rows left over or just full, splits of rows, every width of a tile, channels beyond it.
-constexpr Extents kExtents[] = {{257, 40, 72},  {64, 16, 64}, {128, 64, 16},
-                                {300, 128, 32}, {1, 8, 8},    {65, 136, 104}};
+constexpr Extents kExtents[] = {{257, 40, 72},  {64, 16, 64},   {128, 64, 16}, {300, 128, 32}, {1, 8, 8},
+                                {65, 136, 104}, {1100, 40, 24}, {33, 72, 56},  {70, 24, 128},  {40, 80, 136}};
 
 /// Rows of a case, as its tensors have them on the CPU.
 struct Numbers {
@@ -113,8 +113,9 @@ TEST_CASE("preactivation_pointwise: the gradients are the composition's, from dy
         auto wanted = gradients(Device::cpu()), found = gradients(device);
         kernels::composed_preactivation_conv_backward(dy, next, x, norm, weight, 1, 0, wanted[0], wanted[1],
                                                       wanted[2], wanted[3]);
+        Tensor kept = Tensor::empty_like(dy.to(device));
         kernels::cuda::preactivation_pointwise_backward(dy.to(device), next_there, x.to(device),
-                                                        on(device, norm), weight.to(device), found[0],
+                                                        on(device, norm), weight.to(device), kept, found[0],
                                                         found[1], found[2], found[3]);
         const int64_t terms = std::max({extents.rows, extents.K});
         for (size_t i = 0; i < found.size(); ++i) {

@@ -128,23 +128,24 @@ void batch_norm_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
   visit_floating("batch_norm_statistics", x.dtype(), [&]<class T>() { statistics<T>(x, mean, variance); });
 }
 
-void batch_norm_update_running(const Tensor& mean, const Tensor& variance, int64_t rows, double momentum,
-                               Tensor& running_mean, Tensor& running_variance) {
-  const double unbiased = rows > 1 ? static_cast<double>(rows) / static_cast<double>(rows - 1) : 1.0;
-  visit_floating("batch_norm_update_running", mean.dtype(), [&]<class T>() {
-    const auto move = [&](const Tensor& from, double factor, Tensor& to) {
+void move_running(const Normalisation& norm, int64_t rows) {
+  const auto& [running_mean, running_variance, momentum] = norm.running;
+  if (!running_mean.defined()) return;
+  visit_floating("batch_norm_forward", norm.mean.dtype(), [&]<class T>() {
+    const auto move = [momentum = momentum](const Tensor& from, double factor, Tensor to) {
       for (int64_t c = 0; c < from.size(); ++c) {
         const double old = static_cast<double>(static_cast<Accumulator<T>>(to.data<T>()[c]));
         const double batch = factor * static_cast<double>(static_cast<Accumulator<T>>(from.data<T>()[c]));
         to.data<T>()[c] = T(static_cast<Accumulator<T>>((1.0 - momentum) * old + momentum * batch));
       }
     };
-    move(mean, 1.0, running_mean);
-    move(variance, unbiased, running_variance);
+    move(norm.mean, 1.0, running_mean);
+    move(norm.variance, unbiased_factor(rows), running_variance);
   });
 }
 
 void batch_norm_forward(const Tensor& x, const Normalisation& norm, bool has_relu, Tensor& y) {
+  move_running(norm, x.size() / norm.mean.size());
   visit_floating("batch_norm_forward", x.dtype(), [&]<class T>() { forward<T>(x, norm, has_relu, y); });
 }
 

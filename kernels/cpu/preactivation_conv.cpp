@@ -12,10 +12,12 @@ void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, cons
                                 int64_t stride, int64_t padding, const Tensor& residual, Tensor& y,
                                 Tensor& mean, Tensor& variance) {
   if (pointwise::suits(x, weight, stride, padding)) {
+    move_running(norm, x.size() / norm.mean.size());
     return pointwise::preactivation_conv_forward(x, norm, weight, residual, y, mean, variance);
   }
 #if FOVEA_HAS_ONEDNN
   if (onednn::can_fuse(x, weight, stride, padding)) {
+    move_running(norm, x.size() / norm.mean.size());
     return onednn::preactivation_conv_forward(x, norm, weight, stride, padding, residual, y, mean, variance);
   }
 #endif
@@ -37,6 +39,14 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
 #endif
   composed_preactivation_conv_backward(dy, next, x, norm, weight, stride, padding, da, dfilters, dweight,
                                        dbias);
+}
+
+void preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
+                                       const Normalisation& norm, const Tensor& weight, int64_t stride,
+                                       int64_t padding, const Tensor& other, Tensor& dx, Tensor& dfilters,
+                                       Tensor& dweight, Tensor& dbias) {
+  composed_preactivation_conv_backward_input(dy, next, x, norm, weight, stride, padding, other, dx, dfilters,
+                                             dweight, dbias);
 }
 
 void preactivation_chain_forward(const Tensor& x, const PreactivationStages& chain, const Tensor& residual,

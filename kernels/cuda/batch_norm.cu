@@ -14,8 +14,12 @@ struct ForwardMap {
   const T* x;
   T* y;
   Channels channels;
+  RunningMoments running;
 
   __device__ Affine<kWidth> constants(const ColumnPart& part, const Columns&) const {
+    if (running.defined() && part.chunk == 0 && part.row == 0) {
+      for (int i = 0; i < kWidth; ++i) running.move(part.i + i, channels);
+    }
     return channels.affine<kWidth>(part.i);
   }
   __device__ Pack<T, kWidth> read(int64_t offset) const { return load_pack<kWidth>(x + offset); }
@@ -29,13 +33,14 @@ template <class T, int kWidth>
 struct BackwardTerms : GradientReader<T, kWidth> {
   static constexpr int kSums = 2, kAtOnce = 2;
   using Sums = Floats<kWidth>[kSums];
+  using Join = SumJoin<kWidth, 2>;
   Channels channels;
-  float *dbias, *dweight;  // [chunks, C]
+  float *dbias, *dweight;  // [C]
 
   __device__ Affine<kWidth> constants(const ColumnPart& part, const Columns&) const {
     return channels.affine<kWidth>(part.i);
   }
-  __device__ void add(const Affine<kWidth>& affine, const Gradients<T, kWidth>& row, bool, Sums& sums) const {
+  __device__ void add(const Affine<kWidth>& affine, const Gradients<T, kWidth>& row, Sums& sums) const {
     const Floats<kWidth> gradient = to_floats(row.dy), numbers = to_floats(row.x);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) {
@@ -45,14 +50,16 @@ struct BackwardTerms : GradientReader<T, kWidth> {
       sums[1][i] += g * centred;
     }
   }
-  __device__ void finish(const ColumnPart& part, const Columns& columns, const Affine<kWidth>&,
-                         const Sums& sums) const {
+  __device__ void finish(const ColumnPart&, const Affine<kWidth>&, const Sums& sums, Sums& results) const {
+    results[0] = sums[0];
+    results[1] = sums[1];
+  }
+  __device__ void store(const ColumnPart& part, const Columns&, const Sums& results) const {
     Floats<kWidth> weighted = channels.rstd<kWidth>(part.i);
 #pragma unroll
-    for (int i = 0; i < kWidth; ++i) weighted[i] *= sums[1][i];
-    const int64_t offset = part.offset(part.chunk, columns.chunks, columns.I);
-    store_anywhere(dbias + offset, sums[0]);
-    store_anywhere(dweight + offset, weighted);
+    for (int i = 0; i < kWidth; ++i) weighted[i] *= results[1][i];
+    store_wide(dbias + part.i, results[0]);
+    store_wide(dweight + part.i, weighted);
   }
 };
 
@@ -93,15 +100,6 @@ struct BackwardAddMap : BackwardMap<T, kWidth> {
   }
 };
 
-/// running = (1 - momentum) * running + momentum * batch. A thread takes a channel; one pass.
-__global__ void update_running_kernel(int64_t C, const float* mean, const float* variance, float momentum,
-                                      float unbiased, float* running_mean, float* running_variance) {
-  for (int64_t c = grid_thread(); c < C; c += grid_threads()) {
-    running_mean[c] = (1.0f - momentum) * running_mean[c] + momentum * mean[c];
-    running_variance[c] = (1.0f - momentum) * running_variance[c] + momentum * (unbiased * variance[c]);
-  }
-}
-
 }  // namespace
 
 void batch_norm_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
@@ -112,42 +110,36 @@ void batch_norm_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
   });
 }
 
-void batch_norm_update_running(const Tensor& mean, const Tensor& variance, int64_t rows, double momentum,
-                               Tensor& running_mean, Tensor& running_variance) {
-  const double unbiased = rows > 1 ? static_cast<double>(rows) / static_cast<double>(rows - 1) : 1.0;
-  launch("batch_norm_update_running", update_running_kernel, grid_for(mean.size()), mean.size(),
-         mean.data<float>(), variance.data<float>(), static_cast<float>(momentum),
-         static_cast<float>(unbiased), running_mean.data<float>(), running_variance.data<float>());
-}
-
 void batch_norm_forward(const Tensor& x, const Normalisation& norm, bool has_relu, Tensor& y) {
   const int64_t C = norm.mean.size();
   const Channels channels(norm, has_relu);
+  const RunningMoments running(norm, x.size() / C);
   visit_device_floating("batch_norm_forward", x.dtype(), [&]<class T>() {
     const auto run = [&]<int kWidth>() {
-      const Columns columns(/*O=*/1, x.size() / C, C, kWidth, Rows::split);
+      const Columns columns("batch_norm_forward", /*O=*/1, x.size() / C, C, kWidth);
       launch("batch_norm_forward", map_columns_kernel<kWidth, ForwardMap<T, kWidth>>, columns.grid(), columns,
-             ForwardMap<T, kWidth>{x.data<T>(), y.data<T>(), channels});
+             ForwardMap<T, kWidth>{x.data<T>(), y.data<T>(), channels, running});
     };
-    visit_width<T>(C, run, x.data<T>(), y.data<T>());
+    visit_width<T>(C, run, x.data<T>(), y.data<T>(), channels.mean, channels.variance, channels.weight,
+                   channels.bias);
   });
 }
 
 void batch_norm_backward_reduce(const Tensor& dy, const Tensor& x, const Normalisation& norm, bool has_relu,
                                 Tensor& dweight, Tensor& dbias) {
+  constexpr const char* kOperation = "batch_norm_backward_reduce";
   const int64_t C = norm.mean.size();
   const Channels channels(norm, has_relu);
-  visit_device_floating("batch_norm_backward_reduce", x.dtype(), [&]<class T>() {
+  visit_device_floating(kOperation, x.dtype(), [&]<class T>() {
     const auto run = [&]<int kWidth>() {
-      const Columns columns(/*O=*/1, x.size() / C, C, kWidth, Rows::split);
+      const Columns columns(kOperation, /*O=*/1, x.size() / C, C, kWidth);
       const GradientReader<T, kWidth> gradients{dy.data<T>(), x.data<T>()};
-      const auto terms = [&](float* dbias_of_chunks, float* dweight_of_chunks) {
-        return BackwardTerms<T, kWidth>{gradients, channels, dbias_of_chunks, dweight_of_chunks};
-      };
-      sum_column_pairs<kWidth>("batch_norm_backward_reduce", columns, terms, dbias.data<float>(),
-                               dweight.data<float>());
+      sum_columns_of<kWidth>(
+          kOperation, columns,
+          BackwardTerms<T, kWidth>{gradients, channels, dbias.data<float>(), dweight.data<float>()});
     };
-    visit_width<T>(C, run, dy.data<T>(), x.data<T>());
+    visit_width<T>(C, run, dy.data<T>(), x.data<T>(), channels.mean, channels.variance, channels.weight,
+                   channels.bias, dbias.data<float>(), dweight.data<float>());
   });
 }
 
@@ -159,7 +151,7 @@ void batch_norm_backward_input(const Tensor& dy, const Tensor& x, const Normalis
   visit_device_floating("batch_norm_backward_input", x.dtype(), [&]<class T>() {
     const T* added = other.defined() ? other.data<T>() : nullptr;
     const auto run = [&]<int kWidth>() {
-      const Columns columns(/*O=*/1, rows, C, kWidth, Rows::split);
+      const Columns columns("batch_norm_backward_input", /*O=*/1, rows, C, kWidth);
       const GradientReader<T, kWidth> gradients{dy.data<T>(), x.data<T>()};
       const BackwardMap<T, kWidth> map{gradients, channels, dx.data<T>()};
       const auto run_map = [&](const auto& any_map) {
@@ -172,7 +164,10 @@ void batch_norm_backward_input(const Tensor& dy, const Tensor& x, const Normalis
         run_map(BackwardAddMap<T, kWidth>{map, added});
       }
     };
-    visit_width<T>(C, run, dy.data<T>(), x.data<T>(), dx.data<T>(), added);
+    const Channels& norm_channels = channels.channels;
+    visit_width<T>(C, run, dy.data<T>(), x.data<T>(), dx.data<T>(), added, norm_channels.mean,
+                   norm_channels.variance, norm_channels.weight, norm_channels.bias, channels.dweight,
+                   channels.dbias);
   });
 }
 

@@ -29,15 +29,15 @@ struct Channels {
 
   template <int kWidth>
   __device__ Floats<kWidth> rstd(int64_t c) const {
-    Floats<kWidth> result = load_anywhere<kWidth>(variance + c);
+    Floats<kWidth> result = load_wide<kWidth>(variance + c);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) result[i] = rsqrtf(result[i] + epsilon);
     return result;
   }
   template <int kWidth>
   __device__ Affine<kWidth> affine(int64_t c) const {
-    Affine<kWidth> result{load_anywhere<kWidth>(mean + c), load_anywhere<kWidth>(weight + c),
-                          load_anywhere<kWidth>(bias + c)};
+    Affine<kWidth> result{load_wide<kWidth>(mean + c), load_wide<kWidth>(weight + c),
+                          load_wide<kWidth>(bias + c)};
     const Floats<kWidth> r = rstd<kWidth>(c);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) result.scale[i] *= r[i];
@@ -56,6 +56,54 @@ struct Channels {
   /// dy, or 0 where the relu was 0.
   __device__ float passed(float dy, float centred, float scale, float shift) const {
     return !has_relu || centred * scale + shift > 0.0f ? dy : 0.0f;
+  }
+};
+
+/// Running statistics as a forward pass moves them: running = (1 - momentum) * running + momentum * batch.
+struct RunningMoments {
+  float *mean, *variance;  // [C], or null: there is nothing to be moved
+  float momentum, unbiased;
+
+  RunningMoments(const Normalisation& norm, int64_t rows)
+      : mean(nullptr),
+        variance(nullptr),
+        momentum(static_cast<float>(norm.running.momentum)),
+        unbiased(static_cast<float>(unbiased_factor(rows))) {
+    if (!norm.running.mean.defined()) return;
+    Tensor running_mean = norm.running.mean, running_variance = norm.running.variance;
+    mean = running_mean.data<float>();
+    variance = running_variance.data<float>();
+  }
+
+  __device__ bool defined() const { return mean != nullptr; }
+  __device__ void move(int64_t c, const Channels& channels) const {
+    mean[c] = (1.0f - momentum) * mean[c] + momentum * channels.mean[c];
+    variance[c] = (1.0f - momentum) * variance[c] + momentum * (unbiased * channels.variance[c]);
+  }
+};
+
+/// The constants of `count` channels, a multiple of 4, in shared memory, where a block computes them once:
+/// [3, count].
+struct SharedAffine {
+  static constexpr int kArrays = 3;
+  const float* values;
+  int count;
+
+  template <int kWidth>
+  __device__ Affine<kWidth> at(int c) const {
+    return {load_wide<kWidth>(values + c), load_wide<kWidth>(values + count + c),
+            load_wide<kWidth>(values + 2 * count + c)};
+  }
+  /// Those of channels first, first + 1, ...; 0 from channel C on. All threads of a block, which a barrier
+  /// follows.
+  __device__ static void fill(float* values, int count, const Channels& channels, int first, int C) {
+    for (int c = static_cast<int>(threadIdx.x); c < count; c += static_cast<int>(blockDim.x)) {
+      Affine<1> affine{};
+      if (first + c < C) affine = channels.affine<1>(first + c);
+      values[c] = affine.mean[0];
+      values[count + c] = affine.scale[0];
+      values[2 * count + c] = affine.shift[0];
+    }
   }
 };
 
@@ -82,8 +130,8 @@ struct GradientChannels {
   template <int kWidth>
   __device__ GradientAffine<kWidth> affine(int64_t c) const {
     GradientAffine<kWidth> result{channels.affine<kWidth>(c), channels.rstd<kWidth>(c),
-                                  load_anywhere<kWidth>(dbias + c)};
-    const Floats<kWidth> sum_g_xhat = load_anywhere<kWidth>(dweight + c);
+                                  load_wide<kWidth>(dbias + c)};
+    const Floats<kWidth> sum_g_xhat = load_wide<kWidth>(dweight + c);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) {
       const float factor = -share * result.affine.scale[i];
@@ -104,6 +152,28 @@ struct GradientChannels {
       dx[i] = scale[i] * g + constants.slope[i] * centred + constants.offset[i];
     }
     return dx;
+  }
+};
+
+/// The same for the backward pass: [5, count].
+struct SharedGradientAffine {
+  static constexpr int kArrays = 5;
+  const float* values;
+  int count;
+
+  template <int kWidth>
+  __device__ GradientAffine<kWidth> at(int c) const {
+    return {SharedAffine{values, count}.at<kWidth>(c), load_wide<kWidth>(values + 3 * count + c),
+            load_wide<kWidth>(values + 4 * count + c)};
+  }
+  __device__ static void fill(float* values, int count, const GradientChannels& channels, int first, int C) {
+    SharedAffine::fill(values, count, channels.channels, first, C);
+    for (int c = static_cast<int>(threadIdx.x); c < count; c += static_cast<int>(blockDim.x)) {
+      GradientAffine<1> affine{};
+      if (first + c < C) affine = channels.affine<1>(first + c);
+      values[3 * count + c] = affine.slope[0];
+      values[4 * count + c] = affine.offset[0];
+    }
   }
 };
 

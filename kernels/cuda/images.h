@@ -13,6 +13,7 @@ namespace fovea::kernels::cuda {
 /// invariant integers using multiplication", 1994).
 class Divisor {
  public:
+  Divisor() : Divisor(1) {}
   explicit Divisor(int64_t divisor)
       : divisor_(static_cast<unsigned>(divisor)),
         shift_(31 + static_cast<unsigned>(std::bit_width(divisor_ - 1))),

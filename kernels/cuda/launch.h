@@ -17,12 +17,22 @@
   auto* const name = ::fovea::emulator::shared_array<type>(&name##_key, count)
 #endif
 
+/// FOVEA_DYNAMIC_SHARED(memory, bytes); declares `uint4 memory[]`, the bytes of shared memory that the launch
+/// asks for by Grid::shared: a multiple of 16, and more than a compiler allows an array.
+#ifdef __CUDACC__
+#define FOVEA_DYNAMIC_SHARED(name, bytes) extern __shared__ uint4 name[]
+#else
+#define FOVEA_DYNAMIC_SHARED(name, bytes) \
+  auto* const name = static_cast<uint4*>(::fovea::emulator::dynamic_shared_memory(bytes))
+#endif
+
 namespace fovea::kernels::cuda {
 
 inline constexpr int kWarpSize = 32;
 
 struct Grid {
   dim3 blocks, threads;
+  size_t shared = 0;  // bytes of dynamic shared memory
 };
 
 /// What a kernel with `threads` threads a block and one item for each thread needs for `items` items, but no
@@ -58,12 +68,21 @@ void check_argument(const char* operation, const T& argument) {
 template <class... Parameters, class... Arguments>
 void launch(const char* operation, void (*kernel)(Parameters...), const Grid& grid, Arguments... arguments) {
 #ifdef __CUDACC__
-  kernel<<<grid.blocks, grid.threads, 0, fovea::cuda::current_stream()>>>(
+  constexpr size_t kWithoutAsking = 48 * 1024;
+  if (grid.shared > kWithoutAsking) {
+    fovea::cuda::check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                                 static_cast<int>(grid.shared)),
+                            operation, ": ", grid.shared, " bytes of shared memory for a block");
+  }
+  kernel<<<grid.blocks, grid.threads, grid.shared, fovea::cuda::current_stream()>>>(
       static_cast<Parameters>(arguments)...);
 #else
   (check_argument(operation, static_cast<Parameters>(arguments)), ...);
   emulator::launch(operation, grid.blocks, grid.threads, fovea::cuda::current_stream(),
-                   [=] { kernel(static_cast<Parameters>(arguments)...); });
+                   [=, shared = grid.shared] {
+                     emulator::allow_dynamic_shared_memory(shared);
+                     kernel(static_cast<Parameters>(arguments)...);
+                   });
 #endif
   fovea::cuda::check_cuda(cudaGetLastError(), operation, ": launch of ", grid.blocks.x, "x", grid.blocks.y,
                           "x", grid.blocks.z, " blocks of ", grid.threads.x, "x", grid.threads.y, "x",

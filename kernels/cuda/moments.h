@@ -1,23 +1,53 @@
 #pragma once
 
-#include "fovea/kernels/cuda/column_sums.h"
+#include "fovea/kernels/cuda/columns.h"
 
 namespace fovea::kernels::cuda {
 
-/// Mean and biased variance of the rows of a chunk, which are summed as differences from its first row, so
-/// that a large mean does not cancel the variance.
+/// Mean and biased variance of all rows, from those of chunks; differences are from the mean of the first.
+template <int kWidth>
+struct MomentJoin {
+  static constexpr int kResults = 2;
+  using Results = Floats<kWidth>[kResults];  // mean, variance
+
+  __device__ static Floats<kWidth> origin(const Results& first) { return first[0]; }
+  __device__ static void add(const Floats<kWidth>& origin, const Results& of_chunk, float rows,
+                             Results& sums) {
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) {
+      const float difference = of_chunk[0][i] - origin[i];
+      sums[0][i] += rows * difference;
+      sums[1][i] += rows * (of_chunk[1][i] + difference * difference);
+    }
+  }
+  __device__ static void finish(const Floats<kWidth>& origin, const Results& sums, float rows,
+                                Results& joined) {
+    const float share = 1.0f / rows;
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) {
+      const float shift = sums[0][i] * share;
+      joined[0][i] = origin[i] + shift;
+      const float variance = sums[1][i] * share - shift * shift;
+      joined[1][i] = variance < 0.0f ? 0.0f : variance;  // by rounding
+    }
+  }
+};
+
+/// Mean and biased variance of the rows, which are summed as differences from the first of a chunk, so that a
+/// large mean does not cancel the variance.
 template <class T, int kWidth>
 struct MomentTerms {
   static constexpr int kSums = 2, kAtOnce = 4;
+  using Join = MomentJoin<kWidth>;
   using Sums = Floats<kWidth>[kSums];
   const T* x;              // [O, R, I]
-  float *mean, *variance;  // [O, chunks, I]
+  float *mean, *variance;  // [O, I]
 
   __device__ Floats<kWidth> constants(const ColumnPart& part, const Columns& columns) const {
     return load<kWidth>(x + part.offset(part.begin, columns.R, columns.I));
   }
   __device__ Pack<T, kWidth> read(int64_t offset) const { return load_pack<kWidth>(x + offset); }
-  __device__ void add(const Floats<kWidth>& origin, const Pack<T, kWidth>& row, bool, Sums& sums) const {
+  __device__ void add(const Floats<kWidth>& origin, const Pack<T, kWidth>& row, Sums& sums) const {
     const Floats<kWidth> numbers = to_floats(row);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) {
@@ -26,94 +56,27 @@ struct MomentTerms {
       sums[1][i] += difference * difference;
     }
   }
-  __device__ void finish(const ColumnPart& part, const Columns& columns, const Floats<kWidth>& origin,
-                         const Sums& sums) const {
-    const float share = 1.0f / static_cast<float>(part.end - part.begin);
-    Floats<kWidth> m, v;
-#pragma unroll
-    for (int i = 0; i < kWidth; ++i) {
-      const float shift = sums[0][i] * share;
-      m[i] = origin[i] + shift;
-      v[i] = sums[1][i] * share - shift * shift;
-      if (v[i] < 0.0f) v[i] = 0.0f;  // by rounding
-    }
-    const int64_t offset = part.offset(part.chunk, columns.chunks, columns.I);
-    store_anywhere(mean + offset, m);
-    store_anywhere(variance + offset, v);
+  __device__ void finish(const ColumnPart& part, const Floats<kWidth>& origin, const Sums& sums,
+                         Sums& results) const {
+    Join::finish(origin, sums, static_cast<float>(part.end - part.begin), results);
   }
-};
-
-/// Joins the moments of chunks; differences are from the mean of the first.
-template <int kWidth>
-struct JoinedMomentTerms {
-  static constexpr int kSums = 2, kAtOnce = 4;
-  using Sums = Floats<kWidth>[kSums];
-  struct Row {
-    Floats<kWidth> mean, variance;
-  };
-  const float *chunk_mean, *chunk_variance;  // [O, chunks, I]
-  float *mean, *variance;                    // [O, I]
-  float share, last_share;                   // of all rows: those of a chunk, and of the last one
-
-  __device__ Floats<kWidth> constants(const ColumnPart& part, const Columns& columns) const {
-    return load<kWidth>(chunk_mean + part.offset(0, columns.R, columns.I));
-  }
-  __device__ Row read(int64_t offset) const {
-    return {load<kWidth>(chunk_mean + offset), load<kWidth>(chunk_variance + offset)};
-  }
-  __device__ void add(const Floats<kWidth>& origin, const Row& row, bool is_last, Sums& sums) const {
-    const float weight = is_last ? last_share : share;
-#pragma unroll
-    for (int i = 0; i < kWidth; ++i) {
-      const float difference = row.mean[i] - origin[i];
-      sums[0][i] += weight * difference;
-      sums[1][i] += weight * (row.variance[i] + difference * difference);
-    }
-  }
-  __device__ void finish(const ColumnPart& part, const Columns& columns, const Floats<kWidth>& origin,
-                         const Sums& sums) const {
-    Floats<kWidth> m, v;
-#pragma unroll
-    for (int i = 0; i < kWidth; ++i) {
-      m[i] = origin[i] + sums[0][i];
-      v[i] = sums[1][i] - sums[0][i] * sums[0][i];
-      if (v[i] < 0.0f) v[i] = 0.0f;  // by rounding
-    }
+  __device__ void store(const ColumnPart& part, const Columns& columns, const Sums& results) const {
     const int64_t offset = part.offset(0, 1, columns.I);
-    store_anywhere(mean + offset, m);
-    store_anywhere(variance + offset, v);
+    store_wide(mean + offset, results[0]);
+    store_wide(variance + offset, results[1]);
   }
 };
-
-/// Makes the terms, for join_column_pairs, of the moments of `rows` rows in `chunks` chunks, which have
-/// `chunk_rows` rows each, but the last, which may have fewer.
-inline auto joined_moments(int64_t chunks, int64_t chunk_rows, int64_t rows, float* mean, float* variance) {
-  const double share = static_cast<double>(chunk_rows) / static_cast<double>(rows);
-  const double last_share = 1.0 - share * static_cast<double>(chunks - 1);
-  return [=]<int kWidth>(const float* chunk_mean, const float* chunk_variance) {
-    return JoinedMomentTerms<kWidth>{chunk_mean,
-                                     chunk_variance,
-                                     mean,
-                                     variance,
-                                     static_cast<float>(share),
-                                     static_cast<float>(last_share)};
-  };
-}
 
 /// mean[o, i] = average of x[o, r, i] over r, variance[o, i] = average of (x[o, r, i] - mean[o, i])^2; one
-/// pass over x.  x: [O, R, I], R > 0; mean, variance: [O, I], all on the current device
+/// pass over x, one launch.  x: [O, R, I], R > 0; mean, variance: [O, I], all on the current device
 template <class T>
 void column_moments(const char* operation, const T* x, int64_t O, int64_t R, int64_t I, float* mean,
                     float* variance) {
   const auto compute = [&]<int kWidth>() {
-    const Columns columns(O, R, I, kWidth, Rows::split);
-    const auto terms = [&](float* chunk_mean, float* chunk_variance) {
-      return MomentTerms<T, kWidth>{x, chunk_mean, chunk_variance};
-    };
-    const auto joining = joined_moments(columns.chunks, columns.chunk_rows, R, mean, variance);
-    sum_column_pairs<kWidth>(operation, columns, terms, joining, mean, variance);
+    sum_columns_of<kWidth>(operation, Columns(operation, O, R, I, kWidth),
+                           MomentTerms<T, kWidth>{x, mean, variance});
   };
-  visit_width<T>(I, compute, x);
+  visit_width<T>(I, compute, x, mean, variance);
 }
 
 }  // namespace fovea::kernels::cuda

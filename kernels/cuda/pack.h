@@ -150,21 +150,15 @@ __device__ inline void store(T* data, const Floats<kWidth>& numbers) {
   store_pack<kWidth>(data, to_pack<T>(numbers));
 }
 
-/// The same at any address: in as few instructions as its alignment allows.
+/// The same where they are more than one instruction can read or write: in parts of 16 bytes, to which `data`
+/// is aligned.
 template <int kWidth, class T>
-__device__ inline Floats<kWidth> load_anywhere(const T* data) {
+__device__ inline Floats<kWidth> load_wide(const T* data) {
   constexpr int kPart = kWidth < kPackWidth<T> ? kWidth : kPackWidth<T>;
-  const bool is_aligned = reinterpret_cast<uintptr_t>(data) % (kPart * sizeof(T)) == 0;
   Floats<kWidth> result;
 #pragma unroll
   for (int begin = 0; begin < kWidth; begin += kPart) {
-    Floats<kPart> part;
-    if (is_aligned) {
-      part = load<kPart>(data + begin);
-    } else {
-#pragma unroll
-      for (int i = 0; i < kPart; ++i) part[i] = to_float(data[begin + i]);
-    }
+    const Floats<kPart> part = load<kPart>(data + begin);
 #pragma unroll
     for (int i = 0; i < kPart; ++i) result[begin + i] = part[i];
   }
@@ -172,20 +166,14 @@ __device__ inline Floats<kWidth> load_anywhere(const T* data) {
 }
 
 template <int kWidth, class T>
-__device__ inline void store_anywhere(T* data, const Floats<kWidth>& numbers) {
+__device__ inline void store_wide(T* data, const Floats<kWidth>& numbers) {
   constexpr int kPart = kWidth < kPackWidth<T> ? kWidth : kPackWidth<T>;
-  const bool is_aligned = reinterpret_cast<uintptr_t>(data) % (kPart * sizeof(T)) == 0;
 #pragma unroll
   for (int begin = 0; begin < kWidth; begin += kPart) {
     Floats<kPart> part;
 #pragma unroll
     for (int i = 0; i < kPart; ++i) part[i] = numbers[begin + i];
-    if (is_aligned) {
-      store<kPart>(data + begin, part);
-    } else {
-#pragma unroll
-      for (int i = 0; i < kPart; ++i) data[begin + i] = from_float<T>(part[i]);
-    }
+    store<kPart>(data + begin, part);
   }
 }
 

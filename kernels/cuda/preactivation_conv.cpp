@@ -28,11 +28,30 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
                                  const Normalisation& norm, const Tensor& weight, int64_t stride,
                                  int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight,
                                  Tensor& dbias) {
-  if (is_fused() && is_preactivation_pointwise(x, weight, stride, padding, {dy, next.y, da})) {
-    return preactivation_pointwise_backward(dy, next, x, norm, weight, da, dfilters, dweight, dbias);
+  if (is_fused() && is_preactivation_pointwise(x, weight, stride, padding, {dy, next.y, da}) &&
+      has_preactivation_pointwise_backward(weight, next)) {
+    Tensor nothing_kept;
+    return preactivation_pointwise_backward(dy, next, x, norm, weight, nothing_kept, da, dfilters, dweight,
+                                            dbias);
   }
   composed_preactivation_conv_backward(dy, next, x, norm, weight, stride, padding, da, dfilters, dweight,
                                        dbias);
+}
+
+void preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
+                                       const Normalisation& norm, const Tensor& weight, int64_t stride,
+                                       int64_t padding, const Tensor& other, Tensor& dx, Tensor& dfilters,
+                                       Tensor& dweight, Tensor& dbias) {
+  if (!is_fused() || !is_preactivation_pointwise(x, weight, stride, padding, {dy, next.y, other, dx}) ||
+      !has_preactivation_pointwise_backward(weight, next)) {
+    return composed_preactivation_conv_backward_input(dy, next, x, norm, weight, stride, padding, other, dx,
+                                                      dfilters, dweight, dbias);
+  }
+  Tensor kept, no_da;
+  if (next.y.defined()) kept = Tensor::empty_like(dy);
+  preactivation_pointwise_backward(dy, next, x, norm, weight, kept, no_da, dfilters, dweight, dbias);
+  preactivation_pointwise_input_gradient(next.y.defined() ? kept : dy, x, norm, weight, dweight, dbias, other,
+                                         dx);
 }
 
 void preactivation_chain_forward(const Tensor& x, const PreactivationStages& chain, const Tensor& residual,

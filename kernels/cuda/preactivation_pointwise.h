@@ -17,8 +17,22 @@ bool is_preactivation_pointwise(const Tensor& x, const Tensor& weight, int64_t s
 /// y may be the residual; nothing else may share memory with what is written.
 void preactivation_pointwise_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
                                      const Tensor& residual, Tensor& y, Tensor& mean, Tensor& variance);
+
+/// Whether the backward pass can do it as well: y has not too many channels.
+bool has_preactivation_pointwise_backward(const Tensor& weight, const NextNormalisation& next);
+
+/// Both gradients from one read of dy and x. da, like x, is the gradient of relu(norm(x)), `kept`, like dy,
+/// that of y where `next.y` is defined; either may be undefined where it is not wanted.
 void preactivation_pointwise_backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-                                      const Normalisation& norm, const Tensor& weight, Tensor& da,
-                                      Tensor& dfilters, Tensor& dweight, Tensor& dbias);
+                                      const Normalisation& norm, const Tensor& weight, Tensor& kept,
+                                      Tensor& da, Tensor& dfilters, Tensor& dweight, Tensor& dbias);
+
+/// dx = the gradient of x + other, after preactivation_pointwise_backward has left dweight and dbias: da is
+/// computed again from the gradient of y, which is a quarter of it in a residual unit, instead of stored and
+/// read. `other` may be undefined.
+void preactivation_pointwise_input_gradient(const Tensor& gradient, const Tensor& x,
+                                            const Normalisation& norm, const Tensor& weight,
+                                            const Tensor& dweight, const Tensor& dbias, const Tensor& other,
+                                            Tensor& dx);
 
 }  // namespace fovea::kernels::cuda

@@ -21,7 +21,7 @@ struct SpreadMap {
 #pragma unroll
       for (int i = 0; i < kWidth; ++i) result[i] = number;
     } else {
-      result = load_anywhere<kWidth>(dy + part.offset(0, 1, columns.I));
+      result = load_wide<kWidth>(dy + part.offset(0, 1, columns.I));
     }
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) result[i] *= factor;
@@ -50,11 +50,11 @@ void reduce_backward(const Tensor& dy, double factor, Tensor& dx) {
   const int64_t O = dx.shape(0), R = dx.shape(1), I = dx.shape(2);
   visit_device_floating("reduce", dy.dtype(), [&]<class T>() {
     const auto spread = [&]<int kWidth>(int64_t rows, int64_t width) {
-      const Columns columns(O, rows, width, kWidth, Rows::split);
+      const Columns columns("reduce", O, rows, width, kWidth);
       launch("reduce", map_columns_kernel<kWidth, SpreadMap<T, kWidth>>, columns.grid(), columns,
              SpreadMap<T, kWidth>{dy.data<T>(), dx.data<T>(), static_cast<float>(factor), width != I});
     };
-    visit_columns<T>(R, I, spread, dx.data<T>());
+    visit_columns<T>(R, I, spread, dx.data<T>(), dy.data<T>());
   });
 }
 

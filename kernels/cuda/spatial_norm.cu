@@ -24,10 +24,10 @@ struct ForwardMap {
 
   __device__ Statistics<kWidth> constants(const ColumnPart& part, const Columns& columns) const {
     const int64_t offset = part.offset(0, 1, columns.I);
-    Statistics<kWidth> result{load_anywhere<kWidth>(mean + offset), load_anywhere<kWidth>(variance + offset)};
+    Statistics<kWidth> result{load_wide<kWidth>(mean + offset), load_wide<kWidth>(variance + offset)};
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) result.rstd[i] = rsqrtf(result.rstd[i] + kEpsilon);
-    if (part.begin + part.row == 0) store_anywhere(rstd + offset, result.rstd);
+    if (part.begin + part.row == 0) store_wide(rstd + offset, result.rstd);
     return result;
   }
   __device__ Pack<T, kWidth> read(int64_t offset) const {
@@ -47,14 +47,15 @@ template <class T, int kWidth>
 struct BackwardTerms : GradientReader<T, kWidth> {
   static constexpr int kSums = 2, kAtOnce = 2;
   using Sums = Floats<kWidth>[kSums];
+  using Join = SumJoin<kWidth, 2>;
   const float *mean, *rstd;
-  float *sum_dy, *sum_dy_z;  // [N, chunks, C]
+  float *sum_dy, *sum_dy_z;  // [N, C]
 
   __device__ Statistics<kWidth> constants(const ColumnPart& part, const Columns& columns) const {
     const int64_t offset = part.offset(0, 1, columns.I);
-    return {load_anywhere<kWidth>(mean + offset), load_anywhere<kWidth>(rstd + offset)};
+    return {load_wide<kWidth>(mean + offset), load_wide<kWidth>(rstd + offset)};
   }
-  __device__ void add(const Statistics<kWidth>& statistics, const Gradients<T, kWidth>& pixel, bool,
+  __device__ void add(const Statistics<kWidth>& statistics, const Gradients<T, kWidth>& pixel,
                       Sums& sums) const {
     const Floats<kWidth> gradient = to_floats(pixel.dy), numbers = to_floats(pixel.x);
 #pragma unroll
@@ -63,11 +64,15 @@ struct BackwardTerms : GradientReader<T, kWidth> {
       sums[1][i] += gradient[i] * ((numbers[i] - statistics.mean[i]) * statistics.rstd[i]);
     }
   }
-  __device__ void finish(const ColumnPart& part, const Columns& columns, const Statistics<kWidth>&,
-                         const Sums& sums) const {
-    const int64_t offset = part.offset(part.chunk, columns.chunks, columns.I);
-    store_anywhere(sum_dy + offset, sums[0]);
-    store_anywhere(sum_dy_z + offset, sums[1]);
+  __device__ void finish(const ColumnPart&, const Statistics<kWidth>&, const Sums& sums,
+                         Sums& results) const {
+    results[0] = sums[0];
+    results[1] = sums[1];
+  }
+  __device__ void store(const ColumnPart& part, const Columns& columns, const Sums& results) const {
+    const int64_t offset = part.offset(0, 1, columns.I);
+    store_wide(sum_dy + offset, results[0]);
+    store_wide(sum_dy_z + offset, results[1]);
   }
 };
 
@@ -85,9 +90,9 @@ struct BackwardMap : GradientReader<T, kWidth> {
 
   __device__ Constants constants(const ColumnPart& part, const Columns& columns) const {
     const int64_t offset = part.offset(0, 1, columns.I);
-    Constants result{{load_anywhere<kWidth>(mean + offset), load_anywhere<kWidth>(rstd + offset)},
-                     load_anywhere<kWidth>(sum_dy + offset),
-                     load_anywhere<kWidth>(sum_dy_z + offset)};
+    Constants result{{load_wide<kWidth>(mean + offset), load_wide<kWidth>(rstd + offset)},
+                     load_wide<kWidth>(sum_dy + offset),
+                     load_wide<kWidth>(sum_dy_z + offset)};
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) {
       result.mean_dy[i] *= share;
@@ -117,12 +122,12 @@ void spatial_norm_forward(const Tensor& x, Tensor& y, Tensor& mean, Tensor& rstd
   visit_device_floating("spatial_norm", x.dtype(), [&]<class T>() {
     column_moments("spatial_norm", x.data<T>(), N, pixels, C, mean.data<float>(), variance.data<float>());
     const auto run = [&]<int kWidth>() {
-      const Columns columns(N, pixels, C, kWidth, Rows::split);
+      const Columns columns("spatial_norm", N, pixels, C, kWidth);
       launch("spatial_norm", map_columns_kernel<kWidth, ForwardMap<T, kWidth>>, columns.grid(), columns,
              ForwardMap<T, kWidth>{x.data<T>(), mean.data<float>(), variance.data<float>(), y.data<T>(),
                                    rstd.data<float>()});
     };
-    visit_width<T>(C, run, x.data<T>(), y.data<T>());
+    visit_width<T>(C, run, x.data<T>(), y.data<T>(), mean.data<float>(), rstd.data<float>());
   });
 }
 
@@ -134,17 +139,16 @@ void spatial_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& mean
   Tensor sum_dy = Tensor::empty_like(mean), sum_dy_z = Tensor::empty_like(mean);
   visit_device_floating("spatial_norm", x.dtype(), [&]<class T>() {
     const auto run = [&]<int kWidth>() {
-      const Columns columns(N, pixels, C, kWidth, Rows::split);
+      const Columns columns("spatial_norm", N, pixels, C, kWidth);
       const GradientReader<T, kWidth> gradients{dy.data<T>(), x.data<T>()};
-      const auto terms = [&](float* a, float* b) {
-        return BackwardTerms<T, kWidth>{gradients, means, rstds, a, b};
-      };
-      sum_column_pairs<kWidth>("spatial_norm", columns, terms, sum_dy.data<float>(), sum_dy_z.data<float>());
+      sum_columns_of<kWidth>(
+          "spatial_norm", columns,
+          BackwardTerms<T, kWidth>{gradients, means, rstds, sum_dy.data<float>(), sum_dy_z.data<float>()});
       launch("spatial_norm", map_columns_kernel<kWidth, BackwardMap<T, kWidth>>, columns.grid(), columns,
              BackwardMap<T, kWidth>{gradients, means, rstds, sum_dy.data<float>(), sum_dy_z.data<float>(),
                                     1.0f / static_cast<float>(pixels), dx.data<T>()});
     };
-    visit_width<T>(C, run, dy.data<T>(), x.data<T>(), dx.data<T>());
+    visit_width<T>(C, run, dy.data<T>(), x.data<T>(), dx.data<T>(), means, rstds);
   });
 }
 

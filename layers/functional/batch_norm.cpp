@@ -27,8 +27,8 @@ void check_normalisation(const char* operation, const Shape& x, Dtype dtype, con
 kernels::Normalisation normalisation_of(const Tensor& x, const ChannelMoments& moments, const Tensor& weight,
                                         const Tensor& bias, Tensor& running_mean, Tensor& running_variance,
                                         const F::BatchNormSettings& settings) {
-  kernels::Normalisation norm{running_mean, running_variance, weight,
-                              bias,         settings.epsilon, settings.training};
+  kernels::Normalisation norm{running_mean,     running_variance,  weight, bias,
+                              settings.epsilon, settings.training, {}};
   if (settings.training) {
     norm.mean = moments.mean;
     norm.variance = moments.variance;
@@ -37,8 +37,7 @@ kernels::Normalisation normalisation_of(const Tensor& x, const ChannelMoments& m
       norm.variance = Tensor::empty_like(running_mean);
       kernels::batch_norm_statistics(x, norm.mean, norm.variance);
     }
-    kernels::batch_norm_update_running(norm.mean, norm.variance, x.size() / weight.size(), settings.momentum,
-                                       running_mean, running_variance);
+    if (settings.momentum != 0) norm.running = {running_mean, running_variance, settings.momentum};
   }
   return norm;
 }
@@ -51,10 +50,11 @@ Variable normalise(const char* operation, const Variable& x, const Variable& wei
   const Tensor xt = x.value();
   check_normalisation(operation, xt.shape(), xt.dtype(), weight.value(), bias.value(), running_mean,
                       running_variance, settings);
-  const kernels::Normalisation norm = normalisation_of(xt, x.moments(), weight.value(), bias.value(),
-                                                       running_mean, running_variance, settings);
+  kernels::Normalisation norm = normalisation_of(xt, x.moments(), weight.value(), bias.value(), running_mean,
+                                                 running_variance, settings);
   Tensor y = Tensor::empty_like(xt);
   kernels::batch_norm_forward(xt, norm, has_relu, y);
+  norm.running = {};  // moved once: the backward pass keeps nothing of it
 
   const bool needs_dx = x.requires_grad();
   return record(operation, y, {x, weight, bias}, [=](const Tensor& dy) -> std::vector<Tensor> {

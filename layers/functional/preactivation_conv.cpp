@@ -92,6 +92,7 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
     observe("preactivation_conv", result,
             std::vector<Variable>{y, conv.norm_weight, conv.norm_bias, conv.weight});
     stages.push_back(stage);
+    stages.back().norm.running = {};
     parameters.insert(parameters.end(), {conv.norm_weight, conv.norm_bias, conv.weight});
     y = Variable(result);
     y.set_moments(std::move(moments));
@@ -116,18 +117,19 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
       const Stage& stage = stages[i];
       Tensor* const of_parameters = &gradients[1 + 3 * i];
       for (size_t j = 0; j < 3; ++j) of_parameters[j] = parameters[3 * i + j].new_gradient();
-      Tensor da = Tensor::empty_like(stage.x);
-      kernels::preactivation_conv_backward(gradient, next, stage.x, stage.norm, stage.weight, stage.stride,
-                                           stage.padding, da, of_parameters[2], of_parameters[0],
-                                           of_parameters[1]);
-      next = {stage.x, stage.norm, of_parameters[0], of_parameters[1]};
-      gradient = da;
-    }
-    if (needs_dx) {
-      Tensor dx = gradient;
-      kernels::batch_norm_backward_input(gradient, next.y, next.norm, next.dweight, next.dbias,
-                                         /*has_relu=*/true, adds_x ? dy : Tensor(), dx);
-      gradients[0] = dx;
+      Tensor dx = Tensor::empty_like(stage.x);
+      if (i == 0 && needs_dx) {
+        kernels::preactivation_conv_backward_input(gradient, next, stage.x, stage.norm, stage.weight,
+                                                   stage.stride, stage.padding, adds_x ? dy : Tensor(), dx,
+                                                   of_parameters[2], of_parameters[0], of_parameters[1]);
+        gradients[0] = dx;
+      } else {
+        kernels::preactivation_conv_backward(gradient, next, stage.x, stage.norm, stage.weight, stage.stride,
+                                             stage.padding, dx, of_parameters[2], of_parameters[0],
+                                             of_parameters[1]);
+        next = {stage.x, stage.norm, of_parameters[0], of_parameters[1]};
+        gradient = dx;
+      }
     }
     return gradients;
   });

@@ -44,6 +44,10 @@ uint64_t warp_exchange(WarpOperation operation, unsigned mask, uint64_t bits, in
 /// `count` elements of shared memory, the same for all threads of a block that pass the same `key`. They
 /// start as 0xFF bytes in each block; writing beside them is an Error from launch.
 void* shared_memory(const void* key, size_t bytes);
+/// The dynamic shared memory of a block, of as many bytes as the launch has asked for, which each thread says
+/// first; otherwise an Error from launch.
+void allow_dynamic_shared_memory(size_t bytes);
+void* dynamic_shared_memory(size_t bytes);
 template <class T>
 T* shared_array(const void* key, size_t count) {
   return static_cast<T*>(shared_memory(key, count * sizeof(T)));

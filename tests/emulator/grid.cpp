@@ -15,7 +15,8 @@ namespace {
 
 constexpr unsigned char kPoison = 0xFF;
 constexpr size_t kGuardBytes = 64;
-constexpr size_t kSharedLimit = 48 << 10;  // what a block may use without asking for more
+constexpr size_t kStaticSharedLimit = 48 << 10;  // what a block may use without asking for more
+constexpr size_t kSharedLimit = 227 << 10;       // what it may ask for on an H100
 constexpr unsigned kThreadLimit = 1024;
 constexpr uint64_t kBlockLimit = (uint64_t{1} << 31) - 1;
 
@@ -83,14 +84,24 @@ class Block {
   void* shared_memory(const void* key, size_t bytes) {
     const auto found = shared_.find(key);
     if (found != shared_.end()) return found->second->data() + kGuardBytes;
-    shared_bytes_ += bytes;
-    if (shared_bytes_ > kSharedLimit) {
-      fail(str("a block uses ", shared_bytes_, " bytes of shared memory, and may use ", kSharedLimit));
+    const bool is_dynamic = key == &dynamic_bytes_;
+    if (is_dynamic && bytes != dynamic_bytes_) {
+      fail(str("a block uses ", bytes, " bytes of dynamic shared memory, the launch asks for ",
+               dynamic_bytes_));
+    }
+    if (!is_dynamic) static_bytes_ += bytes;
+    const size_t all = static_bytes_ + dynamic_bytes_;
+    if (static_bytes_ > kStaticSharedLimit || all > kSharedLimit) {
+      fail(str("a block uses ", static_bytes_, " bytes of shared memory and asks for ", dynamic_bytes_,
+               " more, and may use ", kStaticSharedLimit, ", or ", kSharedLimit, " in all"));
     }
     auto memory = std::make_unique<std::vector<unsigned char>>(bytes + 2 * kGuardBytes, kPoison);
     for_each_guard(*memory, [](unsigned char& byte) { byte = guard_byte(&byte); });
     return shared_.emplace(key, std::move(memory)).first->second->data() + kGuardBytes;
   }
+
+  void allow_dynamic(size_t bytes) { dynamic_bytes_ = bytes; }
+  void* dynamic_memory(size_t bytes) { return shared_memory(&dynamic_bytes_, bytes); }
 
  private:
   static std::string hex(unsigned mask) {
@@ -111,7 +122,7 @@ class Block {
     threads_.assign(count, {});
     ready_.clear();
     shared_.clear();
-    shared_bytes_ = 0;
+    static_bytes_ = dynamic_bytes_ = 0;
     block_ = block_index;
     for (size_t i = 0; i < count; ++i) {
       const auto n = static_cast<unsigned>(i);
@@ -225,7 +236,7 @@ class Block {
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<int> ready_;
   std::map<const void*, std::unique_ptr<std::vector<unsigned char>>> shared_;
-  size_t shared_bytes_ = 0;
+  size_t static_bytes_ = 0, dynamic_bytes_ = 0;
   int running_ = 0;
 };
 
@@ -265,6 +276,14 @@ uint64_t warp_exchange(WarpOperation operation, unsigned mask, uint64_t bits, in
 
 void* shared_memory(const void* key, size_t bytes) {
   return block().shared_memory(key, bytes);
+}
+
+void allow_dynamic_shared_memory(size_t bytes) {
+  block().allow_dynamic(bytes);
+}
+
+void* dynamic_shared_memory(size_t bytes) {
+  return block().dynamic_memory(bytes);
 }
 
 void set_schedule(uint64_t seed) {

@@ -97,6 +97,13 @@ inline int __all_sync(unsigned mask, int predicate, Site site = Site::current())
   return __ballot_sync(mask, predicate, site) == mask;
 }
 
+/// A variable of the device is the host's own.
+template <class T>
+cudaError_t cudaGetSymbolAddress(void** address, T& symbol) {
+  *address = &symbol;
+  return cudaSuccess;
+}
+
 // One thread runs at a time, so that these are atomic.
 template <class T>
 T atomicAdd(T* address, std::type_identity_t<T> value) {

@@ -1,0 +1,328 @@
+#include <algorithm>
+
+#include "fovea/kernels/cuda/async_copy.h"
+#include "fovea/kernels/cuda/column_sums.h"
+#include "fovea/kernels/cuda/preactivation_pointwise.h"
+#include "fovea/kernels/cuda/preactivation_readers.h"
+
+// Backward, a block takes a run of rows and some channels of x, and computes from one read of dy and x what
+// both gradients need: tiles of rows stream through shared memory, the weights' gradient stays in registers.
+namespace fovea::kernels::cuda {
+namespace {
+
+constexpr const char* kOperation = "preactivation_conv_backward";
+// Channels of y for which a block has room, where dy comes from behind a norm, and where it does not.
+constexpr int kMostPassedChannels = 256, kMostPlainChannels = 512;
+
+/// What is wanted of the backward pass. The pointers to results are null where nobody wants them.
+template <class T>
+struct Backward {
+  PlainReader<T> weight;  // [K, C]
+  const T *dy, *y, *x;    // [rows, K] twice, [rows, C]; y: what dy is passed back through, or null
+  T *kept, *da;           // [rows, K]: the gradient passed back; [rows, C]
+  GradientChannels of_y;  // of the norm behind y
+  Channels of_x;
+  float *dweight, *dbias;  // [C]
+  float* partial;          // of dfilters: [splits, K, C]
+  int split_rows;
+};
+
+/// How the tiles of a block lie in shared memory, in elements of 16 bits; kK channels of y, kC of x.
+template <class T, int kK, int kC, bool kIsPassed>
+struct BackwardTiles {
+  static constexpr int kRows = kK <= 64 ? 64 : 32;             // of a tile
+  static constexpr int kProductRows = kC >= 128 ? 32 : kRows;  // of da at once: as many as registers allow
+  using Gradient = SharedTile<kRows, kK>;
+  using Input = SharedTile<kRows, kC>;
+  using ProductOfInput = TileProduct<T, kProductRows, kC, kK, /*kADown=*/false, /*kBDown=*/true>;
+  using ProductOfWeight = TileProduct<T, kK, kC, kRows, /*kADown=*/true, /*kBDown=*/true>;
+  using Weight = typename ProductOfInput::TileB;
+
+  static constexpr int kY = Gradient::kSize, kX = kIsPassed ? 2 * kY : kY;  // in a stage, after dy
+  static constexpr int kStage = kX + Input::kSize;
+  static constexpr int kActivated = Weight::kSize, kStages = kActivated + Input::kSize;
+  static constexpr int kConstants = kStages + 2 * kStage;
+  static constexpr int kFloats =
+      SharedAffine::kArrays * kC + (kIsPassed ? SharedGradientAffine::kArrays * kK : 0);
+  static constexpr size_t kBytes = 2 * size_t{kConstants} + sizeof(float) * kFloats;
+  // As many blocks on a multiprocessor as fit into its shared memory, of 227 KB, and registers.
+  static constexpr int kBlocks = kBytes <= 112 * 1024 ? 2 : 1;
+};
+
+/// Copies a tile of a row-major matrix, [rows, columns], from (row, column) on; zeros beyond.
+template <class Tile, class T>
+__device__ inline void copy_tile(AsyncCopies& copies, T* to, const T* from, int rows, int columns, int row,
+                                 int column) {
+  const T* place = from + int64_t{row + Tile::own_row()} * columns + column + Tile::own_column();
+  Tile::for_each_pack([&](int, int r, int c) {
+    const bool is_there = row + r < rows && column + c < columns;
+    copies.copy(to + r * Tile::kStride + c, is_there ? place : from, is_there);
+    place += Tile::kRowsBetween * columns;
+  });
+}
+
+/// Sums of g and g * (x - mean) over the rows that a thread has of its columns.
+template <class Product>
+struct ColumnPairSums {
+  float of_g[Product::kBlocksN][2] = {}, of_centred[Product::kBlocksN][2] = {};
+
+  /// da, whose x begins at `x` in shared memory; g is da, or 0 where the relu was 0.
+  template <class T>
+  __device__ void add(const Product& da, const SharedAffine& affine, const Channels& channels, const T* x,
+                      int stride) {
+    Affine<2> own{};
+    da.for_each_pair([&](int n, int r, int c, float first, float second) {
+      if (r == Product::row_of(0, 0)) own = affine.at<2>(c);
+      const Floats<2> numbers = load<2>(x + r * stride + c);
+      const float of_pair[2] = {first, second};
+#pragma unroll
+      for (int j = 0; j < 2; ++j) {
+        const float centred = numbers[j] - own.mean[j];
+        const float g = channels.passed(of_pair[j], centred, own.scale[j], own.shift[j]);
+        of_g[n][j] += g;
+        of_centred[n][j] += g * centred;
+      }
+    });
+  }
+
+  /// Leaves the sums over all rows of a tile of kC columns in the first kC threads. `shared` has room for
+  /// kWarpsM * 2 * kC numbers, and nobody reads it.
+  template <int kC>
+  __device__ void add_up(float* shared, Floats<1> (&total)[2]) {
+    const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarpSize;
+    const int own_rows = Product::warp() / Product::kWarpsN;
+#pragma unroll
+    for (int n = 0; n < Product::kBlocksN; ++n) {
+#pragma unroll
+      for (int j = 0; j < 2; ++j) {
+        float g = of_g[n][j], centred = of_centred[n][j];
+#pragma unroll
+        for (int step = 4; step < kWarpSize; step *= 2) {
+          g += __shfl_xor_sync(kAllLanes, g, step);
+          centred += __shfl_xor_sync(kAllLanes, centred, step);
+        }
+        if (lane < 4 && Product::has_part()) {
+          float* const place = shared + own_rows * 2 * kC + Product::column_of(n) + j;
+          place[0] = g;
+          place[kC] = centred;
+        }
+      }
+    }
+    __syncthreads();
+    if (thread >= kC) return;
+    for (int s = 0; s < 2; ++s) {
+      total[s][0] = 0;
+      for (int m = 0; m < Product::kWarpsM; ++m) total[s][0] += shared[(2 * m + s) * kC + thread];
+    }
+  }
+};
+
+/// Both gradients. A block takes a split of the rows, in tiles, and kC channels of x: reads dy, y and x once,
+/// the weights once a block, writes da and the gradient passed back once. While a tile is multiplied, the
+/// next is on its way. The last block of a column of tiles joins the sums for dweight and dbias.
+template <class T, int kK, int kC, bool kIsPassed>
+__global__ void __launch_bounds__(kProductThreads, BackwardTiles<T, kK, kC, kIsPassed>::kBlocks)
+    backward_kernel(Extents extents, Backward<T> arguments, ChunkJoin::Plan plan) {
+  using Tiles = BackwardTiles<T, kK, kC, kIsPassed>;
+  using Gradient = typename Tiles::Gradient;
+  using Input = typename Tiles::Input;
+  FOVEA_DYNAMIC_SHARED(memory, Tiles::kBytes);
+  T* const shared = reinterpret_cast<T*>(memory);
+  float* const constants_of_x = reinterpret_cast<float*>(shared + Tiles::kConstants);
+  float* const constants_of_y = constants_of_x + SharedAffine::kArrays * kC;
+  const auto [rows, C, K] = extents;
+  const int beside = tiles_of(C, kC), block = static_cast<int>(blockIdx.x);
+  const int split = block / beside, column = block % beside * kC;
+  const int begin = split * arguments.split_rows;
+  const int end = rows - begin > arguments.split_rows ? begin + arguments.split_rows : rows;
+  const int tiles = tiles_of(end - begin, Tiles::kRows);
+  const auto stage_of = [&](int tile) { return shared + Tiles::kStages + tile % 2 * Tiles::kStage; };
+
+  AsyncCopies copies;
+  const auto fetch = [&](int tile) {
+    T* const stage = stage_of(tile);
+    const int row = begin + tile * Tiles::kRows;
+    copy_tile<Gradient>(copies, stage, arguments.dy, end, K, row, 0);
+    if constexpr (kIsPassed) copy_tile<Gradient>(copies, stage + Tiles::kY, arguments.y, end, K, row, 0);
+    copy_tile<Input>(copies, stage + Tiles::kX, arguments.x, end, C, row, column);
+  };
+  copy_tile<typename Tiles::Weight>(copies, shared, arguments.weight.data, K, C, 0, column);
+  fetch(0);
+  copies.commit();
+  SharedAffine::fill(constants_of_x, kC, arguments.of_x, column, C);
+  if constexpr (kIsPassed) SharedGradientAffine::fill(constants_of_y, kK, arguments.of_y, 0, K);
+  __syncthreads();
+  const SharedAffine of_x{constants_of_x, kC};
+  const SharedGradientAffine of_y{constants_of_y, kK};
+
+  typename Tiles::ProductOfWeight dfilters;
+  dfilters.clear();
+  using ProductOfInput = typename Tiles::ProductOfInput;
+  ColumnPairSums<ProductOfInput> sums;
+#pragma unroll 1
+  for (int tile = 0; tile < tiles; ++tile) {
+    const int row = begin + tile * Tiles::kRows;
+    T* const gradient = stage_of(tile);
+    T* const x = gradient + Tiles::kX;
+    T* const activated = shared + Tiles::kActivated;
+    copies.wait<0>();
+    // What this thread has copied itself needs no barrier yet.
+    if constexpr (kIsPassed) {
+#pragma unroll
+      for (int part = 0; part < 2; ++part) {
+        const GradientAffine<4> own = of_y.at<4>(Gradient::own_column() + 4 * part);
+        Gradient::for_each_pack([&](int, int r, int k) {
+          T* const place = gradient + r * Gradient::kStride + k + 4 * part;
+          const bool is_inside = row + r < end && k < K;
+          Pack<T, 4> pack{};
+          if (is_inside) {
+            pack = to_pack<T>(arguments.of_y.result(own, load<4>(place), load<4>(place + Tiles::kY)));
+            if (arguments.kept != nullptr && column == 0) {
+              store_pack<4>(arguments.kept + int64_t{row + r} * K + k + 4 * part, pack);
+            }
+          }
+          store_pack<4>(place, pack);
+        });
+      }
+    }
+#pragma unroll
+    for (int part = 0; part < 2; ++part) {
+      const Affine<4> own = of_x.at<4>(Input::own_column() + 4 * part);
+      Input::for_each_pack([&](int, int r, int c) {
+        const int place = r * Input::kStride + c + 4 * part;
+        Pack<T, 4> pack{};
+        if (row + r < end) pack = to_pack<T>(arguments.of_x.result(own, load<4>(x + place)));
+        store_pack<4>(activated + place, pack);
+      });
+    }
+    __syncthreads();
+    if (tile + 1 < tiles) fetch(tile + 1);
+    copies.commit();
+
+    dfilters.add(gradient, activated);
+#pragma unroll 1
+    for (int r = 0; r < Tiles::kRows; r += Tiles::kProductRows) {
+      ProductOfInput da;
+      da.clear();
+      da.add(gradient + r * Gradient::kStride, shared);
+      sums.add(da, of_x, arguments.of_x, x + r * Input::kStride, Input::kStride);
+      // In place of x, which from here on is read by the thread that writes alone.
+      da.store_rounded(x + r * Input::kStride);
+    }
+    __syncthreads();
+    if (arguments.da != nullptr) {
+      Input::for_each_pack([&](int, int r, int c) {
+        if (row + r >= end || column + c >= C) return;
+        store_pack<8>(arguments.da + int64_t{row + r} * C + column + c,
+                      load_pack<8>(x + r * Input::kStride + c));
+      });
+    }
+  }
+
+  float* const filters = arguments.partial + int64_t{split} * K * C;
+  dfilters.for_each_pair([&](int, int k, int c, float first, float second) {
+    if (k < K && column + c < C) store<2>(filters + int64_t{k} * C + column + c, Floats<2>{{first, second}});
+  });
+  Floats<1> results[2];
+  sums.template add_up<kC>(reinterpret_cast<float*>(shared), results);
+  const int thread = static_cast<int>(threadIdx.x), c = column + thread % kC;
+  const JoinPlace place{c < C, 0, c, column / kC, split, thread / kC, kProductThreads / kC, kC};
+  if (!join_chunks<SumJoin<1, 2>, kProductThreads, 1>(plan, place, results)) return;
+  if (thread >= kC || c >= C) return;
+  arguments.dbias[c] = results[0][0];
+  arguments.dweight[c] = results[1][0] * arguments.of_x.template rstd<1>(c)[0];
+}
+
+/// Splits of `rows` rows, each a multiple of `unit`, so that `tiles` blocks for each fill a device.
+struct Splits {
+  int64_t rows, count;  // rows: of a split
+
+  Splits(int64_t all_rows, int64_t unit, int64_t tiles) {
+    constexpr int64_t kBlocks = 264;  // as many as an H100 runs at once; of no device's own: the same bits
+    constexpr int64_t kFewestRows = 512;  // of a split: its sums are written and read again
+    const int64_t most = std::clamp<int64_t>(kBlocks / tiles, 1, (all_rows + kFewestRows - 1) / kFewestRows);
+    rows = (all_rows + most * unit - 1) / (most * unit) * unit;
+    count = (all_rows + rows - 1) / rows;
+  }
+};
+
+/// dfilters = the sums over the splits of `partial`.
+template <class T>
+void join_filters(const Tensor& partial, const Extents& extents, Tensor& dfilters) {
+  sum_columns(kOperation, partial.data<float>(), /*O=*/1, partial.shape(0), int64_t{extents.K} * extents.C,
+              /*factor=*/1.0f, dfilters.data<T>());
+}
+
+template <class T, int kK, int kC, bool kIsPassed>
+void backward(const Extents& extents, Backward<T> arguments, Tensor& dfilters) {
+  using Tiles = BackwardTiles<T, kK, kC, kIsPassed>;
+  const int64_t rows = extents.rows, C = extents.C, beside = tiles_of(extents.C, kC);
+  const Splits splits(rows, Tiles::kRows, beside);
+  Tensor partial = Tensor::empty({splits.count, int64_t{extents.K} * C}, Dtype::f32, dfilters.device());
+  arguments.partial = partial.data<float>();
+  arguments.split_rows = static_cast<int>(splits.rows);
+  ChunkJoin join(kOperation, /*results=*/2, /*O=*/1, rows, C, splits.rows, splits.count, beside);
+  const Grid grid{dim3(static_cast<unsigned>(splits.count * beside)), dim3(kProductThreads), Tiles::kBytes};
+  launch(kOperation, backward_kernel<T, kK, kC, kIsPassed>, grid, extents, arguments, join.plan());
+  join_filters<T>(partial, extents, dfilters);
+}
+
+/// Calls body.template operator()<kK, kC>() with tiles for the extents.
+template <bool kIsPassed, class Body>
+void visit_backward_tiles(const Extents& extents, Body&& body) {
+  const auto [rows, C, K] = extents;
+  if (K <= 32) {
+    C <= 64 ? body.template operator()<32, 64>() : body.template operator()<32, 128>();
+  } else if (K <= 64) {
+    C <= 32   ? body.template operator()<64, 32>()
+    : C <= 64 ? body.template operator()<64, 64>()
+              : body.template operator()<64, 128>();
+  } else if (K <= 128) {
+    C <= 32 ? body.template operator()<128, 32>() : body.template operator()<128, 128>();
+  } else if constexpr (kIsPassed) {
+    body.template operator()<kMostPassedChannels, 64>();
+  } else {
+    K <= 256 ? body.template operator()<256, 64>() : body.template operator()<kMostPlainChannels, 32>();
+  }
+}
+
+}  // namespace
+
+bool has_preactivation_pointwise_backward(const Tensor& weight, const NextNormalisation& next) {
+  return weight.shape(0) <= (next.y.defined() ? kMostPassedChannels : kMostPlainChannels);
+}
+
+void preactivation_pointwise_backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
+                                      const Normalisation& norm, const Tensor& weight, Tensor& kept,
+                                      Tensor& da, Tensor& dfilters, Tensor& dweight, Tensor& dbias) {
+  const Extents extents(x, weight);
+  add_multiply_adds(int64_t{2} * extents.rows * extents.C * extents.K);
+  visit_16_bits(x.dtype(), [&]<class T>() {
+    const bool is_passed = next.y.defined();
+    const Backward<T> arguments{
+        {weight.data<T>()},
+        dy.data<T>(),
+        is_passed ? next.y.data<T>() : nullptr,
+        x.data<T>(),
+        kept.defined() ? kept.data<T>() : nullptr,
+        da.defined() ? da.data<T>() : nullptr,
+        is_passed ? GradientChannels(next.norm, /*has_relu=*/true, extents.rows, next.dweight, next.dbias)
+                  : GradientChannels(norm, /*has_relu=*/true, extents.rows, dweight, dbias),
+        Channels(norm, /*has_relu=*/true),
+        dweight.data<float>(),
+        dbias.data<float>(),
+        /*partial=*/nullptr,
+        /*split_rows=*/0};
+    const auto run = [&]<int kK, int kC, bool kIsPassed>() {
+      backward<T, kK, kC, kIsPassed>(extents, arguments, dfilters);
+    };
+    if (is_passed) {
+      visit_backward_tiles<true>(extents, [&]<int kK, int kC>() { run.template operator()<kK, kC, true>(); });
+    } else {
+      visit_backward_tiles<false>(extents,
+                                  [&]<int kK, int kC>() { run.template operator()<kK, kC, false>(); });
+    }
+  });
+}
+
+}  // namespace fovea::kernels::cuda

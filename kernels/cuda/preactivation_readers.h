@@ -1,0 +1,88 @@
+#pragma once
+
+#include "fovea/kernels/cuda/batch_norm_channels.h"
+#include "fovea/kernels/cuda/block_product.h"
+
+/// What the products of pre-activation convolutions of 1x1 read, and how their blocks share the work.
+namespace fovea::kernels::cuda {
+
+/// How many tiles, or steps, cover an extent.
+__host__ __device__ constexpr int tiles_of(int extent, int of_tile) {
+  return (extent + of_tile - 1) / of_tile;
+}
+
+/// Of rows of pixels: [rows, C] -> [rows, K].
+struct Extents {
+  int rows, C, K;
+
+  Extents(const Tensor& x, const Tensor& weight)
+      : rows(static_cast<int>(x.size() / x.shape(3))),
+        C(static_cast<int>(x.shape(3))),
+        K(static_cast<int>(weight.shape(0))) {}
+};
+
+/// The tile of a block: those beside each other, which read the same rows, follow each other.
+struct TilePlace {
+  int number, row, column;  // number: of its rows
+
+  __device__ TilePlace(int columns, int tile_rows, int tile_columns) {
+    const int block = static_cast<int>(blockIdx.x), beside = tiles_of(columns, tile_columns);
+    number = block / beside;
+    row = number * tile_rows;
+    column = block % beside * tile_columns;
+  }
+};
+
+/// Calls body.template operator()<T>() for the two dtypes.
+template <class Body>
+void visit_16_bits(Dtype dtype, Body&& body) {
+  if (dtype == Dtype::bf16) {
+    body.template operator()<bf16>();
+  } else {
+    body.template operator()<f16>();
+  }
+}
+
+/// a = relu(norm(x)), rounded as where it is stored.
+template <class T>
+struct ActivatedReader {
+  const T* x;
+  Channels channels;
+  SharedAffine shared{};  // once a block has filled it
+  int first = 0;          // of the channels there
+
+  static constexpr int kPart = 4;
+  __device__ Pack<T, 8> read(int64_t offset) const { return load_pack<8>(x + offset); }
+  __device__ Affine<kPart> constants(int c) const { return shared.at<kPart>(c - first); }
+  __device__ Pack<T, kPart> result(const Affine<kPart>& affine, const Pack<T, 8>& pack, int part) const {
+    return to_pack<T>(channels.result(affine, part_to_floats<kPart>(pack, part)));
+  }
+  __device__ void keep(int64_t, const Pack<T, kPart>&) const {}
+};
+
+/// The gradient of y, from that of relu(norm(y)).
+template <class T>
+struct PassedBackReader {
+  const T *dy, *y;
+  T* kept;  // where the gradient goes, or null
+  GradientChannels channels;
+  SharedGradientAffine shared{};  // once a block has filled it
+
+  static constexpr int kPart = 4;
+  struct Packs {
+    Pack<T, 8> dy, y;
+  };
+  __device__ Packs read(int64_t offset) const {
+    return {load_pack<8>(dy + offset), load_pack<8>(y + offset)};
+  }
+  __device__ GradientAffine<kPart> constants(int k) const { return shared.at<kPart>(k); }
+  __device__ Pack<T, kPart> result(const GradientAffine<kPart>& affine, const Packs& packs, int part) const {
+    return to_pack<T>(
+        channels.result(affine, part_to_floats<kPart>(packs.dy, part), part_to_floats<kPart>(packs.y, part)));
+  }
+  __device__ void keep(int64_t offset, const Pack<T, kPart>& pack) const {
+    if (kept != nullptr) store_pack<kPart>(kept + offset, pack);
+  }
+};
+
+}  // namespace fovea::kernels::cuda
