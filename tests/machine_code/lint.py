@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Checks the machine code of the CUDA kernels, as the compiler has made it, without a GPU."""
+
+import argparse
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import code_tools
+import rules
+import sass
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def disassemble(path, arguments):
+    """The kernels in a file: .cu, .cubin, .sass (the output of nvdisasm -c), or an object or library."""
+    path = Path(path)
+    if path.suffix == ".sass":
+        texts = [path.read_text()]
+    else:
+        nvdisasm = code_tools.find("nvdisasm", arguments.build, arguments.tools)
+        with tempfile.TemporaryDirectory() as folder:
+            if path.suffix == ".cubin":
+                cubins = [path]
+            elif path.suffix == ".cu":
+                cubins = [Path(folder) / "code.cubin"]
+                code_tools.compile_cubin(path, arguments.build, arguments.arch, cubins[0])
+            else:
+                cuobjdump = code_tools.find("cuobjdump", arguments.build, arguments.tools)
+                cubins = code_tools.extract_cubins(path, arguments.arch, cuobjdump, folder)
+            texts = [code_tools.run([str(nvdisasm), "-c", str(cubin)]) for cubin in cubins]
+    kernels = [kernel for text in texts for kernel in sass.parse(text)]
+    for kernel, name in zip(kernels, code_tools.demangle([kernel.mangled for kernel in kernels])):
+        kernel.name, kernel.source = name, path.name.split(".")[0]
+    return kernels
+
+
+def figures(kernel):
+    """What the rules look at, in numbers."""
+    family = rules.family_of(kernel)
+    loops = rules.hot_loops(kernel, family)
+    regions = [loop.indices for loop in loops] or [range(len(kernel.instructions))]
+    together = max(rules.loads_together(kernel, region) for region in regions)
+    waits = len(rules.early_uses(kernel))
+    sizes = "+".join(str(len(loop.body)) for loop in loops) or "-"
+    return f"{len(kernel.instructions):5} {sizes:>9} {together:5} {waits:5}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, epilog="Ends with 1 where a kernel breaks a rule.")
+    parser.add_argument("files", nargs="*", help=".cu, .cubin, .sass, objects or libraries; "
+                        "without any: the objects of the CUDA build")
+    parser.add_argument("--build", type=Path, default=ROOT / "build/cuda", help="the CUDA build's folder")
+    parser.add_argument("--tools", type=Path, help="the folder of nvdisasm and cuobjdump")
+    parser.add_argument("--arch", default="sm_90")
+    parser.add_argument("--only", default="", help="only kernels whose name has this")
+    parser.add_argument("--figures", action="store_true", help="print instructions, those of the hot loop, "
+                        "full-width loads issued together, and waits before the multiply, of every kernel")
+    arguments = parser.parse_args()
+    arguments.build = arguments.build.resolve()
+    try:
+        files = arguments.files or sorted(arguments.build.glob("CMakeFiles/fovea.dir/**/*.cu.o"))
+        if not files:
+            raise code_tools.ToolError(f"{arguments.build} has no objects of CUDA kernels, wanted a CUDA build: "
+                                       "cmake --preset cuda && cmake --build --preset cuda --target fovea")
+        code_tools.find("nvdisasm", arguments.build, arguments.tools)  # once, before all need it
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            kernels = sum(pool.map(lambda file: disassemble(file, arguments), files), [])
+    except code_tools.ToolError as error:
+        print(f"machine code: {error}", file=sys.stderr)
+        return 2
+    kernels = [kernel for kernel in kernels if arguments.only in kernel.name]
+    if arguments.figures:
+        print("total  hot loop loads waits  kernel")
+    failed = 0
+    for kernel in kernels:
+        if arguments.figures:
+            print(f"{figures(kernel)}  {kernel.source}: {kernel.name}")
+        found = rules.check(kernel)
+        failed += bool(found)
+        for rule, message in found:
+            print(f"{kernel.source}: {kernel.name}: [{rule}] {message}")
+    print(f"machine code: {len(kernels)} kernels, {failed} of them break rules")
+    return 1 if failed or not kernels else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

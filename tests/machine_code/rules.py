@@ -1,0 +1,228 @@
+"""What the machine code of a kernel must look like. A rule yields messages of what is wrong."""
+
+import re
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Family:
+    """Kernels of which the same is demanded."""
+
+    pattern: str              # of the readable name, from its beginning
+    loads: int = 0            # full-width loads that are issued before the first of them is used
+    reason: str = ""          # whence their number
+    where: str = "loop"       # that is asked of the innermost loops with full-width loads, or of the whole "kernel"
+    budget: int = 0           # most instructions of the hot loop, or of the whole kernel; 0: any number
+    narrow: dict = field(default_factory=dict)  # opcodes of accesses that may be narrower -> reason
+
+
+_WINNERS = {"LDG.E.64": "winners are one byte each", "STG.E.64": "winners are one byte each",
+            "LDG.E": "four winners of one byte each", "STG.E": "four winners of one byte each"}
+_WIDE = r"<[48], "  # the width of a pack: of 16-bit, of f32
+
+FAMILIES = [
+    # Tensor cores: nothing is asked of memory that the step itself waits for.
+    Family(r"forward_kernel<b?f16, \d+>", budget=400),
+    Family(r"backward_input_kernel<b?f16, \d+, \d+, PlainReader<", budget=180),
+    Family(r"backward_input_kernel<b?f16, \d+, \d+, PassedBackReader<", budget=460,
+           narrow={"STG.E.64": "the gradient is kept in the parts in which it is made"}),
+    Family(r"backward_weight_kernel<b?f16, \d+, \d+>", budget=450),
+    # Columns: kAtOnce rows, times the arrays of which a row is read.
+    Family(rf"column_sums_kernel{_WIDE}SumTerms<", loads=4, reason="4 rows of x"),
+    Family(rf"column_sums_kernel{_WIDE}PairSumTerms<", loads=4, reason="2 rows of a and b"),
+    Family(rf"column_sums_kernel{_WIDE}MomentTerms<", loads=4, reason="4 rows of x"),
+    Family(rf"column_sums_kernel{_WIDE}JoinedMomentTerms<", loads=8, reason="4 rows of mean and variance"),
+    Family(rf"column_sums_kernel{_WIDE}BackwardTerms<", loads=4, reason="2 rows of dy and x"),
+    Family(rf"map_columns_kernel{_WIDE}ForwardMap<", loads=4, reason="4 rows of x"),
+    Family(rf"map_columns_kernel{_WIDE}BackwardMap<", loads=4, reason="2 rows of dy and x"),
+    Family(rf"map_columns_kernel{_WIDE}BackwardAddMap<", loads=3, reason="a row of dy, x and the other gradient"),
+    Family(rf"map_columns_kernel{_WIDE}SpreadMap<", reason="a column is read once, and written many times"),
+    # Pools and resampling.
+    Family(r"max_pool_forward_kernel<[48], 3, ", loads=9, reason="a window of 3x3", where="kernel", narrow=_WINNERS),
+    Family(r"max_pool_forward_kernel<[48], 0, ", reason="a window of any size, one input after the other",
+           narrow=_WINNERS),
+    Family(r"max_pool_backward_tile_kernel<[48], 3, 2, ", loads=4, reason="dy of 2x2 windows", where="kernel",
+           narrow=_WINNERS),
+    Family(r"max_pool_backward_tile_kernel<[48], 2, 2, ", loads=1, reason="dy of a window", where="kernel",
+           narrow=_WINNERS),
+    Family(r"max_pool_backward_gather_kernel<[48], ", reason="windows of any size, one after the other",
+           narrow=_WINNERS),
+    Family(r"average_pool_kernel<[48], ", reason="a rectangle of any size, one input after the other"),
+    Family(r"upsample_forward_kernel<[48], true, ", loads=5, reason="4 of x, one of skip", where="kernel"),
+    Family(r"upsample_forward_kernel<[48], false, ", loads=4, reason="4 of x", where="kernel"),
+    Family(r"upsample_backward_gather_kernel<[48], ", loads=4, reason="4 neighbours of dy"),
+]
+# Kernels of these must be in a family.
+_KNOWN = re.compile(r"(column_sums|map_columns|max_pool_\w+|average_pool|upsample_\w+)_kernel<[48],")
+
+
+def family_of(kernel):
+    return next((family for family in FAMILIES if re.match(family.pattern, kernel.name)), None)
+
+
+def is_product(instruction):
+    return instruction.name == "HMMA"
+
+
+def is_wide_load(instruction):
+    return instruction.is_global_load and instruction.is_full_width
+
+
+def hot_loops(kernel, family=None):
+    """The loops with products of the tensor cores; else the innermost ones with full-width loads."""
+    loops = kernel.innermost_loops(is_product)
+    if loops or (family is not None and family.where == "kernel"):
+        return loops
+    return kernel.innermost_loops(is_wide_load)
+
+
+class _Pending:
+    """Registers that are being loaded; for each the guards under which they have been overwritten since."""
+
+    def __init__(self, registers, guards=frozenset()):
+        self.registers, self.guards = frozenset(registers), guards  # guards: {(register, guard)}
+
+    def is_used_by(self, instruction):
+        return any((register, instruction.predicate) not in self.guards
+                   for register in instruction.reads & self.registers)
+
+    def after(self, instruction):
+        registers, guards = self.registers, self.guards
+        changed = instruction.changed_predicates
+        if changed:
+            guards = frozenset((r, guard) for r, guard in guards if guard.lstrip("!") not in changed)
+        if instruction.predicate:
+            guards |= {(r, instruction.predicate) for r in instruction.writes & registers}
+        else:
+            registers -= instruction.writes
+        return _Pending(registers, guards)
+
+    @property
+    def key(self):
+        return self.registers, self.guards
+
+
+def _early_uses(kernel, loop, load):
+    """The instructions that wait for what `load` has asked memory for before the step has multiplied, or the
+    next step. A warp issues in order: the first instruction that reads what is loaded waits for it, and so does
+    all behind it. Between the two must lie all products of a step; or none, if both are behind them."""
+    instructions, found, seen = kernel.instructions, set(), set()
+    products = [index for index in loop.body if is_product(instructions[index])]
+    # Whether all products of a step lie ahead: so it is from the loop's beginning to the first of them.
+    waiting = [(load, _Pending(instructions[load].writes), load < min(products), False)]
+    while waiting:
+        index, pending, sees_all, is_next_step = waiting.pop()
+        for after in kernel.successors[index]:
+            goes_back = index == loop.last and after == loop.first
+            sees, is_next = sees_all or goes_back, is_next_step or goes_back
+            state = (after, pending.key, sees, is_next)
+            if after not in loop.body or state in seen:
+                continue
+            seen.add(state)
+            if pending.is_used_by(instructions[after]):
+                if after < max(products) or is_next:
+                    found.add(after)
+            elif not (after == max(products) and sees):  # else all has been multiplied in between
+                left = pending.after(instructions[after])
+                if left.registers:
+                    waiting.append((after, left, sees, is_next))
+    return sorted(found)
+
+
+def early_uses(kernel):
+    """[(load, use)] of the loops with products."""
+    return [(load, use) for loop in kernel.innermost_loops(is_product) for load in loop.indices
+            if kernel.instructions[load].is_global_load for use in _early_uses(kernel, loop, load)[:1]]
+
+
+def waits_before_multiply(kernel, family):
+    """(a)"""
+    found = early_uses(kernel)
+    if found:
+        load, use = (kernel.instructions[index] for index in found[0])
+        yield (f"waits for {len(found)} loads of its own step before it has multiplied: the first is "
+               f"{load}, used by {use}")
+
+
+def loads_together(kernel, indices):
+    """The most full-width loads that are issued, in the order of the code, before the first of them is used."""
+    most, count, pending = 0, 0, set()
+    for index in indices:
+        instruction = kernel.instructions[index]
+        if instruction.reads & pending:
+            count, pending = 0, set()
+        pending -= instruction.writes
+        if is_wide_load(instruction):
+            count += 1
+            pending |= instruction.writes
+            most = max(most, count)
+    return most
+
+
+def _regions(kernel, family):
+    if family.where == "kernel":
+        return [range(len(kernel.instructions))]
+    return [loop.indices for loop in hot_loops(kernel, family)]
+
+
+def too_few_loads_together(kernel, family):
+    """(b)"""
+    if family is None or family.loads == 0:
+        return
+    regions = _regions(kernel, family)
+    if not regions:
+        yield f"has no loop with full-width loads, wanted one with {family.loads} ({family.reason})"
+    for region in regions:
+        together = loads_together(kernel, region)
+        if together < family.loads:
+            yield (f"issues {together} full-width loads before it uses the first, "
+                   f"wanted {family.loads} ({family.reason})")
+
+
+def local_memory(kernel, family):
+    """(c)"""
+    found = [i for i in kernel.instructions if i.name in ("LDL", "STL")]
+    if found:
+        yield f"has {len(found)} accesses of local memory, wanted none: the first is {found[0]}"
+
+
+def narrow_accesses(kernel, family):
+    """(d) in hot loops; what is beside them, such as sums of channels, is of any width."""
+    if family is None:
+        return
+    found = {}
+    for region in _regions(kernel, family):
+        for index in region:
+            instruction = kernel.instructions[index]
+            if instruction.name not in ("LDG", "STG") or instruction.is_full_width:
+                continue
+            opcode = re.sub(r"\.(CONSTANT|STRONG|GPU|SYS|NA|EF|EL)\b", "", instruction.opcode)
+            if opcode not in family.narrow:
+                found.setdefault(opcode, []).append(instruction)
+    for opcode, instructions in sorted(found.items()):
+        yield (f"has {len(instructions)} accesses {opcode} where only .128 are wanted: "
+               f"the first is {instructions[0]}")
+
+
+def over_budget(kernel, family):
+    """(e)"""
+    if family is None or family.budget == 0:
+        return
+    size = max((len(region) for region in _regions(kernel, family)), default=0)
+    if size > family.budget:
+        yield f"has {size} instructions in its hot loop, wanted {family.budget} at most"
+
+
+def unknown(kernel, family):
+    if family is None and (_KNOWN.match(kernel.name) or any(map(is_product, kernel.instructions))):
+        yield "is in no family: add to FAMILIES in tests/machine_code/rules.py how many loads it has under way"
+
+
+RULES = {"wait": waits_before_multiply, "loads": too_few_loads_together, "local": local_memory,
+         "width": narrow_accesses, "budget": over_budget, "family": unknown}
+
+
+def check(kernel):
+    """[(rule, message)]"""
+    family = family_of(kernel)
+    return [(name, message) for name, rule in RULES.items() for message in rule(kernel, family)]
