@@ -11,8 +11,6 @@ import code_tools
 import rules
 import sass
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def disassemble(path, arguments):
     """The kernels in a file: .cu, .cubin, .sass (the output of nvdisasm -c), or an object or library."""
@@ -52,25 +50,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, epilog="Ends with 1 where a kernel breaks a rule.")
     parser.add_argument("files", nargs="*", help=".cu, .cubin, .sass, objects or libraries; "
                         "without any: the objects of the CUDA build")
-    parser.add_argument("--build", type=Path, default=ROOT / "build/cuda", help="the CUDA build's folder")
-    parser.add_argument("--tools", type=Path, help="the folder of nvdisasm and cuobjdump")
+    code_tools.add_options(parser)
     parser.add_argument("--arch", default="sm_90")
     parser.add_argument("--only", default="", help="only kernels whose name has this")
     parser.add_argument("--figures", action="store_true", help="print instructions, those of the hot loop, "
                         "full-width loads issued together, and waits before the multiply, of every kernel")
     arguments = parser.parse_args()
-    arguments.build = arguments.build.resolve()
     try:
-        files = arguments.files or sorted(arguments.build.glob("CMakeFiles/fovea.dir/**/*.cu.o"))
-        if not files:
-            raise code_tools.ToolError(f"{arguments.build} has no objects of CUDA kernels, wanted a CUDA build: "
-                                       "cmake --preset cuda && cmake --build --preset cuda --target fovea")
+        files = arguments.files or code_tools.objects(arguments.build)
         code_tools.find("nvdisasm", arguments.build, arguments.tools)  # once, before all need it
-        with ThreadPoolExecutor(max_workers=2) as pool:
+        with ThreadPoolExecutor(max_workers=code_tools.WORKERS) as pool:
             kernels = sum(pool.map(lambda file: disassemble(file, arguments), files), [])
     except code_tools.ToolError as error:
-        print(f"machine code: {error}", file=sys.stderr)
-        return 2
+        return code_tools.report(error)
     kernels = [kernel for kernel in kernels if arguments.only in kernel.name]
     if arguments.figures:
         print("total  hot loop loads waits  kernel")
