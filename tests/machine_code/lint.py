@@ -40,10 +40,10 @@ def figures(kernel):
     family = rules.family_of(kernel)
     loops = rules.hot_loops(kernel, family)
     regions = [loop.indices for loop in loops] or [range(len(kernel.instructions))]
-    together = max(rules.loads_together(kernel, region) for region in regions)
+    together = "+".join(str(rules.loads_together(kernel, region)) for region in regions)
     waits = len(rules.early_uses(kernel))
     sizes = "+".join(str(len(loop.body)) for loop in loops) or "-"
-    return f"{len(kernel.instructions):5} {sizes:>9} {together:5} {waits:5}"
+    return f"{len(kernel.instructions):5} {sizes:>11} {together:>7} {waits:5}"
 
 
 def main():
@@ -65,7 +65,7 @@ def main():
         return code_tools.report(error)
     kernels = [kernel for kernel in kernels if arguments.only in kernel.name]
     if arguments.figures:
-        print("total  hot loop loads waits  kernel")
+        print("total   hot loops   loads waits  kernel")
     failed = 0
     for kernel in kernels:
         if arguments.figures:

@@ -181,6 +181,16 @@ class Loads(unittest.TestCase):
     def test_none(self):
         self.assertEqual(broken(MOMENTS, loop_of(*TERMS)), ["loads"])
 
+    def test_later_loops(self):
+        name = "column_sums_kernel<8, BothTerms<bf16, 8>>"
+        family = rules.Family(r"column_sums_kernel<8, BothTerms<", loads=4, reason="4 rows", later=2)
+        joins = [line.replace("L_x_0", "L_x_1") for line in loop_of(*ROWS[:2], *TERMS[:2]).splitlines()]
+        with unittest.mock.patch.object(rules, "FAMILIES", [family]):
+            code = loop_of(*ROWS, *TERMS).replace("EXIT", "")
+            self.assertEqual(broken(name, "\n".join([*code.splitlines(), *joins])), [])
+            one_by_one = [joins[0], joins[1], joins[3], joins[2], *joins[4:]]
+            self.assertEqual(broken(name, "\n".join([*code.splitlines(), *one_by_one])), ["loads"])
+
     def test_a_whole_kernel(self):
         name, lines = "max_pool_forward_kernel<8, 3, bf16>", []
         for tap in range(9):

@@ -11,7 +11,8 @@ class Family:
     pattern: str              # of the readable name, from its beginning
     loads: int = 0            # full-width loads that are issued before the first of them is used
     reason: str = ""          # whence their number
-    where: str = "loop"       # that is asked of the innermost loops with full-width loads, or of the whole "kernel"
+    where: str = "loop"       # that is asked of: the first innermost loop with full-width loads, or the "kernel"
+    later: int = 0            # the same of the loops behind it; 0: as many
     budget: int = 0           # most instructions of the hot loop, or of the whole kernel; 0: any number
     narrow: dict = field(default_factory=dict)  # opcodes of accesses that may be narrower -> reason
 
@@ -37,6 +38,11 @@ FAMILIES = [
     Family(rf"map_columns_kernel{_WIDE}BackwardMap<", loads=4, reason="2 rows of dy and x"),
     Family(rf"map_columns_kernel{_WIDE}BackwardAddMap<", loads=3, reason="a row of dy, x and the other gradient"),
     Family(rf"map_columns_kernel{_WIDE}SpreadMap<", reason="a column is read once, and written many times"),
+    # Elements: two packs of each input.
+    Family(r"map_elements_kernel<[48], (Merged|TrunkGradient), ", loads=4, reason="2 packs of two inputs"),
+    Family(r"map_elements_kernel<[48], MaskGradient, ", loads=6, reason="2 packs of dy, m and t"),
+    Family(r"attention_merge_backward_kernel<[48], ", loads=5, reason="2 packs of dy, m and t but one, for which "
+           "64 registers do not suffice"),
     # Pools and resampling.
     Family(r"max_pool_forward_kernel<[48], 3, ", loads=9, reason="a window of 3x3", where="kernel", narrow=_WINNERS),
     Family(r"max_pool_forward_kernel<[48], 0, ", reason="a window of any size, one input after the other",
@@ -71,9 +77,9 @@ def is_wide_load(instruction):
 def hot_loops(kernel, family=None):
     """The loops with products of the tensor cores; else the innermost ones with full-width loads."""
     loops = kernel.innermost_loops(is_product)
-    if loops or (family is not None and family.where == "kernel"):
-        return loops
-    return kernel.innermost_loops(is_wide_load)
+    if not loops and (family is None or family.where == "loop"):
+        loops = kernel.innermost_loops(is_wide_load)
+    return sorted(loops, key=lambda loop: loop.first)
 
 
 class _Pending:
@@ -172,11 +178,12 @@ def too_few_loads_together(kernel, family):
     regions = _regions(kernel, family)
     if not regions:
         yield f"has no loop with full-width loads, wanted one with {family.loads} ({family.reason})"
-    for region in regions:
+    for number, region in enumerate(regions):
+        wanted = family.later if number > 0 and family.later > 0 else family.loads
         together = loads_together(kernel, region)
-        if together < family.loads:
-            yield (f"issues {together} full-width loads before it uses the first, "
-                   f"wanted {family.loads} ({family.reason})")
+        if together < wanted:
+            yield (f"issues {together} full-width loads before it uses the first, wanted {wanted} ({family.reason})"
+                   + (f", in its loop {number + 1}" if number > 0 else ""))
 
 
 def local_memory(kernel, family):
