@@ -14,9 +14,13 @@ import sass
 def kernel(name, code):
     """A kernel with this name; `code` has one instruction or label a line."""
     lines = [".section\t.text._Z1k,\"ax\",@progbits", "_Z1k:"]
-    for index, line in enumerate(line.strip() for line in code.strip().splitlines()):
-        is_label = line.endswith(":")
-        lines.append(line if is_label else f"        /*{index * 16:04x}*/   {line} ;")
+    address = 0
+    for line in (line.strip() for line in code.strip().splitlines()):
+        if line.endswith(":"):
+            lines.append(line)
+        elif line:
+            lines.append(f"        /*{address:04x}*/   {line} ;")
+            address += 16
     (result,) = sass.parse("\n".join(lines))
     result.name = name
     return result
@@ -113,6 +117,11 @@ class Instructions(unittest.TestCase):
         self.assertEqual([(k.mangled, len(k.instructions)) for k in sass.parse(text)], [("_Z1a", 1), ("_Z1b", 0)])
 
 
+    def test_an_instruction_that_is_not_understood(self):
+        text = ".section\t.text._Z1a,\"ax\"\n /*0000*/ ??? ;\n /*0010*/ EXIT ;\n"
+        self.assertRaisesRegex(ValueError, "before: /.0010./ EXIT ; in _Z1a", sass.parse, text)
+
+
 class Waits(unittest.TestCase):
     def check(self, code, *expected):
         self.assertEqual(broken(FORWARD, code), list(expected))
@@ -130,7 +139,7 @@ class Waits(unittest.TestCase):
         code = STEP.replace("LDSM.16.M88.4", "PRMT R61, R19, 0x7632, R61\n LDSM.16.M88.4")
         ((_, message),) = rules.check(kernel(FORWARD, code))
         self.assertIn("waits for 1 loads of its own step", message)
-        self.assertIn("@!P4 LDG.E.128 R16, desc[UR6][R10.64], used by /*0040*/ PRMT R61", message)
+        self.assertIn("@!P4 LDG.E.128 R16, desc[UR6][R10.64], used by /*0030*/ PRMT R61", message)
 
     def test_a_use_on_one_path_alone(self):
         code = STEP.replace("LDSM.16.M88.4", "@P6 BRA `(.L_x_1)\n MOV R61, R16\n .L_x_1:\n LDSM.16.M88.4")
@@ -205,6 +214,11 @@ class Loads(unittest.TestCase):
         self.assertEqual(broken("new_kernel<bf16>", "EXIT"), [])
         self.assertEqual(broken("column_sums_kernel<1, NewTerms<bf16, 1>>", "EXIT"), [])
 
+    def test_a_family_without_a_kernel(self):
+        (family,) = [f for f in rules.families_without_kernel([]) if "MomentTerms" in f.pattern and f.loads == 4]
+        self.assertIn(family, rules.families_without_kernel([kernel(FORWARD, "EXIT")]))
+        self.assertNotIn(family, rules.families_without_kernel([kernel(MOMENTS, "EXIT")]))
+
 
 class Others(unittest.TestCase):
     def test_local_memory(self):
@@ -216,7 +230,9 @@ class Others(unittest.TestCase):
         self.assertEqual(broken(MOMENTS, loop_of(*ROWS, *TERMS, store.replace("128", "64"))), ["width"])
         self.assertEqual(broken(MOMENTS, loop_of(*ROWS, *TERMS, "LDG.E.CONSTANT R6, desc[UR6][R2.64]")), ["width"])
         winners = "STG.E.64 desc[UR6][R2.64], R4"
-        self.assertEqual(broken("max_pool_forward_kernel<8, 0, bf16>", loop_of(ROWS[0], TERMS[0], winners)), [])
+        for name, rules_broken in [("max_pool_forward_kernel<8, 0, bf16>", []), ("max_pool_forward_kernel<4, 0, float>",
+                                                                                 ["width"])]:
+            self.assertEqual(broken(name, loop_of(ROWS[0], TERMS[0], winners)), rules_broken)
 
     def test_budget(self):
         family = rules.family_of(kernel(FORWARD, "EXIT"))

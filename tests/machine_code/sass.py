@@ -8,6 +8,7 @@ from functools import cached_property
 _SECTION = re.compile(r"^\s*\.section\s+\.text\.(\S+?),")
 _LABEL = re.compile(r"^(\S+):\s*$")
 _INSTRUCTION = re.compile(r"^\s*/\*([0-9a-f]+)\*/\s+(?:@(!?U?P\w+)\s+)?([A-Z]\w*(?:\.\w+)*)\s*(.*?)\s*;")
+_BYTES = 16  # of an instruction
 _REGISTER = re.compile(r"(?<![\w.])R(\d+)\b(\.64)?")
 _TARGET = re.compile(r"`\(([^)]+)\)")
 _PREDICATE = re.compile(r"!?U?P(\d|T)$")
@@ -198,7 +199,7 @@ class Kernel:
 
 
 def parse(text):
-    """The kernels in the output of `nvdisasm -c`."""
+    """The kernels in the output of `nvdisasm -c`. ValueError where an instruction is not understood."""
     kernels, kernel = [], None
     for line in text.splitlines():
         if line.lstrip().startswith(".section"):
@@ -210,6 +211,8 @@ def parse(text):
             continue
         elif match := _INSTRUCTION.match(line):
             address, predicate, opcode, operands = match.groups()
+            if int(address, 16) != _BYTES * len(kernel.instructions):
+                raise ValueError(f"no instruction is understood before: {line.strip()} in {kernel.mangled}")
             kernel.instructions.append(Instruction(int(address, 16), predicate or "", opcode, operands))
         elif match := _LABEL.match(line):
             kernel.labels[match.group(1)] = len(kernel.instructions)
