@@ -222,7 +222,9 @@ class Loads(unittest.TestCase):
 
 class Others(unittest.TestCase):
     def test_local_memory(self):
-        self.assertEqual(broken("relu_kernel", "STL [R1], R2\n LDL R2, [R1]\n EXIT"), ["local"])
+        code = "STL [R1], R2\n LDL R2, [R1]\n EXIT"
+        self.assertEqual(broken("relu_kernel", code), ["local"])
+        self.assertEqual(broken("gather_batch_kernel<bf16>", code), [])
 
     def test_width(self):
         store = "STG.E.128 desc[UR6][R2.64], R4"
