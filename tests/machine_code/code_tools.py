@@ -55,11 +55,10 @@ def run(command, **options):
 def _folders(build):
     """Where the tools may be."""
     yield from map(Path, os.environ.get("PATH", os.defpath).split(os.pathsep))
-    nvcc = shutil.which("nvcc")
     roots = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda"]
     yield from (Path(root) / "bin" for root in roots if root)
-    if nvcc:
-        yield Path(nvcc).resolve().parent
+    if (Path(build) / "compile_commands.json").is_file():
+        yield Path(compiler(build)).resolve().parent
     packages = {sysconfig.get_path("purelib"), *sys.path}
     yield from (Path(folder) / "nvidia/cu13/bin" for folder in packages if folder)
     yield Path(build) / "machine_code/nvidia/cu13/bin"
@@ -133,6 +132,20 @@ def objects(build):
     return found
 
 
+def compiler(build):
+    """The nvcc of the CUDA build."""
+    commands = _commands(build)
+    if not commands:
+        raise ToolError(f"{build} compiles no .cu file, wanted a CUDA build: cmake --preset cuda")
+    words = commands[0][1]
+    return words[_nvcc_at(words)]
+
+
+def _nvcc_at(words):
+    """Where nvcc stands in the words of a command: behind a compiler cache."""
+    return next(index for index, word in enumerate(words) if Path(word).name.startswith("nvcc"))
+
+
 def _compile_command(source, build):
     """The words with which the CUDA build compiles `source`."""
     for path, words in _commands(build):
@@ -144,9 +157,8 @@ def _compile_command(source, build):
 def compile_cubin(source, build, architecture, cubin):
     """Compiles one .cu file for one architecture, with the flags of the build."""
     words = _compile_command(source, build)
-    at = next(i for i, word in enumerate(words) if Path(word).name.startswith("nvcc"))  # behind a compiler cache
     kept, skip = [], False
-    for word in words[at:]:
+    for word in words[_nvcc_at(words):]:
         if skip or word in ("-o", "-x", "-MF", "-MT"):
             skip = not skip
         elif not re.match(r"--generate-code|-gencode|-c$|-MD$|-dc$", word):

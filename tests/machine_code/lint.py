@@ -43,7 +43,9 @@ def figures(kernel):
     family = rules.family_of(kernel)
     loops = rules.hot_loops(kernel, family)
     regions = [loop.indices for loop in loops] or [range(len(kernel.instructions))]
-    together = "+".join(str(rules.loads_together(kernel, region)) for region in regions)
+    is_product = any(map(rules.is_product, kernel.instructions))
+    together = "+".join(str(rules.under_way(kernel, loop)) for loop in loops) if loops and is_product else "+".join(
+        str(rules.loads_together(kernel, region)) for region in regions)
     waits = len(rules.early_uses(kernel))
     sizes = "+".join(str(len(loop.body)) for loop in loops) or "-"
     return f"{len(kernel.instructions):5} {sizes:>11} {together:>7} {waits:5}"

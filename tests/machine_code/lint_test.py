@@ -26,8 +26,9 @@ def kernel(name, code):
     return result
 
 
-def broken(name, code):
-    return [rule for rule, _ in rules.check(kernel(name, code))]
+def broken(name, code, among=rules.RULES):
+    """The rules, among these, that it breaks."""
+    return [rule for rule, _ in rules.check(kernel(name, code)) if rule in among]
 
 
 FORWARD = "forward_kernel<bf16, 64>"
@@ -37,6 +38,7 @@ STEP = """
   ISETP.GE.AND P4, PT, R3, R8, PT
   @!P4 LDG.E.128 R16, desc[UR6][R10.64]
   @!P4 LDG.E.128 R20, desc[UR6][R12.64]
+  @!P4 LDG.E.128 R64, desc[UR6][R14.64]
   LDSM.16.M88.4 R44, [R50]
   LDSM.16.MT88.4 R32, [R49]
   HMMA.16816.F32.BF16 R24, R44.reuse, R32, R24
@@ -124,10 +126,10 @@ class Instructions(unittest.TestCase):
 
 class Waits(unittest.TestCase):
     def check(self, code, *expected):
-        self.assertEqual(broken(FORWARD, code), list(expected))
+        self.assertEqual(broken(FORWARD, code, ["wait"]), list(expected))
 
     def test_loads_that_are_used_behind_the_multiply(self):
-        self.check(STEP)
+        self.assertEqual(broken(FORWARD, STEP), [])
 
     def test_a_use_before_the_multiply(self):
         self.check(STEP.replace("LDSM.16.M88.4", "PRMT R61, R19, 0x7632, R61\n LDSM.16.M88.4"), "wait")
@@ -137,9 +139,9 @@ class Waits(unittest.TestCase):
 
     def test_the_message_names_load_and_use(self):
         code = STEP.replace("LDSM.16.M88.4", "PRMT R61, R19, 0x7632, R61\n LDSM.16.M88.4")
-        ((_, message),) = rules.check(kernel(FORWARD, code))
+        (message,) = [message for rule, message in rules.check(kernel(FORWARD, code)) if rule == "wait"]
         self.assertIn("waits for 1 loads of its own step", message)
-        self.assertIn("@!P4 LDG.E.128 R16, desc[UR6][R10.64], used by /*0030*/ PRMT R61", message)
+        self.assertIn("@!P4 LDG.E.128 R16, desc[UR6][R10.64], used by /*0040*/ PRMT R61", message)
 
     def test_a_use_on_one_path_alone(self):
         code = STEP.replace("LDSM.16.M88.4", "@P6 BRA `(.L_x_1)\n MOV R61, R16\n .L_x_1:\n LDSM.16.M88.4")
@@ -166,7 +168,51 @@ class Waits(unittest.TestCase):
         self.check(code)
 
     def test_loads_that_are_waited_for_behind_the_multiply(self):
-        self.check(STEP.replace("BAR.SYNC", "LDG.E.128 R64, desc[UR6][R10.64]\n MOV R60, R64\n BAR.SYNC"))
+        self.check(STEP.replace("BAR.SYNC", "LDG.E.128 R72, desc[UR6][R10.64]\n MOV R60, R72\n BAR.SYNC"))
+
+    def test_loads_under_way_while_it_multiplies(self):
+        load = "@!P4 LDG.E.128 R64, desc[UR6][R14.64]"
+        self.assertEqual(broken(FORWARD, STEP.replace(load, "NOP")), ["loads"])
+        self.assertEqual(broken(FORWARD, STEP.replace(load, load.replace("128", "64"))), ["loads", "width"])
+        behind = STEP.replace(load, "NOP").replace("BAR.SYNC", f"{load}\n BAR.SYNC")
+        self.assertEqual(broken(FORWARD, behind), ["loads"])
+        self.assertEqual(broken(FORWARD, STEP.replace("LDSM.16.M88.4", "MOV R7, R64\n LDSM.16.M88.4")),
+                         ["wait", "loads"])
+
+
+class Copies(unittest.TestCase):
+    """Into shared memory, around the registers."""
+
+    ASK = [*3 * ["@!P0 LDGSTS.E.BYPASS.128 [R21], desc[UR6][R14.64]"], "LDGDEPBAR"]
+    WAIT = "DEPBAR.LE SB0, 0x{}"
+    MULTIPLY = ["HMMA.16816.F32 R4, R8, R22, R4", "HMMA.16816.F32 R4, R8, R22, R4"]
+
+    def check(self, lines, *expected):
+        self.assertEqual(broken(FORWARD, loop_of(*lines)), list(expected))
+
+    def test_three_stages(self):
+        self.check([self.WAIT.format(1), *self.ASK, *self.MULTIPLY])
+
+    def test_two_stages(self):
+        self.check([self.WAIT.format(0), *self.ASK, *self.MULTIPLY])
+        self.check([*self.ASK, self.WAIT.format(1), *self.MULTIPLY])
+        self.check([*self.ASK, *self.MULTIPLY, self.WAIT.format(0)])
+
+    def test_a_step_waits_for_its_own_copies(self):
+        self.check([*self.ASK, self.WAIT.format(0), *self.MULTIPLY], "copy", "loads")
+        self.check([*self.ASK, self.MULTIPLY[0], self.WAIT.format(0), self.MULTIPLY[1]], "copy", "loads")
+
+    def test_a_step_waits_for_what_the_one_before_asked_for_at_its_end(self):
+        self.check([self.WAIT.format(0), *self.MULTIPLY, *self.ASK], "copy", "loads")
+        self.check([self.WAIT.format(1), *self.MULTIPLY, *self.ASK])
+        self.check([*self.MULTIPLY, *self.ASK, self.WAIT.format(0)], "copy", "loads")
+
+    def test_two_groups_a_step(self):
+        self.check([*self.ASK, *self.ASK, self.WAIT.format(2), *self.MULTIPLY])
+        self.check([*self.ASK, *self.ASK, self.WAIT.format(1), *self.MULTIPLY], "copy", "loads")
+
+    def test_narrow_ones(self):
+        self.check([self.WAIT.format(1), self.ASK[0].replace(".128", ""), *self.ASK, *self.MULTIPLY], "width")
 
 
 MOMENTS = "column_sums_kernel<8, MomentTerms<bf16, 8>>"

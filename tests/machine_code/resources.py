@@ -124,7 +124,8 @@ def main():
     arguments = parser.parse_args()
     try:
         cuobjdump = code_tools.find("cuobjdump", arguments.build, arguments.tools)
-        compiler = code_tools.run(["nvcc", "--version"]).split("release ")[-1].split(",")[0]
+        version = code_tools.run([code_tools.compiler(arguments.build), "--version"])
+        compiler = "CUDA " + re.search(r"release ([\d.]+)", version).group(1)
         objects = arguments.objects or code_tools.objects(arguments.build)
         with ThreadPoolExecutor(max_workers=code_tools.WORKERS) as pool:
             built = {}
@@ -135,7 +136,7 @@ def main():
     if arguments.update:
         if arguments.objects:
             parser.error("--update needs all objects of the build, so name none")
-        TABLE.write_text(write_table(built, f"CUDA {compiler}"))
+        TABLE.write_text(write_table(built, compiler))
     heading, table = read_table(TABLE.read_text() if TABLE.is_file() else "# not there")
     worse, better = compare(built, table)
     for line in better:
@@ -143,7 +144,7 @@ def main():
     for line in worse:
         print(line)
     if worse or better:
-        print(f"resources: this compiler is CUDA {compiler}; the table: {heading[0].strip('# ')}\n"
+        print(f"resources: this compiler is {compiler}; the table: {heading[0].strip('# ')}\n"
               "resources: where that is as it should be: resources.py --update, and commit the table")
     print(f"resources: {len(built)} rows, {len(worse)} worse or missing, {len(better)} changed otherwise")
     return 1 if worse or not built else 0

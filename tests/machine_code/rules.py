@@ -9,7 +9,8 @@ class Family:
     """Kernels of which the same is demanded."""
 
     pattern: str              # of the readable name, from its beginning
-    loads: int = 0            # full-width loads that are issued before the first of them is used
+    loads: int = 0            # full-width loads that are issued before the first of them is used, or, in a loop
+    #                           with products, that are under way while it multiplies
     reason: str = ""          # whence their number
     where: str = "loop"       # that is asked of: the first innermost loop with full-width loads, or the "kernel"
     later: int = 0            # the same of the loops behind it; 0: as many
@@ -29,11 +30,13 @@ _WIDE = r"<[48], "  # the width of a pack: of 16-bit, of f32
 
 FAMILIES = [
     # Tensor cores: nothing is asked of memory that the step itself waits for.
-    Family(r"forward_kernel<b?f16, \d+>", budget=450),
-    Family(r"backward_input_kernel<b?f16, \d+, \d+, PlainReader<", budget=125),
-    Family(r"backward_input_kernel<b?f16, \d+, \d+, PassedBackReader<", budget=440,
+    Family(r"forward_kernel<b?f16, \d+>", loads=3, reason="2 packs of x, one of the weights", budget=450),
+    Family(r"backward_input_kernel<b?f16, \d+, \d+, PlainReader<", loads=3, reason="2 packs of dy, one of the weights",
+           budget=125),
+    Family(r"backward_input_kernel<b?f16, \d+, \d+, PassedBackReader<", loads=3, reason="a pack of dy, y and the "
+           "weights", budget=440,
            narrow={"STG.E.64": "the gradient is kept in the parts in which it is made"}),
-    Family(r"backward_weight_kernel<b?f16, \d+, \d+>", budget=425),
+    Family(r"backward_weight_kernel<b?f16, \d+, \d+>", loads=3, reason="3 packs of dy and x", budget=425),
     # Columns: kAtOnce rows, times the arrays of which a row is read.
     Family(rf"column_sums_kernel{_WIDE}SumTerms<", loads=4, reason="4 rows of x", budget=150),
     Family(rf"column_sums_kernel{_WIDE}PairSumTerms<", loads=4, reason="2 rows of a and b", budget=56),
@@ -168,6 +171,42 @@ def waits_before_multiply(kernel, family):
                f"{load}, used by {use}")
 
 
+def _waits_for_copies(instructions, loop):
+    """[(commit, wait)] where a step of a loop waits for a group of copies into shared memory (cp.async), and no
+    step has been multiplied since it was asked for. A wait leaves the last groups under way that its number says."""
+    products = [index for index in loop.body if is_product(instructions[index])]
+    commits = [index for index in loop.indices if instructions[index].name == "LDGDEPBAR"]
+    waits = [index for index in loop.indices if instructions[index].opcode == "DEPBAR.LE"]
+    for wait in waits if commits else []:
+        left = int(instructions[wait].operands.split(",")[1], 0)
+        before = sum(commit < wait for commit in commits) - left - 1  # which commit of this step, or before it
+        steps_ago, commit = -(before // len(commits)), commits[before % len(commits)]
+        asked_before, waits_behind = commit < min(products), max(products) < wait
+        is_multiplied_since = ((asked_before and waits_behind) if steps_ago == 0 else
+                               (asked_before or waits_behind or steps_ago > 1))
+        if not is_multiplied_since:
+            yield commit, wait
+
+
+def waits_for_copies(kernel, family):
+    """(a) of copies that go around the registers"""
+    for loop in kernel.innermost_loops(is_product):
+        for commit, wait in _waits_for_copies(kernel.instructions, loop):
+            yield (f"waits for copies before a step has been multiplied since they were asked for: "
+                   f"{kernel.instructions[wait]} for those before {kernel.instructions[commit]}")
+
+
+def under_way(kernel, loop):
+    """The full-width loads and copies that a step of a loop with products has under way while it multiplies."""
+    instructions = kernel.instructions
+    first = min(index for index in loop.body if is_product(instructions[index]))
+    copies = sum(instructions[index].name == "LDGSTS" and instructions[index].is_full_width for index in loop.body)
+    if any(True for _ in _waits_for_copies(instructions, loop)):
+        copies = 0
+    return copies + sum(is_wide_load(instructions[index]) and not _early_uses(kernel, loop, index)
+                        for index in loop.body if index < first)
+
+
 def loads_together(kernel, indices):
     """The most full-width loads that are issued, in the order of the code, before the first of them is used."""
     most, count, pending = 0, 0, set()
@@ -193,6 +232,13 @@ def too_few_loads_together(kernel, family):
     """(b)"""
     if family is None or family.loads == 0:
         return
+    products = kernel.innermost_loops(is_product)
+    for loop in products:
+        if under_way(kernel, loop) < family.loads:
+            yield (f"has {under_way(kernel, loop)} full-width loads under way while it multiplies, "
+                   f"wanted {family.loads} ({family.reason})")
+    if products:
+        return
     regions = _regions(kernel, family)
     if not regions:
         yield f"has no loop with full-width loads, wanted one with {family.loads} ({family.reason})"
@@ -212,14 +258,14 @@ def local_memory(kernel, family):
 
 
 def narrow_accesses(kernel, family):
-    """(d) in hot loops; what is beside them, such as sums of channels, is of any width."""
+    """(d) in hot loops, or the whole of a kernel; what is beside them, such as sums of channels, is of any width."""
     if family is None:
         return
     found = {}
     for region in _regions(kernel, family):
         for index in region:
             instruction = kernel.instructions[index]
-            if instruction.name not in ("LDG", "STG") or instruction.is_full_width:
+            if instruction.name not in ("LD", "LDG", "LDGSTS", "ST", "STG") or instruction.is_full_width:
                 continue
             opcode = re.sub(r"\.(CONSTANT|STRONG|GPU|SYS|NA|EF|EL)\b", "", instruction.opcode)
             if not family.allows(opcode, kernel.name):
@@ -244,8 +290,8 @@ def unknown(kernel, family):
         yield "is in no family: add to FAMILIES in tests/machine_code/rules.py how many loads it has under way"
 
 
-RULES = {"wait": waits_before_multiply, "loads": too_few_loads_together, "local": local_memory,
-         "width": narrow_accesses, "budget": over_budget, "family": unknown}
+RULES = {"wait": waits_before_multiply, "copy": waits_for_copies, "loads": too_few_loads_together,
+         "local": local_memory, "width": narrow_accesses, "budget": over_budget, "family": unknown}
 
 
 def check(kernel):

@@ -18,6 +18,7 @@ _BARRIER_REGISTER = re.compile(r"\bB\d+\b")
 _WITHOUT_RESULT = {
     "ST", "STG", "STS", "STL", "RED", "LDGSTS", "ISETP", "FSETP", "DSETP", "HSETP2", "PLOP3", "PSETP", "R2P",
     "FCHK", "BRA", "BRX", "JMP", "CALL", "RET", "EXIT", "BSSY", "BSYNC", "BAR", "WARPSYNC", "NOP", "MEMBAR", "CCTL",
+    "LDGDEPBAR", "DEPBAR",
 }
 _DOUBLE = {"DADD", "DMUL", "DFMA"}
 
@@ -105,7 +106,7 @@ class Instruction:
 
     @property
     def is_global_load(self):
-        return self.name == "LDG"
+        return self.name in ("LDG", "LD")
 
     @property
     def is_full_width(self):
