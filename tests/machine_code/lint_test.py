@@ -93,6 +93,25 @@ class Instructions(unittest.TestCase):
         """
         self.assertEqual([sorted(loop.body) for loop in kernel("k", code).loops], [[1, 2], [0, 1, 2, 3]])
 
+    def test_a_loop_that_goes_back_in_two_places(self):
+        code = """
+            .L_x_0:
+              @P0 BRA `(.L_x_0)
+              MOV R0, R1
+              @P1 BRA `(.L_x_0)
+              EXIT
+        """
+        self.assertEqual([sorted(loop.body) for loop in kernel("k", code).loops], [[0, 1, 2]])
+
+    def test_a_loop_of_products_in_another(self):
+        product = "HMMA.16816.F32.BF16 R24, R44, R32, R24"
+        code = [".L_x_0:", product, ".L_x_1:", product, "@P0 BRA `(.L_x_1)", "@P1 BRA `(.L_x_0)", "EXIT"]
+        (loop,) = rules.product_loops(kernel("k", "\n".join(code)))
+        self.assertEqual(sorted(loop.body), [0, 1, 2, 3])
+        (loop,) = rules.product_loops(kernel("k", "\n".join(["NOP" if line == product and index == 1 else line
+                                                               for index, line in enumerate(code)])))
+        self.assertEqual(sorted(loop.body), [1, 2])
+
     def test_code_behind_an_exit_is_not_in_a_loop(self):
         code = """
             .L_x_0:
@@ -210,6 +229,9 @@ class Copies(unittest.TestCase):
     def test_two_groups_a_step(self):
         self.check([*self.ASK, *self.ASK, self.WAIT.format(2), *self.MULTIPLY])
         self.check([*self.ASK, *self.ASK, self.WAIT.format(1), *self.MULTIPLY], "copy", "loads")
+
+    def test_a_group_that_is_closed_in_the_middle_of_the_multiply(self):
+        self.check([self.WAIT.format(0), *self.ASK[:-1], self.MULTIPLY[0], self.ASK[-1], self.MULTIPLY[1]])
 
     def test_narrow_ones(self):
         self.check([self.WAIT.format(1), self.ASK[0].replace(".128", ""), *self.ASK, *self.MULTIPLY], "width")

@@ -95,9 +95,15 @@ def is_wide_load(instruction):
     return instruction.is_global_load and instruction.is_full_width
 
 
+def product_loops(kernel):
+    """The innermost loops around products, but those inside others of them."""
+    loops = kernel.innermost_loops(is_product)
+    return [loop for loop in loops if not any(loop.body < other.body for other in loops)]
+
+
 def hot_loops(kernel, family=None):
     """The loops with products of the tensor cores; else the innermost ones with full-width loads."""
-    loops = kernel.innermost_loops(is_product)
+    loops = product_loops(kernel)
     if not loops and (family is None or family.where == "loop"):
         loops = kernel.innermost_loops(is_wide_load)
     return sorted(loops, key=lambda loop: loop.first)
@@ -140,7 +146,7 @@ def _early_uses(kernel, loop, load):
     while waiting:
         index, pending, sees_all, is_next_step = waiting.pop()
         for after in kernel.successors[index]:
-            goes_back = index == loop.last and after == loop.first
+            goes_back = after == loop.first
             sees, is_next = sees_all or goes_back, is_next_step or goes_back
             state = (after, pending.key, sees, is_next)
             if after not in loop.body or state in seen:
@@ -158,7 +164,7 @@ def _early_uses(kernel, loop, load):
 
 def early_uses(kernel):
     """[(load, use)] of the loops with products."""
-    return [(load, use) for loop in kernel.innermost_loops(is_product) for load in loop.indices
+    return [(load, use) for loop in product_loops(kernel) for load in loop.indices
             if kernel.instructions[load].is_global_load for use in _early_uses(kernel, loop, load)[:1]]
 
 
@@ -175,13 +181,15 @@ def _waits_for_copies(instructions, loop):
     """[(commit, wait)] where a step of a loop waits for a group of copies into shared memory (cp.async), and no
     step has been multiplied since it was asked for. A wait leaves the last groups under way that its number says."""
     products = [index for index in loop.body if is_product(instructions[index])]
+    copies = [index for index in loop.indices if instructions[index].name == "LDGSTS"]
     commits = [index for index in loop.indices if instructions[index].name == "LDGDEPBAR"]
     waits = [index for index in loop.indices if instructions[index].opcode == "DEPBAR.LE"]
     for wait in waits if commits else []:
         left = int(instructions[wait].operands.split(",")[1], 0)
         before = sum(commit < wait for commit in commits) - left - 1  # which commit of this step, or before it
         steps_ago, commit = -(before // len(commits)), commits[before % len(commits)]
-        asked_before, waits_behind = commit < min(products), max(products) < wait
+        asked = max((copy for copy in copies if copy < commit), default=commit)
+        asked_before, waits_behind = asked < min(products), max(products) < wait
         is_multiplied_since = ((asked_before and waits_behind) if steps_ago == 0 else
                                (asked_before or waits_behind or steps_ago > 1))
         if not is_multiplied_since:
@@ -190,7 +198,7 @@ def _waits_for_copies(instructions, loop):
 
 def waits_for_copies(kernel, family):
     """(a) of copies that go around the registers"""
-    for loop in kernel.innermost_loops(is_product):
+    for loop in product_loops(kernel):
         for commit, wait in _waits_for_copies(kernel.instructions, loop):
             yield (f"waits for copies before a step has been multiplied since they were asked for: "
                    f"{kernel.instructions[wait]} for those before {kernel.instructions[commit]}")
@@ -232,7 +240,7 @@ def too_few_loads_together(kernel, family):
     """(b)"""
     if family is None or family.loads == 0:
         return
-    products = kernel.innermost_loops(is_product)
+    products = product_loops(kernel)
     for loop in products:
         if under_way(kernel, loop) < family.loads:
             yield (f"has {under_way(kernel, loop)} full-width loads under way while it multiplies, "

@@ -119,9 +119,8 @@ class Instruction:
 
 @dataclass
 class Loop:
-    first: int        # index of the instruction to which it goes back
-    last: int         # index of the branch that does
-    body: frozenset   # of the indices of all instructions on a path from `first` to `last`
+    first: int       # index of the instruction to which its branches go back
+    body: frozenset  # of the indices of all instructions on a path from `first` to one of these branches
 
     @property
     def indices(self):
@@ -172,7 +171,7 @@ class Kernel:
     @cached_property
     def loops(self):
         """All loops, the smaller before the larger."""
-        result = []
+        bodies = {}
         for index, instruction in enumerate(self.instructions):
             if instruction.name not in ("BRA", "JMP"):
                 continue
@@ -185,8 +184,8 @@ class Kernel:
                         if before not in body and first <= before:
                             body.add(before)
                             waiting.append(before)
-                result.append(Loop(first, index, frozenset(body)))
-        return sorted(result, key=lambda loop: len(loop.body))
+                bodies[first] = bodies.get(first, frozenset()) | body
+        return sorted((Loop(*loop) for loop in bodies.items()), key=lambda loop: len(loop.body))
 
     def innermost_loops(self, wanted):
         """The smallest loop around each instruction for which wanted(instruction) holds, each once."""
