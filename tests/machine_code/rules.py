@@ -169,7 +169,7 @@ def early_uses(kernel):
 
 
 def waits_before_multiply(kernel, family):
-    """(a)"""
+    """A step reads what it has asked memory for behind its last product."""
     found = early_uses(kernel)
     if found:
         load, use = (kernel.instructions[index] for index in found[0])
@@ -197,7 +197,7 @@ def _waits_for_copies(instructions, loop):
 
 
 def waits_for_copies(kernel, family):
-    """(a) of copies that go around the registers"""
+    """The same of copies into shared memory, which go around the registers."""
     for loop in product_loops(kernel):
         for commit, wait in _waits_for_copies(kernel.instructions, loop):
             yield (f"waits for copies before a step has been multiplied since they were asked for: "
@@ -209,7 +209,7 @@ def under_way(kernel, loop):
     instructions = kernel.instructions
     first = min(index for index in loop.body if is_product(instructions[index]))
     copies = sum(instructions[index].name == "LDGSTS" and instructions[index].is_full_width for index in loop.body)
-    if any(True for _ in _waits_for_copies(instructions, loop)):
+    if list(_waits_for_copies(instructions, loop)):
         copies = 0
     return copies + sum(is_wide_load(instructions[index]) and not _early_uses(kernel, loop, index)
                         for index in loop.body if index < first)
@@ -237,7 +237,7 @@ def _regions(kernel, family):
 
 
 def too_few_loads_together(kernel, family):
-    """(b)"""
+    """Loads are under way together, as many as the family says."""
     if family is None or family.loads == 0:
         return
     products = product_loops(kernel)
@@ -259,14 +259,15 @@ def too_few_loads_together(kernel, family):
 
 
 def local_memory(kernel, family):
-    """(c)"""
+    """No spills, and no arrays that are indexed at run time."""
     found = [i for i in kernel.instructions if i.name in ("LDL", "STL")]
     if found and not (family is not None and family.local):
         yield f"has {len(found)} accesses of local memory, wanted none: the first is {found[0]}"
 
 
 def narrow_accesses(kernel, family):
-    """(d) in hot loops, or the whole of a kernel; what is beside them, such as sums of channels, is of any width."""
+    """Accesses are of 16 bytes in hot loops, or in the whole of a kernel; what is beside them, such as sums of
+    channels, is of any width."""
     if family is None:
         return
     found = {}
@@ -284,7 +285,7 @@ def narrow_accesses(kernel, family):
 
 
 def over_budget(kernel, family):
-    """(e)"""
+    """The hot loop has no more instructions than the family says."""
     if family is None or family.budget == 0:
         return
     size = len(next(iter(_regions(kernel, family)), []))
@@ -294,6 +295,7 @@ def over_budget(kernel, family):
 
 
 def unknown(kernel, family):
+    """A kernel of which something should be demanded is in a family."""
     if family is None and (_KNOWN.match(kernel.name) or any(map(is_product, kernel.instructions))):
         yield "is in no family: add to FAMILIES in tests/machine_code/rules.py how many loads it has under way"
 

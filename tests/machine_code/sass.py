@@ -84,6 +84,8 @@ class Instruction:
                 if result.group(1):
                     first = int(result.group(1))
                     writes.update(range(first, first + _result_width(self.opcode)))
+        while operands and writes and _PREDICATE.match(operands[0]):  # a second result, such as a carry
+            operands.pop(0)
         for operand, width in zip(operands, _source_widths(self.opcode, len(operands))):
             in_address = "[" in operand
             for number, pair in _REGISTER.findall(operand):
