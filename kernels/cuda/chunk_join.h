@@ -125,13 +125,23 @@ __device__ inline bool join_chunks(const ChunkJoin::Plan& plan, const JoinPlace&
     Results sums = {};
     decltype(Join::origin(results)) origin{};
     if (place.has_column) {
-      Results of_line;
-      read(begin + first, of_line);
-      origin = Join::origin(of_line);
-#pragma unroll 4
-      for (int number = first + place.row; number < last; number += place.down) {
-        read(begin + number, of_line);
-        Join::add(origin, of_line, static_cast<float>(rows_until(number + 1) - number * unit), sums);
+      // As many lines at once as there are registers for.
+      constexpr int kAtOnce = kWidth * Join::kResults > 8 ? 2 : 4;
+      Results lines[kAtOnce];
+      read(begin + first, lines[0]);
+      origin = Join::origin(lines[0]);
+#pragma unroll 1
+      for (int number = first + place.row; number < last; number += kAtOnce * place.down) {
+#pragma unroll
+        for (int u = 0; u < kAtOnce; ++u) {
+          if (number + u * place.down < last) read(begin + number + u * place.down, lines[u]);
+        }
+#pragma unroll
+        for (int u = 0; u < kAtOnce; ++u) {
+          const int own = number + u * place.down;
+          if (own >= last) continue;
+          Join::add(origin, lines[u], static_cast<float>(rows_until(own + 1) - own * unit), sums);
+        }
       }
     }
     sum_thread_rows<kThreads>(sums, place.row, place.down, place.stride);

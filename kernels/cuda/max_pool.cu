@@ -10,10 +10,12 @@ namespace {
 
 using cuda::ImagePacks, cuda::Pack, cuda::Place, cuda::PoolWindow, cuda::Range;
 
+constexpr int kForwardBlocks = 3;  // on a multiprocessor: a thread keeps nine packs
+
 /// y and winner. A thread makes a pack of channels of one pixel of y: reads the inputs of its window, of
 /// which its neighbours read some too, and writes y and winner once. kSize is the window's, or 0 for any.
 template <int kWidth, int kSize, class T>
-__global__ void __launch_bounds__(ImagePacks::kThreads, ImagePacks::kBlocks)
+__global__ void __launch_bounds__(ImagePacks::kThreads, kForwardBlocks)
     max_pool_forward_kernel(ImagePacks packs, PoolWindow window, int H, int W, int64_t C, const T* x, T* y,
                             uint8_t* winner) {
   const auto number = static_cast<unsigned>(cuda::grid_thread());
@@ -23,26 +25,39 @@ __global__ void __launch_bounds__(ImagePacks::kThreads, ImagePacks::kBlocks)
   const int top = static_cast<int>(place.h) * window.stride - window.padding;
   const int left = static_cast<int>(place.w) * window.stride - window.padding;
   const T* const image = x + int64_t{place.n} * H * W * C + place.pack * kWidth;
-  // The first input that is no padding wins where all are minus infinity.
-  const int first = (top < 0 ? -top : 0) * size + (left < 0 ? -left : 0);
-  cuda::Floats<kWidth> best;
-  int chosen[kWidth];
-#pragma unroll
-  for (int k = 0; k < kWidth; ++k) {
-    best[k] = -std::numeric_limits<float>::infinity();
-    chosen[k] = first;
-  }
+  const auto is_inside = [&](int r, int s) {
+    return (top + r >= 0) & (top + r < H) & (left + s >= 0) & (left + s < W);
+  };
   // In place of padding, which never wins, an input is read: loads without conditions are under way together.
   const auto read = [&](int r, int s) {
-    const int64_t pixel = int64_t{std::clamp(top + r, 0, H - 1)} * W + std::clamp(left + s, 0, W - 1);
-    return cuda::load_pack<kWidth>(image + pixel * C);
+    const int64_t row = int64_t{std::clamp(top + r, 0, H - 1)} * W * C;
+    return cuda::load_pack<kWidth>(image + row + std::clamp(left + s, 0, W - 1) * C);
+  };
+  // Padding compares as a number that wins against nothing.
+  const auto padding = cuda::make_pack<T, kWidth>(
+      [](int) { return cuda::from_float<T>(-std::numeric_limits<float>::infinity()); });
+  const auto visible = [&](int r, int s, Pack<T, kWidth> pack) {
+    const bool inside = is_inside(r, s);
+#pragma unroll
+    for (int i = 0; i < pack.kWords; ++i) pack.words[i] = inside ? pack.words[i] : padding.words[i];
+    return pack;
+  };
+  cuda::Floats<kWidth> best;
+  int chosen[kWidth];
+  const auto begin = [&](const Pack<T, kWidth>& pack) {
+    // The first input that is no padding wins where all are minus infinity.
+    const int first = (top < 0 ? -top : 0) * size + (left < 0 ? -left : 0);
+#pragma unroll
+    for (int k = 0; k < kWidth; ++k) {
+      best[k] = cuda::to_float(pack[k]);
+      chosen[k] = first;
+    }
   };
   const auto compare = [&](int r, int s, const Pack<T, kWidth>& pack) {
-    const bool is_inside = (top + r >= 0) & (top + r < H) & (left + s >= 0) & (left + s < W);
 #pragma unroll
     for (int k = 0; k < kWidth; ++k) {
       const float value = cuda::to_float(pack[k]);
-      const bool wins = is_inside & ((value > best[k]) | (value != value));
+      const bool wins = (value > best[k]) | (value != value);  // what is no number stays
       best[k] = wins ? value : best[k];
       chosen[k] = wins ? r * size + s : chosen[k];
     }
@@ -54,14 +69,16 @@ __global__ void __launch_bounds__(ImagePacks::kThreads, ImagePacks::kBlocks)
 #pragma unroll
       for (int s = 0; s < kSize; ++s) inputs[r][s] = read(r, s);
     }
+    begin(visible(0, 0, inputs[0][0]));
 #pragma unroll
-    for (int r = 0; r < kSize; ++r) {
-#pragma unroll
-      for (int s = 0; s < kSize; ++s) compare(r, s, inputs[r][s]);
+    for (int i = 1; i < kSize * kSize; ++i) {
+      const int r = i / kSize, s = i % kSize;
+      compare(r, s, visible(r, s, inputs[r][s]));
     }
   } else {
+    begin(visible(0, 0, read(0, 0)));
     for (int r = 0; r < size; ++r) {
-      for (int s = 0; s < size; ++s) compare(r, s, read(r, s));
+      for (int s = r == 0 ? 1 : 0; s < size; ++s) compare(r, s, visible(r, s, read(r, s)));
     }
   }
   cuda::store<kWidth>(y + int64_t{number} * kWidth, best);

@@ -100,6 +100,8 @@ void interpolate(const char* operation, const Tensor& x, const Tensor& skip, Ten
   });
 }
 
+constexpr int kBackwardBlocks = 3;  // on a multiprocessor: a thread keeps four packs beside two rows of sums
+
 /// The sum over the outputs of one row, of which `gradients` is the first, that read an input column, each
 /// times its weight, in their order. Four loads are under way together.
 template <int kWidth, class T>
@@ -131,7 +133,7 @@ __device__ inline Floats<kWidth> gather_across(const Axis& columns, unsigned col
 /// these need, sums across each, and adds it to the two rows of dx that it was made from. It reads each row
 /// of dy once, beside two or so that the next strip needs too; its neighbours read the same columns.
 template <int kWidth, class T>
-__global__ void __launch_bounds__(ImagePacks::kThreads, ImagePacks::kBlocks)
+__global__ void __launch_bounds__(ImagePacks::kThreads, kBackwardBlocks)
     upsample_backward_gather_kernel(ImagePacks packs, Axis rows, Axis columns, int strip, int64_t W,
                                     int64_t C, int64_t H, const T* dy, T* dx) {
   const auto number = static_cast<unsigned>(cuda::grid_thread());

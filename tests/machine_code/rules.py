@@ -30,18 +30,14 @@ _WIDE = r"<[48], "  # the width of a pack: of 16-bit, of f32
 
 FAMILIES = [
     # Tensor cores: nothing is asked of memory that the step itself waits for.
-    Family(r"forward_kernel<b?f16, \d+>", loads=3, reason="2 packs of x, one of the weights", budget=450),
-    Family(r"backward_input_kernel<b?f16, \d+, \d+, PlainReader<", loads=3, reason="2 packs of dy, one of the weights",
-           budget=125),
-    Family(r"backward_input_kernel<b?f16, \d+, \d+, PassedBackReader<", loads=3, reason="a pack of dy, y and the "
-           "weights", budget=440,
+    Family(r"forward_kernel<b?f16, \d+>", loads=3, reason="2 packs of x, one of the weights", budget=240),
+    Family(r"input_gradient_kernel<b?f16, \d+>", loads=3, reason="2 packs of the gradient, one of the weights",
+           budget=115),
+    Family(r"backward_kernel<b?f16, \d+, \d+, (true|false)>", loads=3, reason="copies of dy, y and x", budget=1060,
            narrow={"STG.E.64": "the gradient is kept in the parts in which it is made"}),
-    Family(r"backward_weight_kernel<b?f16, \d+, \d+>", loads=3, reason="3 packs of dy and x", budget=425),
     # Columns: kAtOnce rows, times the arrays of which a row is read.
     Family(rf"column_sums_kernel{_WIDE}SumTerms<", loads=4, reason="4 rows of x", budget=150),
-    Family(rf"column_sums_kernel{_WIDE}PairSumTerms<", loads=4, reason="2 rows of a and b", budget=56),
     Family(rf"column_sums_kernel{_WIDE}MomentTerms<", loads=4, reason="4 rows of x", budget=200),
-    Family(rf"column_sums_kernel{_WIDE}JoinedMomentTerms<", loads=8, reason="4 rows of mean and variance", budget=180),
     Family(rf"column_sums_kernel{_WIDE}BackwardTerms<", loads=4, reason="2 rows of dy and x", budget=270),
     Family(rf"map_columns_kernel{_WIDE}ForwardMap<", loads=4, reason="4 rows of x", budget=400),
     Family(rf"map_columns_kernel{_WIDE}BackwardMap<", loads=4, reason="2 rows of dy and x", budget=262),
