@@ -18,7 +18,6 @@ namespace fovea::emulator {
 namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
-constexpr size_t kPage = 4096;
 constexpr size_t kAlignment = 256;
 constexpr size_t kGuardBytes = 256;
 constexpr unsigned char kPoison = 0xFF;
@@ -42,10 +41,12 @@ size_t rounded_up(size_t count, size_t multiple) {
 /// What the signal handler needs to know.
 struct Watch {
   unsigned char *begin = nullptr, *end = nullptr;  // none: nothing is watched
-  PageTraffic traffic;
+  PageAccess* accesses = nullptr;                  // room for a million
+  size_t count = 0;
   struct sigaction before {};
 };
 Watch watch;
+constexpr size_t kMostAccesses = size_t{1} << 20;
 
 #if defined(__x86_64__)
 constexpr bool kCanWatch = true;
@@ -62,13 +63,13 @@ bool is_write(const void*) {
 /// The first read of a page, and the first write, fault: they are counted and permitted.
 void note_access(int, siginfo_t* info, void* context) {
   auto* address = static_cast<unsigned char*>(info->si_addr);
-  if (address < watch.begin || address >= watch.end) {
+  if (address < watch.begin || address >= watch.end || watch.count == kMostAccesses) {
     sigaction(SIGSEGV, &watch.before, nullptr);  // faults again, for whoever handles it
     return;
   }
-  void* page = address - reinterpret_cast<uintptr_t>(address) % kPage;
+  unsigned char* page = address - reinterpret_cast<uintptr_t>(address) % kPage;
   const bool writes = is_write(context);
-  (writes ? watch.traffic.written : watch.traffic.read) += kPage;
+  watch.accesses[watch.count++] = {reinterpret_cast<uintptr_t>(address), writes};
   mprotect(page, kPage, writes ? PROT_READ | PROT_WRITE : PROT_READ);
 }
 
@@ -102,7 +103,7 @@ void* Memory::allocate(size_t bytes) {
   if (free_size > skipped + wanted) free_.emplace(begin + wanted, free_size - skipped - wanted);
   grow(begin + wanted);
   permit(base_ + begin, wanted);
-  used_.emplace(begin, std::pair(is_bare_ ? wanted : bytes, wanted));
+  used_.emplace(begin, Used{bytes, is_bare_ ? wanted : bytes, wanted, blocks_made_++});
   if (is_bare_) return base_ + begin;
   std::memset(base_ + begin, kPoison, bytes);
   for (unsigned char* byte = base_ + begin + bytes; byte < base_ + begin + wanted; ++byte) {
@@ -116,7 +117,7 @@ bool Memory::release(void* pointer) {
   const std::lock_guard lock(mutex_);
   const auto used = used_.find(static_cast<size_t>(static_cast<unsigned char*>(pointer) - base_));
   if (used == used_.end()) return false;
-  size_t begin = used->first, size = used->second.second;
+  size_t begin = used->first, size = used->second.size;
   used_.erase(used);
   forbid(base_ + begin, size);
   const auto after = free_.lower_bound(begin);
@@ -151,9 +152,9 @@ size_t Memory::bytes_free() {
 bool Memory::guards_are_intact() {
   const std::lock_guard lock(mutex_);
 #if !defined(__SANITIZE_ADDRESS__)
-  for (const auto& [begin, sizes] : used_) {
-    const unsigned char* end = base_ + begin + sizes.second;
-    for (const unsigned char* byte = base_ + begin + sizes.first; byte < end; ++byte) {
+  for (const auto& [begin, used] : used_) {
+    const unsigned char* end = base_ + begin + used.size;
+    for (const unsigned char* byte = base_ + begin + used.guarded_bytes; byte < end; ++byte) {
       if (*byte != guard_byte(byte)) return false;
     }
   }
@@ -174,7 +175,8 @@ void Memory::begin_watching() {
   check(kCanWatch, "emulator: what is read and written in device memory can only be watched on x86-64");
   watch.begin = base_;
   watch.end = base_ + high_water_;
-  watch.traffic = {};
+  watch.count = 0;
+  if (watch.accesses == nullptr) watch.accesses = new PageAccess[kMostAccesses];
   struct sigaction action {};
   action.sa_sigaction = note_access;
   action.sa_flags = SA_SIGINFO | SA_NODEFER;
@@ -183,11 +185,22 @@ void Memory::begin_watching() {
   protect(PROT_NONE);
 }
 
-PageTraffic Memory::end_watching() {
+std::vector<PageAccess> Memory::end_watching() {
   protect(PROT_READ | PROT_WRITE);
   sigaction(SIGSEGV, &watch.before, nullptr);
   watch.begin = watch.end = nullptr;
-  return watch.traffic;
+  return {watch.accesses, watch.accesses + watch.count};
+}
+
+MemoryBlock Memory::block_of(uintptr_t address) {
+  const std::lock_guard lock(mutex_);
+  const auto base = reinterpret_cast<uintptr_t>(base_);
+  if (address < base) return {};
+  const auto after = used_.upper_bound(address - base);
+  if (after == used_.begin()) return {};
+  const auto& [begin, used] = *std::prev(after);
+  if (address - base >= begin + used.size) return {};
+  return {base + begin, used.bytes, used.number};
 }
 
 void Memory::protect(int rights) const {

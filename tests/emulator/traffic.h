@@ -20,11 +20,17 @@ struct NodeTraffic {
 /// runs, and memory is neither poisoned nor guarded: graphs of any size can be recorded.
 ///
 /// A kernel runs with the device's memory out of reach: the first read and the first write of each page fault
-/// and are counted, so that bytes are whole pages, each once a node and way, as if a cache kept what the node
-/// touches again. Of kernels with the same grid and arguments but for where pointers point, only the first
-/// runs: what moves must not depend on values. Copies, fills and libraries' calls count their tensors.
+/// and are noted, so that bytes count once a node and way, as if a cache kept what the node touches again. Of
+/// kernels with the same grid and arguments but for where pointers point, only the first runs: what moves
+/// must not depend on values. Copies, fills and libraries' calls count their tensors.
+///
+/// A graph that is too large to run is projected from one of the same work on fewer images that was measured:
+/// of a block of memory each kernel reads and writes the same share, and blocks have the sizes that they
+/// have.
 class TrafficMeter {
  public:
+  enum class Mode { measure, project };
+
   TrafficMeter();
   ~TrafficMeter();
   TrafficMeter(const TrafficMeter&) = delete;
@@ -32,12 +38,32 @@ class TrafficMeter {
 
   /// The one that lives, or null.
   static TrafficMeter* current();
+  /// What replays do from now on; at first they measure.
+  void set_mode(Mode mode) { mode_ = mode; }
+  /// Where a kernel is to be projected of which none was measured, it runs.
   void replay(const Work& work);
   /// Of what was replayed since the last call, in order.
   std::vector<NodeTraffic> take();
 
  private:
-  std::map<std::string, NodeTraffic> known_;  // by kernel, grid and arguments
+  /// What a kernel does with a block of memory that one of its arguments points into.
+  struct Share {
+    size_t argument;  // where the first pointer into it lies
+    bool is_kept;     // the block was there before the meter: of a size of its own, and perhaps of several
+                      // tensors
+    double read, written;  // of the block
+  };
+  using Shares = std::vector<Share>;
+
+  Shares measured(const Work& work) const;
+  /// Null if no such kernel was measured.
+  const Shares* projected(const Work& work) const;
+  void note(const Work& work, const Shares& shares);
+
+  Mode mode_ = Mode::measure;
+  uint64_t kept_blocks_;
+  std::map<std::string, Shares> known_;    // by kernel, grid and arguments
+  std::map<std::string, Shares> samples_;  // by kernel and where its arguments point, more and less exactly
   std::vector<NodeTraffic> nodes_;
 };
 
