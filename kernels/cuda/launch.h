@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <type_traits>
 
 #include "fovea/core/cuda/runtime.h"
@@ -54,6 +55,18 @@ __device__ inline int64_t grid_threads() {
 }
 
 #ifndef __CUDACC__
+/// The bytes of a kernel's arguments, each from a multiple of 8 on.
+template <class... Arguments>
+std::string bytes_of_arguments(const Arguments&... arguments) {
+  std::string bytes;
+  const auto append = [&](const void* argument, size_t size) {
+    bytes.append(static_cast<const char*>(argument), size);
+    bytes.resize((bytes.size() + 7) / 8 * 8);
+  };
+  (append(&arguments, sizeof(arguments)), ...);
+  return bytes;
+}
+
 /// On a device, an address of the CPU would fault.
 template <class T>
 void check_argument(const char* operation, const T& argument) {
@@ -78,11 +91,14 @@ void launch(const char* operation, void (*kernel)(Parameters...), const Grid& gr
       static_cast<Parameters>(arguments)...);
 #else
   (check_argument(operation, static_cast<Parameters>(arguments)), ...);
-  emulator::launch(operation, grid.blocks, grid.threads, fovea::cuda::current_stream(),
-                   [=, shared = grid.shared] {
-                     emulator::allow_dynamic_shared_memory(shared);
-                     kernel(static_cast<Parameters>(arguments)...);
-                   });
+  emulator::launch(
+      operation,
+      {reinterpret_cast<const void*>(kernel), grid.blocks, grid.threads,
+       emulator::is_measuring() ? bytes_of_arguments(static_cast<Parameters>(arguments)...) : ""},
+      fovea::cuda::current_stream(), [=, shared = grid.shared] {
+        emulator::allow_dynamic_shared_memory(shared);
+        kernel(static_cast<Parameters>(arguments)...);
+      });
 #endif
   fovea::cuda::check_cuda(cudaGetLastError(), operation, ": launch of ", grid.blocks.x, "x", grid.blocks.y,
                           "x", grid.blocks.z, " blocks of ", grid.threads.x, "x", grid.threads.y, "x",

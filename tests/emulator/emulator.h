@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <source_location>
+#include <string>
 
 #include "cuda_runtime_api.h"
 
@@ -53,11 +54,26 @@ T* shared_array(const void* key, size_t count) {
   return static_cast<T*>(shared_memory(key, count * sizeof(T)));
 }
 
+/// A kernel that was launched.
+struct Kernel {
+  const void* function = nullptr;
+  Dim3 grid, block;
+  std::string arguments;  // their bytes, while what moves is measured: see traffic.h
+};
 /// Runs body() once for every thread of the grid, in stream order: at once, or at each replay while the
 /// stream is being captured. Error, beginning with `operation`, for what would go wrong on a device.
-void launch(const char* operation, Dim3 grid, Dim3 block, cudaStream_t stream, std::function<void()> body);
-/// The same for work that is no kernel: stands for a library's calls.
-void submit(cudaStream_t stream, std::function<void()> work);
+void launch(const char* operation, Kernel kernel, cudaStream_t stream, std::function<void()> body);
+/// Whether a kernel's arguments are wanted.
+bool is_measuring();
+
+/// What a stream runs in order, and a graph keeps.
+struct Work {
+  const char* operation;
+  std::function<void()> run;
+  int64_t read = 0, written = 0;  // bytes of device memory, of what is no kernel
+  Kernel kernel{};                // none: a copy, a fill, or a library's call
+};
+void submit(cudaStream_t stream, Work work);
 
 /// Whether a pointer is null or points into the emulated device's memory.
 bool is_device_pointer(const void* pointer);

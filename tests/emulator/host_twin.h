@@ -14,8 +14,8 @@ namespace fovea::emulator {
 /// Runs body(inputs, outputs) on CPU copies of device tensors, in stream order, and copies the outputs back.
 /// What is recorded keeps the addresses, not the tensors: as on a device, their memory must live on.
 template <class Body>
-void on_host_twins(std::initializer_list<const Tensor*> inputs, std::initializer_list<Tensor*> outputs,
-                   Body body) {
+void on_host_twins(const char* operation, std::initializer_list<const Tensor*> inputs,
+                   std::initializer_list<Tensor*> outputs, Body body) {
   struct Place {
     Shape shape;
     Dtype dtype;
@@ -29,7 +29,7 @@ void on_host_twins(std::initializer_list<const Tensor*> inputs, std::initializer
   std::vector<Place> in, out;
   for (const Tensor* tensor : inputs) in.push_back(place_of(*tensor));
   for (const Tensor* tensor : outputs) out.push_back(place_of(*tensor));
-  submit(cuda::current_stream(), [in, out, body] {
+  const auto run = [in, out, body] {
     const DeviceMemoryAccess access;
     std::vector<Tensor> host_in, host_out;
     for (const Place& place : in) {
@@ -41,7 +41,13 @@ void on_host_twins(std::initializer_list<const Tensor*> inputs, std::initializer
     for (size_t i = 0; i < out.size(); ++i) {
       std::memcpy(const_cast<void*>(out[i].address), host_out[i].raw(), out[i].bytes);
     }
-  });
+  };
+  const auto bytes_of = [](const std::vector<Place>& places) {
+    int64_t sum = 0;
+    for (const Place& place : places) sum += static_cast<int64_t>(place.bytes);
+    return sum;
+  };
+  submit(cuda::current_stream(), {operation, run, bytes_of(in), bytes_of(out)});
 }
 
 }  // namespace fovea::emulator

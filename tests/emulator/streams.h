@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+
+#include "emulator.h"
+
+namespace fovea::emulator {
+
+/// Whether any stream is being captured.
+bool is_capturing();
+/// Runs all that is queued on all streams; what it throws comes out of the next call that waits.
+void drain_all() noexcept;
+/// Notes that the captures under way cannot be kept, because of a call that CUDA refuses then.
+cudaError_t refuse_capture(cudaError_t error);
+/// As CUDA's own: what cudaGetLastError returns next, unless it is success.
+cudaError_t remember(cudaError_t error);
+
+}  // namespace fovea::emulator
