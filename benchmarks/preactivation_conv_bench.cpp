@@ -44,8 +44,10 @@ struct Expand {
 template <class Kernel>
 void forward(benchmark::State& state, const Kernel& kernel) {
   Expand t(state);
-  measure(state, {t.x.bytes() + t.residual.bytes() + t.y.bytes(), t.flops()},
-          [&] { kernel(t.x, t.norm, t.weight, 1, 0, t.residual, t.y, t.mean, t.variance); });
+  measure(state, {t.x.bytes() + t.residual.bytes() + t.y.bytes(), t.flops()}, [&] {
+    Tensor activated;
+    kernel(t.x, t.norm, t.weight, 1, 0, t.residual, t.y, activated, t.mean, t.variance);
+  });
 }
 void preactivation_conv_forward(benchmark::State& state) {
   forward(state, kernels::preactivation_conv_forward);
@@ -62,7 +64,7 @@ void backward(benchmark::State& state, const Kernel& kernel) {
   Tensor da = zeros(t.x.shape()), dfilters = zeros(t.weight.shape());
   Tensor dweight = zeros({t.C / 4}, Dtype::f32), dbias = zeros({t.C / 4}, Dtype::f32);
   measure(state, {t.y.bytes() + 2 * t.x.bytes(), 2 * t.flops()},
-          [&] { kernel(t.y, {}, t.x, t.norm, t.weight, 1, 0, da, dfilters, dweight, dbias); });
+          [&] { kernel(t.y, {}, t.x, {}, t.norm, t.weight, 1, 0, da, dfilters, dweight, dbias); });
 }
 void preactivation_conv_backward(benchmark::State& state) {
   backward(state, kernels::preactivation_conv_backward);

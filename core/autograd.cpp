@@ -148,6 +148,19 @@ Tensor Variable::new_gradient() const {
   return own.bound_grad;
 }
 
+EarlierGradient Variable::earlier_gradient() const {
+  EarlierGradient earlier;
+  node("earlier_gradient");
+  earlier.node_ = state_->node;
+  return earlier;
+}
+
+Tensor EarlierGradient::take() const {
+  const std::shared_ptr<Variable::Node> node = node_.lock();
+  if (node == nullptr || !node->requires_grad || node->is_leaf()) return {};
+  return std::exchange(node->grad, {});
+}
+
 const ChannelMoments& Variable::moments() const {
   check(defined(), "moments: this variable is undefined");
   return state_->moments;

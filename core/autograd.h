@@ -21,6 +21,8 @@ struct ChannelMoments {
   Tensor mean, variance;
 };
 
+class EarlierGradient;
+
 /// A Tensor that remembers how it was made, so that gradients can flow back. Copies are the same variable.
 /// The history of a result does not hold the numbers it was made from: those that `backward` did not capture
 /// are freed with the last copy of their variable.
@@ -54,6 +56,9 @@ class Variable {
   /// nothing has arrived there, so that it need not be copied; else a new tensor.
   Tensor new_gradient() const;
 
+  /// For the backward pass of an operation on this variable: what has arrived here by then from elsewhere.
+  EarlierGradient earlier_gradient() const;
+
   /// The moments of the value, where what made it computed them on the way: batch normalisation then need not
   /// read it again. Whoever changes the numbers of the value must set them to {}.
   const ChannelMoments& moments() const;
@@ -71,12 +76,28 @@ class Variable {
   bool same_as(const Variable& other) const { return state_ == other.state_; }
 
  private:
+  friend class EarlierGradient;
   struct Node;
   struct State;
   friend Variable record(const char*, const Tensor&, std::vector<Variable>, Backward);
   Node& node(const char* caller) const;
 
   std::shared_ptr<State> state_;
+};
+
+/// The gradient that has arrived at an input from elsewhere before a backward pass comes to it: one that adds
+/// it to its own spares the pass that would add the two. Holds no numbers.
+class EarlierGradient {
+ public:
+  EarlierGradient() = default;
+  /// Hands it over, once: what the caller returns for this input must contain it. Undefined if nothing has
+  /// arrived, and for leaves, which gather gradients of several calls of backward. Others may share it: not
+  /// to be changed.
+  Tensor take() const;
+
+ private:
+  friend class Variable;
+  std::weak_ptr<Variable::Node> node_;
 };
 
 /// The result `y` of `operation`, made from `inputs`. Its history is kept if gradients are on and an input

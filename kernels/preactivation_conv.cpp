@@ -8,41 +8,45 @@ namespace fovea::kernels {
 
 void composed_preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
                                          int64_t stride, int64_t padding, const Tensor& residual, Tensor& y,
-                                         Tensor& mean, Tensor& variance) {
-  {
-    Tensor a = Tensor::empty_like(x);
-    batch_norm_forward(x, norm, /*has_relu=*/true, a);
-    conv_forward(a, weight, /*bias=*/{}, stride, padding, y);
-  }
+                                         Tensor& activated, Tensor& mean, Tensor& variance) {
+  activated = Tensor::empty_like(x);
+  batch_norm_forward(x, norm, /*has_relu=*/true, activated);
+  conv_forward(activated, weight, /*bias=*/{}, stride, padding, y);
   if (residual.defined()) accumulate(residual, y);
   if (mean.defined()) batch_norm_statistics(y, mean, variance);
 }
 
 void composed_preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-                                          const Normalisation& norm, const Tensor& weight, int64_t stride,
-                                          int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight,
-                                          Tensor& dbias) {
+                                          const Tensor& activated, const Normalisation& norm,
+                                          const Tensor& weight, int64_t stride, int64_t padding, Tensor& da,
+                                          Tensor& dfilters, Tensor& dweight, Tensor& dbias) {
   Tensor gradient = dy;
   if (next.y.defined()) {
     gradient = Tensor::empty_like(dy);
     batch_norm_backward_input(dy, next.y, next.norm, next.dweight, next.dbias, /*has_relu=*/true,
                               /*other=*/{}, gradient);
   }
-  // `da` first holds a.
-  batch_norm_forward(x, norm.without_running(), /*has_relu=*/true, da);
-  conv_backward_weight(da, gradient, stride, padding, dfilters);
+  Tensor a = activated;
+  if (!a.defined()) {
+    a = da;  // which holds it until its own turn comes
+    batch_norm_forward(x, norm.without_running(), /*has_relu=*/true, a);
+  }
+  conv_backward_weight(a, gradient, stride, padding, dfilters);
   conv_backward_input(gradient, weight, stride, padding, da);
   batch_norm_backward_reduce(da, x, norm, /*has_relu=*/true, dweight, dbias);
 }
 
 void composed_preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation& next,
-                                                const Tensor& x, const Normalisation& norm,
-                                                const Tensor& weight, int64_t stride, int64_t padding,
-                                                const Tensor& other, Tensor& dx, Tensor& dfilters,
+                                                const Tensor& x, const Tensor& activated,
+                                                const Normalisation& norm, const Tensor& weight,
+                                                int64_t stride, int64_t padding, const Tensor& other,
+                                                const Tensor& earlier, Tensor& dx, Tensor& dfilters,
                                                 Tensor& dweight, Tensor& dbias) {
-  preactivation_conv_backward(dy, next, x, norm, weight, stride, padding, /*da=*/dx, dfilters, dweight,
-                              dbias);
-  batch_norm_backward_input(dx, x, norm, dweight, dbias, /*has_relu=*/true, other, dx);
+  preactivation_conv_backward(dy, next, x, activated, norm, weight, stride, padding, /*da=*/dx, dfilters,
+                              dweight, dbias);
+  batch_norm_backward_input(dx, x, norm, dweight, dbias, /*has_relu=*/true, other.defined() ? other : earlier,
+                            dx);
+  if (other.defined() && earlier.defined()) accumulate(earlier, dx);
 }
 
 void composed_preactivation_chain_forward(const Tensor& x, const PreactivationStages& chain,
@@ -54,8 +58,9 @@ void composed_preactivation_chain_forward(const Tensor& x, const PreactivationSt
     Tensor to = is_last ? y
                         : Tensor::empty(conv_shape(from.shape(), weight.shape(), stride, padding), x.dtype(),
                                         x.device());
+    Tensor activated;
     preactivation_conv_forward(from, norm, weight, stride, padding, is_last ? residual : Tensor(), to,
-                               no_mean, no_variance);
+                               activated, no_mean, no_variance);
     from = to;
   }
 }

@@ -8,7 +8,7 @@
 /// Pre-activation convolution (He et al., "Identity mappings in deep residual networks", 2016,
 /// arXiv:1603.05027): batch norm, relu and convolution as one pass over x. With a = relu(norm(x)):
 ///   y = conv(a) + residual, a padded with zeros
-/// x: [N, H, W, C], weight: [K, R, S, C], y, residual: [N, P, Q, K]. `a` is not kept: it is computed again.
+/// x, a: [N, H, W, C], weight: [K, R, S, C], y, residual: [N, P, Q, K].
 namespace fovea::kernels {
 
 /// Where a result y goes on: into the pre-activation convolution of `norm`, whose backward pass has left
@@ -27,25 +27,27 @@ struct NextNormalisation {
   }
 };
 
-/// Moves norm.running. `residual` may be undefined. mean, variance: [K], those of y over all axes but the
-/// last, or both undefined where nobody needs them.
+/// Moves norm.running. `residual` may be undefined. `activated` becomes a where that had to be stored, for a
+/// library's convolution, and stays undefined where the backward pass computes it again while it reads x.
+/// mean, variance: [K], those of y over all axes but the last, or both undefined where nobody needs them.
 FOVEA_KERNEL(preactivation_conv_forward, const Tensor& x, const Normalisation& norm, const Tensor& weight,
-             int64_t stride, int64_t padding, const Tensor& residual, Tensor& y, Tensor& mean,
-             Tensor& variance);
+             int64_t stride, int64_t padding, const Tensor& residual, Tensor& y, Tensor& activated,
+             Tensor& mean, Tensor& variance);
 
 /// da = the gradient with respect to a, dweight and dbias = those of norm's weight and bias: what
 /// batch_norm_backward_input needs to make dx of. dfilters = the gradient of the weights.
-/// dy: [N, P, Q, K], the gradient of y, or, where `next.y` is defined, that of relu(next.norm(y)).
+/// activated: as the forward pass left it. dy: [N, P, Q, K], the gradient of y, or, where `next.y` is
+/// defined, that of relu(next.norm(y)).
 FOVEA_KERNEL(preactivation_conv_backward, const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-             const Normalisation& norm, const Tensor& weight, int64_t stride, int64_t padding, Tensor& da,
-             Tensor& dfilters, Tensor& dweight, Tensor& dbias);
+             const Tensor& activated, const Normalisation& norm, const Tensor& weight, int64_t stride,
+             int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight, Tensor& dbias);
 
-/// The same, but the gradient with respect to x itself, plus `other`, a gradient of x that comes another way
-/// and may be undefined. dx may not be dy, unless dy is what is added: other.
+/// The same, but the gradient with respect to x itself, plus `other` and `earlier`, gradients of x that come
+/// other ways; either may be undefined. dx is none of the others.
 FOVEA_KERNEL(preactivation_conv_backward_input, const Tensor& dy, const NextNormalisation& next,
-             const Tensor& x, const Normalisation& norm, const Tensor& weight, int64_t stride,
-             int64_t padding, const Tensor& other, Tensor& dx, Tensor& dfilters, Tensor& dweight,
-             Tensor& dbias);
+             const Tensor& x, const Tensor& activated, const Normalisation& norm, const Tensor& weight,
+             int64_t stride, int64_t padding, const Tensor& other, const Tensor& earlier, Tensor& dx,
+             Tensor& dfilters, Tensor& dweight, Tensor& dbias);
 
 /// One pre-activation convolution of several after each other.
 struct PreactivationStage {
@@ -74,15 +76,16 @@ FOVEA_KERNEL(preactivation_chain_forward, const Tensor& x, const PreactivationSt
 /// without a fused form.
 void composed_preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
                                          int64_t stride, int64_t padding, const Tensor& residual, Tensor& y,
-                                         Tensor& mean, Tensor& variance);
+                                         Tensor& activated, Tensor& mean, Tensor& variance);
 void composed_preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-                                          const Normalisation& norm, const Tensor& weight, int64_t stride,
-                                          int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight,
-                                          Tensor& dbias);
+                                          const Tensor& activated, const Normalisation& norm,
+                                          const Tensor& weight, int64_t stride, int64_t padding, Tensor& da,
+                                          Tensor& dfilters, Tensor& dweight, Tensor& dbias);
 void composed_preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation& next,
-                                                const Tensor& x, const Normalisation& norm,
-                                                const Tensor& weight, int64_t stride, int64_t padding,
-                                                const Tensor& other, Tensor& dx, Tensor& dfilters,
+                                                const Tensor& x, const Tensor& activated,
+                                                const Normalisation& norm, const Tensor& weight,
+                                                int64_t stride, int64_t padding, const Tensor& other,
+                                                const Tensor& earlier, Tensor& dx, Tensor& dfilters,
                                                 Tensor& dweight, Tensor& dbias);
 void composed_preactivation_chain_forward(const Tensor& x, const PreactivationStages& chain,
                                           const Tensor& residual, Tensor& y);

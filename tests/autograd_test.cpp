@@ -181,6 +181,29 @@ TEST_CASE("autograd: nodes are visited newest first, each once") {
   check_near(x.grad(), {3});
 }
 
+TEST_CASE("autograd: an operation that takes the earlier gradient hands on the sum, once") {
+  const Variable x = parameter({1, 2}, {2});
+  const auto taking = [](const Variable& input) {
+    return record("taking", input.value().clone(), {input},
+                  [earlier = input.earlier_gradient()](const Tensor& dy) -> std::vector<Tensor> {
+                    const Tensor sent = earlier.take();
+                    CHECK_FALSE(earlier.take().defined());
+                    if (!sent.defined()) return {dy};
+                    Tensor sum = dy.clone();
+                    accumulate(sent, sum);
+                    return {sum};
+                  });
+  };
+  const Variable y = F::scale(x, 3);
+  const Variable first = taking(y), second = F::scale(y, 10);  // second is newer: it sends first
+  F::add(first, second).backward(Tensor::from<double>({1, 2}, {2}));
+  check_near(x.grad(), {33, 66});
+  // A leaf keeps what it has: it is not of this pass alone.
+  taking(x).backward(Tensor::from<double>({1, 1}, {2}));
+  check_near(x.grad(), {34, 67});
+  CHECK_FALSE(EarlierGradient().take().defined());
+}
+
 TEST_CASE("OperationObserver: sees every operation while it lives, and nests") {
   std::string outer_seen, inner_seen;
   const Variable x = parameter({1, 2}, {2});

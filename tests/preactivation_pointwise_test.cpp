@@ -14,8 +14,9 @@ struct Extents {
   int64_t rows, C, K;
 };
 // Tiles of 128 and 64 rows left over or just full, splits of rows, every width of a tile, channels beyond it.
-constexpr Extents kExtents[] = {{257, 40, 72},  {64, 16, 64},   {128, 64, 16}, {300, 128, 32}, {1, 8, 8},
-                                {65, 136, 104}, {1100, 40, 24}, {33, 72, 56},  {70, 24, 128},  {40, 80, 136}};
+constexpr Extents kExtents[] = {{257, 40, 72}, {64, 16, 64},   {128, 64, 16},  {300, 128, 32},
+                                {1, 8, 8},     {65, 136, 104}, {1100, 40, 24}, {33, 72, 56},
+                                {70, 24, 128}, {3300, 8, 16},  {40, 80, 136}};
 
 /// Rows of a case, as its tensors have them on the CPU.
 struct Numbers {
@@ -68,8 +69,9 @@ TEST_CASE(
       const Tensor x = numbers.image(extents.C), weight = numbers.filters();
       const Tensor residual = numbers.image(extents.K, /*mean=*/50);
       const kernels::Normalisation norm = numbers.norm(extents.C);
-      Tensor wanted = Tensor::empty_like(residual), none;
-      kernels::composed_preactivation_conv_forward(x, norm, weight, 1, 0, residual, wanted, none, none);
+      Tensor wanted = Tensor::empty_like(residual), activated, none;
+      kernels::composed_preactivation_conv_forward(x, norm, weight, 1, 0, residual, wanted, activated, none,
+                                                   none);
 
       Tensor y = Tensor::empty_like(residual.to(device));
       Tensor mean = Tensor::empty({extents.K}, Dtype::f32, device), variance = Tensor::empty_like(mean);
@@ -111,8 +113,8 @@ TEST_CASE("preactivation_pointwise: the gradients are the composition's, from dy
               Tensor::empty({extents.C}, Dtype::f32, place), Tensor::empty({extents.C}, Dtype::f32, place)};
         };
         auto wanted = gradients(Device::cpu()), found = gradients(device);
-        kernels::composed_preactivation_conv_backward(dy, next, x, norm, weight, 1, 0, wanted[0], wanted[1],
-                                                      wanted[2], wanted[3]);
+        kernels::composed_preactivation_conv_backward(dy, next, x, /*activated=*/{}, norm, weight, 1, 0,
+                                                      wanted[0], wanted[1], wanted[2], wanted[3]);
         Tensor kept = Tensor::empty_like(dy.to(device));
         kernels::cuda::preactivation_pointwise_backward(dy.to(device), next_there, x.to(device),
                                                         on(device, norm), weight.to(device), kept, found[0],
@@ -122,6 +124,44 @@ TEST_CASE("preactivation_pointwise: the gradients are the composition's, from dy
           INFO("gradient " << i);
           test::check_near(found[i], wanted[i], test::tolerance(dtype, terms, /*roundings=*/3));
         }
+      }
+    }
+  }
+}
+
+TEST_CASE(
+    "preactivation_pointwise: the gradient of x itself, with what is added to it, is the composition's") {
+  if (!has_device()) return;
+  const Device device = Device::cuda();
+  for (const Dtype dtype : {Dtype::bf16, Dtype::f16}) {
+    for (const Extents& extents : kExtents) {
+      for (const int added : {0, 1, 2, 3}) {
+        INFO(dtype << ", " << extents.rows << " x " << extents.C << " -> " << extents.K
+                   << ", added: " << added);
+        Numbers numbers(extents, dtype);
+        const Tensor x = numbers.image(extents.C), weight = numbers.filters(), dy = numbers.image(extents.K);
+        const kernels::Normalisation norm = numbers.norm(extents.C);
+        const kernels::NextNormalisation next{numbers.image(extents.K), numbers.norm(extents.K),
+                                              numbers.row(extents.K), numbers.row(extents.K)};
+        const Tensor other = added % 2 == 1 ? numbers.image(extents.C) : Tensor();
+        const Tensor earlier = added / 2 == 1 ? numbers.image(extents.C) : Tensor();
+        Tensor dx = Tensor::empty_like(x), dfilters = Tensor::empty_like(weight);
+        Tensor dweight = Tensor::empty({extents.C}), dbias = Tensor::empty({extents.C});
+        kernels::composed_preactivation_conv_backward_input(dy, next, x, /*activated=*/{}, norm, weight, 1, 0,
+                                                            other, earlier, dx, dfilters, dweight, dbias);
+        const auto there = [&](const Tensor& tensor) {
+          return tensor.defined() ? tensor.to(device) : Tensor();
+        };
+        Tensor found = Tensor::empty_like(there(x)), found_filters = Tensor::empty_like(there(weight));
+        Tensor found_weight = Tensor::empty_like(there(dweight)),
+               found_bias = Tensor::empty_like(found_weight);
+        kernels::cuda::preactivation_conv_backward_input(
+            there(dy), {there(next.y), on(device, next.norm), there(next.dweight), there(next.dbias)},
+            there(x), {}, on(device, norm), there(weight), 1, 0, there(other), there(earlier), found,
+            found_filters, found_weight, found_bias);
+        test::check_near(found, dx,
+                         test::tolerance(dtype, std::max(extents.rows, extents.K), /*roundings=*/4));
+        test::check_near(found_filters, dfilters, test::tolerance(dtype, extents.rows, /*roundings=*/3));
       }
     }
   }

@@ -10,7 +10,7 @@ namespace fovea::kernels::cpu {
 
 void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
                                 int64_t stride, int64_t padding, const Tensor& residual, Tensor& y,
-                                Tensor& mean, Tensor& variance) {
+                                Tensor& activated, Tensor& mean, Tensor& variance) {
   if (pointwise::suits(x, weight, stride, padding)) {
     move_running(norm, x.size() / norm.mean.size());
     return pointwise::preactivation_conv_forward(x, norm, weight, residual, y, mean, variance);
@@ -21,13 +21,14 @@ void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, cons
     return onednn::preactivation_conv_forward(x, norm, weight, stride, padding, residual, y, mean, variance);
   }
 #endif
-  composed_preactivation_conv_forward(x, norm, weight, stride, padding, residual, y, mean, variance);
+  composed_preactivation_conv_forward(x, norm, weight, stride, padding, residual, y, activated, mean,
+                                      variance);
 }
 
 void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-                                 const Normalisation& norm, const Tensor& weight, int64_t stride,
-                                 int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight,
-                                 Tensor& dbias) {
+                                 const Tensor& activated, const Normalisation& norm, const Tensor& weight,
+                                 int64_t stride, int64_t padding, Tensor& da, Tensor& dfilters,
+                                 Tensor& dweight, Tensor& dbias) {
   if (pointwise::suits(x, weight, stride, padding)) {
     return pointwise::preactivation_conv_backward(dy, next, x, norm, weight, da, dfilters, dweight, dbias);
   }
@@ -37,16 +38,17 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
                                                dweight, dbias);
   }
 #endif
-  composed_preactivation_conv_backward(dy, next, x, norm, weight, stride, padding, da, dfilters, dweight,
-                                       dbias);
+  composed_preactivation_conv_backward(dy, next, x, activated, norm, weight, stride, padding, da, dfilters,
+                                       dweight, dbias);
 }
 
 void preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-                                       const Normalisation& norm, const Tensor& weight, int64_t stride,
-                                       int64_t padding, const Tensor& other, Tensor& dx, Tensor& dfilters,
-                                       Tensor& dweight, Tensor& dbias) {
-  composed_preactivation_conv_backward_input(dy, next, x, norm, weight, stride, padding, other, dx, dfilters,
-                                             dweight, dbias);
+                                       const Tensor& activated, const Normalisation& norm,
+                                       const Tensor& weight, int64_t stride, int64_t padding,
+                                       const Tensor& other, const Tensor& earlier, Tensor& dx,
+                                       Tensor& dfilters, Tensor& dweight, Tensor& dbias) {
+  composed_preactivation_conv_backward_input(dy, next, x, activated, norm, weight, stride, padding, other,
+                                             earlier, dx, dfilters, dweight, dbias);
 }
 
 void preactivation_chain_forward(const Tensor& x, const PreactivationStages& chain, const Tensor& residual,

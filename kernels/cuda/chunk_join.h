@@ -138,9 +138,9 @@ __device__ inline bool join_chunks(const ChunkJoin::Plan& plan, const JoinPlace&
         }
 #pragma unroll
         for (int u = 0; u < kAtOnce; ++u) {
-          const int own = number + u * place.down;
-          if (own >= last) continue;
-          Join::add(origin, lines[u], static_cast<float>(rows_until(own + 1) - own * unit), sums);
+          const int line = number + u * place.down;
+          if (line >= last) continue;
+          Join::add(origin, lines[u], static_cast<float>(rows_until(line + 1) - line * unit), sums);
         }
       }
     }

@@ -17,41 +17,44 @@ bool is_fused() {
 
 void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
                                 int64_t stride, int64_t padding, const Tensor& residual, Tensor& y,
-                                Tensor& mean, Tensor& variance) {
+                                Tensor& activated, Tensor& mean, Tensor& variance) {
   if (is_fused() && is_preactivation_pointwise(x, weight, stride, padding, {y, residual})) {
     return preactivation_pointwise_forward(x, norm, weight, residual, y, mean, variance);
   }
-  composed_preactivation_conv_forward(x, norm, weight, stride, padding, residual, y, mean, variance);
+  composed_preactivation_conv_forward(x, norm, weight, stride, padding, residual, y, activated, mean,
+                                      variance);
 }
 
 void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-                                 const Normalisation& norm, const Tensor& weight, int64_t stride,
-                                 int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight,
-                                 Tensor& dbias) {
+                                 const Tensor& activated, const Normalisation& norm, const Tensor& weight,
+                                 int64_t stride, int64_t padding, Tensor& da, Tensor& dfilters,
+                                 Tensor& dweight, Tensor& dbias) {
   if (is_fused() && is_preactivation_pointwise(x, weight, stride, padding, {dy, next.y, da}) &&
       has_preactivation_pointwise_backward(weight, next)) {
     Tensor nothing_kept;
     return preactivation_pointwise_backward(dy, next, x, norm, weight, nothing_kept, da, dfilters, dweight,
                                             dbias);
   }
-  composed_preactivation_conv_backward(dy, next, x, norm, weight, stride, padding, da, dfilters, dweight,
-                                       dbias);
+  composed_preactivation_conv_backward(dy, next, x, activated, norm, weight, stride, padding, da, dfilters,
+                                       dweight, dbias);
 }
 
 void preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-                                       const Normalisation& norm, const Tensor& weight, int64_t stride,
-                                       int64_t padding, const Tensor& other, Tensor& dx, Tensor& dfilters,
-                                       Tensor& dweight, Tensor& dbias) {
-  if (!is_fused() || !is_preactivation_pointwise(x, weight, stride, padding, {dy, next.y, other, dx}) ||
+                                       const Tensor& activated, const Normalisation& norm,
+                                       const Tensor& weight, int64_t stride, int64_t padding,
+                                       const Tensor& other, const Tensor& earlier, Tensor& dx,
+                                       Tensor& dfilters, Tensor& dweight, Tensor& dbias) {
+  if (!is_fused() ||
+      !is_preactivation_pointwise(x, weight, stride, padding, {dy, next.y, other, earlier, dx}) ||
       !has_preactivation_pointwise_backward(weight, next)) {
-    return composed_preactivation_conv_backward_input(dy, next, x, norm, weight, stride, padding, other, dx,
-                                                      dfilters, dweight, dbias);
+    return composed_preactivation_conv_backward_input(dy, next, x, activated, norm, weight, stride, padding,
+                                                      other, earlier, dx, dfilters, dweight, dbias);
   }
   Tensor kept, no_da;
   if (next.y.defined()) kept = Tensor::empty_like(dy);
   preactivation_pointwise_backward(dy, next, x, norm, weight, kept, no_da, dfilters, dweight, dbias);
   preactivation_pointwise_input_gradient(next.y.defined() ? kept : dy, x, norm, weight, dweight, dbias, other,
-                                         dx);
+                                         earlier, dx);
 }
 
 void preactivation_chain_forward(const Tensor& x, const PreactivationStages& chain, const Tensor& residual,

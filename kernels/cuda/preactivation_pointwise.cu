@@ -142,7 +142,7 @@ __global__ void __launch_bounds__(kProductThreads, 2)
 template <class T>
 struct InputGradient {
   PlainReader<T> gradient, weight;  // [rows, K], [K, C]
-  const T *x, *other;               // [rows, C]; other may be null
+  const T *x, *other, *earlier;     // [rows, C]; other and earlier may be null
   T* dx;
   GradientChannels channels;
 };
@@ -178,6 +178,13 @@ __global__ void __launch_bounds__(kProductThreads, 2)
       });
 
   product.store_rounded(shared);
+  // As many registers as the product no longer takes.
+  Pack<T, 8> earlier[TileC::kPacksOfThread] = {};
+  if (arguments.earlier != nullptr) {
+    for_each_pack_inside<TileC>(tile, rows, C, [&](int i, int row, int column) {
+      earlier[i] = load_pack<8>(arguments.earlier + offset_of(row, column));
+    });
+  }
   __syncthreads();
   const SharedGradientAffine affine{constants, kTileN};
 #pragma unroll
@@ -185,10 +192,10 @@ __global__ void __launch_bounds__(kProductThreads, 2)
     const GradientAffine<4> own = affine.at<4>(TileC::own_column() + 4 * part);
     for_each_pack_inside<TileC>(tile, rows, C, [&](int i, int row, int column) {
       const Floats<4> da = load<4>(shared + row * TileC::kStride + column + 4 * part);
-      const Floats<4> added = part_to_floats<4>(other[i], part);
+      const Floats<4> added = part_to_floats<4>(other[i], part), sent = part_to_floats<4>(earlier[i], part);
       Floats<4> dx = arguments.channels.result(own, da, part_to_floats<4>(x[i], part));
 #pragma unroll
-      for (int j = 0; j < 4; ++j) dx[j] += added[j];
+      for (int j = 0; j < 4; ++j) dx[j] += added[j] + sent[j];
       store<4>(arguments.dx + offset_of(row, column) + 4 * part, dx);
     });
   }
@@ -239,7 +246,7 @@ void preactivation_pointwise_forward(const Tensor& x, const Normalisation& norm,
 void preactivation_pointwise_input_gradient(const Tensor& gradient, const Tensor& x,
                                             const Normalisation& norm, const Tensor& weight,
                                             const Tensor& dweight, const Tensor& dbias, const Tensor& other,
-                                            Tensor& dx) {
+                                            const Tensor& earlier, Tensor& dx) {
   const Extents extents(x, weight);
   add_multiply_adds(int64_t{extents.rows} * extents.C * extents.K);
   visit_16_bits(x.dtype(), [&]<class T>() {
@@ -253,6 +260,7 @@ void preactivation_pointwise_input_gradient(const Tensor& gradient, const Tensor
                               {weight.data<T>()},
                               x.data<T>(),
                               other.defined() ? other.data<T>() : nullptr,
+                              earlier.defined() ? earlier.data<T>() : nullptr,
                               dx.data<T>(),
                               GradientChannels(norm, /*has_relu=*/true, extents.rows, dweight, dbias)});
     });

@@ -27,12 +27,12 @@ void preactivation_pointwise_backward(const Tensor& dy, const NextNormalisation&
                                       const Normalisation& norm, const Tensor& weight, Tensor& kept,
                                       Tensor& da, Tensor& dfilters, Tensor& dweight, Tensor& dbias);
 
-/// dx = the gradient of x + other, after preactivation_pointwise_backward has left dweight and dbias: da is
-/// computed again from the gradient of y, which is a quarter of it in a residual unit, instead of stored and
-/// read. `other` may be undefined.
+/// dx = the gradient of x + other + earlier, after preactivation_pointwise_backward has left dweight and
+/// dbias: da is computed again from the gradient of y, which is a quarter of it in a residual unit, instead
+/// of stored and read. `other` and `earlier` may be undefined.
 void preactivation_pointwise_input_gradient(const Tensor& gradient, const Tensor& x,
                                             const Normalisation& norm, const Tensor& weight,
                                             const Tensor& dweight, const Tensor& dbias, const Tensor& other,
-                                            Tensor& dx);
+                                            const Tensor& earlier, Tensor& dx);
 
 }  // namespace fovea::kernels::cuda

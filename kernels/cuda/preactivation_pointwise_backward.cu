@@ -233,14 +233,14 @@ __global__ void __launch_bounds__(kProductThreads, BackwardTiles<T, kK, kC, kIsP
   arguments.dweight[c] = results[1][0] * arguments.of_x.template rstd<1>(c)[0];
 }
 
-/// Splits of `rows` rows, each a multiple of `unit`, so that `tiles` blocks for each fill a device.
+/// Splits of `rows` rows, each a multiple of `unit`, so that about `blocks` blocks are there, `tiles` for
+/// each.
 struct Splits {
   int64_t rows, count;  // rows: of a split
 
-  Splits(int64_t all_rows, int64_t unit, int64_t tiles) {
-    constexpr int64_t kBlocks = 264;  // as many as an H100 runs at once; of no device's own: the same bits
+  Splits(int64_t all_rows, int64_t unit, int64_t tiles, int64_t blocks) {
     constexpr int64_t kFewestRows = 512;  // of a split: its sums are written and read again
-    const int64_t most = std::clamp<int64_t>(kBlocks / tiles, 1, (all_rows + kFewestRows - 1) / kFewestRows);
+    const int64_t most = std::clamp<int64_t>(blocks / tiles, 1, (all_rows + kFewestRows - 1) / kFewestRows);
     rows = (all_rows + most * unit - 1) / (most * unit) * unit;
     count = (all_rows + rows - 1) / rows;
   }
@@ -257,7 +257,10 @@ template <class T, int kK, int kC, bool kIsPassed>
 void backward(const Extents& extents, Backward<T> arguments, Tensor& dfilters) {
   using Tiles = BackwardTiles<T, kK, kC, kIsPassed>;
   const int64_t rows = extents.rows, C = extents.C, beside = tiles_of(extents.C, kC);
-  const Splits splits(rows, Tiles::kRows, beside);
+  // One or two for each multiprocessor of an H100, and of no device's own, for the same bits: one where a
+  // split has so many sums that to write and read them would cost more than a second block gains.
+  constexpr int64_t kBlocks = 132 * (kK * kC >= 16384 ? 1 : 2);
+  const Splits splits(rows, Tiles::kRows, beside, kBlocks);
   Tensor partial = Tensor::empty({splits.count, int64_t{extents.K} * C}, Dtype::f32, dfilters.device());
   arguments.partial = partial.data<float>();
   arguments.split_rows = static_cast<int>(splits.rows);

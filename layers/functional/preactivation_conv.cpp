@@ -14,7 +14,7 @@ constexpr const char* kOperation = "preactivation_convs";
 
 /// A stage as its kernels take it, and its x, for the backward pass.
 struct Stage : kernels::PreactivationStage {
-  Tensor x;
+  Tensor x, activated;
 };
 
 /// Whether the results between the convolutions are needed: by a backward pass, for statistics, by observers.
@@ -80,7 +80,7 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
     const PreactivationConv& conv = convs[i];
     const bool is_last = i + 1 == convs.size();
     const Tensor yt = y.value();
-    const Stage stage{stage_of(yt, y.moments(), conv), yt};
+    Stage stage{stage_of(yt, y.moments(), conv), yt, {}};
     Tensor result = Tensor::empty(shapes[i + 1], yt.dtype(), yt.device());
     ChannelMoments moments;
     if (conv.settings.training && (wants_moments || !is_last)) {
@@ -88,11 +88,12 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
       moments.variance = Tensor::empty_like(moments.mean);
     }
     kernels::preactivation_conv_forward(yt, stage.norm, stage.weight, conv.stride, conv.padding,
-                                        is_last ? rt : Tensor(), result, moments.mean, moments.variance);
+                                        is_last ? rt : Tensor(), result, stage.activated, moments.mean,
+                                        moments.variance);
     observe("preactivation_conv", result,
             std::vector<Variable>{y, conv.norm_weight, conv.norm_bias, conv.weight});
+    stage.norm.running = {};  // moved once: the backward pass moves nothing
     stages.push_back(stage);
-    stages.back().norm.running = {};
     parameters.insert(parameters.end(), {conv.norm_weight, conv.norm_bias, conv.weight});
     y = Variable(result);
     y.set_moments(std::move(moments));
@@ -104,6 +105,7 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
   if (adds_other) inputs.push_back(residual);
 
   const bool needs_dx = x.requires_grad();
+  const EarlierGradient earlier = x.earlier_gradient();
   const bool needs_stages =
       needs_dx || std::any_of(parameters.begin(), parameters.end(),
                               [](const Variable& parameter) { return parameter.requires_grad(); });
@@ -119,14 +121,14 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
       for (size_t j = 0; j < 3; ++j) of_parameters[j] = parameters[3 * i + j].new_gradient();
       Tensor dx = Tensor::empty_like(stage.x);
       if (i == 0 && needs_dx) {
-        kernels::preactivation_conv_backward_input(gradient, next, stage.x, stage.norm, stage.weight,
-                                                   stage.stride, stage.padding, adds_x ? dy : Tensor(), dx,
-                                                   of_parameters[2], of_parameters[0], of_parameters[1]);
+        kernels::preactivation_conv_backward_input(
+            gradient, next, stage.x, stage.activated, stage.norm, stage.weight, stage.stride, stage.padding,
+            adds_x ? dy : Tensor(), earlier.take(), dx, of_parameters[2], of_parameters[0], of_parameters[1]);
         gradients[0] = dx;
       } else {
-        kernels::preactivation_conv_backward(gradient, next, stage.x, stage.norm, stage.weight, stage.stride,
-                                             stage.padding, dx, of_parameters[2], of_parameters[0],
-                                             of_parameters[1]);
+        kernels::preactivation_conv_backward(gradient, next, stage.x, stage.activated, stage.norm,
+                                             stage.weight, stage.stride, stage.padding, dx, of_parameters[2],
+                                             of_parameters[0], of_parameters[1]);
         next = {stage.x, stage.norm, of_parameters[0], of_parameters[1]};
         gradient = dx;
       }
