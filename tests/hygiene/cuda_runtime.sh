@@ -18,7 +18,8 @@ if [ -f "$build/build.ninja" ]; then
     offence "$build/build.ninja links the shared CUDA runtime in the lines above, and CMake adds the static one:" \
       "link CUDA::cudart_static"
   fi
-  grep -qE '^ *LINK_LIBRARIES = .*cudart_static' "$build/build.ninja" || offence "$build/build.ninja links no CUDA runtime"
+  grep -qE '^ *LINK_LIBRARIES = .*cudart_static' "$build/build.ninja" ||
+    offence "$build/build.ninja links no CUDA runtime"
 fi
 
 kernels=$(grep -cE '"command": ".*nvcc.* -c ' "$build/compile_commands.json" || true)

@@ -73,9 +73,11 @@ has 1 versions "failed: exit status 4: fovea_bench: device: \"cuda\" $no_device"
 has 1 tests "failed: exit status 4: fovea_bench: device: \"cuda\" $no_device"
 has 1 compiled 'failed: exit status 1'  # there is no PyTorch
 has 1 step-wide "failed: exit status 4: fovea_step_time: device: \"cuda\" $no_device"
-for words in 'CUDA runtime 13' 'driver none' 'cuDNN 9.' 'cuBLASLt 13.'; do
+for words in 'CUDA runtime 13' 'driver none' 'cuDNN 9.' 'cuBLASLt 13.' \
+  "CUDA's libraries are those of /usr/lib/python3/dist-packages/nvidia/cu13/lib, /usr/lib/python3"; do
   grep -qF "$words" "$report" || fail "no '$words' in the report: $(cat "$report")"
 done
+! grep 'not opened' "$report" || fail 'a library of CUDA that is there is not found'
 # They start and run: on the CPU, without a device.
 there FOVEA_GOLDEN_DIR=/tree/tests/golden \
   LD_LIBRARY_PATH=/usr/lib/python3/dist-packages/nvidia/cudnn/lib:/usr/lib/python3/dist-packages/nvidia/cu13/lib \

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the scripts in tools/ on a pretended system: what they install and when they install nothing, where the
-# quickstart finds images, and what they say when they cannot go on. gpu_check_test.py does so with the check of a GPU.
+# quickstart finds images, and what they say when they cannot go on. gpu_pack_test.py and gpu_check_test.py do so with
+# gpu_check.
 # usage: scripts_test.sh SOURCE_FOLDER
 set -euo pipefail
 system=$(mktemp -d)

@@ -52,7 +52,8 @@ def sanitize(session, machine):
     subjects = sorted(set(parts.subjects_of(listing.text())) - NOT_SANITIZED)
     if not subjects:
         raise Failed(f"device_tests lists no tests: {listing.reason()}")
-    measure.sanitize(["memcheck", "racecheck", "initcheck", "synccheck"], subjects, jobs=6, limit=1800)(session, machine)
+    tools = ["memcheck", "racecheck", "initcheck", "synccheck"]
+    measure.sanitize(tools, subjects, jobs=6, limit=1800)(session, machine)
 
 
 PARTS = [
@@ -65,7 +66,7 @@ PARTS = [
     ("bench-f32", measure.bench("f32", KERNELS_ALONE), HOUR),
     ("bench-steps", measure.bench("bf16", STEPS), HOUR),
     ("torch", measure.torch(["eager", "compiled", "graph", "captured"], ["attention92", "attention92-wide"]), HOUR),
-    ("torch-kernels", measure.torch_kernels, HOUR),
+    ("kernels", measure.torch_kernels, HOUR),
     ("train", measure.train, 2 * HOUR),
     ("sanitize", sanitize, 4 * HOUR),
     ("engines", measure.engines, 10),

@@ -14,7 +14,9 @@ TRAINING_SECONDS = 120
 EPOCHS_WITHOUT_A_TIME = 12
 # An evaluation is a fifth of the images and a third of the work; beside that an epoch writes checkpoints.
 EVALUATION, CHECKPOINTS = 0.07, 0.3
-LARGEST = "(merge|upsample|pool|norm|preactivation|sgd).*(N:512|N:2048|parameters)"
+# What is put together from passes would try engines of cuDNN for most of the time.
+LARGEST = ("^(attention_merge|upsample|max_pool|average_pool|batch_norm|channel_norm|spatial_norm|preactivation_conv|"
+           "sgd).*(N:512|N:2048|parameters)")
 SANITIZED = ["preactivation_pointwise", "batch_norm", "max_pool", "upsample", "stream"]
 
 

@@ -37,6 +37,24 @@ def unpack(session, machine):
     return f"- unpacked: {', '.join([half.name for half in found] + [pack.ARCHIVE])}"
 
 
+# cuDNN opens its own parts, and NVRTC, by name, and only when it needs them.
+OPENED = ["libcudnn_graph.so.9", "libcudnn_ops.so.9", "libcudnn_cnn.so.9", "libcudnn_heuristic.so.9",
+          "libcudnn_engines_precompiled.so.9", "libcudnn_engines_runtime_compiled.so.9", "libcublasLt.so.13",
+          "libnvrtc.so.13"]
+OPEN = """
+import ctypes, os, sys
+places = set()
+for name in sys.argv[1:]:
+    try:
+        ctypes.CDLL(name)
+    except OSError as error:
+        print("not opened:", error)
+with open("/proc/self/maps") as maps:
+    places = {line.split()[-1] for line in maps if os.path.basename(line.split()[-1]) in sys.argv[1:]}
+print("CUDA's libraries are those of", ", ".join(sorted(set(map(os.path.dirname, places)))) or "no folder")
+"""
+
+
 def versions(session, machine):
     """Which GPU, driver and libraries the figures belong to, and whether every program starts."""
     session.run(["nvidia-smi", "--query-gpu=name,driver_version,memory.total,clocks.max.sm,power.limit",
@@ -51,6 +69,8 @@ def versions(session, machine):
         session.note(f"- not found in {session.environment['LD_LIBRARY_PATH'] or 'the system'}: {', '.join(missing)}")
     devices = session.run([machine.program("cifar_trainer"), "devices"], limit=20, log="devices.log")
     session.note("\n".join(f"- {line}" for line in devices.text().splitlines()[1:]))
+    opened = session.run([machine.python, "-c", OPEN, *OPENED], limit=20, log="opened.log")
+    session.note("\n".join(f"- {line}" for line in opened.text().splitlines() if re.match("not opened|CUDA's", line)))
     torch = session.run([machine.python, "-c", "import importlib.metadata as m; print('PyTorch', m.version('torch'))"],
                         limit=20, log="torch.log")
     session.note(f"- {torch.text().splitlines()[-1]}, {os.cpu_count()} processors")

@@ -106,11 +106,11 @@ def write_pictures(source, folder, images=IMAGES):
 
 def read_pictures(folders, out):
     """Rebuilds the .bin files in `out` from pictures that lie in `folders`, and compares their SHA-256."""
-    Image = pillow()
     folders = [pathlib.Path(folder) for folder in folders]
     manifests = [folder / MANIFEST for folder in folders if (folder / MANIFEST).is_file()]
     if not manifests:
         raise DataError(f"there is no {MANIFEST} in {' or '.join(map(str, folders))}: carry the halves of the pictures")
+    Image = pillow()
     manifest = json.loads(manifests[0].read_text(encoding="utf-8"))
 
     def place_of(name):
