@@ -79,7 +79,7 @@ for words in 'CUDA runtime 13' 'driver none' 'cuDNN 9.' 'cuBLASLt 13.' \
 done
 ! grep 'not opened' "$report" || fail 'a library of CUDA that is there is not found'
 # They start and run: on the CPU, without a device.
-there FOVEA_GOLDEN_DIR=/tree/tests/golden \
+there OMP_WAIT_POLICY=passive FOVEA_GOLDEN_DIR=/tree/tests/golden \
   LD_LIBRARY_PATH=/usr/lib/python3/dist-packages/nvidia/cudnn/lib:/usr/lib/python3/dist-packages/nvidia/cu13/lib \
   /tmp/dry-run/programs/device_tests --filenames-as-tags '[#relu_test],[#parity_test],[#cudnn_engines_test]'
 call 2 half-2

@@ -33,18 +33,17 @@ def check_call(command, **settings):
         raise PackError(f"`{command[0]} {command[1]}` ended with {error.returncode}: see what it says above") from None
 
 
-def build(folder, architecture, jobs, targets=()):
+def build(folder, architecture, jobs):
     """The programs for one architecture, that run on another machine."""
-    if not (folder / "build.ninja").exists():
-        check_call(["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DFOVEA_CUDA=ON",
-                    f"-DCMAKE_CUDA_ARCHITECTURES={architecture}-real", "-DFOVEA_NATIVE=OFF",
-                    "-DCMAKE_CXX_FLAGS=-march=x86-64-v3", "-DCMAKE_DISABLE_FIND_PACKAGE_dnnl=ON",
-                    "-DFOVEA_BUILD_EXAMPLES=OFF",
-                    # Libraries are looked for beside the program, then where LD_LIBRARY_PATH says, and nowhere else.
-                    "-DCMAKE_SKIP_RPATH=ON",
-                    "-DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags -Wl,-rpath,'$ORIGIN/lib'"])
+    check_call(["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DFOVEA_CUDA=ON",
+                f"-DCMAKE_CUDA_ARCHITECTURES={architecture}-real", "-DFOVEA_NATIVE=OFF",
+                "-DCMAKE_CXX_FLAGS=-march=x86-64-v3", "-DCMAKE_DISABLE_FIND_PACKAGE_dnnl=ON",
+                "-DFOVEA_BUILD_EXAMPLES=OFF",
+                # Libraries are looked for beside the program, then where LD_LIBRARY_PATH says, and nowhere else.
+                "-DCMAKE_SKIP_RPATH=ON",
+                "-DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags -Wl,-rpath,'$ORIGIN/lib'"])
     check_call(["cmake", "--build", folder, "-j", jobs, "--target",
-                *(targets or [pathlib.PurePath(program).name for program in PROGRAMS])])
+                *(pathlib.PurePath(program).name for program in PROGRAMS)])
 
 
 def libraries_of(program):
