@@ -21,7 +21,8 @@ def build(session, machine):
     if not found:
         raise NotRun(f"nvidia-smi names no GPU to build for: {capability.reason()}")
     flags = ["-DCMAKE_BUILD_TYPE=Release", "-DFOVEA_CUDA=ON", f"-DCMAKE_CUDA_ARCHITECTURES={''.join(found[0])}-real",
-             "-DFOVEA_BUILD_EXAMPLES=OFF"]
+             "-DFOVEA_BUILD_EXAMPLES=OFF",
+             "-DCMAKE_POLICY_VERSION_MINIMUM=3.5"]  # CMake 4 wants it for the configurations of older packages
     if nvcc := machine.tool("nvcc"):
         flags.append(f"-DCMAKE_CUDA_COMPILER={nvcc}")
     for folder in map(pathlib.Path, session.environment["LD_LIBRARY_PATH"].split(":")):
