@@ -5,11 +5,16 @@
 namespace fovea::bench {
 namespace {
 
-/// The three stages of the residual units of attention92 and attention92-wide: N, H = W, channels.
+/// The three stages of the residual units of attention92 and attention92-wide: N, H = W, channels. On a
+/// device with a batch of 512, too, for which the tensors are no longer small.
 void units(Benchmark* benchmark) {
   benchmark->ArgNames({"N", "H", "C"})->Unit(benchmark::kMicrosecond);
   for (const int64_t wide : {1, 2}) {  // attention92, attention92-wide
     for (const int64_t H : {32, 16, 8}) benchmark->Args({64 / wide, H, wide * 64 * 32 / H});
+  }
+  if (settings().device.is_cpu()) return;
+  for (const int64_t wide : {1, 2}) {
+    for (const int64_t H : {32, 16, 8}) benchmark->Args({512, H, wide * 64 * 32 / H});
   }
 }
 

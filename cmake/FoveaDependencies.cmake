@@ -68,6 +68,8 @@ if(NOT FOVEA_CUDA STREQUAL "OFF")
     set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
     set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
     set(CMAKE_CUDA_STANDARD 20)
+    # One runtime in a program: every target names CUDA::cudart_static, and CMake adds the same.
+    set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
     set(FOVEA_HAS_CUDA 1)
     string(CONCAT FOVEA_CUDA_STATUS "on (toolkit ${CUDAToolkit_VERSION}, cuDNN ${CUDNN_VERSION}, "
                                     "for ${CMAKE_CUDA_ARCHITECTURES})")

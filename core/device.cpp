@@ -36,6 +36,14 @@ std::string describe(Device device) {
   return cuda::describe(device.index);
 }
 
+std::string cuda_versions() {
+#if FOVEA_HAS_CUDA
+  return cuda::versions();
+#else
+  return "";
+#endif
+}
+
 Device parse_device(const std::string& text) {
   if (text == "cpu") return Device::cpu();
   const CudaStatus status = cuda_status();

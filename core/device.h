@@ -34,6 +34,10 @@ CudaStatus cuda_status();
 /// Name, compute capability and memory of a CUDA device that can be used; str() of the CPU.
 std::string describe(Device device);
 
+/// What this program has loaded: "CUDA runtime 13.0, driver 13.0, cuDNN 9.19.0, cuBLASLt 13.1.0", whether
+/// there is a device or not; "" in a build without CUDA.
+std::string cuda_versions();
+
 /// A device from "auto", "cpu", "cuda" or "cuda:N". "auto" takes a CUDA device where there is one.
 /// UsageError for another text, DeviceError with the reason where that device cannot be used.
 Device parse_device(const std::string& text);

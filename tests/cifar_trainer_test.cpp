@@ -189,7 +189,9 @@ TEST_CASE("cifar_trainer: exit codes tell what was wrong") {
   CHECK(trainer({"--version"}).out == "cifar_trainer " FOVEA_VERSION "\n");
   CHECK_THAT(trainer({"train", "--help"}).out,
              Contains("--batch-size") && Contains("--profile N") && Contains("Examples"));
-  CHECK_THAT(trainer({"devices"}).out, Contains("cpu"));
+  const std::string devices = trainer({"devices"}).out;
+  CHECK_THAT(devices, Contains("cpu"));
+  CHECK((devices.find("cuDNN 9.") != std::string::npos) == (FOVEA_HAS_CUDA != 0));
 }
 
 TEST_CASE("cifar_trainer: train --profile writes tables and a trace, and changes no byte of the result") {

@@ -179,6 +179,15 @@ TEST_CASE("settings: where the run is saved between epochs, it is saved exactly 
   CHECK(training_settings(settings, /*train_images=*/1000).exact_every == 30);
 }
 
+TEST_CASE("settings: a device evaluates in batches that divide a test split") {
+  CHECK(evaluation_batch(Device::cpu()) == 128);
+  CHECK(evaluation_batch(Device::cuda()) == 500);
+  CHECK(10'000 % evaluation_batch(Device::cuda()) == 0);
+  Settings settings;
+  settings.device = "cpu";
+  CHECK(training_settings(settings, /*train_images=*/1000).evaluation_batch_size == 128);
+}
+
 TEST_CASE("settings: the recipes are valid, and quick.toml is the defaults") {
   for (const auto& entry : std::filesystem::directory_iterator(FOVEA_RECIPES)) {
     INFO(entry.path());

@@ -25,6 +25,10 @@ fresh_tree() {
   echo 'measure(state, {8}, [&] { kernels::relu_forward(x, y); });' >"$tree/benchmarks/relu_bench.cpp"
   echo 'add_executable(fovea_bench relu_bench.cpp)' >"$tree/benchmarks/CMakeLists.txt"
   echo 'int main() {}' >"$tree/first.cpp"
+  echo '  LINK_LIBRARIES = libfovea.a  libcudart_static.a  -lcudart_static' >"$tree/build.ninja"
+  echo '"command": "/bin/nvcc -lineinfo -x cu -c relu.cu -o relu.cu.o",' >"$tree/compile_commands.json"
+  printf '#!/bin/sh\necho "relu: gradient"\n' | tee "$tree/relu_test" >"$tree/device_tests"
+  chmod +x "$tree/relu_test" "$tree/device_tests"
   printf '%s\n' '[core](core/shape.h)' '<!-- first.cpp -->' '```cpp' 'int main() {}' '```' >"$tree/README.md"
 }
 
@@ -34,6 +38,8 @@ coverage() { "$checks/coverage.sh" "$tree"; }
 timed() { "$checks/timed.sh" "$tree"; }
 markdown() { "$checks/markdown.sh" "$tree"; }
 headers() { "$checks/headers_compile_alone.sh" "$compiler" "$tree/include" core/shape.h kernels/conv.h; }
+cuda_runtime() { "$checks/cuda_runtime.sh" "$(type -P true)" "$tree"; }
+device_tests() { "$checks/device_tests.sh" "$tree/device_tests" relu; }
 
 # expect CHECK WORDS: the check fails, and says WORDS.
 expect() {
@@ -47,7 +53,7 @@ expect() {
 }
 
 fresh_tree
-for check in includes sources headers markdown coverage timed; do $check; done
+for check in includes sources headers markdown coverage timed cuda_runtime device_tests; do $check; done
 
 echo '#include "fovea/kernels/conv.h"' >>"$tree/core/shape.h"
 expect includes 'core/shape.h includes "fovea/kernels/conv.h": core may include core'
@@ -92,4 +98,20 @@ sed -i 's/forward/backward/' "$tree/benchmarks/relu_bench.cpp"
 expect timed 'no benchmarks/*_bench.cpp calls kernels::relu_forward'
 rm "$tree/kernels/relu.h"
 expect timed 'declare no kernel'
+
+sed -i 's/libcudart_static.a/libcudart.so/' "$tree/build.ninja"
+expect cuda_runtime 'links the shared CUDA runtime in the lines above'
+echo '  LINK_LIBRARIES = libfovea.a' >"$tree/build.ninja"
+expect cuda_runtime 'links no CUDA runtime'
+sed -i 's/ -lineinfo//' "$tree/compile_commands.json"
+expect cuda_runtime '1 of 1 CUDA sources are compiled without -lineinfo'
+: >"$tree/compile_commands.json"
+expect cuda_runtime 'compiles nothing with nvcc'
+
+echo 'echo "relu: a NaN"' >>"$tree/relu_test"
+expect device_tests 'has other tests of relu than relu_test'
+printf '#!/bin/sh\n' >"$tree/relu_test"
+expect device_tests 'relu_test lists no tests'
+echo '[ $# -gt 1 ] || echo "more"' >>"$tree/device_tests"
+expect device_tests 'has 2 tests, its subjects have 1'
 echo "checks_can_fail: every offence was found"

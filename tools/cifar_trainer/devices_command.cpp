@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <string>
 
 #include "commands.h"
 #include "fovea/core/device.h"
@@ -14,6 +15,7 @@ int devices() {
                describe(Device::cuda(i)));
   }
   if (status.device_count == 0) fmt::print("cuda    none: {}\n", status.reason);
+  if (const std::string versions = cuda_versions(); !versions.empty()) fmt::print("{}\n", versions);
   return 0;
 }
 

@@ -12,8 +12,6 @@
 namespace fovea::cli {
 namespace {
 
-constexpr int64_t kEvaluationBatch = 128;  // short enough to stop within seconds
-
 // Keys in a checkpoint's info.
 constexpr const char* kSettings = "cifar_trainer.settings";
 constexpr const char* kClassNames = "cifar_trainer.class_names";
@@ -39,6 +37,10 @@ Dataset load_first(const Settings& settings, int64_t train_limit, int64_t test_l
 }
 
 }  // namespace
+
+int64_t evaluation_batch(Device device) {
+  return device.is_cpu() ? 128 : 500;
+}
 
 Device prepare_device(const Settings& settings) {
   if (settings.threads > 0) set_num_threads(static_cast<int>(settings.threads));
@@ -88,7 +90,7 @@ TrainingSettings training_settings(const Settings& settings, int64_t train_image
   if (settings.pad > 0 || settings.flip) training.augmentation = Augmentation{settings.pad, settings.flip};
   training.precision = parse_precision(settings.precision);
   training.seed = static_cast<uint64_t>(settings.seed);
-  training.evaluation_batch_size = kEvaluationBatch;
+  training.evaluation_batch_size = evaluation_batch(parse_device(settings.device));
   training.exact_every = settings.save_every;
   return training;
 }
@@ -121,9 +123,10 @@ Settings settings_of(const Checkpoint& checkpoint) {
 
 Settings settings_for_use(const Checkpoint& checkpoint, const Arguments& arguments) {
   Settings settings = settings_of(checkpoint);
-  settings.batch_size = kEvaluationBatch;
+  settings.batch_size = 0;  // until a flag says otherwise
   settings.precision = "f32";
   apply_overrides(settings, arguments.settings);
+  if (settings.batch_size == 0) settings.batch_size = evaluation_batch(parse_device(settings.device));
   return settings;
 }
 

@@ -15,6 +15,10 @@ namespace fovea::cli {
 /// used, UsageError where it does not have the precision.
 Device prepare_device(const Settings& settings);
 
+/// Images in a batch of an evaluation. On the CPU few enough to stop within seconds; on a device enough that
+/// it is not bound by launches, and a divisor of the 10,000 of CIFAR's and MNIST's tests: one shape, whose
+/// engines are chosen once.
+int64_t evaluation_batch(Device device);
 ModelOptions model_options(const Settings& settings);
 /// `train_images` settles the number of epochs where only max-steps is set.
 TrainingSettings training_settings(const Settings& settings, int64_t train_images);
