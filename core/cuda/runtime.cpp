@@ -28,6 +28,26 @@ CudaStatus ask_driver() {
   return {0, str(cudaGetErrorName(found), ": ", cudaGetErrorString(found))};
 }
 
+/// What the driver says once of each device.
+class AttributeOfDevices {
+ public:
+  explicit AttributeOfDevices(cudaDeviceAttr attribute) : attribute_(attribute) {}
+
+  int of_current() {
+    const auto device = static_cast<size_t>(device_of_thread);
+    std::call_once(once_[device], [&] {
+      check_cuda(cudaDeviceGetAttribute(&values_[device], attribute_, static_cast<int>(device)),
+                 "cuda: attribute of a device");
+    });
+    return values_[device];
+  }
+
+ private:
+  cudaDeviceAttr attribute_;
+  std::array<std::once_flag, kMaxDevices> once_;
+  std::array<int, kMaxDevices> values_{};
+};
+
 /// One stream per device, never destroyed: tensors with static storage may be freed late.
 cudaStream_t main_stream(int device) {
   static std::array<std::once_flag, kMaxDevices> once;
@@ -93,15 +113,13 @@ bool is_recording() {
 }
 
 int multiprocessors() {
-  static std::array<std::once_flag, kMaxDevices> once;
-  static std::array<int, kMaxDevices> counts{};
-  const auto device = static_cast<size_t>(device_of_thread);
-  std::call_once(once[device], [device] {
-    check_cuda(
-        cudaDeviceGetAttribute(&counts[device], cudaDevAttrMultiProcessorCount, static_cast<int>(device)),
-        "cuda: number of multiprocessors");
-  });
-  return counts[device];
+  static AttributeOfDevices counts(cudaDevAttrMultiProcessorCount);
+  return counts.of_current();
+}
+
+int most_shared_memory() {
+  static AttributeOfDevices bytes(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+  return bytes.of_current();
 }
 
 void synchronize(int device) {

@@ -28,7 +28,9 @@ cudaStream_t current_stream();
 /// Whether what is launched there is recorded in a graph, and does not run.
 bool is_recording();
 
-/// Number of multiprocessors of the current device, asked once.
+/// Of the current device, each asked once: the number of multiprocessors, and the bytes of shared memory that
+/// a block may ask for.
 int multiprocessors();
+int most_shared_memory();
 
 }  // namespace fovea::cuda

@@ -30,7 +30,7 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
                                  int64_t stride, int64_t padding, Tensor& da, Tensor& dfilters,
                                  Tensor& dweight, Tensor& dbias) {
   if (is_fused() && is_preactivation_pointwise(x, weight, stride, padding, {dy, next.y, da}) &&
-      has_preactivation_pointwise_backward(weight, next)) {
+      has_preactivation_pointwise_backward(x, weight, next)) {
     Tensor nothing_kept;
     return preactivation_pointwise_backward(dy, next, x, norm, weight, nothing_kept, da, dfilters, dweight,
                                             dbias);
@@ -46,7 +46,7 @@ void preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation
                                        Tensor& dfilters, Tensor& dweight, Tensor& dbias) {
   if (!is_fused() ||
       !is_preactivation_pointwise(x, weight, stride, padding, {dy, next.y, other, earlier, dx}) ||
-      !has_preactivation_pointwise_backward(weight, next)) {
+      !has_preactivation_pointwise_backward(x, weight, next)) {
     return composed_preactivation_conv_backward_input(dy, next, x, activated, norm, weight, stride, padding,
                                                       other, earlier, dx, dfilters, dweight, dbias);
   }

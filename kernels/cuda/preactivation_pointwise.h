@@ -18,8 +18,10 @@ bool is_preactivation_pointwise(const Tensor& x, const Tensor& weight, int64_t s
 void preactivation_pointwise_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
                                      const Tensor& residual, Tensor& y, Tensor& mean, Tensor& variance);
 
-/// Whether the backward pass can do it as well: y has not too many channels.
-bool has_preactivation_pointwise_backward(const Tensor& weight, const NextNormalisation& next);
+/// Whether the backward pass can do it as well: y has not too many channels, and a block of the device as
+/// much shared memory as that takes.
+bool has_preactivation_pointwise_backward(const Tensor& x, const Tensor& weight,
+                                          const NextNormalisation& next);
 
 /// Both gradients from one read of dy and x. da, like x, is the gradient of relu(norm(x)), `kept`, like dy,
 /// that of y where `next.y` is defined; either may be undefined where it is not wanted.

@@ -45,8 +45,8 @@ struct BackwardTiles {
   static constexpr int kFloats =
       SharedAffine::kArrays * kC + (kIsPassed ? SharedGradientAffine::kArrays * kK : 0);
   static constexpr size_t kBytes = 2 * size_t{kConstants} + sizeof(float) * kFloats;
-  // As many blocks on a multiprocessor as fit into its shared memory, of 227 KB, and registers.
-  static constexpr int kBlocks = kBytes <= 112 * 1024 ? 2 : 1;
+  // As many blocks on a multiprocessor as fit into its shared memory, of 228 KB, and registers.
+  static constexpr int kBlocks = kBytes <= 110 * 1024 ? 2 : 1;
 };
 
 /// Copies a tile of a row-major matrix, [rows, columns], from (row, column) on; zeros beyond.
@@ -291,8 +291,20 @@ void visit_backward_tiles(const Extents& extents, Body&& body) {
 
 }  // namespace
 
-bool has_preactivation_pointwise_backward(const Tensor& weight, const NextNormalisation& next) {
-  return weight.shape(0) <= (next.y.defined() ? kMostPassedChannels : kMostPlainChannels);
+bool has_preactivation_pointwise_backward(const Tensor& x, const Tensor& weight,
+                                          const NextNormalisation& next) {
+  const Extents extents(x, weight);
+  const bool is_passed = next.y.defined();
+  if (extents.K > (is_passed ? kMostPassedChannels : kMostPlainChannels)) return false;
+  size_t bytes = 0;
+  if (is_passed) {
+    visit_backward_tiles<true>(extents,
+                               [&]<int kK, int kC>() { bytes = BackwardTiles<bf16, kK, kC, true>::kBytes; });
+  } else {
+    visit_backward_tiles<false>(
+        extents, [&]<int kK, int kC>() { bytes = BackwardTiles<bf16, kK, kC, false>::kBytes; });
+  }
+  return bytes <= static_cast<size_t>(fovea::cuda::most_shared_memory());
 }
 
 void preactivation_pointwise_backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
