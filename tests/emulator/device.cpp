@@ -173,8 +173,12 @@ Memory& memory() {
 }
 
 thread_local cudaError_t last_error = cudaSuccess;
+cudaError_t device_error = cudaSuccess;  // of a device that has failed for good
+int device_count = 1;
 
+/// What a call returns; a device that has failed gives its error instead.
 cudaError_t remember(cudaError_t error) {
+  if (device_error != cudaSuccess) error = device_error;
   if (error != cudaSuccess) last_error = error;
   return error;
 }
@@ -196,6 +200,15 @@ void check_memory_guards(const char* operation) {
   check(memory().guards_are_intact(), operation, ": a write beside a block of device memory");
 }
 
+void fail_device(cudaError_t error) {
+  device_error = error;
+  last_error = cudaSuccess;
+}
+
+void set_device_count(int count) {
+  device_count = count;
+}
+
 void submit(cudaStream_t stream, std::function<void()> work) {
   if (stream != nullptr && stream->recording != nullptr) {
     stream->recording->push_back(std::move(work));
@@ -214,6 +227,7 @@ const char* cudaGetErrorName(cudaError_t error) {
     case cudaSuccess: return "cudaSuccess";
     case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
     case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
+    case cudaErrorIllegalAddress: return "cudaErrorIllegalAddress";
     case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
     case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
     default: return "cudaErrorInvalidValue";
@@ -224,21 +238,23 @@ const char* cudaGetErrorString(cudaError_t error) {
     case cudaSuccess: return "no error";
     case cudaErrorMemoryAllocation: return "out of memory";
     case cudaErrorInvalidDevice: return "invalid device ordinal";
+    case cudaErrorIllegalAddress: return "an illegal memory access was encountered";
     case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
     case cudaErrorStreamCaptureInvalidated: return "operation failed due to a previous error during capture";
     default: return "invalid argument";
   }
 }
 cudaError_t cudaGetLastError() {
+  emulator::remember(cudaSuccess);
   return std::exchange(emulator::last_error, cudaSuccess);
 }
 
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  *count = emulator::device_count;
   return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device) {
-  return remember(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+  return remember(device >= 0 && device < emulator::device_count ? cudaSuccess : cudaErrorInvalidDevice);
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   *properties = {"emulated on the CPU",      emulator::kDeviceBytes, 9, 0,
@@ -262,7 +278,7 @@ cudaError_t cudaFree(void* pointer) {
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   *free = emulator::memory().bytes_free();
   *total = emulator::kDeviceBytes;
-  return cudaSuccess;
+  return remember(cudaSuccess);
 }
 cudaError_t cudaMallocHost(void** pointer, size_t bytes) {
   *pointer = std::malloc(bytes);
@@ -277,14 +293,14 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
     const emulator::DeviceMemoryAccess access;
     std::memmove(to, from, bytes);
   });
-  return cudaSuccess;
+  return remember(cudaSuccess);
 }
 cudaError_t cudaMemsetAsync(void* pointer, int value, size_t bytes, cudaStream_t stream) {
   emulator::submit(stream, [=] {
     const emulator::DeviceMemoryAccess access;
     std::memset(pointer, value, bytes);
   });
-  return cudaSuccess;
+  return remember(cudaSuccess);
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
@@ -297,7 +313,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   const bool is_recording = stream != nullptr && stream->recording != nullptr;
-  if (!is_recording) return cudaSuccess;
+  if (!is_recording) return remember(cudaSuccess);
   stream->is_invalidated = true;
   return remember(cudaErrorStreamCaptureUnsupported);
 }
@@ -314,10 +330,10 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
   event->time = std::chrono::steady_clock::now();
-  return cudaSuccess;
+  return remember(cudaSuccess);
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t) {
-  return cudaSuccess;
+  return remember(cudaSuccess);
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
   *milliseconds = std::chrono::duration<float, std::milli>(end->time - begin->time).count();
@@ -331,7 +347,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   if (stream == nullptr || stream->recording != nullptr) return remember(cudaErrorInvalidValue);
   stream->recording = new Work;
-  return cudaSuccess;
+  return remember(cudaSuccess);
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   if (stream == nullptr || stream->recording == nullptr) return remember(cudaErrorInvalidValue);
@@ -339,14 +355,14 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   *graph = nullptr;
   if (std::exchange(stream->is_invalidated, false)) return remember(cudaErrorStreamCaptureInvalidated);
   *graph = new EmulatedGraph{std::move(*work)};
-  return cudaSuccess;
+  return remember(cudaSuccess);
 }
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
   const bool is_recording = stream != nullptr && stream->recording != nullptr;
   *status = !is_recording            ? cudaStreamCaptureStatusNone
             : stream->is_invalidated ? cudaStreamCaptureStatusInvalidated
                                      : cudaStreamCaptureStatusActive;
-  return cudaSuccess;
+  return remember(cudaSuccess);
 }
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t*, size_t* count) {
   *count = graph->work.size();
@@ -358,7 +374,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   for (const auto& work : executable->work) emulator::submit(stream, work);
-  return cudaSuccess;
+  return remember(cudaSuccess);
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
   delete executable;
