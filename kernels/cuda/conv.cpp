@@ -1,6 +1,7 @@
 #include "fovea/kernels/conv.h"
 
 #include "fovea/core/check.h"
+#include "fovea/core/cuda/runtime.h"
 #include "fovea/kernels/cuda/add_bias.h"
 #include "fovea/kernels/cuda/conv_plans.h"
 #include "fovea/kernels/reduce.h"
@@ -42,7 +43,7 @@ void run(ConvPass pass, const Tensor& x, const Tensor& weight, const Tensor& y, 
     ConvScratch scratch;
     plan_for(problem).run(tensors, scratch);
   } catch (const DeviceError& error) {
-    rethrow_with(error, problem.str(), operation);
+    rethrow_with(error, fovea::cuda::current_device(), problem.str(), operation);
   }
 }
 
