@@ -174,6 +174,8 @@ Memory& memory() {
 
 thread_local cudaError_t last_error = cudaSuccess;
 cudaError_t device_error = cudaSuccess;  // of a device that has failed for good
+cudaError_t later_error = cudaSuccess;   // its error, once so much more has run:
+int64_t runs_left = 0;
 int device_count = 1;
 
 /// What a call returns; a device that has failed gives its error instead.
@@ -200,8 +202,10 @@ void check_memory_guards(const char* operation) {
   check(memory().guards_are_intact(), operation, ": a write beside a block of device memory");
 }
 
-void fail_device(cudaError_t error) {
-  device_error = error;
+void fail_device(cudaError_t error, int64_t after) {
+  device_error = after == 0 ? error : cudaSuccess;
+  later_error = error;
+  runs_left = after;
   last_error = cudaSuccess;
 }
 
@@ -214,6 +218,7 @@ void submit(cudaStream_t stream, std::function<void()> work) {
     stream->recording->push_back(std::move(work));
   } else {
     work();
+    if (runs_left > 0 && --runs_left == 0) device_error = later_error;
   }
 }
 

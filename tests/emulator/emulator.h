@@ -58,9 +58,9 @@ void submit(cudaStream_t stream, std::function<void()> work);
 /// Whether a pointer is null or points into the emulated device's memory.
 bool is_device_pointer(const void* pointer);
 
-/// From here on the device answers every call with this error, as CUDA's does after an illegal address;
-/// cudaSuccess ends that.
-void fail_device(cudaError_t error);
+/// From here on, or once so many more kernels and copies have run, the device answers every call with this
+/// error, as CUDA's does after an illegal address; cudaSuccess ends that.
+void fail_device(cudaError_t error, int64_t after = 0);
 /// How many devices there are, 1 at first. To be called before anything asks; they share one memory.
 void set_device_count(int count);
 
