@@ -43,7 +43,7 @@ struct Checkpoint {
   std::map<std::string, std::string> settings;  // describe(TrainingSettings); empty for weights alone
   TrainingProgress progress;
   kernels::ConvChoices convolutions;  // what the run's convolutions were computed by; empty on the CPU
-  std::string where;  // the file, for messages; not stored
+  std::string where;                  // the file, for messages; not stored
 };
 
 /// CheckpointError if the file is damaged or no checkpoint of Fovea.
