@@ -43,8 +43,9 @@ class CpuAllocator : public CachingAllocator {
   size_t kept_below() const override { return large_.kept(); }
   void release_kept_below() override { large_.release(); }
   void fill(void* block, unsigned char byte, size_t bytes) override { std::memset(block, byte, bytes); }
-  void read(const void* block, size_t bytes, unsigned char* host) noexcept override {
+  bool read(const void* block, size_t bytes, unsigned char* host) noexcept override {
     std::memcpy(host, block, bytes);
+    return true;
   }
   std::string place() const override { return "on the CPU"; }
 
@@ -118,6 +119,9 @@ AllocatorGuard::~AllocatorGuard() {
 }
 int64_t AllocatorGuard::violations() {
   return cpu_allocator().violations() + (cuda_status().device_count > 0 ? cuda::guard_violations() : 0);
+}
+int64_t AllocatorGuard::unread() {
+  return cpu_allocator().unread_guards() + (cuda_status().device_count > 0 ? cuda::unread_guards() : 0);
 }
 
 }  // namespace fovea

@@ -30,7 +30,8 @@ int64_t peak_memory_bytes(Device device);
 void release_cached_memory(Device device = Device::cpu());
 
 /// For tests: while one lives, new blocks are filled with 0xFF (NaN in every floating dtype) and stand
-/// between guard bytes; `violations` counts blocks whose guard had been overwritten when they were freed.
+/// between guard bytes; `violations` counts blocks whose guard had been overwritten when they were freed,
+/// `unread` those whose guard a device could not give any more, so that nothing is known of them.
 class AllocatorGuard {
  public:
   AllocatorGuard();
@@ -38,6 +39,7 @@ class AllocatorGuard {
   AllocatorGuard(const AllocatorGuard&) = delete;
   AllocatorGuard& operator=(const AllocatorGuard&) = delete;
   static int64_t violations();
+  static int64_t unread();
 };
 
 }  // namespace fovea

@@ -60,7 +60,8 @@ void CachingAllocator::deallocate(void* pointer, size_t bytes) noexcept {
     return;
   }
   const auto pool = pool_of_.find(pointer);
-  if (pool == pool_of_.end() && (!keeps_memory_ || is_kept_below(held))) {
+  // While a graph is recorded, nothing goes back: what is recorded so far may refer to it.
+  if (pool == pool_of_.end() && open_pool_ == 0 && (!keeps_memory_ || is_kept_below(held))) {
     to_system(pointer);
     return;
   }
@@ -85,7 +86,7 @@ void CachingAllocator::reset_peak() {
 
 void CachingAllocator::release_cached() {
   std::lock_guard lock(mutex_);
-  release_cached_locked();
+  if (open_pool_ == 0) release_cached_locked();
 }
 
 void CachingAllocator::add_guard(int count) {
@@ -96,6 +97,11 @@ void CachingAllocator::add_guard(int count) {
 int64_t CachingAllocator::violations() const {
   std::lock_guard lock(mutex_);
   return violations_;
+}
+
+int64_t CachingAllocator::unread_guards() const {
+  std::lock_guard lock(mutex_);
+  return unread_guards_;
 }
 
 int CachingAllocator::open_pool() {
@@ -111,6 +117,7 @@ void CachingAllocator::close_pool() {
   for (auto guard = guarded_.begin(); guard != guarded_.end();) {
     guard = guard->second.is_freed ? release_guarded(guard) : std::next(guard);
   }
+  if (!keeps_memory_) release_cached_locked();
 }
 
 void CachingAllocator::drop_pool(int pool) {
@@ -173,9 +180,14 @@ void* CachingAllocator::guarded(size_t bytes) {
   const size_t inside = aligned(bytes);
   auto* block = static_cast<unsigned char*>(from_system(inside + 2 * kGuardBytes));
   if (block == nullptr) return nullptr;
-  fill(block, kGuardByte, inside + 2 * kGuardBytes);
-  fill(block + kGuardBytes, kPoisonByte, bytes);
-  guarded_.emplace(block + kGuardBytes, Guarded{bytes});
+  try {
+    fill(block, kGuardByte, inside + 2 * kGuardBytes);
+    fill(block + kGuardBytes, kPoisonByte, bytes);
+    guarded_.emplace(block + kGuardBytes, Guarded{bytes});
+  } catch (...) {
+    to_system(block);
+    throw;
+  }
   return block + kGuardBytes;
 }
 
@@ -183,14 +195,17 @@ CachingAllocator::GuardedBlocks::iterator CachingAllocator::release_guarded(
     GuardedBlocks::iterator guard) noexcept {
   auto* inside = static_cast<unsigned char*>(guard->first);
   const size_t bytes = guard->second.bytes;
-  const auto is_intact = [&](const unsigned char* begin, size_t count) {
-    unsigned char found[2 * kGuardBytes];
-    read(begin, count, found);
-    return std::all_of(found, found + count, [](unsigned char byte) { return byte == kGuardByte; });
+  bool is_read = true;
+  const auto is_overwritten = [&](const unsigned char* begin, size_t count) {
+    unsigned char found[2 * kGuardBytes] = {};
+    if (!read(begin, count, found)) return is_read = false;
+    return !std::all_of(found, found + count, [](unsigned char byte) { return byte == kGuardByte; });
   };
-  if (!is_intact(inside - kGuardBytes, kGuardBytes) ||
-      !is_intact(inside + bytes, aligned(bytes) - bytes + kGuardBytes)) {
+  if (is_overwritten(inside - kGuardBytes, kGuardBytes) ||
+      is_overwritten(inside + bytes, aligned(bytes) - bytes + kGuardBytes)) {
     ++violations_;
+  } else if (!is_read) {
+    ++unread_guards_;
   }
   to_system(inside - kGuardBytes);
   return guarded_.erase(guard);

@@ -28,15 +28,17 @@ class CachingAllocator {
   void deallocate(void* pointer, size_t bytes) noexcept;
   MemoryStats stats() const;
   void reset_peak();
+  /// Does nothing until close_pool: what is recorded may refer to the blocks.
   void release_cached();
 
   /// See AllocatorGuard: `count` more of them live.
   void add_guard(int count);
   int64_t violations() const;
+  int64_t unread_guards() const;
 
-  /// Until close_pool, blocks come from a pool of their own, to which they return: nothing that is requested
-  /// later can get them. For what is replayed with the addresses that it was recorded with. 0, which is no
-  /// such pool, if one is open already.
+  /// Until close_pool, nothing goes back to the system, and blocks come from a pool of their own, to which
+  /// they return: nothing that is requested later can get them. For what is replayed with the addresses that
+  /// it was recorded with. 0, which is no such pool, if one is open already.
   int open_pool();
   void close_pool();
   /// Gives the blocks of a pool to all again.
@@ -45,7 +47,7 @@ class CachingAllocator {
  protected:
   /// False with FOVEA_KEEP_MEMORY=0.
   bool keeps_memory() const { return keeps_memory_; }
-  /// `bytes` bytes aligned to 64, or null.
+  /// `bytes` bytes aligned to 64, or null if there is no memory.
   virtual void* from_system(size_t bytes) = 0;
   virtual void to_system(void* block) noexcept = 0;
   /// Whether such blocks go back at once, because what is below keeps their memory itself, and joins it.
@@ -54,7 +56,8 @@ class CachingAllocator {
   virtual size_t kept_below() const { return 0; }
   virtual void release_kept_below() {}
   virtual void fill(void* block, unsigned char byte, size_t bytes) = 0;
-  virtual void read(const void* block, size_t bytes, unsigned char* host) noexcept = 0;
+  /// Whether it could.
+  virtual bool read(const void* block, size_t bytes, unsigned char* host) noexcept = 0;
   /// For the message when there is no memory left: "on the CPU".
   virtual std::string place() const = 0;
 
@@ -81,6 +84,7 @@ class CachingAllocator {
   GuardedBlocks guarded_;
   MemoryStats stats_;
   int64_t violations_ = 0;
+  int64_t unread_guards_ = 0;
   int guards_ = 0;
   int open_pool_ = 0;
   int pools_made_ = 0;

@@ -38,6 +38,16 @@ struct OutOfMemory : DeviceError {
   using DeviceError::DeviceError;
 };
 
+/// A device that has failed for good: whatever this process asks of it is answered with an error. Never to be
+/// passed over: what comes next would get the blame.
+struct DeviceLost : DeviceError {
+  using DeviceError::DeviceError;
+  /// What to do next, for the end of the message.
+  static constexpr const char* kAdvice =
+      "; this process can no longer use the device: start a new one (with FOVEA_SYNC=1 the error names the "
+      "kernel in which it arose)";
+};
+
 /// A checkpoint or weights file that cannot be read, written or used (exit code 5).
 struct CheckpointError : Error {
   explicit CheckpointError(const std::string& message) : Error(message, 5) {}

@@ -27,6 +27,8 @@ FOVEA_CUDA_FUNCTION void end_kernel() noexcept;
 /// After the launches, if `wait` or FOVEA_SYNC=1 is in the environment: waits, so that an error is reported
 /// where it arose. Not where they are recorded: nothing runs then.
 FOVEA_CUDA_FUNCTION void check_kernel(const char* name, bool wait);
+/// Whether the device has failed for good: see DeviceLost.
+FOVEA_CUDA_FUNCTION bool is_lost(int device) noexcept;
 /// Waits for everything that was launched on the device.
 FOVEA_CUDA_FUNCTION void synchronize(int device);
 
@@ -38,6 +40,7 @@ FOVEA_CUDA_FUNCTION void release_cached_memory(int device);
 /// See AllocatorGuard.
 FOVEA_CUDA_FUNCTION void add_guard(int count);
 FOVEA_CUDA_FUNCTION int64_t guard_violations();
+FOVEA_CUDA_FUNCTION int64_t unread_guards();
 
 /// Copies between devices, or between a device and the CPU, after what this thread launched before. Returns
 /// when `from` may be changed; a copy to the CPU is complete then.

@@ -22,16 +22,22 @@ void for_each_tensor(const Argument& argument, Visit&& visit) {
   }
 }
 
-/// To be called while `error` is handled: throws it again, with an operation before its text and `tensors`
-/// behind it, unless a kernel inside this one has done so.
-[[noreturn]] inline void rethrow_with(const DeviceError& error, const std::string& tensors,
+/// To be called while `error` of a device is handled: throws it again, with an operation before its text and
+/// `tensors` behind it, unless a kernel inside this one has done so. As DeviceLost if the device has failed
+/// for good: libraries do not tell that from what they cannot do.
+[[noreturn]] inline void rethrow_with(const DeviceError& error, int device, const std::string& tensors,
                                       const std::string& operation = "") {
   constexpr const char* kWith = "; with ";
+  const bool is_out_of_memory = dynamic_cast<const OutOfMemory*>(&error) != nullptr;
+  const bool was_lost = dynamic_cast<const DeviceLost*>(&error) != nullptr;
+  const bool is_lost = was_lost || fovea::cuda::is_lost(device);
   std::string message = error.what();
-  if (message.find(kWith) != std::string::npos) throw;
-  if (!operation.empty()) message = operation + ": " + message;
-  if (dynamic_cast<const OutOfMemory*>(&error) != nullptr) throw OutOfMemory(message + kWith + tensors);
-  throw DeviceError(message + kWith + tensors);
+  const bool has_tensors = message.find(kWith) != std::string::npos;
+  if (has_tensors && is_lost == was_lost) throw;
+  if (!has_tensors) message = (operation.empty() ? "" : operation + ": ") + message + kWith + tensors;
+  if (is_lost) throw DeviceLost(message + (was_lost ? "" : DeviceLost::kAdvice));
+  if (is_out_of_memory) throw OutOfMemory(message);
+  throw DeviceError(message);
 }
 
 template <class Signature>
@@ -61,9 +67,10 @@ class Kernel<void(Parameters...)> {
       cpu_(arguments...);
     } else {
       // A tensor on a CUDA device was allocated by the CUDA backend, so that there is one.
+      const int device = first->device().index;
       try {
         {
-          const Launching launching(name_, first->device().index);
+          const Launching launching(name_, device);
           cuda_(arguments...);
         }
         fovea::cuda::check_kernel(name_, /*wait=*/scope.is_on());
@@ -72,7 +79,7 @@ class Kernel<void(Parameters...)> {
         each_tensor([&](const Tensor& tensor) {
           if (tensor.defined()) tensors += (tensors.empty() ? "" : ", ") + tensor.str();
         });
-        rethrow_with(error, tensors);
+        rethrow_with(error, device, tensors);
       }
     }
   }

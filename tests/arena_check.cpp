@@ -124,7 +124,7 @@ void check_on(Device device, const Variant& variant, int moments,
 }  // namespace
 
 void check_arena_step(int moments, const std::function<void(ArenaStep&)>& step) {
-  const int64_t violations_before = AllocatorGuard::violations();
+  const int64_t violations_before = AllocatorGuard::violations(), unread_before = AllocatorGuard::unread();
   {
     const AllocatorGuard guard;
     for (const Variant& variant : variants()) {
@@ -136,6 +136,7 @@ void check_arena_step(int moments, const std::function<void(ArenaStep&)>& step) 
     }
   }
   CHECK(AllocatorGuard::violations() == violations_before);
+  CHECK(AllocatorGuard::unread() == unread_before);
 }
 
 }  // namespace fovea::test

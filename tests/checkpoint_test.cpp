@@ -33,6 +33,8 @@ Checkpoint full_checkpoint() {
                          .validation = Evaluation{2.0 / 3.0, 0.5, 0.75, 11},
                          .best_accuracy = 0.6,
                          .best_epoch = 9};
+  checkpoint.convolutions = {"cuDNN 9.19.0 on NVIDIA H100 80GB HBM3",
+                             {{"conv_forward bf16 N128", "{\"engine\":62}"}, {"conv_backward_input", "{}"}}};
   return checkpoint;
 }
 
@@ -59,6 +61,7 @@ TEST_CASE("checkpoint: what is written is read again, to the last bit") {
   CHECK(read.normalisation.deviation == written.normalisation.deviation);
   CHECK(read.info == written.info);
   CHECK(read.settings == written.settings);
+  CHECK(read.convolutions == written.convolutions);
   CHECK(read.where == folder / "a");
   const TrainingProgress &p = read.progress, &q = written.progress;
   CHECK((p.step == q.step && p.epoch == q.epoch && p.batch == q.batch && p.seed == q.seed));

@@ -276,7 +276,7 @@ void check_operation(const std::string& operation, const std::vector<OperationCa
   REQUIRE_FALSE(cases.empty());
   for (const OperationCase& one : cases) {
     INFO(operation << ": " << one.name);
-    const int64_t violations_before = AllocatorGuard::violations();
+    const int64_t violations_before = AllocatorGuard::violations(), unread_before = AllocatorGuard::unread();
     {
       const AllocatorGuard guard;
       check_recorded_name(operation, one);
@@ -288,6 +288,7 @@ void check_operation(const std::string& operation, const std::vector<OperationCa
       check_shared_input(one);
     }
     CHECK(AllocatorGuard::violations() == violations_before);
+    CHECK(AllocatorGuard::unread() == unread_before);
   }
 }
 

@@ -1,8 +1,12 @@
 // The stored numbers of tests/golden, which PyTorch computed: same weights, same results.
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <iostream>
 #include <map>
+#include <sstream>
+#include <utility>
 
+#include "fovea/core/check.h"
 #include "fovea/core/environment.h"
 #include "fovea/core/safetensors.h"
 #include "fovea/layers/functional.h"
@@ -30,6 +34,47 @@ std::string golden_folder() {
   const std::string folder = environment("FOVEA_GOLDEN_DIR");
   return folder.empty() ? FOVEA_GOLDEN_DIR : folder;
 }
+
+bool is_real(Device device) {
+  return device.is_cuda() && !describe(device).starts_with("emulated");
+}
+
+/// The distances of one kind of numbers of a network from PyTorch's. A real device adds in another order,
+/// which flips a ReLU here and there and is no fault: there the largest is told, and only what is beyond
+/// three times the tolerance fails. The CPU, and the emulated device, which computes like it, are held to the
+/// tolerance.
+class Distances {
+ public:
+  Distances(std::string subject, double tolerance, bool is_real_device, std::ostream& out = std::cout)
+      : subject_(std::move(subject)), tolerance_(tolerance), is_real_(is_real_device), out_(out) {}
+  Distances(const Distances&) = delete;
+  Distances& operator=(const Distances&) = delete;
+  ~Distances() {
+    if (!is_real_ || where_.empty()) return;
+    out_ << "parity: " << subject_ << ": at most " << largest_ << " from PyTorch's (" << where_
+         << "), the CPU may be " << tolerance_ << std::endl;
+  }
+
+  /// Whether it is allowed.
+  bool add(double distance, const std::string& where) {
+    if (where_.empty() || !(distance <= largest_)) {
+      largest_ = distance;
+      where_ = where;
+    }
+    return distance <= (is_real_ ? 3 * tolerance_ : tolerance_);
+  }
+  void check(const Tensor& found, const Tensor& wanted, const std::string& what) {
+    const double distance = test::relative_distance(found, wanted);
+    INFO(what << " is " << distance << " from PyTorch's, wanted " << tolerance_);
+    CHECK(add(distance, what));
+  }
+
+ private:
+  std::string subject_, where_;
+  double tolerance_, largest_ = 0;
+  bool is_real_;
+  std::ostream& out_;
+};
 
 class Golden {
  public:
@@ -111,22 +156,40 @@ void check_first_pass(const test::Variant& variant, const Tolerances& tolerances
   move_to(*model, device);
   const Tensor images = images_of(golden, tolerances.dtype).to(device);
 
+  const std::string subject = str(variant.name, " in ", tolerances.dtype, " on ", device);
+  Distances logit_distances(subject + ", logits", tolerances.logits, is_real(device));
+  Distances gradient_distances(subject + ", gradients and statistics", tolerances.gradients, is_real(device));
+
   model->train(false);
-  CHECK(test::relative_distance(model->forward(images).value(), golden["eval_logits"]) <= tolerances.logits);
+  logit_distances.check(model->forward(images).value(), golden["eval_logits"], "evaluation");
 
   model->train();
   const Variable logits = model->forward(images);
-  CHECK(test::relative_distance(logits.value(), golden["train_logits"]) <= tolerances.logits);
+  logit_distances.check(logits.value(), golden["train_logits"], "training");
   F::softmax_cross_entropy(logits, golden["labels"].to(device)).backward();
   for (const NamedParameter& parameter : named_parameters(*model)) {
-    INFO("gradient of " << parameter.path);
     const Tensor& wanted = golden["gradient." + parameter.path];
-    CHECK(test::relative_distance(parameter.variable.grad(), wanted) <= tolerances.gradients);
+    gradient_distances.check(parameter.variable.grad(), wanted, "gradient of " + parameter.path);
   }
   for (const NamedBuffer& buffer : named_buffers(*model)) {
-    INFO(buffer.path << " after one pass");
-    CHECK(test::relative_distance(buffer.tensor, golden["after." + buffer.path]) <= tolerances.gradients);
+    gradient_distances.check(buffer.tensor, golden["after." + buffer.path], buffer.path + " after one pass");
   }
+}
+
+TEST_CASE("parity: a real device may be three times as far as the CPU, and how far it is is told") {
+  std::ostringstream out;
+  {
+    Distances on_cpu("a", 1e-5, /*is_real_device=*/false, out), on_device("b", 1e-5, true, out);
+    CHECK(on_cpu.add(0.9e-5, "x"));
+    CHECK_FALSE(on_cpu.add(1.1e-5, "x"));
+    CHECK(on_device.add(2.9e-5, "x"));
+    CHECK(on_device.add(1e-6, "y"));
+    CHECK(out.str().empty());
+  }
+  CHECK(out.str() == "parity: b: at most 2.9e-05 from PyTorch's (x), the CPU may be 1e-05\n");
+  Distances on_device("b", 1e-5, true, out);
+  CHECK_FALSE(on_device.add(3.1e-5, "x"));
+  CHECK_FALSE(on_device.add(std::nan(""), "x"));
 }
 
 TEST_CASE("parity: every variant gives PyTorch's logits, gradients and statistics in f32") {

@@ -3,6 +3,8 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
+#include "fovea/kernels/arithmetic.h"
+#include "fovea/kernels/conv_choices.h"
 #include "op_test.h"
 #include "temporary_folder.h"
 #include "tiny_classifier.h"
@@ -127,6 +129,93 @@ TEST_CASE("resume: same final bytes with 1, 2 and 4 threads") {
     CHECK(straight_run(settings) == wanted);
   }
   set_num_threads(threads_before);
+}
+
+/// A tiny model that stands for convolutions whose engines are chosen by measurement: what a machine chooses
+/// shows in the bits.
+struct MeasuredModel : test::TinyModel {
+  using TinyModel::TinyModel;
+  static inline std::string machine;
+
+  Variable forward(const Variable& x) override {
+    kernels::ConvChoicesScope* run = kernels::ConvChoicesScope::current();
+    const std::string problem = is_training() ? "training" : "evaluation";
+    std::string choice = run == nullptr ? "" : run->find("a library on a device", problem);
+    if (choice.empty()) choice = machine;
+    if (run != nullptr) run->note("a library on a device", problem, choice);
+    const double factor = choice == "here" ? 1.0 : 1.001;
+    const Variable y = TinyModel::forward(x);
+    const auto scaled = [factor](const Tensor& from) {
+      Tensor to = Tensor::empty_like(from);
+      kernels::scale_forward(from, factor, to);
+      return to;
+    };
+    return record("scale", scaled(y.value()), {y},
+                  [scaled](const Tensor& dy) -> std::vector<Tensor> { return {scaled(dy)}; });
+  }
+};
+
+/// The checkpoint of a run on a machine, from the beginning or from a file.
+Checkpoint measured_run(const std::string& machine, const TrainingSettings& settings, const std::string& path,
+                        const std::string& from = "") {
+  MeasuredModel::machine = machine;
+  Classifier classifier(std::make_unique<MeasuredModel>(/*seed=*/1), {});
+  TrainingSettings with = settings;
+  Checkpoint checkpoint;
+  if (!from.empty()) {
+    checkpoint = read_checkpoint(from);
+    with.resume = &checkpoint;
+  }
+  classifier.train(kTrain, with, &kValidation);
+  CHECK(kernels::ConvChoicesScope::current() == nullptr);
+  classifier.save(path);
+  return read_checkpoint(path);
+}
+
+TEST_CASE("resume: on another machine, convolutions are computed as the run has chosen") {
+  const TemporaryFolder folder;
+  TrainingSettings settings = settings_of(OptimiserKind::sgd);
+  const Checkpoint wanted = measured_run("here", settings, folder / "straight");
+  CHECK(wanted.convolutions.by_problem ==
+        std::map<std::string, std::string>{{"evaluation", "here"}, {"training", "here"}});
+  measured_run("there", settings, folder / "there");
+  CHECK(file_bytes(folder / "there") != file_bytes(folder / "straight"));
+  for (const int64_t steps : {5, 8, 11}) {
+    INFO(steps);
+    settings.max_steps = steps;
+    measured_run("here", settings, folder / "stopped");
+    settings.max_steps = 0;
+    measured_run("there", settings, folder / "resumed", folder / "stopped");
+    CHECK(file_bytes(folder / "resumed") == file_bytes(folder / "straight"));
+  }
+  // What was not chosen yet when the run stopped, the other machine chooses.
+  int64_t polls = 0;
+  settings.hooks.should_stop = [&] { return polls++ == 2; };
+  measured_run("here", settings, folder / "stopped");
+  settings.hooks = {};
+  const Checkpoint resumed = measured_run("there", settings, folder / "resumed", folder / "stopped");
+  CHECK(resumed.convolutions.by_problem ==
+        std::map<std::string, std::string>{{"evaluation", "there"}, {"training", "here"}});
+  for (size_t i = 0; i < wanted.model.size(); ++i) {
+    CHECK(test::same_bits(resumed.model[i].tensor, wanted.model[i].tensor));
+  }
+}
+
+TEST_CASE("resume: from a checkpoint that says nothing of convolutions") {
+  const TemporaryFolder folder;
+  TrainingSettings settings = settings_of(OptimiserKind::sgd);
+  const Checkpoint wanted = measured_run("here", settings, folder / "straight");
+  settings.max_steps = 5;
+  measured_run("here", settings, folder / "stopped");
+  SafetensorsFile file = read_safetensors(folder / "stopped");
+  std::erase_if(file.metadata, [](const auto& entry) { return entry.first.starts_with("convolution"); });
+  write_safetensors(folder / "old", file);
+  settings.max_steps = 0;
+  CHECK(read_checkpoint(folder / "old").convolutions == kernels::ConvChoices{});
+  measured_run("here", settings, folder / "resumed", folder / "old");
+  CHECK(file_bytes(folder / "resumed") == file_bytes(folder / "straight"));
+  const Checkpoint there = measured_run("there", settings, folder / "resumed", folder / "old");
+  CHECK(there.convolutions.by_problem.at("training") == "there");
 }
 
 TEST_CASE("resume: a checkpoint of another run is refused, and nothing changes") {

@@ -14,6 +14,8 @@ using Texts = std::map<std::string, std::string>;
 constexpr const char* kFormat = "fovea-checkpoint-1";
 const std::string kModel = "model.", kOptimiser = "optimiser.";
 const std::string kInfo = "info.", kSettings = "settings.", kProgress = "progress.";
+// Of convolutions: for what library and device, and by what each is computed.
+const std::string kMadeFor = "convolutions.made_for", kConvolution = "convolution.";
 
 /// The shortest text that is read back as the same number.
 template <class Number>
@@ -123,6 +125,10 @@ Checkpoint read_checkpoint(const std::string& path) {
   }
   take(file.metadata, kInfo, checkpoint.info);
   take(file.metadata, kSettings, checkpoint.settings);
+  take(file.metadata, kConvolution, checkpoint.convolutions.by_problem);
+  if (const auto made_for = file.metadata.find(kMadeFor); made_for != file.metadata.end()) {
+    checkpoint.convolutions.made_for = made_for->second;
+  }
   const TextReader reader(file.metadata, path);
   checkpoint.normalisation = read_normalisation(reader, path);
   checkpoint.progress = read_progress(reader);
@@ -139,6 +145,11 @@ void write_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
   file.metadata["format"] = kFormat;
   for (const auto& [key, text] : checkpoint.info) file.metadata[kInfo + key] = text;
   for (const auto& [key, text] : checkpoint.settings) file.metadata[kSettings + key] = text;
+  const kernels::ConvChoices& convolutions = checkpoint.convolutions;
+  if (!convolutions.made_for.empty()) file.metadata[kMadeFor] = convolutions.made_for;
+  for (const auto& [problem, choice] : convolutions.by_problem) {
+    file.metadata[kConvolution + problem] = choice;
+  }
   for (size_t c = 0; c < checkpoint.normalisation.mean.size(); ++c) {
     file.metadata[str("normalisation.mean.", c)] = text_of(checkpoint.normalisation.mean[c]);
     file.metadata[str("normalisation.deviation.", c)] = text_of(checkpoint.normalisation.deviation[c]);

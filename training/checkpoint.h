@@ -9,6 +9,7 @@
 
 #include "fovea/core/safetensors.h"
 #include "fovea/data/image_set.h"
+#include "fovea/kernels/conv_choices.h"
 #include "fovea/layers/module.h"
 #include "fovea/training/metrics.h"
 
@@ -41,7 +42,8 @@ struct Checkpoint {
   std::map<std::string, std::string> info;      // what the program adds: how to build the model, class names
   std::map<std::string, std::string> settings;  // describe(TrainingSettings); empty for weights alone
   TrainingProgress progress;
-  std::string where;  // the file, for messages; not stored
+  kernels::ConvChoices convolutions;  // what the run's convolutions were computed by; empty on the CPU
+  std::string where;                  // the file, for messages; not stored
 };
 
 /// CheckpointError if the file is damaged or no checkpoint of Fovea.

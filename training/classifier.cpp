@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "fovea/core/check.h"
+#include "fovea/kernels/conv_choices.h"
 #include "fovea/layers/functional.h"
 #include "fovea/training/device_batches.h"
 #include "fovea/training/evaluator.h"
@@ -48,6 +49,7 @@ TrainingResult Classifier::train(const ImageSet& data, const TrainingSettings& s
   if (settings.resume != nullptr) run->resume(*settings.resume);
   run_ = std::move(run);
   const ClosesRun closes_run{*run_};
+  const kernels::ConvChoicesScope convolutions(run_->convolutions());
 
   const EvaluationSettings evaluation_settings{.batch_size = settings.evaluation_batch_size,
                                                .on_batch = settings.hooks.on_validation,
@@ -120,6 +122,7 @@ Checkpoint Classifier::checkpoint() const {
     checkpoint.optimiser = run_->state();
     checkpoint.settings = run_->description();
     checkpoint.progress = run_->progress();
+    checkpoint.convolutions = run_->convolutions();
   }
   return checkpoint;
 }

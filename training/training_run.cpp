@@ -101,6 +101,7 @@ void TrainingRun::resume(const Checkpoint& checkpoint) {
   optimiser_.renew_copies();
   step_.renew();
   progress_ = checkpoint.progress;
+  convolutions_ = checkpoint.convolutions;
 }
 
 void TrainingRun::begin_epoch() {

@@ -8,6 +8,7 @@
 
 #include "fovea/core/stream.h"
 #include "fovea/data/loader.h"
+#include "fovea/kernels/conv_choices.h"
 #include "fovea/training/classifier.h"
 #include "fovea/training/device_batches.h"
 #include "fovea/training/training_step.h"
@@ -40,6 +41,8 @@ class TrainingRun {
   const std::map<std::string, std::string>& description() const { return description_; }
   /// Parameters and buffers, the parameters as the optimiser keeps them; shares the storage.
   std::vector<NamedTensor> weights() const;
+  /// What the run's convolutions are computed by; for a ConvChoicesScope.
+  kernels::ConvChoices& convolutions() { return convolutions_; }
   /// The state of the optimiser and of the loss scale; shares the storage.
   std::vector<NamedTensor> state() const;
 
@@ -60,6 +63,7 @@ class TrainingRun {
   std::map<std::string, std::string> description_;
   Optimiser optimiser_;
   TrainingProgress progress_;
+  kernels::ConvChoices convolutions_;
   int64_t batches_ = 0;               // in an epoch
   int64_t horizon_ = 0;               // steps over which the schedule is laid
   std::vector<double> rates_;         // learning rates of the epoch's steps

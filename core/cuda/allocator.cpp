@@ -15,33 +15,52 @@ class CudaAllocator : public CachingAllocator {
 
  private:
   void* from_system(size_t bytes) override {
-    use_device(device_);
+    const DeviceScope scope(device_);
     void* pointer = nullptr;
-    if (cudaMalloc(&pointer, bytes) != cudaSuccess) {
+    const cudaError_t status = status_of(scope, [&] { return cudaMalloc(&pointer, bytes); });
+    if (status == cudaErrorMemoryAllocation) {
       cudaGetLastError();  // answered by null
       return nullptr;
     }
+    check_cuda(status, "allocate", ": ", bytes, " bytes on ", Device::cuda(device_));
     return pointer;
   }
   void to_system(void* block) noexcept override {
-    const int before = current_device();
-    if (before != device_) cudaSetDevice(device_);
-    // Kernels that are still to run may use it; cudaFree waits for them.
-    cudaFree(block);
-    if (before != device_) cudaSetDevice(before);
+    const DeviceScope scope(device_);
+    // Kernels that are still to run may use it; cudaFree waits for them. A device that fails meanwhile
+    // answers the next call with the same error.
+    if (status_of(scope, [&] { return cudaFree(block); }) != cudaSuccess) cudaGetLastError();
   }
   void fill(void* block, unsigned char byte, size_t bytes) override {
-    use_device(device_);
-    check_cuda(cudaMemsetAsync(block, byte, bytes, current_stream()), "allocate: fill");
+    const DeviceScope scope(device_);
+    check_cuda(status_of(scope, [&] { return cudaMemsetAsync(block, byte, bytes, current_stream()); }),
+               "allocate: fill");
   }
-  void read(const void* block, size_t bytes, unsigned char* host) noexcept override {
-    cudaMemcpyAsync(host, block, bytes, cudaMemcpyDefault, current_stream());
-    cudaStreamSynchronize(current_stream());
+  bool read(const void* block, size_t bytes, unsigned char* host) noexcept override {
+    const DeviceScope scope(device_);
+    const cudaError_t status = status_of(scope, [&] {
+      // fill has made the stream: asking for it cannot fail any more.
+      const cudaStream_t stream = current_stream();
+      const cudaError_t copied = cudaMemcpyAsync(host, block, bytes, cudaMemcpyDefault, stream);
+      return copied == cudaSuccess ? cudaStreamSynchronize(stream) : copied;
+    });
+    if (status != cudaSuccess) cudaGetLastError();  // answered by false
+    return status == cudaSuccess;
   }
   std::string place() const override {
+    const DeviceScope scope(device_);
     size_t free = 0, total = 0;
-    cudaMemGetInfo(&free, &total);
+    if (status_of(scope, [&] { return cudaMemGetInfo(&free, &total); }) != cudaSuccess) {
+      cudaGetLastError();
+      return str("on ", Device::cuda(device_));
+    }
     return str("on ", Device::cuda(device_), " (", free, " of ", total, " bytes are free)");
+  }
+
+  /// Of a call on the device.
+  template <class Call>
+  static cudaError_t status_of(const DeviceScope& scope, const Call& call) {
+    return scope.status() == cudaSuccess ? call() : scope.status();
   }
 
   int device_;
@@ -57,6 +76,15 @@ struct Allocators {
 Allocators& allocators() {
   static auto* all = new Allocators;
   return *all;
+}
+
+template <class Count>
+int64_t sum_over_devices(const Count& count) {
+  Allocators& all = allocators();
+  std::lock_guard lock(all.mutex);
+  int64_t sum = 0;
+  for (const auto& [device, allocator] : all.by_device) sum += count(allocator);
+  return sum;
 }
 
 }  // namespace
@@ -93,11 +121,10 @@ void add_guard(int count) {
 }
 
 int64_t guard_violations() {
-  Allocators& all = allocators();
-  std::lock_guard lock(all.mutex);
-  int64_t sum = 0;
-  for (const auto& [device, allocator] : all.by_device) sum += allocator.violations();
-  return sum;
+  return sum_over_devices([](const CachingAllocator& allocator) { return allocator.violations(); });
+}
+int64_t unread_guards() {
+  return sum_over_devices([](const CachingAllocator& allocator) { return allocator.unread_guards(); });
 }
 
 }  // namespace fovea::cuda

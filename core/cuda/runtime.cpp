@@ -16,6 +16,14 @@ namespace {
 constexpr int kMaxDevices = 64;
 thread_local int device_of_thread = 0;
 
+cudaError_t change_device(int device) noexcept {
+  // Threads start on device 0, and the runtime's own answer is not asked for: it costs more than the test.
+  if (device == device_of_thread) return cudaSuccess;
+  const cudaError_t status = cudaSetDevice(device);
+  if (status == cudaSuccess) device_of_thread = device;
+  return status;
+}
+
 CudaStatus ask_driver() {
   int count = 0;
   const cudaError_t found = cudaGetDeviceCount(&count);
@@ -78,10 +86,43 @@ std::string describe(int device) {
 }
 
 void use_device(int device) {
-  // Threads start on device 0, and the runtime's own answer is not asked for: it costs more than the test.
-  if (device == device_of_thread) return;
-  check_cuda(cudaSetDevice(device), "cuda: use of device ", device);
-  device_of_thread = device;
+  check_cuda(change_device(device), "cuda: use of a device", "; wanted ", Device::cuda(device));
+}
+
+DeviceScope::DeviceScope(int device) noexcept : before_(device_of_thread), status_(change_device(device)) {}
+DeviceScope::~DeviceScope() {
+  change_device(before_);
+}
+
+bool is_final(cudaError_t status) {
+  switch (status) {
+    case cudaErrorECCUncorrectable:
+    case cudaErrorNvlinkUncorrectable:
+    // After these, the process must be ended (CUDA Runtime API reference, version 13, cudaError_t).
+    case cudaErrorContained:
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure:
+    case cudaErrorTensorMemoryLeak:
+    case cudaErrorMpsClientTerminated:
+    case cudaErrorExternalDevice: return true;
+    default: return false;
+  }
+}
+
+bool is_lost(int device) noexcept {
+  const DeviceScope scope(device);
+  // A call that a recording permits, and that asks the device's context.
+  size_t free = 0, total = 0;
+  const cudaError_t status = scope.status() != cudaSuccess ? scope.status() : cudaMemGetInfo(&free, &total);
+  if (status != cudaSuccess) cudaGetLastError();  // answered
+  return is_final(status);
 }
 
 void begin_kernel(const char* name, int device) {

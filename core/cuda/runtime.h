@@ -9,8 +9,11 @@
 /// For the sources of the CUDA backend only: it includes CUDA's own header, so it is not installed.
 namespace fovea::cuda {
 
+/// Whether an error is one after which a device answers every call with it, as long as the process lives.
+bool is_final(cudaError_t status);
+
 /// A DeviceError that begins with `operation` and gives CUDA's words, unless `status` is success; OutOfMemory
-/// if that is why.
+/// or DeviceLost if that is why.
 template <class... Parts>
 void check_cuda(cudaError_t status, const char* operation, const Parts&... parts) {
   if (status == cudaSuccess) return;
@@ -18,6 +21,7 @@ void check_cuda(cudaError_t status, const char* operation, const Parts&... parts
   const std::string message =
       str(operation, ": ", cudaGetErrorName(status), ": ", cudaGetErrorString(status), parts...);
   if (status == cudaErrorMemoryAllocation) throw OutOfMemory(message);
+  if (is_final(status)) throw DeviceLost(message + DeviceLost::kAdvice);
   throw DeviceError(message);
 }
 
@@ -27,6 +31,22 @@ int current_device();
 cudaStream_t current_stream();
 /// Whether what is launched there is recorded in a graph, and does not run.
 bool is_recording();
+
+/// While one lives, this thread is on a device; then it is on the one before again. Never throws.
+class DeviceScope {
+ public:
+  explicit DeviceScope(int device) noexcept;
+  ~DeviceScope();
+  DeviceScope(const DeviceScope&) = delete;
+  DeviceScope& operator=(const DeviceScope&) = delete;
+
+  /// Of the change to the device; unless it is success, the thread is where it was.
+  cudaError_t status() const { return status_; }
+
+ private:
+  int before_;
+  cudaError_t status_;
+};
 
 /// Of the current device, each asked once: the number of multiprocessors, and the bytes of shared memory that
 /// a block may ask for.

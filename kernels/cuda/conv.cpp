@@ -1,8 +1,9 @@
 #include "fovea/kernels/conv.h"
 
 #include "fovea/core/check.h"
+#include "fovea/core/cuda/runtime.h"
 #include "fovea/kernels/cuda/add_bias.h"
-#include "fovea/kernels/cuda/conv_plans.h"
+#include "fovea/kernels/cuda/conv_cudnn.h"
 #include "fovea/kernels/reduce.h"
 
 // Convolutions by cuDNN: which engine computes one is settled in conv_plans.
@@ -40,9 +41,9 @@ void run(ConvPass pass, const Tensor& x, const Tensor& weight, const Tensor& y, 
   if (x.size() == 0 || weight.size() == 0 || y.size() == 0) return result.fill_with_zeros();
   try {
     ConvScratch scratch;
-    plan_for(problem).run(tensors, scratch);
+    plan_for(problem)(tensors, scratch);
   } catch (const DeviceError& error) {
-    rethrow_with(error, problem.str(), operation);
+    rethrow_with(error, fovea::cuda::current_device(), problem.str(), operation);
   }
 }
 

@@ -28,8 +28,9 @@ std::string file_name(const std::string& library, const std::string& device) {
   return name + ".json";
 }
 
+/// Without the time.
 Json to_json(const ConvChoice& choice) {
-  Json result = {{"padded", choice.is_padded}, {"microseconds", choice.microseconds}, {"engine", nullptr}};
+  Json result = {{"padded", choice.is_padded}, {"engine", nullptr}};
   if (choice.engine) {
     result["engine"] = choice.engine->index;
     for (const auto& [type, value] : choice.engine->knobs) result["knobs"].push_back({type, value});
@@ -40,7 +41,6 @@ Json to_json(const ConvChoice& choice) {
 ConvChoice from_json(const Json& json) {
   ConvChoice choice;
   choice.is_padded = json.at("padded").get<bool>();
-  choice.microseconds = json.at("microseconds").get<double>();
   if (json.at("engine").is_null()) return choice;
   choice.engine.emplace().index = json.at("engine").get<int64_t>();
   for (const Json& knob : json.value("knobs", Json::array())) {
@@ -50,6 +50,18 @@ ConvChoice from_json(const Json& json) {
 }
 
 }  // namespace
+
+std::string text_of(const ConvChoice& choice) {
+  return to_json(choice).dump();
+}
+
+std::optional<ConvChoice> choice_from(const std::string& text) {
+  try {
+    return from_json(Json::parse(text));
+  } catch (const Json::exception&) {
+    return {};
+  }
+}
 
 std::string cache_folder() {
   if (const std::string own = environment("FOVEA_CACHE"); !own.empty()) return own;
@@ -82,7 +94,10 @@ ConvChoice ConvCache::add(const ConvProblem& problem, const ConvChoice& choice) 
   choices_[key] = is_new ? first->second : choice;
   choices_.insert(others.begin(), others.end());
   Json json = {{"format", kFormat}, {"library", library_}, {"device", device_}, {"choices", Json::object()}};
-  for (const auto& [description, kept] : choices_) json["choices"][description] = to_json(kept);
+  for (const auto& [description, kept] : choices_) {
+    Json& entry = json["choices"][description] = to_json(kept);
+    entry["microseconds"] = kept.microseconds;
+  }
   const std::string text = json.dump(1) + "\n";
   try {
     std::filesystem::create_directories(std::filesystem::path(path_).parent_path());
@@ -110,7 +125,8 @@ ConvCache::Choices ConvCache::read() const {
       return {};
     }
     for (const auto& [description, choice] : json.at("choices").items()) {
-      result.emplace(description, from_json(choice));
+      ConvChoice& kept = result[description] = from_json(choice);
+      kept.microseconds = choice.at("microseconds").get<double>();
     }
   } catch (const std::exception&) {
     return {};  // it is only a cache

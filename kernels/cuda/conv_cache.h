@@ -17,6 +17,10 @@ struct ConvChoice {
   friend bool operator==(const ConvChoice&, const ConvChoice&) = default;
 };
 
+/// A choice as one line of JSON, without the time, and back; nothing if the text is none.
+std::string text_of(const ConvChoice& choice);
+std::optional<ConvChoice> choice_from(const std::string& text);
+
 /// Where choices are kept between runs: $FOVEA_CACHE, or else fovea::cache_folder(); "" if there is neither.
 std::string cache_folder();
 

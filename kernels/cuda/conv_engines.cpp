@@ -182,6 +182,8 @@ std::vector<Proposal> proposals(const ConvProblem& problem, const Target& target
         const auto is_same = [&](const Proposal& other) { return other.engine == proposal.engine; };
         if (std::none_of(result.begin(), result.end(), is_same)) result.push_back(std::move(proposal));
       }
+    } catch (const DeviceLost&) {
+      throw;
     } catch (const DeviceError&) {
       // A heuristic that does not know this convolution; the next may.
     }

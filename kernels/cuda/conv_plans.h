@@ -1,9 +1,14 @@
 #pragma once
 
-#include <optional>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
 
+#include "fovea/kernels/conv_choices.h"
 #include "fovea/kernels/cuda/conv_cache.h"
-#include "fovea/kernels/cuda/conv_engines.h"
+#include "fovea/kernels/cuda/conv_trial.h"
 
 namespace fovea::kernels::cuda {
 
@@ -13,24 +18,66 @@ struct ConvScratch {
   Tensor x, weight, y, workspace;
 };
 
-/// A convolution made ready for a choice: an engine of cuDNN, or the reference.
-class ConvPlan {
- public:
-  /// DeviceError if cuDNN cannot build the engine.
-  ConvPlan(const ConvProblem& problem, const ConvChoice& choice, const cudnn::Target& target);
+/// A convolution made ready: computes its result on the current stream.
+using ConvPlan = std::function<void(ConvTensors&, ConvScratch&)>;
 
-  /// Computes the result on the current stream. Tensors whose channels or whose alignment the engine cannot
-  /// take go through scratch memory.
-  void run(ConvTensors& tensors, ConvScratch& scratch) const;
-
- private:
-  ConvProblem problem_, computed_;  // computed_: what the engine computes, padded or not
-  std::optional<cudnn::EnginePlan> engine_;
+/// What computes convolutions on a device.
+struct ConvLibrary {
+  std::string name, device;  // "cuDNN 9.19.0", "NVIDIA H100 80GB HBM3": choices hold for these
+  /// What is worth a trial, in the order in which it is tried; an engine each.
+  std::function<std::vector<ConvChoice>(const ConvProblem&)> proposals;
+  /// DeviceError if it cannot build the engine of a choice.
+  std::function<ConvPlan(const ConvProblem&, const ConvChoice&)> build;
 };
 
-/// The plan for a convolution on the current device. The first time in a process its choice is read from the
-/// cache on disk, or made by a trial of cuDNN's proposals (with FOVEA_AUTOTUNE=0 the first that can be built
-/// is taken, untried). DeviceError if that would be while a graph is recorded.
-const ConvPlan& plan_for(const ConvProblem& problem);
+/// The plans for the convolutions of a device, each made at its first use. One thread at a time, on that
+/// device.
+class ConvPlans {
+ public:
+  /// Choices are kept in `cache_folder`, nowhere if it is "". Without a stopwatch, engines are not timed.
+  ConvPlans(ConvLibrary library, Device device, const std::string& cache_folder, Stopwatch seconds_of = {});
+
+  /// The plan for a convolution, whose engine has been run here before: the one that the run of this thread
+  /// has chosen (see ConvChoicesScope), or else the one that this process or the cache has, or else the
+  /// fastest of the library's proposals that give the right numbers; without a stopwatch, or where no trial
+  /// is possible, the first that does. The reference serves where none is left. DeviceError if an engine
+  /// would have to be chosen while a graph is recorded.
+  const ConvPlan& plan_for(const ConvProblem& problem);
+
+  /// DeviceError if a graph is recorded, in which nothing can be tried.
+  static void check_can_choose();
+
+ private:
+  struct Made {
+    std::string choice;  // its text
+    ConvPlan plan;
+  };
+  struct Selection {
+    ConvChoice choice;
+    bool is_final = false;  // worth keeping
+  };
+  struct Hash {
+    size_t operator()(const ConvProblem& problem) const { return problem.hash(); }
+  };
+  using Known = std::unordered_map<ConvProblem, const Made*, Hash>;
+
+  const Made& own(const ConvProblem& problem);
+  const Made* of_run(const ConvProblem& problem, ConvChoicesScope& run);
+  const Made& make(const ConvProblem& problem, const ConvChoice& choice);
+  const Made* tested(const ConvProblem& problem, const ConvChoice& choice);
+  Selection select(const ConvProblem& problem) const;
+  ConvPlan build(const ConvProblem& problem, const ConvChoice& choice) const;
+  std::string name_of(const ConvChoice& choice) const;
+
+  ConvLibrary library_;
+  Device device_;
+  ConvCache cache_;
+  Stopwatch seconds_of_;
+  // A plan stays: a graph may have recorded its kernels.
+  std::unordered_map<ConvProblem, std::vector<std::unique_ptr<Made>>, Hash> made_;
+  Known own_;              // by this process or the cache
+  Known known_;            // for the run below
+  uint64_t known_id_ = 0;  // of that run's ConvChoicesScope; 0 for none
+};
 
 }  // namespace fovea::kernels::cuda

@@ -22,7 +22,7 @@ class Divisor {
   __device__ unsigned quotient(unsigned number) const {
     return static_cast<unsigned>((uint64_t{number} * multiplier_) >> shift_);
   }
-  __device__ unsigned divisor() const { return divisor_; }
+  __host__ __device__ unsigned divisor() const { return divisor_; }
 
  private:
   unsigned divisor_, shift_, multiplier_;

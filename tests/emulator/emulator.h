@@ -12,6 +12,7 @@
 namespace fovea::emulator {
 
 inline constexpr int kWarp = 32;
+inline constexpr int kSharedBytes = 227 << 10;  // what a block may ask for, as on an H100
 
 struct Dim3 {
   unsigned x = 1, y = 1, z = 1;
@@ -77,6 +78,12 @@ void submit(cudaStream_t stream, Work work);
 
 /// Whether a pointer is null or points into the emulated device's memory.
 bool is_device_pointer(const void* pointer);
+
+/// From here on, or once so many more kernels and copies have run, the device answers every call with this
+/// error, as CUDA's does after an illegal address; cudaSuccess ends that.
+void fail_device(cudaError_t error, int64_t after = 0);
+/// How many devices there are, 1 at first. To be called before anything asks; they share one memory.
+void set_device_count(int count);
 
 /// The order in which threads run is drawn anew for each block, from this seed.
 void set_schedule(uint64_t seed);

@@ -16,7 +16,6 @@ namespace {
 constexpr unsigned char kPoison = 0xFF;
 constexpr size_t kGuardBytes = 64;
 constexpr size_t kStaticSharedLimit = 48 << 10;  // what a block may use without asking for more
-constexpr size_t kSharedLimit = 227 << 10;       // what it may ask for on an H100
 constexpr unsigned kThreadLimit = 1024;
 constexpr uint64_t kBlockLimit = (uint64_t{1} << 31) - 1;
 
@@ -91,9 +90,9 @@ class Block {
     }
     if (!is_dynamic) static_bytes_ += bytes;
     const size_t all = static_bytes_ + dynamic_bytes_;
-    if (static_bytes_ > kStaticSharedLimit || all > kSharedLimit) {
+    if (static_bytes_ > kStaticSharedLimit || all > size_t{kSharedBytes}) {
       fail(str("a block uses ", static_bytes_, " bytes of shared memory and asks for ", dynamic_bytes_,
-               " more, and may use ", kStaticSharedLimit, ", or ", kSharedLimit, " in all"));
+               " more, and may use ", kStaticSharedLimit, ", or ", kSharedBytes, " in all"));
     }
     auto memory = std::make_unique<std::vector<unsigned char>>(bytes + 2 * kGuardBytes, kPoison);
     for_each_guard(*memory, [](unsigned char& byte) { byte = guard_byte(&byte); });

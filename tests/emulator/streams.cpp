@@ -132,8 +132,8 @@ void enqueue(EmulatedStream& stream, Item item) {
   throw_failure();
 }
 
-/// What a call on a stream that takes no part in the capture under way gets. CUDA runs its work at once, which
-/// the graph then lacks.
+/// What a call on a stream that takes no part in the capture under way gets. CUDA runs its work at once,
+/// which the graph then lacks.
 bool is_beside_capture(const EmulatedStream& stream) {
   return is_capturing() && stream.capture == nullptr;
 }
@@ -166,7 +166,8 @@ void drain_all() noexcept {
   if (is_capturing()) ++own.frees_while_capturing;
   try {
     run_until([&] {
-      return std::all_of(own.all.begin(), own.all.end(), [](const auto* stream) { return stream->queue.empty(); });
+      return std::all_of(own.all.begin(), own.all.end(),
+                         [](const auto* stream) { return stream->queue.empty(); });
     });
   } catch (...) {
     if (!own.failure) own.failure = std::current_exception();
@@ -213,7 +214,8 @@ std::vector<std::shared_ptr<EmulatedEvent>>& events() {
 }
 
 std::shared_ptr<EmulatedEvent> event_of(cudaEvent_t event) {
-  const auto found = std::find_if(events().begin(), events().end(), [=](const auto& own) { return own.get() == event; });
+  const auto found =
+      std::find_if(events().begin(), events().end(), [=](const auto& own) { return own.get() == event; });
   return found == events().end() ? nullptr : *found;
 }
 
@@ -336,7 +338,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
   const auto lock = locked();
   const EmulatedStream& stream = stream_of(handle);
-  *status = stream.capture == nullptr           ? cudaStreamCaptureStatusNone
+  *status = stream.capture == nullptr        ? cudaStreamCaptureStatusNone
             : stream.capture->is_invalidated ? cudaStreamCaptureStatusInvalidated
                                              : cudaStreamCaptureStatusActive;
   return cudaSuccess;

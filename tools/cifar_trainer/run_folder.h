@@ -26,6 +26,7 @@ class RunFolder {
  public:
   explicit RunFolder(const std::string& path) : path_(path) {}
 
+  std::string path() const { return path_.string(); }
   std::string last() const { return file("last.safetensors"); }
   std::string best() const { return file("best.safetensors"); }
   std::string settings() const { return file("settings.toml"); }

@@ -183,6 +183,20 @@ std::string describe_end(const RunSummary& run, const std::string& out) {
   return text;
 }
 
+// The run of a device that may fail for good: what to do then is part of the error.
+TrainingResult train_and_explain(Classifier& classifier, const Dataset& dataset,
+                                 const TrainingSettings& training, const RunFolder& folder) {
+  try {
+    return classifier.train(dataset.train, training, &dataset.test);
+  } catch (const DeviceLost& error) {
+    const bool is_saved = std::filesystem::exists(folder.last());
+    throw DeviceLost(
+        is_saved ? fmt::format("{}; {} is whole, go on with: cifar_trainer train --resume --out {}",
+                               error.what(), folder.last(), folder.path())
+                 : fmt::format("{}; nothing was saved yet, begin again with --overwrite", error.what()));
+  }
+}
+
 }  // namespace
 
 int train(const Arguments& arguments) {
@@ -230,7 +244,7 @@ int train(const Arguments& arguments) {
   if (settings.device == "auto" && device.is_cpu()) {
     recorder.progress().line("device auto is the CPU: " + cuda_status().reason);
   }
-  const TrainingResult result = classifier.train(dataset.train, training, &dataset.test);
+  const TrainingResult result = train_and_explain(classifier, dataset, training, folder);
   if (!is_profiled) recorder.progress().line("no step was profiled: the run ended within its first two");
   recorder.finish(result);
 
