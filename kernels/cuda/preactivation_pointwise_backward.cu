@@ -14,6 +14,14 @@ constexpr const char* kOperation = "preactivation_conv_backward";
 // Channels of y for which a block has room, where dy comes from behind a norm, and where it does not.
 constexpr int kMostPassedChannels = 256, kMostPlainChannels = 512;
 
+// Shared memory of a multiprocessor for which code is made (CUDA C++ Programming Guide, "Technical
+// Specifications per Compute Capability").
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+constexpr size_t kSharedMemory = 164 * 1024;
+#else
+constexpr size_t kSharedMemory = 228 * 1024;
+#endif
+
 /// What is wanted of the backward pass. The pointers to results are null where nobody wants them.
 template <class T>
 struct Backward {
@@ -45,8 +53,9 @@ struct BackwardTiles {
   static constexpr int kFloats =
       SharedAffine::kArrays * kC + (kIsPassed ? SharedGradientAffine::kArrays * kK : 0);
   static constexpr size_t kBytes = 2 * size_t{kConstants} + sizeof(float) * kFloats;
-  // As many blocks on a multiprocessor as fit into its shared memory, of 228 KB, and registers.
-  static constexpr int kBlocks = kBytes <= 110 * 1024 ? 2 : 1;
+  // Blocks on a multiprocessor: two where its shared memory, of which each takes 3 KB more, has room for
+  // them.
+  static constexpr int kBlocks = 2 * (kBytes + 3 * 1024) <= kSharedMemory ? 2 : 1;
 };
 
 /// Copies a tile of a row-major matrix, [rows, columns], from (row, column) on; zeros beyond.
