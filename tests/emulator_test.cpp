@@ -106,6 +106,13 @@ Grid grid(unsigned blocks, unsigned threads) {
   return {dim3(blocks), dim3(threads)};
 }
 
+/// With what goes wrong in the kernel, which shows when it runs.
+template <class... Arguments>
+void run(const char* operation, Arguments... arguments) {
+  launch(operation, arguments...);
+  synchronize(Device::cuda());
+}
+
 }  // namespace
 
 TEST_CASE("emulator: a sum over shared memory") {
@@ -132,15 +139,15 @@ TEST_CASE("emulator: a missing barrier shows") {
 TEST_CASE("emulator: a write beside device memory") {
   void* block = nullptr;
   REQUIRE(cudaMalloc(&block, 10 * sizeof(float)) == cudaSuccess);
-  test::check_error(
-      "beside", [&] { launch("beside", write_beside_kernel, grid(1, 32), static_cast<float*>(block), 10); });
+  test::check_error("beside",
+                    [&] { run("beside", write_beside_kernel, grid(1, 32), static_cast<float*>(block), 10); });
   cudaFree(block);
 }
 #endif
 
 TEST_CASE("emulator: a write beside shared memory") {
   Tensor y = Tensor::empty({kThreads}, Dtype::f32, Device::cuda());
-  CHECK_THROWS_WITH(launch("beside", write_beside_shared_kernel, grid(1, kThreads), y.data<float>()),
+  CHECK_THROWS_WITH(run("beside", write_beside_shared_kernel, grid(1, kThreads), y.data<float>()),
                     Catch::Contains("beside a shared array of 384 bytes"));
 }
 
@@ -150,23 +157,22 @@ TEST_CASE("emulator: shuffles") {
   launch("shuffle", warp_sum_kernel, grid(1, 64), x.data<float>(), y.data<float>(), 0xffffffffu);
   CHECK(y.to_doubles()[5] == 528);
   CHECK(y.to_doubles()[40] == 1552);
-  CHECK_THROWS_WITH(
-      launch("shuffle", warp_sum_kernel, grid(1, 64), x.data<float>(), y.data<float>(), 0xffffu),
-      Catch::Contains("not in its own mask 0xffff"));
-  CHECK_THROWS_WITH(launch("shuffle", divergent_shuffle_kernel, grid(1, 32), y.data<float>()),
+  CHECK_THROWS_WITH(run("shuffle", warp_sum_kernel, grid(1, 64), x.data<float>(), y.data<float>(), 0xffffu),
+                    Catch::Contains("not in its own mask 0xffff"));
+  CHECK_THROWS_WITH(run("shuffle", divergent_shuffle_kernel, grid(1, 32), y.data<float>()),
                     Catch::Contains("16 (the first is 0) wait for lanes 0xffffffff"));
   // A warp that has 16 threads cannot be waited for as a whole.
   CHECK_THROWS_WITH(
-      launch("shuffle", warp_sum_kernel, grid(1, 48), x.data<float>(), y.data<float>(), 0xffffffffu),
+      run("shuffle", warp_sum_kernel, grid(1, 48), x.data<float>(), y.data<float>(), 0xffffffffu),
       Catch::Contains("wait for lanes"));
 }
 
 TEST_CASE("emulator: barriers that not all threads reach") {
   Tensor y = Tensor::empty({64}, Dtype::f32, Device::cuda());
   CHECK_THROWS_WITH(
-      launch("barrier", divergent_barrier_kernel, grid(1, 64), y.data<float>()),
+      run("barrier", divergent_barrier_kernel, grid(1, 64), y.data<float>()),
       Catch::Contains("32 (the first is 32) have ended") && Catch::Contains("wait at the barrier"));
-  CHECK_THROWS_WITH(launch("barrier", two_barriers_kernel, grid(1, 64), y.data<float>()),
+  CHECK_THROWS_WITH(run("barrier", two_barriers_kernel, grid(1, 64), y.data<float>()),
                     Catch::Contains("thread 0 is at the barrier at"));
   // The next launch is not disturbed by threads that were given up.
   const Tensor x = device_tensor(counted(kThreads));
@@ -193,12 +199,11 @@ TEST_CASE("emulator: blocks and threads run in another order each time, drawn fr
 
 TEST_CASE("emulator: a kernel must not be given CPU memory, nor an impossible grid") {
   Tensor y = Tensor::empty({64});
-  CHECK_THROWS_WITH(launch("order", divergent_barrier_kernel, grid(1, 32), y.data<float>()),
+  CHECK_THROWS_WITH(run("order", divergent_barrier_kernel, grid(1, 32), y.data<float>()),
                     Catch::Contains("points to CPU memory"));
   Tensor z = y.to(Device::cuda());
-  test::check_error("wide",
-                    [&] { launch("wide", divergent_barrier_kernel, grid(1, 1025), z.data<float>()); });
-  test::check_error("none", [&] { launch("none", divergent_barrier_kernel, grid(0, 32), z.data<float>()); });
+  test::check_error("wide", [&] { run("wide", divergent_barrier_kernel, grid(1, 1025), z.data<float>()); });
+  test::check_error("none", [&] { run("none", divergent_barrier_kernel, grid(0, 32), z.data<float>()); });
 }
 
 TEST_CASE("emulator: votes count the lanes that take part, and a wrong mask is named") {
@@ -211,8 +216,7 @@ TEST_CASE("emulator: votes count the lanes that take part, and a wrong mask is n
     wanted[64 + lane] = lane < 16 ? 0 : 1;  // all of its half
   }
   CHECK(votes.to_doubles() == wanted);
-  test::check_error("votes",
-                    [&] { launch("votes", lonely_vote_kernel, grid(1, 32), votes.data<int32_t>()); });
+  test::check_error("votes", [&] { run("votes", lonely_vote_kernel, grid(1, 32), votes.data<int32_t>()); });
 }
 
 TEST_CASE("emulator: captured work runs when it is replayed, as often as it is") {

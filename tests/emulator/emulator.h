@@ -74,8 +74,26 @@ void submit(cudaStream_t stream, Work work);
 /// Whether a pointer is null or points into the emulated device's memory.
 bool is_device_pointer(const void* pointer);
 
-/// The order in which threads run is drawn anew for each block, from this seed.
+/// The order in which blocks and threads run is drawn anew for each launch from this seed, and that between
+/// streams.
 void set_schedule(uint64_t seed);
+
+/// When a stream's work runs: as soon as it is given, or as late as a wait allows, in an order between
+/// streams that is drawn. At first what FOVEA_EMULATED_STREAMS in the environment says, "at_once" or
+/// "deferred".
+enum class StreamOrder { at_once, deferred };
+/// Runs what is queued.
+void set_stream_order(StreamOrder order);
+
+/// How often memory was freed while a stream was being captured, which waits for the device, and takes away
+/// what the graph may have recorded.
+int64_t frees_while_capturing();
+
+/// Of the device: 4, or FOVEA_EMULATED_MULTIPROCESSORS in the environment.
+int multiprocessors();
+
+/// Where a thread may be interrupted by others, those of other blocks included: at atomics and fences.
+void let_others_run();
 
 /// What stands at an address beside memory that was asked for: a NaN in every floating dtype, so that reading
 /// there shows, and not the 0xFF bytes of memory that is not written yet.

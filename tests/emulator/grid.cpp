@@ -9,6 +9,7 @@
 #include "emulator.h"
 #include "fiber.h"
 #include "fovea/core/check.h"
+#include "streams.h"
 
 namespace fovea::emulator {
 namespace {
@@ -42,23 +43,32 @@ std::string place_of(const Site& site) {
   return str(path.substr(path.find_last_of('/') + 1), ":", site.line());
 }
 
-/// One block at a time, on the threads' fibers.
+/// A block that runs, on its threads' fibers.
 class Block {
  public:
-  void run(const char* operation, Dim3 grid, Dim3 block_index, Dim3 block, const std::function<void()>& body,
-           std::mt19937_64& order) {
+  void begin(const char* operation, Dim3 grid, Dim3 block_index, Dim3 block,
+             const std::function<void()>& body) {
     operation_ = operation;
     prepare(grid, block_index, block, body);
-    while (!ready_.empty()) {
-      std::swap(ready_[order() % ready_.size()], ready_.back());
-      running_ = ready_.back();
-      ready_.pop_back();
-      running_thread = &now().thread;
-      fibers_[static_cast<size_t>(running_)]->resume();
-      if (fibers_[static_cast<size_t>(running_)]->has_ended()) now().state = State::ended;
-      if (ready_.empty()) pass_barrier();
-    }
+  }
+
+  /// Runs one of its threads until that waits or lets others run. False if all have ended then.
+  bool run_some(std::mt19937_64& order) {
+    std::swap(ready_[order() % ready_.size()], ready_.back());
+    running_ = ready_.back();
+    ready_.pop_back();
+    running_thread = &now().thread;
+    fibers_[static_cast<size_t>(running_)]->resume();
+    if (fibers_[static_cast<size_t>(running_)]->has_ended()) now().state = State::ended;
+    if (ready_.empty()) pass_barrier();
+    if (!ready_.empty()) return true;
     check_shared_memory();
+    return false;
+  }
+
+  void let_others_run() {
+    ready_.push_back(running_);
+    fibers_[static_cast<size_t>(running_)]->leave();
   }
 
   void wait_for_block(const Site& site) {
@@ -229,26 +239,50 @@ class Block {
   int running_ = 0;
 };
 
-Block& block() {
-  static thread_local Block own;
-  return own;
-}
+thread_local Block* running_block = nullptr;
 
 uint64_t schedule_seed = 1;
 
+/// Blocks that run at once, their threads in turn: all of a small grid, where the device has so many
+/// multiprocessors.
+size_t blocks_at_once() {
+  constexpr int kMost = 3;
+  return static_cast<size_t>(std::min(kMost, multiprocessors()));
+}
+
 void run_grid(const char* operation, Dim3 grid, Dim3 block_size, const std::function<void()>& body) {
   static uint64_t launches = 0;
+  static thread_local std::vector<std::unique_ptr<Block>> blocks;
+  while (blocks.size() < blocks_at_once()) blocks.push_back(std::make_unique<Block>());
   std::mt19937_64 order(schedule_seed * 1000003 + launches++);
   const DeviceMemoryAccess access;
-  // Blocks run in any order, too.
-  std::vector<uint64_t> blocks(grid.count());
-  for (size_t i = 0; i < blocks.size(); ++i) blocks[i] = i;
-  std::shuffle(blocks.begin(), blocks.end(), order);
-  for (const uint64_t number : blocks) {
+  // Blocks begin in any order.
+  std::vector<uint64_t> numbers(grid.count());
+  for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = i;
+  std::shuffle(numbers.begin(), numbers.end(), order);
+  const auto begin = [&](Block& block) {
+    const uint64_t number = numbers.back();
+    numbers.pop_back();
     const auto x = static_cast<unsigned>(number % grid.x);
     const auto y = static_cast<unsigned>(number / grid.x % grid.y);
     const auto z = static_cast<unsigned>(number / grid.x / grid.y);
-    block().run(operation, grid, {x, y, z}, block_size, body, order);
+    block.begin(operation, grid, {x, y, z}, block_size, body);
+  };
+  std::vector<Block*> running;
+  for (const auto& block : blocks) {
+    if (numbers.empty()) break;
+    begin(*block);
+    running.push_back(block.get());
+  }
+  while (!running.empty()) {
+    const size_t chosen = running.size() == 1 ? 0 : order() % running.size();
+    running_block = running[chosen];
+    if (running_block->run_some(order)) continue;
+    if (numbers.empty()) {
+      running.erase(running.begin() + static_cast<std::ptrdiff_t>(chosen));
+    } else {
+      begin(*running_block);
+    }
   }
   if (!is_measuring()) check_memory_guards(operation);
 }
@@ -256,19 +290,24 @@ void run_grid(const char* operation, Dim3 grid, Dim3 block_size, const std::func
 }  // namespace
 
 void block_barrier(const Site& site) {
-  block().wait_for_block(site);
+  running_block->wait_for_block(site);
 }
 
 uint64_t warp_exchange(WarpOperation operation, unsigned mask, uint64_t bits, int source, const Site& site) {
-  return block().wait_for_warp({operation, mask, bits, source}, site);
+  return running_block->wait_for_warp({operation, mask, bits, source}, site);
 }
 
 void* shared_memory(const void* key, size_t bytes) {
-  return block().shared_memory(key, bytes);
+  return running_block->shared_memory(key, bytes);
+}
+
+void let_others_run() {
+  running_block->let_others_run();
 }
 
 void set_schedule(uint64_t seed) {
   schedule_seed = seed;
+  seed_streams(seed);
 }
 
 void launch(const char* operation, Kernel kernel, cudaStream_t stream, std::function<void()> body) {
