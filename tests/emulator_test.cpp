@@ -1,6 +1,7 @@
 #include <nvtx3/nvToolsExt.h>
 
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <numeric>
 
 #include "fovea/core/stream.h"
@@ -90,6 +91,31 @@ __global__ void lonely_vote_kernel(int* votes) {
 /// Reads what the other threads have not been seen to write.
 __global__ void order_kernel(int* counter, int* order) {
   order[blockIdx.x * blockDim.x + threadIdx.x] = atomicAdd(counter, 1);
+}
+
+/// When a block counts itself among those that have left their parts.
+enum class Counted { after_all_threads, before_the_others, before_the_part };
+
+/// The last block to come adds up what all threads of all blocks have left, which is right only if a block
+/// counts itself after its threads have left their parts.
+template <Counted kCounted>
+__global__ void last_block_sum_kernel(const float* x, float* parts, unsigned* counter, float* y) {
+  FOVEA_SHARED(bool, is_last, 1);
+  const unsigned i = blockIdx.x * blockDim.x + threadIdx.x, count = gridDim.x * blockDim.x;
+  const auto count_block = [&] {
+    if (threadIdx.x == 0) is_last[0] = atomicInc(counter, gridDim.x - 1) == gridDim.x - 1;
+  };
+  if (kCounted == Counted::before_the_part) count_block();
+  parts[i] = x[i];
+  __threadfence();
+  if (kCounted == Counted::after_all_threads) __syncthreads();
+  if (kCounted != Counted::before_the_part) count_block();
+  __syncthreads();
+  if (!is_last[0] || threadIdx.x != 0) return;
+  __threadfence();
+  float sum = 0;
+  for (unsigned j = 0; j < count; ++j) sum += parts[j];
+  *y = sum;
 }
 
 Tensor device_tensor(const std::vector<float>& values) {
@@ -195,6 +221,49 @@ TEST_CASE("emulator: blocks and threads run in another order each time, drawn fr
   std::vector<double> sorted = first;
   std::sort(sorted.begin(), sorted.end());
   for (size_t i = 0; i < sorted.size(); ++i) CHECK(sorted[i] == static_cast<double>(i));
+}
+
+TEST_CASE(
+    "emulator: the last block of several finds what the others have left, if they count themselves last") {
+  constexpr unsigned kBlocks = 7, kWidth = 64;
+  const Tensor x = device_tensor(counted(kBlocks * kWidth));
+  const double wanted = kBlocks * kWidth * (kBlocks * kWidth + 1) / 2;
+  Tensor counter = Tensor::zeros({}, Dtype::i32, Device::cuda());
+  const auto right_of_100 = [&](auto kernel) {
+    int right = 0;
+    for (int i = 0; i < 100; ++i) {
+      Tensor parts = Tensor::full({kBlocks * kWidth}, std::nan(""), Dtype::f32, Device::cuda());
+      Tensor y = Tensor::full({}, std::nan(""), Dtype::f32, Device::cuda());
+      launch("last block", kernel, grid(kBlocks, kWidth), x.data<float>(), parts.data<float>(),
+             reinterpret_cast<unsigned*>(counter.data<int32_t>()), y.data<float>());
+      if (y.item() == wanted) ++right;
+      CHECK(counter.item() == 0);  // for the next launch
+    }
+    return right;
+  };
+  CHECK(right_of_100(last_block_sum_kernel<Counted::after_all_threads>) == 100);
+  if (emulator::multiprocessors() == 1) return;  // one block after the other
+  CHECK(right_of_100(last_block_sum_kernel<Counted::before_the_others>) < 100);
+  CHECK(right_of_100(last_block_sum_kernel<Counted::before_the_part>) < 100);
+}
+
+TEST_CASE(
+    "emulator: blocks run in turn, as many as the device has multiprocessors, but one where that is all") {
+  constexpr unsigned kBlocks = 3;
+  Tensor counter = Tensor::zeros({}, Dtype::i32, Device::cuda());
+  Tensor order = Tensor::empty({kBlocks * 32}, Dtype::i32, Device::cuda());
+  launch("order", order_kernel, grid(kBlocks, 32), counter.data<int32_t>(), order.data<int32_t>());
+  // In the order of the counter, how often another block has the next turn.
+  std::vector<size_t> turns(kBlocks * 32);
+  const std::vector<double> counts = order.to_doubles();
+  for (size_t i = 0; i < counts.size(); ++i) turns[static_cast<size_t>(counts[i])] = i / 32;
+  unsigned changes = 0;
+  for (size_t i = 1; i < turns.size(); ++i) changes += turns[i] != turns[i - 1] ? 1 : 0;
+  if (emulator::multiprocessors() == 1) {
+    CHECK(changes == kBlocks - 1);
+  } else {
+    CHECK(changes > kBlocks - 1);
+  }
 }
 
 TEST_CASE("emulator: a kernel must not be given CPU memory, nor an impossible grid") {

@@ -92,8 +92,8 @@ int64_t frees_while_capturing();
 /// Of the device: 4, or FOVEA_EMULATED_MULTIPROCESSORS in the environment.
 int multiprocessors();
 
-/// Where a thread may be interrupted by others, those of other blocks included: at atomics and fences.
-void let_others_run();
+/// Where a thread is interrupted by others, those of other blocks included: at atomics and fences.
+void let_others_run(bool at_atomic);
 
 /// What stands at an address beside memory that was asked for: a NaN in every floating dtype, so that reading
 /// there shows, and not the 0xFF bytes of memory that is not written yet.

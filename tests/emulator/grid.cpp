@@ -49,15 +49,19 @@ class Block {
   void begin(const char* operation, Dim3 grid, Dim3 block_index, Dim3 block,
              const std::function<void()>& body) {
     operation_ = operation;
+    was_interrupted_ = false;
     prepare(grid, block_index, block, body);
   }
 
-  /// Runs one of its threads until that waits or lets others run. False if all have ended then.
-  bool run_some(std::mt19937_64& order) {
-    std::swap(ready_[order() % ready_.size()], ready_.back());
+  /// Runs one of its threads until that waits or lets others run. False if all have ended then. With
+  /// `is_hasty` a thread that lets others run mostly goes on itself, so that it comes far ahead of them.
+  bool run_some(bool is_hasty, std::mt19937_64& order) {
+    const bool goes_on = is_hasty && was_interrupted_ && order() % 8 != 0;
+    if (!goes_on) std::swap(ready_[order() % ready_.size()], ready_.back());
     running_ = ready_.back();
     ready_.pop_back();
     running_thread = &now().thread;
+    was_interrupted_ = is_at_atomic_ = false;
     fibers_[static_cast<size_t>(running_)]->resume();
     if (fibers_[static_cast<size_t>(running_)]->has_ended()) now().state = State::ended;
     if (ready_.empty()) pass_barrier();
@@ -66,10 +70,15 @@ class Block {
     return false;
   }
 
-  void let_others_run() {
+  void let_others_run(bool at_atomic) {
+    was_interrupted_ = true;
+    is_at_atomic_ = at_atomic;
     ready_.push_back(running_);
     fibers_[static_cast<size_t>(running_)]->leave();
   }
+
+  /// Whether the last thread that ran is there.
+  bool is_at_atomic() const { return is_at_atomic_; }
 
   void wait_for_block(const Site& site) {
     now().state = State::at_barrier;
@@ -237,14 +246,14 @@ class Block {
   std::map<const void*, std::unique_ptr<std::vector<unsigned char>>> shared_;
   size_t shared_bytes_ = 0;
   int running_ = 0;
+  bool was_interrupted_ = false, is_at_atomic_ = false;  // the last thread that ran
 };
 
 thread_local Block* running_block = nullptr;
 
 uint64_t schedule_seed = 1;
 
-/// Blocks that run at once, their threads in turn: all of a small grid, where the device has so many
-/// multiprocessors.
+/// Blocks whose threads run in turn; with one multiprocessor one after the other.
 size_t blocks_at_once() {
   constexpr int kMost = 3;
   return static_cast<size_t>(std::min(kMost, multiprocessors()));
@@ -274,12 +283,21 @@ void run_grid(const char* operation, Dim3 grid, Dim3 block_size, const std::func
     begin(*block);
     running.push_back(block.get());
   }
+  // The first goes on until it rests behind others, which then overtake it: seldom, or they would all
+  // come as far; likely at an atomic, where a block tells others of what it has done (Burckhardt et al., "A
+  // randomized scheduler with probabilistic guarantees of finding bugs", 2010).
+  const uint64_t steps = uint64_t{1} << order() % 13, atomics = uint64_t{1} << order() % 5;
+  const bool is_hasty = order() % 2 == 0;
   while (!running.empty()) {
-    const size_t chosen = running.size() == 1 ? 0 : order() % running.size();
-    running_block = running[chosen];
-    if (running_block->run_some(order)) continue;
-    if (numbers.empty()) {
-      running.erase(running.begin() + static_cast<std::ptrdiff_t>(chosen));
+    running_block = running.front();
+    if (running_block->run_some(is_hasty, order)) {
+      const bool rests = order() % (running_block->is_at_atomic() ? atomics : steps) == 0;
+      if (rests && running.size() > 1) {
+        const auto behind = static_cast<std::ptrdiff_t>(1 + order() % (running.size() - 1));
+        std::rotate(running.begin(), running.begin() + 1, running.begin() + behind + 1);
+      }
+    } else if (numbers.empty()) {
+      running.erase(running.begin());
     } else {
       begin(*running_block);
     }
@@ -301,8 +319,8 @@ void* shared_memory(const void* key, size_t bytes) {
   return running_block->shared_memory(key, bytes);
 }
 
-void let_others_run() {
-  running_block->let_others_run();
+void let_others_run(bool at_atomic) {
+  running_block->let_others_run(at_atomic);
 }
 
 void set_schedule(uint64_t seed) {
