@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <iostream>
 #include <map>
 
 #include "fovea/core/autograd.h"
@@ -45,10 +46,10 @@ ConvProblem problem_of(const Shape& x, const Shape& weight, const Shape& y) {
   return problem;
 }
 
-/// The convolutions of every model of the zoo, each once, by its description.
-std::map<std::string, ConvProblem> convolutions() {
+/// The convolutions of models of the zoo, each once, by its description.
+std::map<std::string, ConvProblem> convolutions(const std::vector<std::string>& names) {
   std::map<std::string, ConvProblem> result;
-  for (const std::string& name : model_names()) {
+  for (const std::string& name : names) {
     const std::unique_ptr<Model> model = make_model(name, {}, /*seed=*/1);
     const int64_t size = model_input_size(name);
     const OperationObserver observer([&](std::string_view operation, const Tensor& y,
@@ -80,7 +81,7 @@ ConvProblem example(ConvPass pass, Dtype dtype, bool tf32 = false) {
 }
 
 TEST_CASE("cudnn: every convolution of every model has an engine on an H100") {
-  const std::map<std::string, ConvProblem> problems = convolutions();
+  const std::map<std::string, ConvProblem> problems = convolutions(model_names());
   CHECK(problems.size() >= 100);
   for (const auto& [description, forward] : problems) {
     for (const ConvPass pass : kPasses) {
@@ -98,6 +99,84 @@ TEST_CASE("cudnn: every convolution of every model has an engine on an H100") {
       }
     }
   }
+}
+
+constexpr size_t kTried = 16;  // engines of a convolution that a trial times
+constexpr int64_t kSmallWorkspace = int64_t{32} << 20;
+
+/// What cuDNN offers for some convolutions, and says of the engines that a trial would take.
+struct Offer {
+  size_t fewest = kTried, fewest_small = kTried;  // engines of a convolution; those with a small workspace
+  size_t compiled = 0;                            // those that compile at run time
+  int64_t first_workspace = 0, workspace = 0;     // the largest of the first engines, and of all
+};
+
+Offer offer_of(const std::map<std::string, ConvProblem>& convolutions, ConvPass pass, Dtype dtype,
+               int64_t N) {
+  Offer offer;
+  for (const auto& [description, each] : convolutions) {
+    ConvProblem problem = each;
+    problem.pass = pass;
+    problem.dtype = dtype;
+    problem.N = N;
+    std::vector<Proposal> engines = acceptable(problem, cudnn::kWorkspaceLimit);
+    INFO(problem.str());
+    REQUIRE_FALSE(engines.empty());
+    engines.resize(std::min(engines.size(), kTried));
+    size_t small = 0;
+    for (const Proposal& engine : engines) {
+      offer.compiled += engine.has(CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION) ? 1 : 0;
+      small += engine.workspace_bytes <= kSmallWorkspace ? 1 : 0;
+      offer.workspace = std::max(offer.workspace, engine.workspace_bytes);
+    }
+    offer.fewest = std::min(offer.fewest, engines.size());
+    offer.fewest_small = std::min(offer.fewest_small, small);
+    offer.first_workspace = std::max(offer.first_workspace, engines.front().workspace_bytes);
+  }
+  return offer;
+}
+
+// Batches of training, of evaluation, and what 128 leaves of 10,000 images. Each engine that compiles at run
+// time would take a second of a trial; a large workspace takes memory from the batch.
+TEST_CASE(
+    "cudnn: what training and evaluation need has engines enough, none to be compiled, few large "
+    "workspaces") {
+  const std::map<std::string, ConvProblem> problems =
+      convolutions({"attention56", "attention92", "attention92-wide"});
+  CHECK(problems.size() >= 50);
+  struct Use {
+    int64_t N;
+    bool is_training;
+  };
+  for (const Use use : {Use{128, true}, Use{512, true}, Use{500, false}, Use{16, false}}) {
+    for (const Dtype dtype : {Dtype::bf16, Dtype::f16}) {
+      for (const ConvPass pass : kPasses) {
+        if (!use.is_training && pass != ConvPass::forward) continue;
+        const Offer offer = offer_of(problems, pass, dtype, use.N);
+        std::cout << kernels::cuda::operation_of(pass) << " " << dtype << " N" << use.N << ": "
+                  << problems.size() << " convolutions, of the first " << kTried << " engines at least "
+                  << offer.fewest << " are there and " << offer.fewest_small
+                  << " need at most 32 MiB; largest workspace " << (offer.first_workspace >> 10)
+                  << " KiB of the first engines, " << (offer.workspace >> 10) << " KiB of all\n";
+        INFO(kernels::cuda::operation_of(pass) << " " << dtype << " N" << use.N);
+        CHECK(offer.fewest == kTried);
+        CHECK(offer.compiled == 0);
+        CHECK(offer.first_workspace <= kSmallWorkspace);
+        CHECK(offer.fewest_small >= kTried / 2);
+      }
+    }
+  }
+}
+
+TEST_CASE("cudnn: what engines do is read, so that those that compile at run time can be told") {
+  size_t notes = 0;
+  for (const ConvPass pass : kPasses) {
+    for (const Proposal& proposal : cudnn::proposals(example(pass, Dtype::bf16), h100())) {
+      notes += proposal.behaviours.size();
+      for (const cudnnBackendBehaviorNote_t behaviour : proposal.behaviours) CHECK(proposal.has(behaviour));
+    }
+  }
+  CHECK(notes > 0);
 }
 
 TEST_CASE("cudnn: an engine is the same when it is built again from its number and settings") {

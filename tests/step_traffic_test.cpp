@@ -119,6 +119,7 @@ Sum sum_of(const std::vector<NodeTraffic>& nodes) {
 
 /// What a kernel, or a copy, moves: those of a graph of one node.
 NodeTraffic traffic_of(TrafficMeter& meter, const std::function<void()>& body) {
+  body();  // once before, as for any graph
   const CapturedGraph graph(Device::cuda(), body);
   graph.replay();
   const std::vector<NodeTraffic> nodes = meter.take();

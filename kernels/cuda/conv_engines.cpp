@@ -113,6 +113,14 @@ Proposal read(const Descriptor& configuration, std::span<const Descriptor> knobs
   Proposal result;
   result.engine.index = engine.front().get<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX);
   result.notes = engine.front().get_all<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE);
+  // cuDNN counts these only where there is room for them.
+  result.behaviours.resize(CUDNN_BEHAVIOR_NOTE_TYPE_COUNT);
+  int64_t behaviours = 0;
+  check_cudnn(cudnnBackendGetAttribute(engine.front().raw(), CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE,
+                                       CUDNN_TYPE_BEHAVIOR_NOTE, CUDNN_BEHAVIOR_NOTE_TYPE_COUNT, &behaviours,
+                                       result.behaviours.data()),
+              "get the behaviour of an engine");
+  result.behaviours.resize(static_cast<size_t>(behaviours));
   result.workspace_bytes = configuration.get<int64_t>(CUDNN_ATTR_ENGINECFG_WORKSPACE_SIZE);
   for (const Descriptor& knob :
        knobs.first(configuration.read_into(knobs, CUDNN_ATTR_ENGINECFG_KNOB_CHOICES))) {
@@ -168,6 +176,10 @@ std::vector<Descriptor> ask(const Descriptor& graph, cudnnBackendHeurMode_t mode
 
 bool Proposal::has(cudnnBackendNumericalNote_t note) const {
   return std::find(notes.begin(), notes.end(), note) != notes.end();
+}
+
+bool Proposal::has(cudnnBackendBehaviorNote_t behaviour) const {
+  return std::find(behaviours.begin(), behaviours.end(), behaviour) != behaviours.end();
 }
 
 std::vector<Proposal> proposals(const ConvProblem& problem, const Target& target) {

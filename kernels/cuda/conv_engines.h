@@ -15,9 +15,11 @@ using kernels::cuda::ConvProblem;
 struct Proposal {
   ConvEngine engine;
   std::vector<cudnnBackendNumericalNote_t> notes;
+  std::vector<cudnnBackendBehaviorNote_t> behaviours;
   int64_t workspace_bytes = 0;
 
   bool has(cudnnBackendNumericalNote_t note) const;
+  bool has(cudnnBackendBehaviorNote_t behaviour) const;
 };
 
 /// The largest workspace that an engine may ask for.
