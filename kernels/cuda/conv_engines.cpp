@@ -113,14 +113,7 @@ Proposal read(const Descriptor& configuration, std::span<const Descriptor> knobs
   Proposal result;
   result.engine.index = engine.front().get<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX);
   result.notes = engine.front().get_all<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE);
-  // cuDNN counts these only where there is room for them.
-  result.behaviours.resize(CUDNN_BEHAVIOR_NOTE_TYPE_COUNT);
-  int64_t behaviours = 0;
-  check_cudnn(cudnnBackendGetAttribute(engine.front().raw(), CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE,
-                                       CUDNN_TYPE_BEHAVIOR_NOTE, CUDNN_BEHAVIOR_NOTE_TYPE_COUNT, &behaviours,
-                                       result.behaviours.data()),
-              "get the behaviour of an engine");
-  result.behaviours.resize(static_cast<size_t>(behaviours));
+  result.behaviours = behaviours_of(engine.front());
   result.workspace_bytes = configuration.get<int64_t>(CUDNN_ATTR_ENGINECFG_WORKSPACE_SIZE);
   for (const Descriptor& knob :
        knobs.first(configuration.read_into(knobs, CUDNN_ATTR_ENGINECFG_KNOB_CHOICES))) {
@@ -173,6 +166,10 @@ std::vector<Descriptor> ask(const Descriptor& graph, cudnnBackendHeurMode_t mode
 }
 
 }  // namespace
+
+std::vector<cudnnBackendBehaviorNote_t> behaviours_of(const Descriptor& engine) {
+  return engine.get_all<cudnnBackendBehaviorNote_t>(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE);
+}
 
 bool Proposal::has(cudnnBackendNumericalNote_t note) const {
   return std::find(notes.begin(), notes.end(), note) != notes.end();

@@ -11,6 +11,9 @@ namespace fovea::cudnn {
 using kernels::cuda::ConvEngine;
 using kernels::cuda::ConvProblem;
 
+/// What an engine does beside its work: compiling at run time, for one.
+std::vector<cudnnBackendBehaviorNote_t> behaviours_of(const Descriptor& engine);
+
 /// An engine that cuDNN proposes, and what it says of it.
 struct Proposal {
   ConvEngine engine;

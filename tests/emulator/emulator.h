@@ -50,6 +50,14 @@ T* shared_array(const void* key, size_t count) {
   return static_cast<T*>(shared_memory(key, count * sizeof(T)));
 }
 
+/// `count` elements that the threads of a block have in common and other blocks do not see, for what stands
+/// for an instruction; whatever was there before. Not a block's shared memory: that is not counted.
+void* block_memory(const void* key, size_t bytes);
+template <class T>
+T* block_array(const void* key, size_t count) {
+  return static_cast<T*>(block_memory(key, count * sizeof(T)));
+}
+
 /// A kernel that was launched.
 struct Kernel {
   const void* function = nullptr;

@@ -99,6 +99,12 @@ class Block {
     return own.result;
   }
 
+  void* own_memory(const void* key, size_t bytes) {
+    std::vector<unsigned char>& memory = own_[key];
+    if (memory.size() < bytes) memory.resize(bytes);
+    return memory.data();
+  }
+
   void* shared_memory(const void* key, size_t bytes) {
     const auto found = shared_.find(key);
     if (found != shared_.end()) return found->second->data() + kGuardBytes;
@@ -245,6 +251,7 @@ class Block {
   std::vector<int> ready_;
   std::map<const void*, std::unique_ptr<std::vector<unsigned char>>> shared_;
   size_t shared_bytes_ = 0;
+  std::map<const void*, std::vector<unsigned char>> own_;
   int running_ = 0;
   bool was_interrupted_ = false, is_at_atomic_ = false;  // the last thread that ran
 };
@@ -313,6 +320,10 @@ void block_barrier(const Site& site) {
 
 uint64_t warp_exchange(WarpOperation operation, unsigned mask, uint64_t bits, int source, const Site& site) {
   return running_block->wait_for_warp({operation, mask, bits, source}, site);
+}
+
+void* block_memory(const void* key, size_t bytes) {
+  return running_block->own_memory(key, bytes);
 }
 
 void* shared_memory(const void* key, size_t bytes) {
