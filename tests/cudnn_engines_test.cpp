@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
+#include <iostream>
 #include <map>
 
 #include "fovea/core/autograd.h"
@@ -7,6 +9,9 @@
 #include "fovea/models/zoo.h"
 
 // cuDNN proposes engines, and builds plans, for a device that is described to it: no device is needed.
+template <>
+inline constexpr auto fovea::cudnn::attribute_type<cudnnPointwiseMode_t> = CUDNN_TYPE_POINTWISE_MODE;
+
 namespace fovea {
 namespace {
 
@@ -45,10 +50,10 @@ ConvProblem problem_of(const Shape& x, const Shape& weight, const Shape& y) {
   return problem;
 }
 
-/// The convolutions of every model of the zoo, each once, by its description.
-std::map<std::string, ConvProblem> convolutions() {
+/// The convolutions of models of the zoo, each once, by its description.
+std::map<std::string, ConvProblem> convolutions(const std::vector<std::string>& names) {
   std::map<std::string, ConvProblem> result;
-  for (const std::string& name : model_names()) {
+  for (const std::string& name : names) {
     const std::unique_ptr<Model> model = make_model(name, {}, /*seed=*/1);
     const int64_t size = model_input_size(name);
     const OperationObserver observer([&](std::string_view operation, const Tensor& y,
@@ -80,7 +85,7 @@ ConvProblem example(ConvPass pass, Dtype dtype, bool tf32 = false) {
 }
 
 TEST_CASE("cudnn: every convolution of every model has an engine on an H100") {
-  const std::map<std::string, ConvProblem> problems = convolutions();
+  const std::map<std::string, ConvProblem> problems = convolutions(model_names());
   CHECK(problems.size() >= 100);
   for (const auto& [description, forward] : problems) {
     for (const ConvPass pass : kPasses) {
@@ -98,6 +103,125 @@ TEST_CASE("cudnn: every convolution of every model has an engine on an H100") {
       }
     }
   }
+}
+
+constexpr size_t kTried = 16;  // engines of a convolution that a trial times
+constexpr int64_t kSmallWorkspace = int64_t{32} << 20;
+
+/// What cuDNN offers for some convolutions, and says of the engines that a trial would take.
+struct Offer {
+  size_t fewest = kTried, fewest_small = kTried;  // engines of a convolution; those with a small workspace
+  size_t compiled = 0;                            // those that compile at run time
+  int64_t first_workspace = 0, workspace = 0;     // the largest of the first engines, and of all
+};
+
+Offer offer_of(const std::map<std::string, ConvProblem>& convolutions, ConvPass pass, Dtype dtype,
+               int64_t N) {
+  Offer offer;
+  for (const auto& [description, each] : convolutions) {
+    ConvProblem problem = each;
+    problem.pass = pass;
+    problem.dtype = dtype;
+    problem.N = N;
+    std::vector<Proposal> engines = acceptable(problem, cudnn::kWorkspaceLimit);
+    INFO(problem.str());
+    REQUIRE_FALSE(engines.empty());
+    engines.resize(std::min(engines.size(), kTried));
+    size_t small = 0;
+    for (const Proposal& engine : engines) {
+      offer.compiled += engine.has(CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION) ? 1 : 0;
+      small += engine.workspace_bytes <= kSmallWorkspace ? 1 : 0;
+      offer.workspace = std::max(offer.workspace, engine.workspace_bytes);
+    }
+    offer.fewest = std::min(offer.fewest, engines.size());
+    offer.fewest_small = std::min(offer.fewest_small, small);
+    offer.first_workspace = std::max(offer.first_workspace, engines.front().workspace_bytes);
+  }
+  return offer;
+}
+
+// Batches of training, of evaluation, and what 128 leaves of 10,000 images. Each engine that compiles at run
+// time would take a second of a trial; a large workspace takes memory from the batch.
+TEST_CASE(
+    "cudnn: what training and evaluation need has engines enough, none to be compiled, few large "
+    "workspaces") {
+  const std::map<std::string, ConvProblem> problems =
+      convolutions({"attention56", "attention92", "attention92-wide"});
+  CHECK(problems.size() >= 50);
+  struct Use {
+    int64_t N;
+    bool is_training;
+  };
+  for (const Use use : {Use{128, true}, Use{512, true}, Use{500, false}, Use{16, false}}) {
+    for (const Dtype dtype : {Dtype::bf16, Dtype::f16}) {
+      for (const ConvPass pass : kPasses) {
+        if (!use.is_training && pass != ConvPass::forward) continue;
+        const Offer offer = offer_of(problems, pass, dtype, use.N);
+        std::cout << kernels::cuda::operation_of(pass) << " " << dtype << " N" << use.N << ": "
+                  << problems.size() << " convolutions, of the first " << kTried << " engines at least "
+                  << offer.fewest << " are there and " << offer.fewest_small
+                  << " need at most 32 MiB; largest workspace " << (offer.first_workspace >> 10)
+                  << " KiB of the first engines, " << (offer.workspace >> 10) << " KiB of all\n";
+        INFO(kernels::cuda::operation_of(pass) << " " << dtype << " N" << use.N);
+        CHECK(offer.fewest == kTried);
+        CHECK(offer.compiled == 0);
+        CHECK(offer.first_workspace <= kSmallWorkspace);
+        CHECK(offer.fewest_small >= kTried / 2);
+      }
+    }
+  }
+}
+
+/// The engines that cuDNN has for a relu alone: it makes their kernels at run time.
+std::vector<cudnn::Descriptor> engines_of_relu() {
+  const auto tensor = [](int64_t id) {
+    const std::array<int64_t, 4> extents = {8, 64, 16, 16}, strides = {16384, 1, 1024, 64};
+    cudnn::Descriptor result(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
+    result.set(CUDNN_ATTR_TENSOR_UNIQUE_ID, id);
+    result.set(CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_DATA_HALF);
+    result.set_all(CUDNN_ATTR_TENSOR_DIMENSIONS, std::span<const int64_t>(extents));
+    result.set_all(CUDNN_ATTR_TENSOR_STRIDES, std::span<const int64_t>(strides));
+    result.set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, int64_t{16});
+    result.finalize();
+    return result;
+  };
+  cudnn::Descriptor relu(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
+  relu.set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_POINTWISE_RELU_FWD);
+  relu.set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
+  relu.finalize();
+  cudnn::Descriptor operation(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
+  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, relu);
+  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, tensor(1));
+  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, tensor(2));
+  operation.finalize();
+  cudnn::Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
+  h100().name_by_handle(graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE);
+  graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, operation);
+  graph.finalize();
+  std::vector<cudnn::Descriptor> engines;
+  const auto count = graph.get<int64_t>(CUDNN_ATTR_OPERATIONGRAPH_ENGINE_GLOBAL_COUNT);
+  for (int64_t i = 0; i < count; ++i) {
+    cudnn::Descriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+    engine.set(CUDNN_ATTR_ENGINE_OPERATION_GRAPH, graph);
+    engine.set(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, i);
+    h100().name_by_properties(engine, CUDNN_ATTR_ENGINE_DEVICEPROP);
+    try {
+      engine.finalize();
+      engines.push_back(std::move(engine));
+    } catch (const DeviceError&) {
+      // Not for this device.
+    }
+  }
+  return engines;
+}
+
+TEST_CASE("cudnn: an engine that compiles at run time is told") {
+  size_t compiled = 0;
+  for (const cudnn::Descriptor& engine : engines_of_relu()) {
+    const auto behaviours = cudnn::behaviours_of(engine);
+    compiled += std::count(behaviours.begin(), behaviours.end(), CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION) > 0;
+  }
+  CHECK(compiled > 0);
 }
 
 TEST_CASE("cudnn: an engine is the same when it is built again from its number and settings") {

@@ -1,6 +1,7 @@
 #include <nvtx3/nvToolsExt.h>
 
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <numeric>
 
 #include "fovea/core/stream.h"
@@ -92,6 +93,31 @@ __global__ void order_kernel(int* counter, int* order) {
   order[blockIdx.x * blockDim.x + threadIdx.x] = atomicAdd(counter, 1);
 }
 
+/// When a block counts itself among those that have left their parts.
+enum class Counted { after_all_threads, before_the_others, before_the_part };
+
+/// The last block to come adds up what all threads of all blocks have left, which is right only if a block
+/// counts itself after its threads have left their parts.
+template <Counted kCounted>
+__global__ void last_block_sum_kernel(const float* x, float* parts, unsigned* counter, float* y) {
+  FOVEA_SHARED(bool, is_last, 1);
+  const unsigned i = blockIdx.x * blockDim.x + threadIdx.x, count = gridDim.x * blockDim.x;
+  const auto count_block = [&] {
+    if (threadIdx.x == 0) is_last[0] = atomicInc(counter, gridDim.x - 1) == gridDim.x - 1;
+  };
+  if (kCounted == Counted::before_the_part) count_block();
+  parts[i] = x[i];
+  __threadfence();
+  if (kCounted == Counted::after_all_threads) __syncthreads();
+  if (kCounted != Counted::before_the_part) count_block();
+  __syncthreads();
+  if (!is_last[0] || threadIdx.x != 0) return;
+  __threadfence();
+  float sum = 0;
+  for (unsigned j = 0; j < count; ++j) sum += parts[j];
+  *y = sum;
+}
+
 Tensor device_tensor(const std::vector<float>& values) {
   return Tensor::from(values, {static_cast<int64_t>(values.size())}).to(Device::cuda());
 }
@@ -104,6 +130,13 @@ std::vector<float> counted(int count) {
 
 Grid grid(unsigned blocks, unsigned threads) {
   return {dim3(blocks), dim3(threads)};
+}
+
+/// With what goes wrong in the kernel, which shows when it runs.
+template <class... Arguments>
+void run(const char* operation, Arguments... arguments) {
+  launch(operation, arguments...);
+  synchronize(Device::cuda());
 }
 
 }  // namespace
@@ -132,15 +165,15 @@ TEST_CASE("emulator: a missing barrier shows") {
 TEST_CASE("emulator: a write beside device memory") {
   void* block = nullptr;
   REQUIRE(cudaMalloc(&block, 10 * sizeof(float)) == cudaSuccess);
-  test::check_error(
-      "beside", [&] { launch("beside", write_beside_kernel, grid(1, 32), static_cast<float*>(block), 10); });
+  test::check_error("beside",
+                    [&] { run("beside", write_beside_kernel, grid(1, 32), static_cast<float*>(block), 10); });
   cudaFree(block);
 }
 #endif
 
 TEST_CASE("emulator: a write beside shared memory") {
   Tensor y = Tensor::empty({kThreads}, Dtype::f32, Device::cuda());
-  CHECK_THROWS_WITH(launch("beside", write_beside_shared_kernel, grid(1, kThreads), y.data<float>()),
+  CHECK_THROWS_WITH(run("beside", write_beside_shared_kernel, grid(1, kThreads), y.data<float>()),
                     Catch::Contains("beside a shared array of 384 bytes"));
 }
 
@@ -150,23 +183,22 @@ TEST_CASE("emulator: shuffles") {
   launch("shuffle", warp_sum_kernel, grid(1, 64), x.data<float>(), y.data<float>(), 0xffffffffu);
   CHECK(y.to_doubles()[5] == 528);
   CHECK(y.to_doubles()[40] == 1552);
-  CHECK_THROWS_WITH(
-      launch("shuffle", warp_sum_kernel, grid(1, 64), x.data<float>(), y.data<float>(), 0xffffu),
-      Catch::Contains("not in its own mask 0xffff"));
-  CHECK_THROWS_WITH(launch("shuffle", divergent_shuffle_kernel, grid(1, 32), y.data<float>()),
+  CHECK_THROWS_WITH(run("shuffle", warp_sum_kernel, grid(1, 64), x.data<float>(), y.data<float>(), 0xffffu),
+                    Catch::Contains("not in its own mask 0xffff"));
+  CHECK_THROWS_WITH(run("shuffle", divergent_shuffle_kernel, grid(1, 32), y.data<float>()),
                     Catch::Contains("16 (the first is 0) wait for lanes 0xffffffff"));
   // A warp that has 16 threads cannot be waited for as a whole.
   CHECK_THROWS_WITH(
-      launch("shuffle", warp_sum_kernel, grid(1, 48), x.data<float>(), y.data<float>(), 0xffffffffu),
+      run("shuffle", warp_sum_kernel, grid(1, 48), x.data<float>(), y.data<float>(), 0xffffffffu),
       Catch::Contains("wait for lanes"));
 }
 
 TEST_CASE("emulator: barriers that not all threads reach") {
   Tensor y = Tensor::empty({64}, Dtype::f32, Device::cuda());
   CHECK_THROWS_WITH(
-      launch("barrier", divergent_barrier_kernel, grid(1, 64), y.data<float>()),
+      run("barrier", divergent_barrier_kernel, grid(1, 64), y.data<float>()),
       Catch::Contains("32 (the first is 32) have ended") && Catch::Contains("wait at the barrier"));
-  CHECK_THROWS_WITH(launch("barrier", two_barriers_kernel, grid(1, 64), y.data<float>()),
+  CHECK_THROWS_WITH(run("barrier", two_barriers_kernel, grid(1, 64), y.data<float>()),
                     Catch::Contains("thread 0 is at the barrier at"));
   // The next launch is not disturbed by threads that were given up.
   const Tensor x = device_tensor(counted(kThreads));
@@ -191,14 +223,56 @@ TEST_CASE("emulator: blocks and threads run in another order each time, drawn fr
   for (size_t i = 0; i < sorted.size(); ++i) CHECK(sorted[i] == static_cast<double>(i));
 }
 
+TEST_CASE(
+    "emulator: the last block of several finds what the others have left, if they count themselves last") {
+  constexpr unsigned kBlocks = 7, kWidth = 64;
+  const Tensor x = device_tensor(counted(kBlocks * kWidth));
+  const double wanted = kBlocks * kWidth * (kBlocks * kWidth + 1) / 2;
+  Tensor counter = Tensor::zeros({}, Dtype::i32, Device::cuda());
+  const auto right_of_100 = [&](auto kernel) {
+    int right = 0;
+    for (int i = 0; i < 100; ++i) {
+      Tensor parts = Tensor::full({kBlocks * kWidth}, std::nan(""), Dtype::f32, Device::cuda());
+      Tensor y = Tensor::full({}, std::nan(""), Dtype::f32, Device::cuda());
+      launch("last block", kernel, grid(kBlocks, kWidth), x.data<float>(), parts.data<float>(),
+             reinterpret_cast<unsigned*>(counter.data<int32_t>()), y.data<float>());
+      if (y.item() == wanted) ++right;
+      CHECK(counter.item() == 0);  // for the next launch
+    }
+    return right;
+  };
+  CHECK(right_of_100(last_block_sum_kernel<Counted::after_all_threads>) == 100);
+  if (emulator::multiprocessors() == 1) return;  // one block after the other
+  CHECK(right_of_100(last_block_sum_kernel<Counted::before_the_others>) < 100);
+  CHECK(right_of_100(last_block_sum_kernel<Counted::before_the_part>) < 100);
+}
+
+TEST_CASE(
+    "emulator: blocks run in turn, as many as the device has multiprocessors, but one where that is all") {
+  constexpr unsigned kBlocks = 3;
+  Tensor counter = Tensor::zeros({}, Dtype::i32, Device::cuda());
+  Tensor order = Tensor::empty({kBlocks * 32}, Dtype::i32, Device::cuda());
+  launch("order", order_kernel, grid(kBlocks, 32), counter.data<int32_t>(), order.data<int32_t>());
+  // In the order of the counter, how often another block has the next turn.
+  std::vector<size_t> turns(kBlocks * 32);
+  const std::vector<double> counts = order.to_doubles();
+  for (size_t i = 0; i < counts.size(); ++i) turns[static_cast<size_t>(counts[i])] = i / 32;
+  unsigned changes = 0;
+  for (size_t i = 1; i < turns.size(); ++i) changes += turns[i] != turns[i - 1] ? 1 : 0;
+  if (emulator::multiprocessors() == 1) {
+    CHECK(changes == kBlocks - 1);
+  } else {
+    CHECK(changes > kBlocks - 1);
+  }
+}
+
 TEST_CASE("emulator: a kernel must not be given CPU memory, nor an impossible grid") {
   Tensor y = Tensor::empty({64});
-  CHECK_THROWS_WITH(launch("order", divergent_barrier_kernel, grid(1, 32), y.data<float>()),
+  CHECK_THROWS_WITH(run("order", divergent_barrier_kernel, grid(1, 32), y.data<float>()),
                     Catch::Contains("points to CPU memory"));
   Tensor z = y.to(Device::cuda());
-  test::check_error("wide",
-                    [&] { launch("wide", divergent_barrier_kernel, grid(1, 1025), z.data<float>()); });
-  test::check_error("none", [&] { launch("none", divergent_barrier_kernel, grid(0, 32), z.data<float>()); });
+  test::check_error("wide", [&] { run("wide", divergent_barrier_kernel, grid(1, 1025), z.data<float>()); });
+  test::check_error("none", [&] { run("none", divergent_barrier_kernel, grid(0, 32), z.data<float>()); });
 }
 
 TEST_CASE("emulator: votes count the lanes that take part, and a wrong mask is named") {
@@ -211,8 +285,7 @@ TEST_CASE("emulator: votes count the lanes that take part, and a wrong mask is n
     wanted[64 + lane] = lane < 16 ? 0 : 1;  // all of its half
   }
   CHECK(votes.to_doubles() == wanted);
-  test::check_error("votes",
-                    [&] { launch("votes", lonely_vote_kernel, grid(1, 32), votes.data<int32_t>()); });
+  test::check_error("votes", [&] { run("votes", lonely_vote_kernel, grid(1, 32), votes.data<int32_t>()); });
 }
 
 TEST_CASE("emulator: captured work runs when it is replayed, as often as it is") {

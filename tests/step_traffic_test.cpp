@@ -28,7 +28,7 @@ struct Limit {
   int64_t nodes;
   double megabytes;  // an image, 10^6 bytes
 };
-constexpr Limit kLimits[] = {
+[[maybe_unused]] constexpr Limit kLimits[] = {
     {"attention56", 580, 34.0},
     {"attention92", 1030, 57.5},
     {"attention92-wide", 800, 100.0},
@@ -96,13 +96,13 @@ struct Sum {
     written += node.written;
   }
 };
-double megabytes(int64_t bytes) {
+[[maybe_unused]] double megabytes(int64_t bytes) {
   return static_cast<double>(bytes) / 1e6;
 }
 
 /// What a batch of `batch_size` images moves, measured or projected from what was measured.
-std::vector<NodeTraffic> traffic_of(Steps& steps, int64_t batch_size, TrafficMeter& meter,
-                                    TrafficMeter::Mode mode) {
+[[maybe_unused]] std::vector<NodeTraffic> traffic_of(Steps& steps, int64_t batch_size, TrafficMeter& meter,
+                                                     TrafficMeter::Mode mode) {
   const CapturedGraph graph = steps.captured(batch_size);
   meter.set_mode(mode);
   graph.replay();
@@ -111,7 +111,7 @@ std::vector<NodeTraffic> traffic_of(Steps& steps, int64_t batch_size, TrafficMet
   return nodes;
 }
 
-Sum sum_of(const std::vector<NodeTraffic>& nodes) {
+[[maybe_unused]] Sum sum_of(const std::vector<NodeTraffic>& nodes) {
   Sum sum;
   for (const NodeTraffic& node : nodes) sum.add(node);
   return sum;
@@ -119,6 +119,7 @@ Sum sum_of(const std::vector<NodeTraffic>& nodes) {
 
 /// What a kernel, or a copy, moves: those of a graph of one node.
 NodeTraffic traffic_of(TrafficMeter& meter, const std::function<void()>& body) {
+  body();  // once before, as for any graph
   const CapturedGraph graph(Device::cuda(), body);
   graph.replay();
   const std::vector<NodeTraffic> nodes = meter.take();
@@ -162,6 +163,8 @@ TEST_CASE("step traffic: of kernels whose traffic is known") {
   check_traffic(traffic_of(meter, convolve), 2 * rows * C + 2 * K * C + 4 * 4 * C, 2 * rows * K);
 }
 
+// What is counted does not depend on how it was compiled, and takes minutes under the address sanitizer.
+#if !defined(__SANITIZE_ADDRESS__)
 TEST_CASE("step traffic: what is projected is what is measured") {
   Steps steps("attention-nano");
   ExactMeter meter;
@@ -197,6 +200,7 @@ TEST_CASE("step traffic: a captured training step of each model") {
   CHECK(all.nodes <= limit.nodes);
   CHECK(megabytes(all.read + all.written) / kBatch <= limit.megabytes);
 }
+#endif
 
 }  // namespace
 }  // namespace fovea

@@ -113,6 +113,7 @@ Proposal read(const Descriptor& configuration, std::span<const Descriptor> knobs
   Proposal result;
   result.engine.index = engine.front().get<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX);
   result.notes = engine.front().get_all<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE);
+  result.behaviours = behaviours_of(engine.front());
   result.workspace_bytes = configuration.get<int64_t>(CUDNN_ATTR_ENGINECFG_WORKSPACE_SIZE);
   for (const Descriptor& knob :
        knobs.first(configuration.read_into(knobs, CUDNN_ATTR_ENGINECFG_KNOB_CHOICES))) {
@@ -166,8 +167,16 @@ std::vector<Descriptor> ask(const Descriptor& graph, cudnnBackendHeurMode_t mode
 
 }  // namespace
 
+std::vector<cudnnBackendBehaviorNote_t> behaviours_of(const Descriptor& engine) {
+  return engine.get_all<cudnnBackendBehaviorNote_t>(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE);
+}
+
 bool Proposal::has(cudnnBackendNumericalNote_t note) const {
   return std::find(notes.begin(), notes.end(), note) != notes.end();
+}
+
+bool Proposal::has(cudnnBackendBehaviorNote_t behaviour) const {
+  return std::find(behaviours.begin(), behaviours.end(), behaviour) != behaviours.end();
 }
 
 std::vector<Proposal> proposals(const ConvProblem& problem, const Target& target) {

@@ -11,13 +11,18 @@ namespace fovea::cudnn {
 using kernels::cuda::ConvEngine;
 using kernels::cuda::ConvProblem;
 
+/// What an engine does beside its work: compiling at run time, for one.
+std::vector<cudnnBackendBehaviorNote_t> behaviours_of(const Descriptor& engine);
+
 /// An engine that cuDNN proposes, and what it says of it.
 struct Proposal {
   ConvEngine engine;
   std::vector<cudnnBackendNumericalNote_t> notes;
+  std::vector<cudnnBackendBehaviorNote_t> behaviours;
   int64_t workspace_bytes = 0;
 
   bool has(cudnnBackendNumericalNote_t note) const;
+  bool has(cudnnBackendBehaviorNote_t behaviour) const;
 };
 
 /// The largest workspace that an engine may ask for.

@@ -12,7 +12,8 @@ namespace fovea::kernels::cuda {
 /// What every lane of this warp passes, to be read until the next call.
 template <class Value>
 const Value* values_of_lanes(const Value& own, Site site) {
-  static thread_local Value all[1024];
+  static const char key = 0;
+  auto* const all = emulator::block_array<Value>(&key, 1024);
   __syncwarp(0xffffffffu, site);  // all have read what was there before
   all[threadIdx.x] = own;
   __syncwarp(0xffffffffu, site);

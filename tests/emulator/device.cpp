@@ -1,45 +1,49 @@
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <map>
-#include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "emulator.h"
 #include "fovea/core/check.h"
+#include "fovea/core/environment.h"
 #include "memory.h"
-#include "traffic.h"
+#include "streams.h"
 
-// Memory, streams and graphs of the emulated device.
-
-using Recording = std::vector<fovea::emulator::Work>;
-
-struct EmulatedStream {
-  Recording* recording = nullptr;  // while it is being captured
-  bool is_invalidated = false;     // the capture, by what cannot be recorded
-};
-struct EmulatedEvent {
-  std::chrono::steady_clock::time_point time;  // when it was recorded
-};
-struct EmulatedGraph {
-  Recording work;
-};
-struct EmulatedGraphExec {
-  Recording work;
-};
+// Properties, errors and memory of the emulated device.
 
 namespace fovea::emulator {
 namespace {
 
-constexpr int kMultiprocessors = 4, kCacheBytes = 1 << 20;
+constexpr int kCacheBytes = 1 << 20;
 thread_local cudaError_t last_error = cudaSuccess;
 cudaError_t device_error = cudaSuccess;  // of a device that has failed for good
 cudaError_t later_error = cudaSuccess;   // its error, once so much more has run:
 int64_t runs_left = 0;
 int device_count = 1;
+
+/// Pinned memory of the CPU: begin -> bytes.
+struct Pinned {
+  std::mutex mutex;
+  std::map<uintptr_t, size_t> blocks;
+};
+Pinned& pinned() {
+  static auto* own = new Pinned;
+  return *own;
+}
+
+bool is_pinned(const void* pointer) {
+  const auto address = reinterpret_cast<uintptr_t>(pointer);
+  const std::lock_guard lock(pinned().mutex);
+  const auto after = pinned().blocks.upper_bound(address);
+  return after != pinned().blocks.begin() && address < std::prev(after)->first + std::prev(after)->second;
+}
+
+}  // namespace
 
 /// What a call returns; a device that has failed gives its error instead.
 cudaError_t remember(cudaError_t error) {
@@ -47,8 +51,6 @@ cudaError_t remember(cudaError_t error) {
   if (error != cudaSuccess) last_error = error;
   return error;
 }
-
-}  // namespace
 
 void fail_device(cudaError_t error, int64_t after) {
   device_error = after == 0 ? error : cudaSuccess;
@@ -61,13 +63,22 @@ void set_device_count(int count) {
   device_count = count;
 }
 
-void submit(cudaStream_t stream, Work work) {
-  if (stream != nullptr && stream->recording != nullptr) {
-    stream->recording->push_back(std::move(work));
-  } else if (TrafficMeter::current() == nullptr) {
-    work.run();
-    if (runs_left > 0 && --runs_left == 0) device_error = later_error;
-  }
+void count_run() {
+  if (runs_left > 0 && --runs_left == 0) device_error = later_error;
+}
+
+int multiprocessors() {
+  // Few: loops over more work than one grid has are reached with small tensors.
+  constexpr int kFew = 4;
+  static const int count = [] {
+    const std::string text = environment("FOVEA_EMULATED_MULTIPROCESSORS");
+    if (text.empty()) return kFew;
+    const int wanted = std::atoi(text.c_str());
+    check<UsageError>(wanted > 0 && str(wanted) == text, "FOVEA_EMULATED_MULTIPROCESSORS: '", text,
+                      "' is no positive number");
+    return wanted;
+  }();
+  return count;
 }
 
 }  // namespace fovea::emulator
@@ -83,6 +94,10 @@ const char* cudaGetErrorName(cudaError_t error) {
     case cudaErrorIllegalAddress: return "cudaErrorIllegalAddress";
     case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
     case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
+    case cudaErrorStreamCaptureUnjoined: return "cudaErrorStreamCaptureUnjoined";
+    case cudaErrorStreamCaptureIsolation: return "cudaErrorStreamCaptureIsolation";
+    case cudaErrorCapturedEvent: return "cudaErrorCapturedEvent";
+    case cudaErrorNotReady: return "cudaErrorNotReady";
     default: return "cudaErrorInvalidValue";
   }
 }
@@ -94,6 +109,11 @@ const char* cudaGetErrorString(cudaError_t error) {
     case cudaErrorIllegalAddress: return "an illegal memory access was encountered";
     case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
     case cudaErrorStreamCaptureInvalidated: return "operation failed due to a previous error during capture";
+    case cudaErrorStreamCaptureUnjoined: return "capturing stream has unjoined work";
+    case cudaErrorStreamCaptureIsolation: return "dependency created on uncaptured work in another stream";
+    case cudaErrorCapturedEvent:
+      return "operation not permitted on an event last recorded in a capturing stream";
+    case cudaErrorNotReady: return "device not ready";
     default: return "invalid argument";
   }
 }
@@ -110,14 +130,13 @@ cudaError_t cudaSetDevice(int device) {
   return remember(device >= 0 && device < emulator::device_count ? cudaSuccess : cudaErrorInvalidDevice);
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
-  *properties = {"emulated on the CPU",      emulator::kDeviceBytes, 9, 0,
-                 emulator::kMultiprocessors, emulator::kCacheBytes};
+  *properties = {"emulated on the CPU",       emulator::kDeviceBytes, 9, 0,
+                 emulator::multiprocessors(), emulator::kCacheBytes};
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   switch (attribute) {
-    // Few multiprocessors: loops over more work than one grid has are reached with small tensors.
-    case cudaDevAttrMultiProcessorCount: *value = emulator::kMultiprocessors; break;
+    case cudaDevAttrMultiProcessorCount: *value = emulator::multiprocessors(); break;
     case cudaDevAttrL2CacheSize: *value = emulator::kCacheBytes; break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = emulator::kSharedBytes; break;
   }
@@ -129,6 +148,8 @@ cudaError_t cudaMalloc(void** pointer, size_t bytes) {
   return remember(*pointer != nullptr ? cudaSuccess : cudaErrorMemoryAllocation);
 }
 cudaError_t cudaFree(void* pointer) {
+  // It waits for what may still use the memory.
+  emulator::drain_all();
   return remember(pointer == nullptr || emulator::memory().release(pointer) ? cudaSuccess
                                                                             : cudaErrorInvalidValue);
 }
@@ -138,22 +159,43 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   return remember(cudaSuccess);
 }
 cudaError_t cudaMallocHost(void** pointer, size_t bytes) {
-  *pointer = std::malloc(bytes);
-  return remember(*pointer != nullptr ? cudaSuccess : cudaErrorMemoryAllocation);
+  if (emulator::is_capturing()) return emulator::refuse_capture(cudaErrorStreamCaptureUnsupported);
+  *pointer = std::malloc(std::max<size_t>(bytes, 1));
+  if (*pointer == nullptr) return remember(cudaErrorMemoryAllocation);
+  const std::lock_guard lock(emulator::pinned().mutex);
+  emulator::pinned().blocks.emplace(reinterpret_cast<uintptr_t>(*pointer), bytes);
+  return cudaSuccess;
 }
 cudaError_t cudaFreeHost(void* pointer) {
+  emulator::drain_all();
+  const std::lock_guard lock(emulator::pinned().mutex);
+  emulator::pinned().blocks.erase(reinterpret_cast<uintptr_t>(pointer));
   std::free(pointer);
   return cudaSuccess;
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
-  const auto run = [=] {
+  const bool to_device = emulator::memory().contains(to), from_device = emulator::memory().contains(from);
+  const bool is_pageable =
+      (!to_device && !emulator::is_pinned(to)) || (!from_device && !emulator::is_pinned(from));
+  if (is_pageable && emulator::is_capturing()) {
+    return emulator::refuse_capture(cudaErrorStreamCaptureUnsupported);
+  }
+  const auto count = static_cast<int64_t>(bytes);
+  const auto copy_from = [=](const void* source) {
     const emulator::DeviceMemoryAccess access;
-    std::memmove(to, from, bytes);
+    std::memmove(to, source, bytes);
   };
-  const auto bytes_of = [&](const void* pointer) {
-    return emulator::memory().contains(pointer) ? static_cast<int64_t>(bytes) : 0;
-  };
-  emulator::submit(stream, {"copy", run, bytes_of(from), bytes_of(to)});
+  if (is_pageable && !from_device) {
+    // The caller may change it as soon as the call returns.
+    const auto* begin = static_cast<const unsigned char*>(from);
+    const std::vector<unsigned char> kept(begin, begin + bytes);
+    emulator::submit(stream, {"copy", [=] { copy_from(kept.data()); }, 0, to_device ? count : 0});
+  } else {
+    // Pinned memory is read and written when its turn comes; and so is what is copied to other memory, though
+    // CUDA may wait there.
+    emulator::submit(stream,
+                     {"copy", [=] { copy_from(from); }, from_device ? count : 0, to_device ? count : 0});
+  }
   return remember(cudaSuccess);
 }
 cudaError_t cudaMemsetAsync(void* pointer, int value, size_t bytes, cudaStream_t stream) {
@@ -163,93 +205,4 @@ cudaError_t cudaMemsetAsync(void* pointer, int value, size_t bytes, cudaStream_t
   };
   emulator::submit(stream, {"fill", run, 0, static_cast<int64_t>(bytes)});
   return remember(cudaSuccess);
-}
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = new EmulatedStream;
-  return cudaSuccess;
-}
-cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  delete stream;
-  return cudaSuccess;
-}
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  const bool is_recording = stream != nullptr && stream->recording != nullptr;
-  if (!is_recording) return remember(cudaSuccess);
-  stream->is_invalidated = true;
-  return remember(cudaErrorStreamCaptureUnsupported);
-}
-// Work runs as soon as it is launched, so that every event has happened.
-cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) {
-  return cudaSuccess;
-}
-cudaError_t cudaEventCreate(cudaEvent_t* event) {
-  *event = new EmulatedEvent;
-  return cudaSuccess;
-}
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-  return cudaEventCreate(event);
-}
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
-  event->time = std::chrono::steady_clock::now();
-  return remember(cudaSuccess);
-}
-cudaError_t cudaEventSynchronize(cudaEvent_t) {
-  return remember(cudaSuccess);
-}
-cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
-  *milliseconds = std::chrono::duration<float, std::milli>(end->time - begin->time).count();
-  return cudaSuccess;
-}
-cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  delete event;
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
-  if (stream == nullptr || stream->recording != nullptr) return remember(cudaErrorInvalidValue);
-  stream->recording = new Recording;
-  return remember(cudaSuccess);
-}
-cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
-  if (stream == nullptr || stream->recording == nullptr) return remember(cudaErrorInvalidValue);
-  const std::unique_ptr<Recording> work(std::exchange(stream->recording, nullptr));
-  *graph = nullptr;
-  if (std::exchange(stream->is_invalidated, false)) return remember(cudaErrorStreamCaptureInvalidated);
-  *graph = new EmulatedGraph{std::move(*work)};
-  return remember(cudaSuccess);
-}
-cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
-  const bool is_recording = stream != nullptr && stream->recording != nullptr;
-  *status = !is_recording            ? cudaStreamCaptureStatusNone
-            : stream->is_invalidated ? cudaStreamCaptureStatusInvalidated
-                                     : cudaStreamCaptureStatusActive;
-  return remember(cudaSuccess);
-}
-cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t*, size_t* count) {
-  *count = graph->work.size();
-  return cudaSuccess;
-}
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
-  *executable = new EmulatedGraphExec{graph->work};
-  return cudaSuccess;
-}
-cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
-  auto* meter = emulator::TrafficMeter::current();
-  for (const auto& work : executable->work) {
-    if (meter != nullptr) {
-      meter->replay(work);
-    } else {
-      emulator::submit(stream, work);
-    }
-  }
-  return remember(cudaSuccess);
-}
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
-  delete executable;
-  return cudaSuccess;
-}
-cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
-  delete graph;
-  return cudaSuccess;
 }

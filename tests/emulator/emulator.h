@@ -55,6 +55,14 @@ T* shared_array(const void* key, size_t count) {
   return static_cast<T*>(shared_memory(key, count * sizeof(T)));
 }
 
+/// `count` elements that the threads of a block have in common and other blocks do not see, for what stands
+/// for an instruction; whatever was there before. Not a block's shared memory: that is not counted.
+void* block_memory(const void* key, size_t bytes);
+template <class T>
+T* block_array(const void* key, size_t count) {
+  return static_cast<T*>(block_memory(key, count * sizeof(T)));
+}
+
 /// A kernel that was launched.
 struct Kernel {
   const void* function = nullptr;
@@ -85,8 +93,26 @@ void fail_device(cudaError_t error, int64_t after = 0);
 /// How many devices there are, 1 at first. To be called before anything asks; they share one memory.
 void set_device_count(int count);
 
-/// The order in which threads run is drawn anew for each block, from this seed.
+/// The order in which blocks and threads run is drawn anew for each launch from this seed, and that between
+/// streams.
 void set_schedule(uint64_t seed);
+
+/// When a stream's work runs: as soon as it is given, or as late as a wait allows, in an order between
+/// streams that is drawn. At first what FOVEA_EMULATED_STREAMS in the environment says, "at_once" or
+/// "deferred".
+enum class StreamOrder { at_once, deferred };
+/// Runs what is queued.
+void set_stream_order(StreamOrder order);
+
+/// How often memory was freed while a stream was being captured, which waits for the device, and takes away
+/// what the graph may have recorded.
+int64_t frees_while_capturing();
+
+/// Of the device: 4, or FOVEA_EMULATED_MULTIPROCESSORS in the environment.
+int multiprocessors();
+
+/// Where a thread is interrupted by others, those of other blocks included: at atomics and fences.
+void let_others_run(bool at_atomic);
 
 /// What stands at an address beside memory that was asked for: a NaN in every floating dtype, so that reading
 /// there shows, and not the 0xFF bytes of memory that is not written yet.

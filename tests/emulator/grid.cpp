@@ -9,6 +9,7 @@
 #include "emulator.h"
 #include "fiber.h"
 #include "fovea/core/check.h"
+#include "streams.h"
 
 namespace fovea::emulator {
 namespace {
@@ -42,24 +43,42 @@ std::string place_of(const Site& site) {
   return str(path.substr(path.find_last_of('/') + 1), ":", site.line());
 }
 
-/// One block at a time, on the threads' fibers.
+/// A block that runs, on its threads' fibers.
 class Block {
  public:
-  void run(const char* operation, Dim3 grid, Dim3 block_index, Dim3 block, const std::function<void()>& body,
-           std::mt19937_64& order) {
+  void begin(const char* operation, Dim3 grid, Dim3 block_index, Dim3 block,
+             const std::function<void()>& body) {
     operation_ = operation;
+    was_interrupted_ = false;
     prepare(grid, block_index, block, body);
-    while (!ready_.empty()) {
-      std::swap(ready_[order() % ready_.size()], ready_.back());
-      running_ = ready_.back();
-      ready_.pop_back();
-      running_thread = &now().thread;
-      fibers_[static_cast<size_t>(running_)]->resume();
-      if (fibers_[static_cast<size_t>(running_)]->has_ended()) now().state = State::ended;
-      if (ready_.empty()) pass_barrier();
-    }
-    check_shared_memory();
   }
+
+  /// Runs one of its threads until that waits or lets others run. False if all have ended then. With
+  /// `is_hasty` a thread that lets others run mostly goes on itself, so that it comes far ahead of them.
+  bool run_some(bool is_hasty, std::mt19937_64& order) {
+    const bool goes_on = is_hasty && was_interrupted_ && order() % 8 != 0;
+    if (!goes_on) std::swap(ready_[order() % ready_.size()], ready_.back());
+    running_ = ready_.back();
+    ready_.pop_back();
+    running_thread = &now().thread;
+    was_interrupted_ = is_at_atomic_ = false;
+    fibers_[static_cast<size_t>(running_)]->resume();
+    if (fibers_[static_cast<size_t>(running_)]->has_ended()) now().state = State::ended;
+    if (ready_.empty()) pass_barrier();
+    if (!ready_.empty()) return true;
+    check_shared_memory();
+    return false;
+  }
+
+  void let_others_run(bool at_atomic) {
+    was_interrupted_ = true;
+    is_at_atomic_ = at_atomic;
+    ready_.push_back(running_);
+    fibers_[static_cast<size_t>(running_)]->leave();
+  }
+
+  /// Whether the last thread that ran is there.
+  bool is_at_atomic() const { return is_at_atomic_; }
 
   void wait_for_block(const Site& site) {
     now().state = State::at_barrier;
@@ -78,6 +97,12 @@ class Block {
     own.waiting = waiting;
     if (!exchange(own)) fibers_[static_cast<size_t>(own.number)]->leave();
     return own.result;
+  }
+
+  void* own_memory(const void* key, size_t bytes) {
+    std::vector<unsigned char>& memory = own_[key];
+    if (memory.size() < bytes) memory.resize(bytes);
+    return memory.data();
   }
 
   void* shared_memory(const void* key, size_t bytes) {
@@ -236,29 +261,63 @@ class Block {
   std::vector<int> ready_;
   std::map<const void*, std::unique_ptr<std::vector<unsigned char>>> shared_;
   size_t static_bytes_ = 0, dynamic_bytes_ = 0;
+  std::map<const void*, std::vector<unsigned char>> own_;
   int running_ = 0;
+  bool was_interrupted_ = false, is_at_atomic_ = false;  // the last thread that ran
 };
 
-Block& block() {
-  static thread_local Block own;
-  return own;
-}
+thread_local Block* running_block = nullptr;
 
 uint64_t schedule_seed = 1;
 
+/// Blocks whose threads run in turn; with one multiprocessor one after the other.
+size_t blocks_at_once() {
+  constexpr int kMost = 3;
+  return static_cast<size_t>(std::min(kMost, multiprocessors()));
+}
+
 void run_grid(const char* operation, Dim3 grid, Dim3 block_size, const std::function<void()>& body) {
   static uint64_t launches = 0;
+  static thread_local std::vector<std::unique_ptr<Block>> blocks;
+  while (blocks.size() < blocks_at_once()) blocks.push_back(std::make_unique<Block>());
   std::mt19937_64 order(schedule_seed * 1000003 + launches++);
   const DeviceMemoryAccess access;
-  // Blocks run in any order, too.
-  std::vector<uint64_t> blocks(grid.count());
-  for (size_t i = 0; i < blocks.size(); ++i) blocks[i] = i;
-  std::shuffle(blocks.begin(), blocks.end(), order);
-  for (const uint64_t number : blocks) {
+  // Blocks begin in any order.
+  std::vector<uint64_t> numbers(grid.count());
+  for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = i;
+  std::shuffle(numbers.begin(), numbers.end(), order);
+  const auto begin = [&](Block& block) {
+    const uint64_t number = numbers.back();
+    numbers.pop_back();
     const auto x = static_cast<unsigned>(number % grid.x);
     const auto y = static_cast<unsigned>(number / grid.x % grid.y);
     const auto z = static_cast<unsigned>(number / grid.x / grid.y);
-    block().run(operation, grid, {x, y, z}, block_size, body, order);
+    block.begin(operation, grid, {x, y, z}, block_size, body);
+  };
+  std::vector<Block*> running;
+  for (const auto& block : blocks) {
+    if (numbers.empty()) break;
+    begin(*block);
+    running.push_back(block.get());
+  }
+  // The first goes on until it rests behind others, which then overtake it: seldom, or they would all
+  // come as far; likely at an atomic, where a block tells others of what it has done (Burckhardt et al., "A
+  // randomized scheduler with probabilistic guarantees of finding bugs", 2010).
+  const uint64_t steps = uint64_t{1} << order() % 13, atomics = uint64_t{1} << order() % 5;
+  const bool is_hasty = order() % 2 == 0;
+  while (!running.empty()) {
+    running_block = running.front();
+    if (running_block->run_some(is_hasty, order)) {
+      const bool rests = order() % (running_block->is_at_atomic() ? atomics : steps) == 0;
+      if (rests && running.size() > 1) {
+        const auto behind = static_cast<std::ptrdiff_t>(1 + order() % (running.size() - 1));
+        std::rotate(running.begin(), running.begin() + 1, running.begin() + behind + 1);
+      }
+    } else if (numbers.empty()) {
+      running.erase(running.begin());
+    } else {
+      begin(*running_block);
+    }
   }
   if (!is_measuring()) check_memory_guards(operation);
 }
@@ -266,27 +325,36 @@ void run_grid(const char* operation, Dim3 grid, Dim3 block_size, const std::func
 }  // namespace
 
 void block_barrier(const Site& site) {
-  block().wait_for_block(site);
+  running_block->wait_for_block(site);
 }
 
 uint64_t warp_exchange(WarpOperation operation, unsigned mask, uint64_t bits, int source, const Site& site) {
-  return block().wait_for_warp({operation, mask, bits, source}, site);
+  return running_block->wait_for_warp({operation, mask, bits, source}, site);
+}
+
+void* block_memory(const void* key, size_t bytes) {
+  return running_block->own_memory(key, bytes);
 }
 
 void* shared_memory(const void* key, size_t bytes) {
-  return block().shared_memory(key, bytes);
+  return running_block->shared_memory(key, bytes);
+}
+
+void let_others_run(bool at_atomic) {
+  running_block->let_others_run(at_atomic);
 }
 
 void allow_dynamic_shared_memory(size_t bytes) {
-  block().allow_dynamic(bytes);
+  running_block->allow_dynamic(bytes);
 }
 
 void* dynamic_shared_memory(size_t bytes) {
-  return block().dynamic_memory(bytes);
+  return running_block->dynamic_memory(bytes);
 }
 
 void set_schedule(uint64_t seed) {
   schedule_seed = seed;
+  seed_streams(seed);
 }
 
 void launch(const char* operation, Kernel kernel, cudaStream_t stream, std::function<void()> body) {

@@ -103,6 +103,7 @@ void* Memory::allocate(size_t bytes) {
   if (free_size > skipped + wanted) free_.emplace(begin + wanted, free_size - skipped - wanted);
   grow(begin + wanted);
   permit(base_ + begin, wanted);
+  check_freed(begin, begin + wanted);
   used_.emplace(begin, Used{bytes, is_bare_ ? wanted : bytes, wanted, blocks_made_++});
   if (is_bare_) return base_ + begin;
   std::memset(base_ + begin, kPoison, bytes);
@@ -119,6 +120,13 @@ bool Memory::release(void* pointer) {
   if (used == used_.end()) return false;
   size_t begin = used->first, size = used->second.size;
   used_.erase(used);
+#if !defined(__SANITIZE_ADDRESS__)
+  if (!is_bare_) {
+    const DeviceMemoryAccess access;
+    std::memset(base_ + begin, kPoison, size);
+    freed_.emplace(begin, begin + size);
+  }
+#endif
   forbid(base_ + begin, size);
   const auto after = free_.lower_bound(begin);
   if (after != free_.end() && after->first == begin + size) {
@@ -136,6 +144,27 @@ bool Memory::release(void* pointer) {
   }
   free_.emplace(begin, size);
   return true;
+}
+
+/// Who reads freed memory finds NaN, and who wrote it is found here: at the latest when it is handed out.
+void Memory::check_freed(size_t begin, size_t end) {
+  auto place = freed_.upper_bound(begin);
+  if (place != freed_.begin()) --place;
+  while (place != freed_.end() && place->first < end) {
+    const auto [freed_begin, freed_end] = *place;
+    if (freed_end <= begin) {
+      ++place;
+      continue;
+    }
+    place = freed_.erase(place);
+    if (freed_begin < begin) freed_.emplace(freed_begin, begin);
+    if (freed_end > end) freed_.emplace(end, freed_end);
+    const unsigned char *first = base_ + std::max(begin, freed_begin),
+                        *last = base_ + std::min(end, freed_end);
+    check(is_bare_ || std::all_of(first, last, [](unsigned char byte) { return byte == kPoison; }),
+          "emulator: device memory was written after it had been freed, somewhere in ", last - first,
+          " bytes");
+  }
 }
 
 bool Memory::contains(const void* pointer) const {

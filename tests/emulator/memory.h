@@ -30,7 +30,8 @@ class Memory {
  public:
   Memory();
 
-  /// Null if there is no room. What is handed out is poisoned and has guards behind it.
+  /// Null if there is no room. What is handed out is poisoned and has guards behind it. An Error if what is
+  /// handed out was written after it had been freed.
   void* allocate(size_t bytes);
   /// False if `pointer` is no block.
   bool release(void* pointer);
@@ -58,6 +59,7 @@ class Memory {
 
  private:
   void protect(int rights) const;
+  void check_freed(size_t begin, size_t end);
   void grow(size_t end);
 
   unsigned char* base_;
@@ -68,9 +70,10 @@ class Memory {
     size_t size;           // with all that follows
     uint64_t number;
   };
-  std::map<size_t, size_t> free_;  // begin -> size
-  std::map<size_t, Used> used_;    // by begin
-  size_t high_water_ = 0;          // no byte beyond was ever in use
+  std::map<size_t, size_t> free_;   // begin -> size
+  std::map<size_t, Used> used_;     // by begin
+  std::map<size_t, size_t> freed_;  // poisoned: begin -> end
+  size_t high_water_ = 0;           // no byte beyond was ever in use
   uint64_t blocks_made_ = 0;
   int accesses_ = 0;
   bool is_bare_ = false;

@@ -18,6 +18,8 @@
 
 // Streams, events and graphs of the emulated device.
 
+using Clock = std::chrono::steady_clock;
+
 struct EmulatedGraph {
   std::vector<fovea::emulator::Work> work;
 };
@@ -28,27 +30,32 @@ struct EmulatedGraphExec {
 /// What is recorded, from the stream where it began and those that waited for an event of it.
 struct Capture {
   cudaStream_t origin = nullptr;
-  cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
   bool is_invalidated = false;
   std::vector<fovea::emulator::Work> work;  // in the order of the calls
 };
 
 struct EmulatedEvent {
-  std::chrono::steady_clock::time_point time;  // when it happened last
-  uint64_t recorded = 0, happened = 0;         // how often
-  Capture* capture = nullptr;                  // in which it was recorded last
+  Clock::time_point time{};             // when it happened last, by the clock of its stream
+  uint64_t recorded = 0, happened = 0;  // how often
+  Capture* capture = nullptr;           // in which it was recorded last, while that is under way
+  bool is_captured = false;             // whether it was recorded last in one
+  cudaStream_t stream = nullptr;        // there
+  size_t stream_nodes = 0;              // that the stream had given to the capture
 };
 
 /// Work, or an event that happens or is waited for.
 struct Item {
   fovea::emulator::Work work;
   std::shared_ptr<EmulatedEvent> happens, awaited;
-  uint64_t count = 0;  // of the event
+  uint64_t count = 0;          // of the event
+  Clock::time_point called{};  // when the stream was given it
 };
 
 struct EmulatedStream {
   std::deque<Item> queue;
-  Capture* capture = nullptr;  // that it takes part in
+  Clock::time_point time{};            // as on a device that begins as soon as it may
+  Capture* capture = nullptr;          // that it takes part in
+  size_t nodes = 0, joined_nodes = 0;  // that it has given to the capture, and that others have waited for
 };
 
 namespace fovea::emulator {
@@ -95,16 +102,21 @@ bool can_run(const EmulatedStream& stream) {
 void run_next(EmulatedStream& stream) {
   const Item item = std::move(stream.queue.front());
   stream.queue.pop_front();
+  stream.time = std::max(stream.time, item.called);
+  if (item.awaited != nullptr) stream.time = std::max(stream.time, item.awaited->time);
   if (item.happens != nullptr) {
     item.happens->happened = std::max(item.happens->happened, item.count);
-    item.happens->time = std::chrono::steady_clock::now();
+    item.happens->time = stream.time;
   }
   if (!item.work.run) return;
+  const Clock::time_point begin = Clock::now();
   try {
     item.work.run();
+    count_run();
   } catch (...) {
     if (!streams().failure) streams().failure = std::current_exception();
   }
+  stream.time += Clock::now() - begin;
 }
 
 /// Work of streams that are ready, in an order drawn from the seed, until `is_done`.
@@ -126,6 +138,7 @@ void throw_failure() {
 }
 
 void enqueue(EmulatedStream& stream, Item item) {
+  item.called = Clock::now();
   stream.queue.push_back(std::move(item));
   if (streams().order == StreamOrder::deferred) return;
   run_until([&] { return stream.queue.empty(); });
@@ -192,8 +205,9 @@ void submit(cudaStream_t handle, Work work) {
   }
   if (stream.capture != nullptr) {
     stream.capture->work.push_back(std::move(work));
+    ++stream.nodes;
   } else if (TrafficMeter::current() == nullptr) {
-    enqueue(stream, {std::move(work), nullptr, nullptr, 0});
+    enqueue(stream, {std::move(work), nullptr, nullptr});
   }
 }
 
@@ -241,14 +255,14 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
   if (stream.capture != nullptr) return refuse_capture(cudaErrorStreamCaptureUnsupported);
   run_until([&] { return stream.queue.empty(); });
   throw_failure();
-  return cudaSuccess;
+  return remember(cudaSuccess);
 }
 cudaError_t cudaDeviceSynchronize() {
   const auto lock = locked();
   if (is_capturing()) return refuse_capture(cudaErrorStreamCaptureUnsupported);
   drain_all();
   throw_failure();
-  return cudaSuccess;
+  return remember(cudaSuccess);
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned) {
   const auto lock = locked();
@@ -259,11 +273,12 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned
       return refuse_capture(cudaErrorStreamCaptureIsolation);
     }
     stream.capture = event->capture;
-    return cudaSuccess;
+    event->stream->joined_nodes = std::max(event->stream->joined_nodes, event->stream_nodes);
+    return remember(cudaSuccess);
   }
-  if (is_capturing()) return refuse_capture(cudaErrorStreamCaptureIsolation);
+  if (event->is_captured || is_capturing()) return refuse_capture(cudaErrorStreamCaptureIsolation);
   if (event->recorded > 0) enqueue(stream, {{}, nullptr, event_of(event), event->recorded});
-  return cudaSuccess;
+  return remember(cudaSuccess);
 }
 
 cudaError_t cudaEventCreate(cudaEvent_t* event) {
@@ -280,20 +295,23 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
   EmulatedStream& stream = stream_of(handle);
   if (is_beside_capture(stream)) return refuse_capture(cudaErrorStreamCaptureIsolation);
   event->capture = stream.capture;
+  event->is_captured = stream.capture != nullptr;
+  event->stream = handle;
+  event->stream_nodes = stream.nodes;
   if (stream.capture == nullptr) enqueue(stream, {{}, event_of(event), nullptr, ++event->recorded});
-  return cudaSuccess;
+  return remember(cudaSuccess);
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   const auto lock = locked();
-  if (event->capture != nullptr) return refuse_capture(cudaErrorCapturedEvent);
+  if (event->is_captured) return refuse_capture(cudaErrorCapturedEvent);
   run_until([&] { return event->happened >= event->recorded; });
   throw_failure();
-  return cudaSuccess;
+  return remember(cudaSuccess);
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   const auto lock = locked();
-  if (event->capture != nullptr) return refuse_capture(cudaErrorCapturedEvent);
-  return event->happened >= event->recorded ? cudaSuccess : cudaErrorNotReady;
+  if (event->is_captured) return refuse_capture(cudaErrorCapturedEvent);
+  return event->happened >= event->recorded ? remember(cudaSuccess) : cudaErrorNotReady;
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
   const auto lock = locked();
@@ -307,14 +325,14 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   const auto lock = locked();
   if (stream == nullptr || stream->capture != nullptr) return remember(cudaErrorInvalidValue);
   streams().captures.push_back(std::make_unique<Capture>());
   stream->capture = streams().captures.back().get();
   stream->capture->origin = stream;
-  stream->capture->mode = mode;
-  return cudaSuccess;
+  stream->nodes = stream->joined_nodes = 0;
+  return remember(cudaSuccess);
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   const auto lock = locked();
@@ -323,17 +341,21 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
     return remember(cudaErrorInvalidValue);
   }
   Capture* const capture = stream->capture;
+  const bool is_invalidated = capture->is_invalidated;
+  bool is_joined = true;
   for (EmulatedStream* other : streams().all) {
-    if (other->capture == capture) other->capture = nullptr;
+    if (other->capture != capture) continue;
+    is_joined = is_joined && (other == stream || other->nodes == other->joined_nodes);
+    other->capture = nullptr;
+    other->nodes = other->joined_nodes = 0;
   }
   for (const auto& event : events()) {
-    // It stands for a place in the graph, and for nothing that happens.
     if (event->capture == capture) event->capture = nullptr;
   }
-  const bool is_invalidated = capture->is_invalidated;
-  if (!is_invalidated) *graph = new EmulatedGraph{std::move(capture->work)};
+  if (!is_invalidated && is_joined) *graph = new EmulatedGraph{std::move(capture->work)};
   std::erase_if(streams().captures, [=](const auto& own) { return own.get() == capture; });
-  return is_invalidated ? remember(cudaErrorStreamCaptureInvalidated) : cudaSuccess;
+  if (!is_invalidated && !is_joined) return remember(cudaErrorStreamCaptureUnjoined);
+  return remember(is_invalidated ? cudaErrorStreamCaptureInvalidated : cudaSuccess);
 }
 cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
   const auto lock = locked();
@@ -341,7 +363,7 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* 
   *status = stream.capture == nullptr        ? cudaStreamCaptureStatusNone
             : stream.capture->is_invalidated ? cudaStreamCaptureStatusInvalidated
                                              : cudaStreamCaptureStatusActive;
-  return cudaSuccess;
+  return remember(cudaSuccess);
 }
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t*, size_t* count) {
   *count = graph->work.size();
@@ -360,7 +382,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
       submit(stream, work);
     }
   }
-  return cudaSuccess;
+  return remember(cudaSuccess);
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
   delete executable;

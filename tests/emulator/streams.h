@@ -8,11 +8,16 @@ namespace fovea::emulator {
 
 /// Whether any stream is being captured.
 bool is_capturing();
-/// Runs all that is queued on all streams; what it throws comes out of the next call that waits.
+/// Runs all that is queued on all streams; what it throws comes out of the next call that waits. Counted
+/// while a stream is being captured.
 void drain_all() noexcept;
 /// Notes that the captures under way cannot be kept, because of a call that CUDA refuses then.
 cudaError_t refuse_capture(cudaError_t error);
+/// For set_schedule.
+void seed_streams(uint64_t seed);
 /// As CUDA's own: what cudaGetLastError returns next, unless it is success.
 cudaError_t remember(cudaError_t error);
+/// For fail_device: one more kernel or copy has run.
+void count_run();
 
 }  // namespace fovea::emulator

@@ -104,27 +104,44 @@ cudaError_t cudaGetSymbolAddress(void** address, T& symbol) {
   return cudaSuccess;
 }
 
-// One thread runs at a time, so that these are atomic.
+// One thread runs at a time, so that these are atomic; before and after them others may run.
 template <class T>
 T atomicAdd(T* address, std::type_identity_t<T> value) {
   static_assert(std::is_integral_v<T>, "sums of floats by atomics depend on the order");
+  ::fovea::emulator::let_others_run(/*at_atomic=*/true);
   const T before = *address;
   *address = before + value;
+  ::fovea::emulator::let_others_run(/*at_atomic=*/true);
   return before;
 }
 template <class T>
 T atomicMax(T* address, std::type_identity_t<T> value) {
+  ::fovea::emulator::let_others_run(/*at_atomic=*/true);
   const T before = *address;
   if (value > before) *address = value;
+  ::fovea::emulator::let_others_run(/*at_atomic=*/true);
   return before;
 }
 template <class T>
 T atomicExch(T* address, std::type_identity_t<T> value) {
+  ::fovea::emulator::let_others_run(/*at_atomic=*/true);
   const T before = *address;
   *address = value;
+  ::fovea::emulator::let_others_run(/*at_atomic=*/true);
   return before;
 }
-inline void __threadfence() {}
+template <class T>
+T atomicInc(T* address, std::type_identity_t<T> most) {
+  static_assert(std::is_same_v<T, unsigned>);
+  ::fovea::emulator::let_others_run(/*at_atomic=*/true);
+  const T before = *address;
+  *address = before >= most ? 0 : before + 1;
+  ::fovea::emulator::let_others_run(/*at_atomic=*/true);
+  return before;
+}
+inline void __threadfence() {
+  ::fovea::emulator::let_others_run(/*at_atomic=*/false);
+}
 
 template <class T>
 T __ldg(const T* address) {
