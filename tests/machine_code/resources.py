@@ -12,6 +12,7 @@ import code_tools
 from occupancy import MULTIPROCESSORS, blocks_that_fit
 
 TABLE = Path(__file__).resolve().with_name("resources.tsv")
+PTX_ARCHITECTURE = "sm_90"  # for which the build embeds PTX, whose bounds may differ from those of other code
 DEFAULT_THREADS = 256  # of a kernel without __launch_bounds__: grid_for's
 
 _USAGE = re.compile(r"Function (\S+):\s+REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)")
@@ -23,7 +24,7 @@ class Usage:
     """Of one kernel on one architecture."""
 
     threads: int  # of a block, at most
-    wanted: int   # blocks a multiprocessor that __launch_bounds__ asks for; 0: any number
+    wanted: int   # blocks a multiprocessor that __launch_bounds__ asks for; 0: any number, or not known
     registers: int
     stack: int    # bytes of a thread, spilled registers included
     shared: int   # bytes of a block
@@ -48,6 +49,8 @@ def parse_usage(text, architecture, bounds):
         # On sm_90 the bytes that the system reserves are counted where a kernel has some of its own.
         own = max(int(shared) - (MULTIPROCESSORS[architecture].reserved if architecture == "sm_90" else 0), 0)
         threads, wanted = bounds[name]
+        if architecture != PTX_ARCHITECTURE:
+            wanted = 0
         result[name] = Usage(threads, wanted, int(registers), int(stack) + int(local), own,
                              blocks_that_fit(architecture, threads, int(registers), own))
     return result

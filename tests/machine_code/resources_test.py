@@ -64,7 +64,8 @@ Resource usage:
         bounds = {"_Z1aPf": (256, 2)}
         self.assertEqual(resources.parse_usage(text, "sm_90", bounds),
                          {"_Z1aPf": Usage(256, 2, 114, 12, 15360, 2)})
-        self.assertEqual(resources.parse_usage(text, "sm_80", bounds)["_Z1aPf"].shared, 16384)
+        of_other_code = resources.parse_usage(text, "sm_80", bounds)["_Z1aPf"]
+        self.assertEqual((of_other_code.shared, of_other_code.wanted), (16384, 0))
 
     def test_what_is_written_is_read(self):
         table = {KERNEL: USAGE, ("sgd: a<1, 2>", "sm_80"): USAGE}
