@@ -56,9 +56,4 @@ FOVEA_KERNEL(batch_norm_backward_reduce, const Tensor& dy, const Tensor& x, cons
 FOVEA_KERNEL(batch_norm_backward_input, const Tensor& dy, const Tensor& x, const Normalisation& norm,
              const Tensor& dweight, const Tensor& dbias, bool has_relu, const Tensor& other, Tensor& dx);
 
-namespace cpu {
-/// Moves norm.running, if there is one: for passes on the CPU that have batch norm inside.
-void move_running(const Normalisation& norm, int64_t rows);
-}  // namespace cpu
-
 }  // namespace fovea::kernels

@@ -75,9 +75,10 @@ struct PreactivationConv {
   int64_t stride = 1, padding = 0;
 };
 /// One or more of them after each other, as in the residual units of He et al. 2016; then `residual` is
-/// added, if it is defined (it may be x). The activated tensors and the sum are not kept, nor read again:
-/// fused. x: [N, H, W, C] -> [N, H', W', K] of the last, whose moments are set in training, if they are
-/// wanted: for a batch norm that comes next.
+/// added, if it is defined (it may be x). Fused: the sum is not read again, and activated tensors are kept
+/// for the backward pass only where a library's convolution on a CUDA device had to have them in memory. x:
+/// [N, H, W, C] -> [N, H', W', K] of the last, whose moments are set in training, if they are wanted: for a
+/// batch norm that comes next.
 Variable preactivation_convs(const Variable& x, const std::vector<PreactivationConv>& convs,
                              const Variable& residual = {}, bool wants_moments = true);
 /// x / max(||x||, 1e-12), the norm over the channels at each position (eq. 5 of the paper). [N, H, W, C]

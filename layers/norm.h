@@ -31,8 +31,8 @@ class BatchNorm : public Module {
             conv.weight, conv.stride(), conv.padding()};
   }
 
-  /// The same for a second convolution of what `then` made: leaves the running statistics alone, which have
-  /// moved. The activated tensor is made twice: to keep it would take no less time, and more memory.
+  /// The same for a second convolution of what `then` makes: leaves the running statistics alone, which
+  /// `then` moves. The activated tensor is made twice: to share it would take no less time, and more memory.
   F::PreactivationConv then_again(const Conv& conv) const {
     F::PreactivationConv result = then(conv);
     result.settings.momentum = 0;

@@ -176,7 +176,13 @@ TEST_CASE("preactivation_pointwise: what it cannot do is left to others") {
   const auto filters = [&](int64_t C, int64_t K, int64_t R = 1, Dtype dtype = Dtype::bf16) {
     return Tensor::empty({K, R, R, C}, dtype, device);
   };
-  using kernels::cuda::is_preactivation_pointwise;
+  using kernels::cuda::has_preactivation_pointwise_backward, kernels::cuda::is_preactivation_pointwise;
+  const kernels::NextNormalisation next{image(8), {}, {}, {}};
+  CHECK(has_preactivation_pointwise_backward(image(8), filters(8, 512), {}));
+  CHECK_FALSE(has_preactivation_pointwise_backward(image(8), filters(8, 520), {}));
+  CHECK(has_preactivation_pointwise_backward(image(8), filters(8, 256), next));
+  CHECK_FALSE(has_preactivation_pointwise_backward(image(8), filters(8, 264), next));
+  CHECK_FALSE(is_preactivation_pointwise(image(2056), filters(2056, 8), 1, 0, {}));
   CHECK(is_preactivation_pointwise(image(8), filters(8, 16), 1, 0, {image(16), Tensor()}));
   CHECK_FALSE(is_preactivation_pointwise(image(8), filters(8, 16), 2, 0, {}));
   CHECK_FALSE(is_preactivation_pointwise(image(8), filters(8, 16), 1, 1, {}));

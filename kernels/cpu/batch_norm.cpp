@@ -6,6 +6,7 @@
 #include "fovea/kernels/cpu/affine.h"
 #include "fovea/kernels/cpu/column_sums.h"
 #include "fovea/kernels/cpu/moments.h"
+#include "fovea/kernels/cpu/move_running.h"
 #include "fovea/kernels/cpu/rows.h"
 
 namespace fovea::kernels::cpu {

@@ -1,5 +1,6 @@
 #include "fovea/kernels/preactivation_conv.h"
 
+#include "fovea/kernels/cpu/move_running.h"
 #include "fovea/kernels/cpu/preactivation_pointwise.h"
 
 #if FOVEA_HAS_ONEDNN
@@ -9,8 +10,8 @@
 namespace fovea::kernels::cpu {
 
 void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
-                                int64_t stride, int64_t padding, const Tensor& residual, Tensor& y,
-                                Tensor& activated, Tensor& mean, Tensor& variance) {
+                                int64_t stride, int64_t padding, const Tensor& residual, Tensor& y, Tensor&,
+                                Tensor& mean, Tensor& variance) {
   if (pointwise::suits(x, weight, stride, padding)) {
     move_running(norm, x.size() / norm.mean.size());
     return pointwise::preactivation_conv_forward(x, norm, weight, residual, y, mean, variance);
@@ -21,7 +22,8 @@ void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, cons
     return onednn::preactivation_conv_forward(x, norm, weight, stride, padding, residual, y, mean, variance);
   }
 #endif
-  composed_preactivation_conv_forward(x, norm, weight, stride, padding, residual, y, activated, mean,
+  Tensor not_kept;  // memory is scarcer here than time
+  composed_preactivation_conv_forward(x, norm, weight, stride, padding, residual, y, not_kept, mean,
                                       variance);
 }
 

@@ -16,9 +16,9 @@ struct ForwardMap {
   Channels channels;
   RunningMoments running;
 
-  __device__ Affine<kWidth> constants(const ColumnPart& part, const Columns&) const {
-    if (running.defined() && part.chunk == 0 && part.row == 0) {
-      for (int i = 0; i < kWidth; ++i) running.move(part.i + i, channels);
+  __device__ Affine<kWidth> constants(const ColumnPart& part, const Columns& columns) const {
+    if (running.defined() && part.chunk == 0) {
+      for (int i = part.row; i < kWidth; i += columns.down) running.move(part.i + i, channels);
     }
     return channels.affine<kWidth>(part.i);
   }
@@ -28,7 +28,7 @@ struct ForwardMap {
   }
 };
 
-/// dbias = sum of g, dweight = sum of g * xhat over the rows of a chunk.
+/// dbias = sum of g, dweight = sum of g * xhat, of which g * (x - mean) is summed up.
 template <class T, int kWidth>
 struct BackwardTerms : GradientReader<T, kWidth> {
   static constexpr int kSums = 2, kAtOnce = 2;

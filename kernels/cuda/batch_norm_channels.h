@@ -53,6 +53,12 @@ struct Channels {
     }
     return y;
   }
+  /// The same where has_relu is true, which the compiler then knows.
+  __device__ Channels with_relu() const {
+    Channels known = *this;
+    known.has_relu = true;
+    return known;
+  }
   /// dy, or 0 where the relu was 0.
   __device__ float passed(float dy, float centred, float scale, float shift) const {
     return !has_relu || centred * scale + shift > 0.0f ? dy : 0.0f;
@@ -91,8 +97,8 @@ struct SharedAffine {
 
   template <int kWidth>
   __device__ Affine<kWidth> at(int c) const {
-    return {load_wide<kWidth>(values + c), load_wide<kWidth>(values + count + c),
-            load_wide<kWidth>(values + 2 * count + c)};
+    const float* const own = values + c;
+    return {load_wide<kWidth>(own), load_wide<kWidth>(own + count), load_wide<kWidth>(own + 2 * count)};
   }
   /// Those of channels first, first + 1, ...; 0 from channel C on. All threads of a block, which a barrier
   /// follows.
@@ -127,6 +133,11 @@ struct GradientChannels {
         dbias(dbias_.data<float>()),
         share(norm.of_batch ? 1.0f / static_cast<float>(rows) : 0.0f) {}
 
+  __device__ GradientChannels with_relu() const {
+    GradientChannels known = *this;
+    known.channels.has_relu = true;
+    return known;
+  }
   template <int kWidth>
   __device__ GradientAffine<kWidth> affine(int64_t c) const {
     GradientAffine<kWidth> result{channels.affine<kWidth>(c), channels.rstd<kWidth>(c),
@@ -167,12 +178,14 @@ struct SharedGradientAffine {
             load_wide<kWidth>(values + 4 * count + c)};
   }
   __device__ static void fill(float* values, int count, const GradientChannels& channels, int first, int C) {
-    SharedAffine::fill(values, count, channels.channels, first, C);
     for (int c = static_cast<int>(threadIdx.x); c < count; c += static_cast<int>(blockDim.x)) {
-      GradientAffine<1> affine{};
-      if (first + c < C) affine = channels.affine<1>(first + c);
-      values[3 * count + c] = affine.slope[0];
-      values[4 * count + c] = affine.offset[0];
+      GradientAffine<1> own{};
+      if (first + c < C) own = channels.affine<1>(first + c);
+      values[c] = own.affine.mean[0];
+      values[count + c] = own.affine.scale[0];
+      values[2 * count + c] = own.affine.shift[0];
+      values[3 * count + c] = own.slope[0];
+      values[4 * count + c] = own.offset[0];
     }
   }
 };

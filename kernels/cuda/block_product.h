@@ -17,7 +17,6 @@ inline constexpr int kProductDepth = 32;  // terms of the sums that are added at
 ///   kPart                         how many of them are made of it at once: 4 take fewer registers than 8
 ///   constants(column)             what so many columns need
 ///   result(constants, read, part) elements of the factor: the first kPart, or the second
-///   keep(offset, result)          what else is to be done with them
 template <class T, class Reader, class Tile, bool kGoesDown>
 struct Factor {
   using Read = decltype(std::declval<Reader>().read(0));
@@ -58,7 +57,6 @@ struct Factor {
         Pack<T, kPart> pack{};
         if (const int at_row = row_of(step, r); at_row < rows) {
           pack = reader.result(constants, fetched.packs[i], part);
-          reader.keep(int64_t{at_row} * columns + own_column + part * kPart, pack);
         }
         store_pack<kPart>(tile + r * Tile::kStride + c + part * kPart, pack);
       });
@@ -76,18 +74,17 @@ struct PlainReader {
   __device__ Pack<T, 8> read(int64_t offset) const { return load_pack<8>(data + offset); }
   __device__ Constants constants(int64_t) const { return {}; }
   __device__ Pack<T, 8> result(Constants, const Pack<T, 8>& pack, int) const { return pack; }
-  __device__ void keep(int64_t, const Pack<T, 8>&) const {}
 };
 
-/// The tile [kTileM, kTileN] of a * b, in registers. Where the terms of the sums follow each other in the
-/// rows of a factor, its tiles go beside each other: they are [kTileM, depth], or [kTileN, depth]. Where they
-/// follow each other in the columns, they go down: [depth, kTileM], or [depth, kTileN].
-template <class T, int kTileM, int kTileN, bool kADown, bool kBDown>
-struct BlockProduct : TileProduct<T, kTileM, kTileN, kProductDepth, kADown, kBDown> {
-  using Base = TileProduct<T, kTileM, kTileN, kProductDepth, kADown, kBDown>;
+/// The tile [kTileM, kTileN] of a * b, in registers. The terms of the sums follow each other in the rows of
+/// the first factor, whose tiles, [kTileM, depth], go beside each other; those of the second do so, too,
+/// [kTileN, depth], or go down, [depth, kTileN], where kBDown.
+template <class T, int kTileM, int kTileN, bool kBDown>
+struct BlockProduct : TileProduct<T, kTileM, kTileN, kProductDepth, /*kADown=*/false, kBDown> {
+  using Base = TileProduct<T, kTileM, kTileN, kProductDepth, false, kBDown>;
   using typename Base::TileA, typename Base::TileB, typename Base::TileC;
   template <class Reader>
-  using FactorA = Factor<T, Reader, TileA, kADown>;
+  using FactorA = Factor<T, Reader, TileA, /*kGoesDown=*/false>;
   template <class Reader>
   using FactorB = Factor<T, Reader, TileB, kBDown>;
   static constexpr int kStage = TileA::kSize + TileB::kSize;
@@ -141,7 +138,7 @@ __device__ inline void sum_tile_columns(const Floats<8> (&sums)[kSums], float* s
       float sum = sums[s][i];
 #pragma unroll
       for (int step = kWarpSize / 2; step >= kPacksOfRow; step /= 2) {
-        sum += __shfl_xor_sync(0xffffffffu, sum, step);
+        sum += __shfl_xor_sync(kAllLanes, sum, step);
       }
       if (lane < kPacksOfRow) shared[(warp * kSums + s) * kTileN + 8 * lane + i] = sum;
     }

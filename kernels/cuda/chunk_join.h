@@ -66,7 +66,8 @@ struct JoinPlace {
   int64_t o, i;  // of the column, the first of its numbers
   int slice;     // of the block
   int chunk;     // of the block
-  int row, down, stride;
+  int row, down,
+      stride;  // which of `down` threads that share a column, each `stride` threads after the one before
 };
 
 /// Sums are joined by adding them up.

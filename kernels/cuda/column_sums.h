@@ -41,14 +41,14 @@ struct SumTerms {
 
 /// Calls body.template operator()<kWidth>(R, I): an [O, R, I] array of T in packs of kWidth, where one of
 /// single columns, whose neighbours are the next rows, is seen as [O, R / kWidth, kWidth]. `x` has rows,
-/// `results` are for each column.
-template <class T, class Body, class... Results>
-void visit_columns(int64_t R, int64_t I, Body&& body, const T* x, const Results*... results) {
+/// `of_columns` one number for each column.
+template <class T, class Body, class... OfColumns>
+void visit_columns(int64_t R, int64_t I, Body&& body, const T* x, const OfColumns*... of_columns) {
   if (I == 1 && fits_packs<T>(R, x)) {
     body.template operator()<kPackWidth<T>>(R / kPackWidth<T>, int64_t{kPackWidth<T>});
   } else {
     visit_width<T>(
-        I, [&]<int kWidth>() { body.template operator()<kWidth>(R, I); }, x, results...);
+        I, [&]<int kWidth>() { body.template operator()<kWidth>(R, I); }, x, of_columns...);
   }
 }
 

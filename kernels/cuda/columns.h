@@ -22,6 +22,7 @@ struct Columns {
   Divisor packs;               // of a row
   Divisor slices;              // blocks beside each other
   Divisor neighbours;          // threads that follow each other in memory
+  Divisor rows_between;        // down
 
   /// An Error, which begins with `operation`, if the columns are too many to be numbered in 31 bits.
   Columns(const char* operation, int64_t O_, int64_t R_, int64_t I_, int width) : O(O_), R(R_), I(I_) {
@@ -44,6 +45,7 @@ struct Columns {
     packs = Divisor(row_packs);
     slices = Divisor(beside);
     neighbours = Divisor(is_narrow ? down : across);
+    rows_between = Divisor(down);
   }
 
   Grid grid() const {
@@ -113,7 +115,9 @@ struct GradientReader {
 template <int kAtOnce, class Load, class Visit>
 __device__ inline void for_each_row(const Columns& columns, const ColumnPart& part, Load load, Visit visit) {
   const int64_t first = part.begin + part.row, step = columns.down * columns.I;
-  int left = static_cast<int>((part.end - first + columns.down - 1) / columns.down);  // 0 beyond the end
+  // Of a chunk, which has at most 1024 * down rows; 0 beyond its end.
+  int left = static_cast<int>(
+      columns.rows_between.quotient(static_cast<unsigned>(part.end - first + columns.down - 1)));
 #pragma unroll 1  // the loops inside are: enough is under way
   for (int64_t offset = part.offset(first, columns.R, columns.I); left > 0; left -= kAtOnce) {
 #pragma unroll

@@ -72,7 +72,7 @@ __device__ inline Pack<T, kWidth> make_pack(Element element) {
   return pack;
 }
 
-/// `kWidth` neighbouring elements as f32, read at once. `data` is aligned to all of them.
+/// `kWidth` numbers in f32.
 template <int kWidth>
 struct Floats {
   float values[kWidth];
@@ -127,6 +127,7 @@ __device__ inline Floats<kWidth> to_floats(const Pack<T, kWidth>& pack) {
   return part_to_floats<kWidth>(pack, 0);
 }
 
+/// `kWidth` neighbouring elements, read at once, as f32. `data` is aligned to all of them.
 template <int kWidth, class T>
 __device__ inline Floats<kWidth> load(const T* data) {
   return to_floats(load_pack<kWidth>(data));
@@ -150,8 +151,8 @@ __device__ inline void store(T* data, const Floats<kWidth>& numbers) {
   store_pack<kWidth>(data, to_pack<T>(numbers));
 }
 
-/// The same where they are more than one instruction can read or write: in parts of 16 bytes, to which `data`
-/// is aligned.
+/// `kWidth` neighbouring elements as f32, read or written in parts of 16 bytes, to which `data` is aligned:
+/// for more of them than one instruction takes.
 template <int kWidth, class T>
 __device__ inline Floats<kWidth> load_wide(const T* data) {
   constexpr int kPart = kWidth < kPackWidth<T> ? kWidth : kPackWidth<T>;

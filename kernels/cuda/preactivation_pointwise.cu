@@ -76,7 +76,7 @@ __device__ inline void tile_moments(T* shared, int rows, Floats<1> (&results)[2]
 template <class T, int kTileN>
 __global__ void __launch_bounds__(kProductThreads, 2)
     forward_kernel(Extents extents, Forward<T> arguments, ChunkJoin::Plan plan) {
-  using Product = BlockProduct<T, kTileRows, kTileN, /*kADown=*/false, /*kBDown=*/false>;
+  using Product = BlockProduct<T, kTileRows, kTileN, /*kBDown=*/false>;
   using TileC = typename Product::TileC;
   FOVEA_DYNAMIC_SHARED(memory, 2 * Product::kShared + 4 * SharedAffine::kArrays * extents.C);
   T* const shared = reinterpret_cast<T*>(memory);
@@ -84,6 +84,7 @@ __global__ void __launch_bounds__(kProductThreads, 2)
   const auto [rows, C, K] = extents;
   const TilePlace tile(K, kTileRows, kTileN);
   ActivatedReader<T> x = arguments.x;
+  x.channels = x.channels.with_relu();
   x.shared = {constants, C};
   Pack<T, 8> residual[TileC::kPacksOfThread] = {};
   const bool has_residual = arguments.residual != nullptr;
@@ -130,9 +131,14 @@ __global__ void __launch_bounds__(kProductThreads, 2)
   Floats<1> results[2];
   tile_moments<TileC>(shared, rows - tile.row < kTileRows ? rows - tile.row : kTileRows, results);
   const int thread = static_cast<int>(threadIdx.x), column = tile.column + thread % kTileN;
-  const JoinPlace place{
-      column < K, 0, column, tile.column / kTileN, tile.number, thread / kTileN, kProductThreads / kTileN,
-      kTileN};
+  const JoinPlace place{.has_column = column < K,
+                        .o = 0,
+                        .i = column,
+                        .slice = tile.column / kTileN,
+                        .chunk = tile.number,
+                        .row = thread / kTileN,
+                        .down = kProductThreads / kTileN,
+                        .stride = kTileN};
   if (!join_chunks<MomentJoin<1>, kProductThreads, 1>(plan, place, results)) return;
   if (thread >= kTileN || column >= K) return;
   arguments.mean[column] = results[0][0];
@@ -152,7 +158,7 @@ struct InputGradient {
 template <class T, int kTileN>
 __global__ void __launch_bounds__(kProductThreads, 2)
     input_gradient_kernel(Extents extents, InputGradient<T> arguments) {
-  using Product = BlockProduct<T, kTileRows, kTileN, /*kADown=*/false, /*kBDown=*/true>;
+  using Product = BlockProduct<T, kTileRows, kTileN, /*kBDown=*/true>;
   using TileC = typename Product::TileC;
   FOVEA_DYNAMIC_SHARED(memory, 2 * Product::kShared + 4 * SharedGradientAffine::kArrays * kTileN);
   T* const shared = reinterpret_cast<T*>(memory);
@@ -178,7 +184,7 @@ __global__ void __launch_bounds__(kProductThreads, 2)
       });
 
   product.store_rounded(shared);
-  // As many registers as the product no longer takes.
+  // Loaded only now that the sums of the product have left their registers.
   Pack<T, 8> earlier[TileC::kPacksOfThread] = {};
   if (arguments.earlier != nullptr) {
     for_each_pack_inside<TileC>(tile, rows, C, [&](int i, int row, int column) {
@@ -187,18 +193,24 @@ __global__ void __launch_bounds__(kProductThreads, 2)
   }
   __syncthreads();
   const SharedGradientAffine affine{constants, kTileN};
+  const GradientChannels channels = arguments.channels.with_relu();
 #pragma unroll
   for (int part = 0; part < 2; ++part) {
     const GradientAffine<4> own = affine.at<4>(TileC::own_column() + 4 * part);
     for_each_pack_inside<TileC>(tile, rows, C, [&](int i, int row, int column) {
       const Floats<4> da = load<4>(shared + row * TileC::kStride + column + 4 * part);
       const Floats<4> added = part_to_floats<4>(other[i], part), sent = part_to_floats<4>(earlier[i], part);
-      Floats<4> dx = arguments.channels.result(own, da, part_to_floats<4>(x[i], part));
+      Floats<4> dx = channels.result(own, da, part_to_floats<4>(x[i], part));
 #pragma unroll
       for (int j = 0; j < 4; ++j) dx[j] += added[j] + sent[j];
-      store<4>(arguments.dx + offset_of(row, column) + 4 * part, dx);
+      const Pack<T, 4> pack = to_pack<T>(dx);
+#pragma unroll
+      for (int j = 0; j < 2; ++j) x[i].words[2 * part + j] = pack.words[j];  // in its place
     });
   }
+  for_each_pack_inside<TileC>(tile, rows, C, [&](int i, int row, int column) {
+    store_pack<8>(arguments.dx + offset_of(row, column), x[i]);
+  });
 }
 
 }  // namespace
@@ -223,7 +235,7 @@ void preactivation_pointwise_forward(const Tensor& x, const Normalisation& norm,
   add_multiply_adds(rows * C * K);
   visit_16_bits(x.dtype(), [&]<class T>() {
     visit_tile_columns(K, [&]<int kTileN>() {
-      using Product = BlockProduct<T, kTileRows, kTileN, false, false>;
+      using Product = BlockProduct<T, kTileRows, kTileN, false>;
       const int64_t beside = tiles_of(extents.K, kTileN);
       ChunkJoin join;
       if (mean.defined()) {
@@ -251,7 +263,7 @@ void preactivation_pointwise_input_gradient(const Tensor& gradient, const Tensor
   add_multiply_adds(int64_t{extents.rows} * extents.C * extents.K);
   visit_16_bits(x.dtype(), [&]<class T>() {
     visit_tile_columns(extents.C, [&]<int kTileN>() {
-      using Product = BlockProduct<T, kTileRows, kTileN, false, true>;
+      using Product = BlockProduct<T, kTileRows, kTileN, true>;
       launch("preactivation_conv_backward: gradient of the input", input_gradient_kernel<T, kTileN>,
              tile_grid(tiles_of(extents.rows, kTileRows), tiles_of(extents.C, kTileN), Product::kShared,
                        SharedGradientAffine::kArrays * kTileN),

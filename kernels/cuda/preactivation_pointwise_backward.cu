@@ -22,10 +22,13 @@ constexpr size_t kSharedMemory = 164 * 1024;
 constexpr size_t kSharedMemory = 228 * 1024;
 #endif
 
+// What a block takes of it beside its tiles: arrays of fixed size, and what CUDA keeps for itself.
+constexpr size_t kBesideBytes = 3 * 1024;
+
 /// What is wanted of the backward pass. The pointers to results are null where nobody wants them.
 template <class T>
 struct Backward {
-  PlainReader<T> weight;  // [K, C]
+  const T* weight;        // [K, C]
   const T *dy, *y, *x;    // [rows, K] twice, [rows, C]; y: what dy is passed back through, or null
   T *kept, *da;           // [rows, K]: the gradient passed back; [rows, C]
   GradientChannels of_y;  // of the norm behind y
@@ -53,9 +56,10 @@ struct BackwardTiles {
   static constexpr int kFloats =
       SharedAffine::kArrays * kC + (kIsPassed ? SharedGradientAffine::kArrays * kK : 0);
   static constexpr size_t kBytes = 2 * size_t{kConstants} + sizeof(float) * kFloats;
-  // Blocks on a multiprocessor: two where its shared memory, of which each takes 3 KB more, has room for
-  // them.
-  static constexpr int kBlocks = 2 * (kBytes + 3 * 1024) <= kSharedMemory ? 2 : 1;
+  // Blocks on a multiprocessor: one where a split has so many sums that to write and read them would cost
+  // more than a second block gains, or where its shared memory has no room for two.
+  static constexpr int kWantedBlocks = kK * kC >= 16384 ? 1 : 2;
+  static constexpr int kBlocks = 2 * (kBytes + kBesideBytes) <= kSharedMemory ? kWantedBlocks : 1;
 };
 
 /// Copies a tile of a row-major matrix, [rows, columns], from (row, column) on; zeros beyond.
@@ -155,7 +159,7 @@ __global__ void __launch_bounds__(kProductThreads, BackwardTiles<T, kK, kC, kIsP
     if constexpr (kIsPassed) copy_tile<Gradient>(copies, stage + Tiles::kY, arguments.y, end, K, row, 0);
     copy_tile<Input>(copies, stage + Tiles::kX, arguments.x, end, C, row, column);
   };
-  copy_tile<typename Tiles::Weight>(copies, shared, arguments.weight.data, K, C, 0, column);
+  copy_tile<typename Tiles::Weight>(copies, shared, arguments.weight, K, C, 0, column);
   fetch(0);
   copies.commit();
   SharedAffine::fill(constants_of_x, kC, arguments.of_x, column, C);
@@ -163,6 +167,8 @@ __global__ void __launch_bounds__(kProductThreads, BackwardTiles<T, kK, kC, kIsP
   __syncthreads();
   const SharedAffine of_x{constants_of_x, kC};
   const SharedGradientAffine of_y{constants_of_y, kK};
+  const Channels channels_of_x = arguments.of_x.with_relu();
+  const GradientChannels channels_of_y = arguments.of_y.with_relu();
 
   typename Tiles::ProductOfWeight dfilters;
   dfilters.clear();
@@ -185,12 +191,16 @@ __global__ void __launch_bounds__(kProductThreads, BackwardTiles<T, kK, kC, kIsP
           const bool is_inside = row + r < end && k < K;
           Pack<T, 4> pack{};
           if (is_inside) {
-            pack = to_pack<T>(arguments.of_y.result(own, load<4>(place), load<4>(place + Tiles::kY)));
-            if (arguments.kept != nullptr && column == 0) {
-              store_pack<4>(arguments.kept + int64_t{row + r} * K + k + 4 * part, pack);
-            }
+            pack = to_pack<T>(channels_of_y.result(own, load<4>(place), load<4>(place + Tiles::kY)));
           }
           store_pack<4>(place, pack);
+        });
+      }
+      if (arguments.kept != nullptr && column == 0) {
+        Gradient::for_each_pack([&](int, int r, int k) {
+          if (row + r >= end || k >= K) return;
+          store_pack<8>(arguments.kept + int64_t{row + r} * K + k,
+                        load_pack<8>(gradient + r * Gradient::kStride + k));
         });
       }
     }
@@ -200,7 +210,7 @@ __global__ void __launch_bounds__(kProductThreads, BackwardTiles<T, kK, kC, kIsP
       Input::for_each_pack([&](int, int r, int c) {
         const int place = r * Input::kStride + c + 4 * part;
         Pack<T, 4> pack{};
-        if (row + r < end) pack = to_pack<T>(arguments.of_x.result(own, load<4>(x + place)));
+        if (row + r < end) pack = to_pack<T>(channels_of_x.result(own, load<4>(x + place)));
         store_pack<4>(activated + place, pack);
       });
     }
@@ -214,8 +224,8 @@ __global__ void __launch_bounds__(kProductThreads, BackwardTiles<T, kK, kC, kIsP
       ProductOfInput da;
       da.clear();
       da.add(gradient + r * Gradient::kStride, shared);
-      sums.add(da, of_x, arguments.of_x, x + r * Input::kStride, Input::kStride);
-      // In place of x, which from here on is read by the thread that writes alone.
+      sums.add(da, of_x, channels_of_x, x + r * Input::kStride, Input::kStride);
+      // In place of x: each number was read last by the thread that writes there.
       da.store_rounded(x + r * Input::kStride);
     }
     __syncthreads();
@@ -235,7 +245,14 @@ __global__ void __launch_bounds__(kProductThreads, BackwardTiles<T, kK, kC, kIsP
   Floats<1> results[2];
   sums.template add_up<kC>(reinterpret_cast<float*>(shared), results);
   const int thread = static_cast<int>(threadIdx.x), c = column + thread % kC;
-  const JoinPlace place{c < C, 0, c, column / kC, split, thread / kC, kProductThreads / kC, kC};
+  const JoinPlace place{.has_column = c < C,
+                        .o = 0,
+                        .i = c,
+                        .slice = column / kC,
+                        .chunk = split,
+                        .row = thread / kC,
+                        .down = kProductThreads / kC,
+                        .stride = kC};
   if (!join_chunks<SumJoin<1, 2>, kProductThreads, 1>(plan, place, results)) return;
   if (thread >= kC || c >= C) return;
   arguments.dbias[c] = results[0][0];
@@ -266,9 +283,8 @@ template <class T, int kK, int kC, bool kIsPassed>
 void backward(const Extents& extents, Backward<T> arguments, Tensor& dfilters) {
   using Tiles = BackwardTiles<T, kK, kC, kIsPassed>;
   const int64_t rows = extents.rows, C = extents.C, beside = tiles_of(extents.C, kC);
-  // One or two for each multiprocessor of an H100, and of no device's own, for the same bits: one where a
-  // split has so many sums that to write and read them would cost more than a second block gains.
-  constexpr int64_t kBlocks = 132 * (kK * kC >= 16384 ? 1 : 2);
+  // As many blocks as an H100 runs at once, whatever the device, for the same bits.
+  constexpr int64_t kBlocks = 132 * Tiles::kWantedBlocks;
   const Splits splits(rows, Tiles::kRows, beside, kBlocks);
   Tensor partial = Tensor::empty({splits.count, int64_t{extents.K} * C}, Dtype::f32, dfilters.device());
   arguments.partial = partial.data<float>();
@@ -283,18 +299,26 @@ void backward(const Extents& extents, Backward<T> arguments, Tensor& dfilters) {
 template <bool kIsPassed, class Body>
 void visit_backward_tiles(const Extents& extents, Body&& body) {
   const auto [rows, C, K] = extents;
-  if (K <= 32) {
-    C <= 64 ? body.template operator()<32, 64>() : body.template operator()<32, 128>();
+  if (K <= 32 && C <= 64) {
+    body.template operator()<32, 64>();
+  } else if (K <= 32) {
+    body.template operator()<32, 128>();
+  } else if (K <= 64 && C <= 32) {
+    body.template operator()<64, 32>();
+  } else if (K <= 64 && C <= 64) {
+    body.template operator()<64, 64>();
   } else if (K <= 64) {
-    C <= 32   ? body.template operator()<64, 32>()
-    : C <= 64 ? body.template operator()<64, 64>()
-              : body.template operator()<64, 128>();
+    body.template operator()<64, 128>();
+  } else if (K <= 128 && C <= 32) {
+    body.template operator()<128, 32>();
   } else if (K <= 128) {
-    C <= 32 ? body.template operator()<128, 32>() : body.template operator()<128, 128>();
+    body.template operator()<128, 128>();
   } else if constexpr (kIsPassed) {
     body.template operator()<kMostPassedChannels, 64>();
+  } else if (K <= 256) {
+    body.template operator()<256, 64>();
   } else {
-    K <= 256 ? body.template operator()<256, 64>() : body.template operator()<kMostPlainChannels, 32>();
+    body.template operator()<kMostPlainChannels, 32>();
   }
 }
 
@@ -313,7 +337,7 @@ bool has_preactivation_pointwise_backward(const Tensor& x, const Tensor& weight,
     visit_backward_tiles<false>(
         extents, [&]<int kK, int kC>() { bytes = BackwardTiles<bf16, kK, kC, false>::kBytes; });
   }
-  return bytes <= static_cast<size_t>(fovea::cuda::most_shared_memory());
+  return bytes + kBesideBytes <= static_cast<size_t>(fovea::cuda::most_shared_memory());
 }
 
 void preactivation_pointwise_backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
@@ -324,14 +348,14 @@ void preactivation_pointwise_backward(const Tensor& dy, const NextNormalisation&
   visit_16_bits(x.dtype(), [&]<class T>() {
     const bool is_passed = next.y.defined();
     const Backward<T> arguments{
-        {weight.data<T>()},
+        weight.data<T>(),
         dy.data<T>(),
         is_passed ? next.y.data<T>() : nullptr,
         x.data<T>(),
         kept.defined() ? kept.data<T>() : nullptr,
         da.defined() ? da.data<T>() : nullptr,
         is_passed ? GradientChannels(next.norm, /*has_relu=*/true, extents.rows, next.dweight, next.dbias)
-                  : GradientChannels(norm, /*has_relu=*/true, extents.rows, dweight, dbias),
+                  : GradientChannels(norm, /*has_relu=*/true, extents.rows, dweight, dbias),  // not looked at
         Channels(norm, /*has_relu=*/true),
         dweight.data<float>(),
         dbias.data<float>(),

@@ -49,39 +49,12 @@ struct ActivatedReader {
   const T* x;
   Channels channels;
   SharedAffine shared{};  // once a block has filled it
-  int first = 0;          // of the channels there
 
   static constexpr int kPart = 4;
   __device__ Pack<T, 8> read(int64_t offset) const { return load_pack<8>(x + offset); }
-  __device__ Affine<kPart> constants(int c) const { return shared.at<kPart>(c - first); }
+  __device__ Affine<kPart> constants(int c) const { return shared.at<kPart>(c); }
   __device__ Pack<T, kPart> result(const Affine<kPart>& affine, const Pack<T, 8>& pack, int part) const {
     return to_pack<T>(channels.result(affine, part_to_floats<kPart>(pack, part)));
-  }
-  __device__ void keep(int64_t, const Pack<T, kPart>&) const {}
-};
-
-/// The gradient of y, from that of relu(norm(y)).
-template <class T>
-struct PassedBackReader {
-  const T *dy, *y;
-  T* kept;  // where the gradient goes, or null
-  GradientChannels channels;
-  SharedGradientAffine shared{};  // once a block has filled it
-
-  static constexpr int kPart = 4;
-  struct Packs {
-    Pack<T, 8> dy, y;
-  };
-  __device__ Packs read(int64_t offset) const {
-    return {load_pack<8>(dy + offset), load_pack<8>(y + offset)};
-  }
-  __device__ GradientAffine<kPart> constants(int k) const { return shared.at<kPart>(k); }
-  __device__ Pack<T, kPart> result(const GradientAffine<kPart>& affine, const Packs& packs, int part) const {
-    return to_pack<T>(
-        channels.result(affine, part_to_floats<kPart>(packs.dy, part), part_to_floats<kPart>(packs.y, part)));
-  }
-  __device__ void keep(int64_t offset, const Pack<T, kPart>& pack) const {
-    if (kept != nullptr) store_pack<kPart>(kept + offset, pack);
   }
 };
 

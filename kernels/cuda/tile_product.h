@@ -18,8 +18,7 @@ struct SharedTile {
   static constexpr int kPacksOfThread = (kPacks + kProductThreads - 1) / kProductThreads;
   static_assert(kProductThreads % kPacksOfRow == 0, "the packs of a thread are not in one column");
 
-  /// The row of this thread's first pack, how many rows the next ones are below, and the column of all of
-  /// them.
+  /// How many rows the packs of a thread are apart, the row of this thread's first, and the column of all.
   static constexpr int kRowsBetween = kProductThreads / kPacksOfRow;
   __device__ static int own_row() { return static_cast<int>(threadIdx.x) / kPacksOfRow; }
   __device__ static int own_column() { return static_cast<int>(threadIdx.x) % kPacksOfRow * 8; }

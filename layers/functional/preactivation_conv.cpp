@@ -109,14 +109,14 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
   const bool needs_stages =
       needs_dx || std::any_of(parameters.begin(), parameters.end(),
                               [](const Variable& parameter) { return parameter.requires_grad(); });
-  Variable result = record(kOperation, y.value(), std::move(inputs), [=](const Tensor& dy) {
+  Variable result = record(kOperation, y.value(), std::move(inputs), [=](const Tensor& dy) mutable {
     std::vector<Tensor> gradients(1 + parameters.size() + (adds_other ? 1 : 0));
     if (adds_other) gradients.back() = dy;
     if (!needs_stages) return gradients;
     Tensor gradient = dy;
     kernels::NextNormalisation next;
     for (size_t i = stages.size(); i-- > 0;) {
-      const Stage& stage = stages[i];
+      Stage& stage = stages[i];
       Tensor* const of_parameters = &gradients[1 + 3 * i];
       for (size_t j = 0; j < 3; ++j) of_parameters[j] = parameters[3 * i + j].new_gradient();
       Tensor dx = Tensor::empty_like(stage.x);
@@ -132,6 +132,7 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
         next = {stage.x, stage.norm, of_parameters[0], of_parameters[1]};
         gradient = dx;
       }
+      stage.activated = {};  // whose memory the next stage may take
     }
     return gradients;
   });

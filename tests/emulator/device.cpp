@@ -127,7 +127,9 @@ cudaError_t cudaGetDeviceCount(int* count) {
   return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device) {
-  return remember(device >= 0 && device < emulator::device_count ? cudaSuccess : cudaErrorInvalidDevice);
+  if (device < 0 || device >= emulator::device_count) return remember(cudaErrorInvalidDevice);
+  emulator::current_device() = device;
+  return remember(cudaSuccess);
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   *properties = {"emulated on the CPU",       emulator::kDeviceBytes, 9, 0,
@@ -177,7 +179,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   const bool to_device = emulator::memory().contains(to), from_device = emulator::memory().contains(from);
   const bool is_pageable =
       (!to_device && !emulator::is_pinned(to)) || (!from_device && !emulator::is_pinned(from));
-  if (is_pageable && emulator::is_capturing()) {
+  if (is_pageable && emulator::is_capturing_beside(stream)) {
     return emulator::refuse_capture(cudaErrorStreamCaptureUnsupported);
   }
   const auto count = static_cast<int64_t>(bytes);

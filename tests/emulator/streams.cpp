@@ -52,6 +52,7 @@ struct Item {
 };
 
 struct EmulatedStream {
+  int device = fovea::emulator::current_device();
   std::deque<Item> queue;
   Clock::time_point time{};            // as on a device that begins as soon as it may
   Capture* capture = nullptr;          // that it takes part in
@@ -145,10 +146,12 @@ void enqueue(EmulatedStream& stream, Item item) {
   throw_failure();
 }
 
-/// What a call on a stream that takes no part in the capture under way gets. CUDA runs its work at once,
-/// which the graph then lacks.
+/// Whether a stream takes no part in the capture under way on its device. CUDA runs its work at once, which
+/// the graph then lacks.
 bool is_beside_capture(const EmulatedStream& stream) {
-  return is_capturing() && stream.capture == nullptr;
+  return stream.capture == nullptr &&
+         std::any_of(streams().captures.begin(), streams().captures.end(),
+                     [&](const auto& capture) { return capture->origin->device == stream.device; });
 }
 
 }  // namespace
@@ -171,6 +174,15 @@ int64_t frees_while_capturing() {
 
 bool is_capturing() {
   return !streams().captures.empty();
+}
+bool is_capturing_beside(cudaStream_t stream) {
+  const EmulatedStream& own = stream_of(stream);
+  return own.capture != nullptr || is_beside_capture(own);
+}
+
+int& current_device() {
+  static thread_local int device = 0;
+  return device;
 }
 
 void drain_all() noexcept {
@@ -276,7 +288,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned
     event->stream->joined_nodes = std::max(event->stream->joined_nodes, event->stream_nodes);
     return remember(cudaSuccess);
   }
-  if (event->is_captured || is_capturing()) return refuse_capture(cudaErrorStreamCaptureIsolation);
+  if (event->is_captured || is_capturing_beside(handle))
+    return refuse_capture(cudaErrorStreamCaptureIsolation);
   if (event->recorded > 0) enqueue(stream, {{}, nullptr, event_of(event), event->recorded});
   return remember(cudaSuccess);
 }

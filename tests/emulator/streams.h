@@ -6,8 +6,11 @@
 
 namespace fovea::emulator {
 
-/// Whether any stream is being captured.
+/// Whether any stream is being captured, or one of the device of `stream`.
 bool is_capturing();
+bool is_capturing_beside(cudaStream_t stream);
+/// The device of this thread, on which streams are created.
+int& current_device();
 /// Runs all that is queued on all streams; what it throws comes out of the next call that waits. Counted
 /// while a stream is being captured.
 void drain_all() noexcept;

@@ -1,0 +1,10 @@
+#pragma once
+
+#include "fovea/kernels/batch_norm.h"
+
+namespace fovea::kernels::cpu {
+
+/// Moves norm.running, if there is one, as a forward pass over so many rows does.
+void move_running(const Normalisation& norm, int64_t rows);
+
+}  // namespace fovea::kernels::cpu
