@@ -81,7 +81,7 @@ void check_argument(const char* operation, const T& argument) {
 template <class... Parameters, class... Arguments>
 void launch(const char* operation, void (*kernel)(Parameters...), const Grid& grid, Arguments... arguments) {
 #ifdef __CUDACC__
-  constexpr size_t kWithoutAsking = 48 * 1024;
+  constexpr size_t kWithoutAsking = 32 * 1024;  // of 48 KB that a block has, arrays of fixed size included
   if (grid.shared > kWithoutAsking) {
     fovea::cuda::check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                                  static_cast<int>(grid.shared)),
