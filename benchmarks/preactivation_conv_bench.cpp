@@ -80,6 +80,41 @@ void composed_preactivation_conv_backward(benchmark::State& state) {
 }
 FOVEA_BENCH(composed_preactivation_conv_backward, units);
 
+/// Through a unit's first convolution to its input, from behind the norm of the second: x and what is added
+/// are four times as large as what dy and y are.
+struct Reduce : Expand {
+  explicit Reduce(benchmark::State& state)
+      : Expand(state),
+        reduce(random_tensor({C / 4, 1, 1, C}, 5)),
+        of_input(random_norm(C)),
+        dx(zeros(y.shape())),
+        dfilters(zeros(reduce.shape())),
+        dweight(zeros({C}, Dtype::f32)),
+        dbias(zeros({C}, Dtype::f32)) {}
+
+  kernels::NextNormalisation next() const { return {x, norm, norm.weight, norm.bias}; }
+
+  Tensor reduce;
+  kernels::Normalisation of_input;
+  Tensor dx, dfilters, dweight, dbias;
+};
+template <class Kernel>
+void backward_input(benchmark::State& state, const Kernel& kernel) {
+  Reduce t(state);
+  measure(state, {3 * t.y.bytes() + 2 * t.x.bytes(), 2 * t.flops()}, [&] {
+    kernel(t.x, t.next(), t.y, {}, t.of_input, t.reduce, 1, 0, t.residual, {}, t.dx, t.dfilters, t.dweight,
+           t.dbias);
+  });
+}
+void preactivation_conv_backward_input(benchmark::State& state) {
+  backward_input(state, kernels::preactivation_conv_backward_input);
+}
+FOVEA_BENCH(preactivation_conv_backward_input, units);
+void composed_preactivation_conv_backward_input(benchmark::State& state) {
+  backward_input(state, kernels::composed_preactivation_conv_backward_input);
+}
+FOVEA_BENCH(composed_preactivation_conv_backward_input, units);
+
 void preactivation_chain_forward(benchmark::State& state) {
   Expand t(state);
   const Tensor reduce = random_tensor({t.C / 4, 1, 1, t.C}, 5),

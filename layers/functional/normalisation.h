@@ -12,8 +12,8 @@ void check_normalisation(const char* operation, const Shape& x, Dtype dtype, con
                          const F::BatchNormSettings& settings);
 
 /// The batch norm of x as its kernels take it, from arguments that were checked. In training: with the
-/// moments of x, computed unless `moments` has them, and the running statistics, which the forward pass moves.
-/// Otherwise x is not looked at.
+/// moments of x, computed unless `moments` has them, and the running statistics, which the forward pass
+/// moves. Otherwise x is not looked at.
 kernels::Normalisation normalisation_of(const Tensor& x, const ChannelMoments& moments, const Tensor& weight,
                                         const Tensor& bias, Tensor& running_mean, Tensor& running_variance,
                                         const F::BatchNormSettings& settings);

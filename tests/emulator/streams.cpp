@@ -20,13 +20,6 @@
 
 using Clock = std::chrono::steady_clock;
 
-struct EmulatedGraph {
-  std::vector<fovea::emulator::Work> work;
-};
-struct EmulatedGraphExec {
-  std::vector<fovea::emulator::Work> work;
-};
-
 /// What is recorded, from the stream where it began and those that waited for an event of it.
 struct Capture {
   cudaStream_t origin = nullptr;
@@ -377,31 +370,4 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* 
             : stream.capture->is_invalidated ? cudaStreamCaptureStatusInvalidated
                                              : cudaStreamCaptureStatusActive;
   return remember(cudaSuccess);
-}
-cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t*, size_t* count) {
-  *count = graph->work.size();
-  return cudaSuccess;
-}
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
-  *executable = new EmulatedGraphExec{graph->work};
-  return cudaSuccess;
-}
-cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
-  TrafficMeter* meter = TrafficMeter::current();
-  for (const Work& work : executable->work) {
-    if (meter != nullptr) {
-      meter->replay(work);
-    } else {
-      submit(stream, work);
-    }
-  }
-  return remember(cudaSuccess);
-}
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
-  delete executable;
-  return cudaSuccess;
-}
-cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
-  delete graph;
-  return cudaSuccess;
 }

@@ -1,8 +1,17 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "emulator.h"
+
+/// What a capture has recorded, in the order of the calls, and what is made of it to be launched.
+struct EmulatedGraph {
+  std::vector<fovea::emulator::Work> work;
+};
+struct EmulatedGraphExec {
+  std::vector<fovea::emulator::Work> work;
+};
 
 namespace fovea::emulator {
 

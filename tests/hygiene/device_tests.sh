@@ -11,7 +11,7 @@ names() { "$@" --list-test-names-only | sort || true; }
 tests=0
 for subject; do
   own=$(names "$(dirname "$program")/${subject}_test")
-  found=$(names "$program" --filenames-as-tags "[#${subject}_test]")
+  found=$(names "$program" --filenames-as-tags "[#${subject}_test]~[.]")
   [ -n "$own" ] || { echo "device_tests: ${subject}_test lists no tests" >&2; exit 1; }
   diff <(echo "$own") <(echo "$found") >&2 ||
     { echo "device_tests: $program has other tests of $subject than ${subject}_test (<)" >&2; exit 1; }
