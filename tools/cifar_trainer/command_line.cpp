@@ -1,11 +1,12 @@
 #include "command_line.h"
 
 #include <CLI/CLI.hpp>
-#include <iostream>
+#include <sstream>
 
 #include "fovea/config.h"
 #include "fovea/core/check.h"
 #include "fovea/core/nearest.h"
+#include "output.h"
 
 namespace fovea::cli {
 namespace {
@@ -227,7 +228,9 @@ std::optional<Arguments> parse_command_line(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {
-    app.exit(help_or_version, std::cout, std::cerr);
+    std::ostringstream text;
+    app.exit(help_or_version, text, text);
+    write_output(text.str());
     return std::nullopt;
   } catch (const CLI::ParseError& error) {
     throw UsageError(error.what());

@@ -3,7 +3,7 @@
 namespace fovea::cli {
 
 /// From now on the first SIGINT or SIGTERM only asks to stop; a second one ends the program at once, with
-/// exit code 128 + signal. A closed pipe is a failed write instead of the end.
+/// exit code 128 + signal.
 void handle_signals();
 /// The signal that asked to stop; 0 if none did.
 int stop_signal();
