@@ -1,6 +1,8 @@
-// The program among others: terminals, pipes and logs that go away.
+// The program among others: terminals, pipes and logs that go away, other processes in its folder.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "trainer_program.h"
@@ -26,6 +28,13 @@ const std::string& short_checkpoint() {
     return folder / "run/last.safetensors";
   }();
   return path;
+}
+
+// A run that does not end by itself, of steps that are saved one by one.
+Words long_run(const std::string& out) {
+  Words words = short_run(out, {"--save-every", "1"});
+  *(std::find(words.begin(), words.end(), "--epochs") + 1) = "1000000";
+  return words;
 }
 
 }  // namespace
@@ -68,4 +77,58 @@ TEST_CASE("trainer_process: a result that cannot be written is an error, a close
     CHECK_THAT(outcome.err, !Contains("cifar_trainer: "));
   }
   CHECK(in_shell("\"$@\" >/dev/full", {"info", "--model", "x"}).code == 2);
+}
+
+TEST_CASE("trainer_process: a folder in which a run goes on takes no second one") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "new/run";
+  Program first(command(long_run(out)));
+  first.wait_until([&] { return std::filesystem::exists(out + "/last.safetensors"); });
+  const std::string settings = file_bytes(out + "/settings.toml");
+  const std::string owner = file_bytes(out + "/run.lock");
+  CHECK(owner.find("process ") == 0);
+  const std::string refused = out + " is in use: " + owner + " trains there";
+  for (const Words& more : {Words{}, Words{"--overwrite"}, Words{"--resume"}}) {
+    check_failure(short_run(out, more), 2, refused);
+  }
+  check_failure({"train", "--resume", short_checkpoint(), "--out", out + "/../run/"}, 2, "is in use");
+  CHECK(file_bytes(out + "/settings.toml") == settings);
+
+  // Killed, it leaves no lock; after its end nothing of it at all.
+  first.kill(SIGKILL);
+  CHECK(first.wait().code == 137);
+  CHECK(trainer({"train", "--resume", "--max-steps", "1", "--out", out}).code == 0);
+  CHECK_FALSE(std::filesystem::exists(out + "/run.lock"));
+}
+
+TEST_CASE("trainer_process: of runs that begin at once in one folder one trains, the others are refused") {
+  const TemporaryFolder folder;
+  for (int round = 0; round < 5; ++round) {
+    const std::string out = folder / std::to_string(round);
+    std::vector<std::unique_ptr<Program>> programs;
+    for (int i = 0; i < 4; ++i) {
+      programs.push_back(std::make_unique<Program>(
+          command(short_run(out, {"--seed", std::to_string(i), "--max-steps", "1"}))));
+    }
+    int done = 0;
+    for (const auto& program : programs) {
+      const Outcome outcome = program->wait();
+      INFO(outcome.err);
+      CHECK((outcome.code == 0 || outcome.code == 2));
+      done += outcome.code == 0 ? 1 : 0;
+    }
+    CHECK(done == 1);
+    const std::string metrics = file_bytes(out + "/metrics.csv");
+    CHECK(std::count(metrics.begin(), metrics.end(), '\n') == 2);
+  }
+}
+
+TEST_CASE("trainer_process: a run that is refused leaves no folder behind") {
+  const TemporaryFolder folder;
+  check_failure(short_run(folder / "a/b/c", {"--precision", "bf16", "--device", "cpu"}), 2, "bf16");
+  CHECK_FALSE(std::filesystem::exists(folder / "a"));
+  write_file(folder / "file", "text");
+  check_failure(short_run(folder / "file"), 1, "cannot make the folder");
+  check_failure(short_run(folder / "file/b"), 1, "cannot make the folder");
+  CHECK(file_bytes(folder / "file") == "text");
 }

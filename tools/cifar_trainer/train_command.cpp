@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "commands.h"
+#include "folder_lock.h"
 #include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
@@ -43,9 +44,8 @@ Start start_anew(const Arguments& arguments) {
 
 // Settings of a run to be continued: its own, then the file, then the flags, which may change only what does
 // not shape the result.
-Start start_from_checkpoint(const Arguments& arguments) {
-  const std::string out = start_anew(arguments).settings.out;
-  const RunFolder folder(out);
+Start start_from_checkpoint(const Arguments& arguments, const RunFolder& folder) {
+  const std::string out = folder.path();
   const std::string path = arguments.checkpoint.empty() ? folder.last() : arguments.checkpoint;
   std::error_code ignored;
   check<UsageError>(!folder.holds_run() || std::filesystem::equivalent(
@@ -200,10 +200,11 @@ TrainingResult train_and_explain(Classifier& classifier, const Dataset& dataset,
 }  // namespace
 
 int train(const Arguments& arguments) {
-  const Start start = arguments.resume ? start_from_checkpoint(arguments) : start_anew(arguments);
+  const RunFolder folder(start_anew(arguments).settings.out);
+  const FolderLock lock(folder.path());  // from before it is looked into to the end
+  const Start start = arguments.resume ? start_from_checkpoint(arguments, folder) : start_anew(arguments);
   const Settings& settings = start.settings;
   check_consistent(settings);
-  const RunFolder folder(settings.out);
   if (!arguments.resume) folder.check_free(arguments.overwrite);
   const Device device = prepare_device(settings);
 
