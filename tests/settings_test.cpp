@@ -138,6 +138,10 @@ TEST_CASE("settings: contradictions are refused") {
   CHECK_THROWS_AS(check_consistent(settings), UsageError);
   settings.milestones = {100, 50};
   CHECK_THROWS_AS(check_consistent(settings), UsageError);
+  settings.milestones = {0.5, 100};
+  CHECK_THROWS_AS(check_consistent(settings), UsageError);
+  settings.milestones = {0.5, 1.0};
+  CHECK_NOTHROW(check_consistent(settings));
   settings.milestones = {50, 100};
   CHECK_NOTHROW(check_consistent(settings));
   settings.epochs = 0;
