@@ -1,4 +1,4 @@
-// The program among others: terminals, pipes and logs that go away, other processes in its folder.
+// The program among others: terminals, pipes and logs that go away, other processes in its folder, signals.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <filesystem>
@@ -131,4 +131,47 @@ TEST_CASE("trainer_process: a run that is refused leaves no folder behind") {
   check_failure(short_run(folder / "file"), 1, "cannot make the folder");
   check_failure(short_run(folder / "file/b"), 1, "cannot make the folder");
   CHECK(file_bytes(folder / "file") == "text");
+}
+
+TEST_CASE("trainer_process: what batch systems and terminals send saves and stops") {
+  const TemporaryFolder folder;
+  const int signal = GENERATE(SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU);
+  INFO(signal);
+  const std::string out = folder / "run", last = out + "/last.safetensors";
+  Program program(command(long_run(out)));
+  program.wait_until([&] { return std::filesystem::exists(last); });
+  program.kill(signal);
+  if (signal != SIGUSR1) program.kill(signal);  // SIGXCPU comes every second: the save goes on
+  const Outcome outcome = program.wait();
+  INFO(outcome.err);
+  CHECK(outcome.code == 128 + signal);
+  CHECK_THAT(outcome.err, Contains("Stopping") && Contains("--resume"));
+  CHECK(Json::parse(file_bytes(out + "/summary.json"))["finished"] == false);
+  CHECK(trainer({"train", "--resume", "--max-steps", "1", "--out", out}).code == 0);
+}
+
+TEST_CASE("trainer_process: a signal that was ignored at the start stays ignored") {
+  const TemporaryFolder folder;
+  Words words = {"/bin/bash", "-c", "trap '' HUP INT USR1; exec \"$@\"", "bash"};
+  for (const std::string& word : command(long_run(folder / "run"))) words.push_back(word);
+  Program program(words);
+  program.wait_until([&] { return std::filesystem::exists(folder / "run/last.safetensors"); });
+  for (const int ignored : {SIGHUP, SIGINT, SIGUSR1}) program.kill(ignored);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  program.kill(SIGTERM);
+  const Outcome outcome = program.wait();
+  CHECK(outcome.code == 143);
+  CHECK_THAT(outcome.err, Contains("--resume"));
+}
+
+TEST_CASE("trainer_process: a file at its greatest size is an error of writing") {
+  const TemporaryFolder folder;
+  const Outcome outcome = in_shell("ulimit -f 100; \"$@\"", short_run(folder / "run"));
+  INFO(outcome.err);
+  CHECK(outcome.code == 5);
+  CHECK_THAT(outcome.err, Contains("best.safetensors.part: cannot be written: File too large"));
+  const Outcome log = in_shell("ulimit -f 100; \"$@\" 2>>" + folder / "log", {"info", "--model", "x"});
+  CHECK(log.code == 2);
+  const Words info = {"info", "--model", "attention236", "--json"};
+  CHECK(in_shell("ulimit -f 4; \"$@\" >" + folder / "info", info).code == 1);
 }

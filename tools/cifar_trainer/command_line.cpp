@@ -21,13 +21,13 @@ constexpr const char* kExamples = R"(Examples:
   cifar_trainer info --model attention92 --json
 
 Exit codes: 0 done, 1 failed while running, 2 usage, 3 data, 4 device or memory, 5 checkpoint,
-130 and 143 stopped by a signal after saving.)";
+128 + N stopped by signal N after saving: 130 by Ctrl-C, 143 by SIGTERM.)";
 
 constexpr const char* kTrainNotes =
     R"(Every setting above is also a key of the file for --config, without the dashes: batch-size = 128. Flags win over
 the file, the file wins over the defaults. --no-KEY turns off what is on: --no-flip. The folder of a run gets
 settings.toml (usable with --config), metrics.csv, summary.json, last.safetensors and best.safetensors. Ctrl-C
-saves and stops; --resume goes on, with the same result as without the pause. --profile changes no result; its
+saves and stops, as do SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU; --resume goes on, with the same result as without the pause. --profile changes no result; its
 trace.json is for chrome://tracing and Perfetto.
 
 Examples:

@@ -29,6 +29,7 @@ void prepare_output() {
   struct sigaction action = {};
   action.sa_handler = SIG_IGN;
   sigaction(SIGPIPE, &action, nullptr);
+  sigaction(SIGXFSZ, &action, nullptr);
 }
 
 void show(std::string_view text) noexcept {

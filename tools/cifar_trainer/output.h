@@ -7,7 +7,8 @@
 namespace fovea::cli {
 
 /// To be called first. Standard streams that are closed become ones that refuse what is written, so that no
-/// file of a run gets their number and then their text; a closed pipe is a failed write instead of the end.
+/// file of a run gets their number and then their text; a closed pipe and a file at its greatest size
+/// (ulimit -f) are failed writes instead of the end.
 void prepare_output();
 
 /// Writes to standard error what only tells how the work goes. Never fails: a terminal, pipe or log that is
