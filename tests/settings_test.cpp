@@ -129,6 +129,10 @@ TEST_CASE("settings: --resume takes a file or none") {
   CHECK(parse({"train", "--resume"}).checkpoint.empty());
   CHECK(parse({"train", "--resume", "--out", "x"}).checkpoint.empty());
   CHECK(parse({"train", "--resume", "a.safetensors"}).checkpoint == "a.safetensors");
+  CHECK_FALSE(parse({"train", "--resume", "a.safetensors"}).resume_if_any);
+  CHECK(parse({"train", "--resume", "auto"}).resume);
+  CHECK(parse({"train", "--resume", "auto"}).resume_if_any);
+  CHECK(parse({"train", "--resume", "auto"}).checkpoint.empty());
 }
 
 TEST_CASE("settings: contradictions are refused") {

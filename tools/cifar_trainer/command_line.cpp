@@ -35,7 +35,8 @@ Examples:
   cifar_trainer train --model attention56 --epochs 30 --schedule cosine --lr 0.1 --warm-up 400 --out runs/56
   cifar_trainer train --config runs/56/settings.toml --seed 2 --out runs/56-seed2
   cifar_trainer train --model attention92 --max-steps 10 --profile 5 --out runs/profile
-  cifar_trainer train --resume --out runs/56)";
+  cifar_trainer train --resume runs/56
+  cifar_trainer train --resume auto --model attention56 --out runs/56)";
 
 constexpr const char* kEvaluateNotes =
     R"(The dataset is the one that the network was trained on, unless --dataset says otherwise.
@@ -107,10 +108,12 @@ void add_train(CLI::App& app, Arguments& arguments) {
       "--resume",
       [&](const std::vector<std::string>& files) {
         arguments.resume = true;
-        arguments.checkpoint = files[0] == "{}" ? "" : files[0];
+        arguments.resume_if_any = files[0] == "auto";
+        arguments.checkpoint = files[0] == "{}" || arguments.resume_if_any ? "" : files[0];
       },
-      "go on from OUT/last.safetensors, or from FILE");
-  resume->expected(0, 1)->type_name("[FILE]");
+      "go on from OUT/last.safetensors, or from FILE, in its folder unless --out says otherwise; a folder "
+      "stands for its last.safetensors; auto: begin where there is nothing to go on from");
+  resume->expected(0, 1)->type_name("[FILE|auto]");
   command.add_flag("--overwrite", arguments.overwrite, "delete the run that OUT holds")->excludes(resume);
   command
       .add_option("--profile", arguments.profile_steps,
