@@ -1,5 +1,7 @@
 // The program among others: terminals, pipes and logs that go away, other processes in its folder, signals.
+#include <stdlib.h>
 #include <algorithm>
+
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <memory>
@@ -59,6 +61,37 @@ TEST_CASE("trainer_process: standard error that is full or closed never ends the
     CHECK(outcome.code == 0);
     CHECK_FALSE(outcome.out.empty());
   }
+}
+
+TEST_CASE("trainer_process: a terminal that closes ends a run that is saved") {
+  const TemporaryFolder folder;
+  const std::string last = folder / "run/last.safetensors";
+  Words words = command(long_run(folder / "run"));
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  const int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  REQUIRE((terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0));
+  const std::string name = ptsname(terminal);
+  const pid_t process = fork();
+  if (process == 0) {
+    setsid();  // the terminal opened next is the session's
+    const int own = open(name.c_str(), O_RDWR);
+    for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(own, stream);
+    signal(SIGHUP, SIG_DFL);
+    execv(arguments[0], arguments.data());
+    _exit(127);
+  }
+  REQUIRE(process > 0);
+  for (int i = 0; i < 30000 && !std::filesystem::exists(last); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  close(terminal);
+  int status = 0;
+  REQUIRE(waitpid(process, &status, 0) == process);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 128 + SIGHUP);
+  CHECK(Json::parse(file_bytes(folder / "run/summary.json"))["finished"] == false);
 }
 
 TEST_CASE("trainer_process: a result that cannot be written is an error, a closed reader is none") {

@@ -27,8 +27,11 @@ constexpr const char* kTrainNotes =
     R"(Every setting above is also a key of the file for --config, without the dashes: batch-size = 128. Flags win over
 the file, the file wins over the defaults. --no-KEY turns off what is on: --no-flip. The folder of a run gets
 settings.toml (usable with --config), metrics.csv, summary.json, last.safetensors and best.safetensors. Ctrl-C
-saves and stops, as do SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU; --resume goes on, with the same result as without the pause. --profile changes no result; its
-trace.json is for chrome://tracing and Perfetto.
+saves and stops, as do SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU; --resume goes on, with the same result as
+without the pause. --profile changes no result; its trace.json is for chrome://tracing and Perfetto.
+
+--resume FILE goes on in the folder of FILE unless --out says otherwise; a folder stands for its last.safetensors.
+--resume auto begins where OUT has nothing to go on from: one command for a job that may be started again.
 
 Examples:
   cifar_trainer train --out runs/first
@@ -36,7 +39,7 @@ Examples:
   cifar_trainer train --config runs/56/settings.toml --seed 2 --out runs/56-seed2
   cifar_trainer train --model attention92 --max-steps 10 --profile 5 --out runs/profile
   cifar_trainer train --resume runs/56
-  cifar_trainer train --resume auto --model attention56 --out runs/56)";
+  cifar_trainer train --resume auto --model attention92 --out runs/92)";
 
 constexpr const char* kEvaluateNotes =
     R"(The dataset is the one that the network was trained on, unless --dataset says otherwise.
@@ -111,8 +114,7 @@ void add_train(CLI::App& app, Arguments& arguments) {
         arguments.resume_if_any = files[0] == "auto";
         arguments.checkpoint = files[0] == "{}" || arguments.resume_if_any ? "" : files[0];
       },
-      "go on from OUT/last.safetensors, or from FILE, in its folder unless --out says otherwise; a folder "
-      "stands for its last.safetensors; auto: begin where there is nothing to go on from");
+      "go on from OUT/last.safetensors, or from FILE; auto: begin if there is none");
   resume->expected(0, 1)->type_name("[FILE|auto]");
   command.add_flag("--overwrite", arguments.overwrite, "delete the run that OUT holds")->excludes(resume);
   command
