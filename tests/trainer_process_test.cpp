@@ -163,6 +163,13 @@ TEST_CASE("trainer_process: a run that is refused leaves no folder behind") {
   write_file(folder / "file", "text");
   check_failure(short_run(folder / "file"), 1, "cannot make the folder");
   check_failure(short_run(folder / "file/b"), 1, "cannot make the folder");
+  check_failure(short_run("/proc/run"), 1, "cannot make the folder");
+  std::filesystem::create_symlink(folder / "victim", folder / "link");
+  check_failure(short_run(folder / "link"), 1, "cannot make the folder");
+  std::filesystem::create_directory(folder / "odd");
+  std::filesystem::create_symlink(folder / "victim", folder / "odd/run.lock");
+  check_failure(short_run(folder / "odd"), 1, "cannot lock the folder");
+  CHECK_FALSE(std::filesystem::exists(folder / "victim"));
   CHECK(file_bytes(folder / "file") == "text");
 }
 

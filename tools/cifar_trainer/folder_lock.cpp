@@ -48,8 +48,8 @@ FolderLock::FolderLock(const fs::path& folder) : file_(folder / "run.lock") {
   try {
     constexpr int kAttempts = 100;
     for (int attempt = 0;; ++attempt) {
-      check(attempt < kAttempts, "run: ", folder.string(), " is removed again and again while it is being ",
-            "locked; choose another folder with --out");
+      check(attempt < kAttempts, "run: cannot make the folder ", folder.string(),
+            ": it is not there after it has been made; choose another one with --out");
       make_folder(folder);
       open_file();
       if (descriptor_ < 0) continue;  // its owner has just left, with the folder
