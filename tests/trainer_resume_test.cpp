@@ -128,8 +128,10 @@ TEST_CASE("trainer_resume: auto begins, goes on, and has nothing left to do, by 
   CHECK(again.code == 0);
   CHECK_THAT(again.err, Contains("nothing was left to do"));
 
+  // Cut off between the saves of the best and the last checkpoint of an epoch.
   std::filesystem::remove(out + "/last.safetensors");
-  check_failure(words, 2, "go on from it with --resume " + out + "/best.safetensors");
+  REQUIRE(trainer(words).code == 0);
+  check_whole(out);
   check_failure(short_run(out, {"--resume", "auto", "--overwrite"}), 2, "excludes");
 }
 

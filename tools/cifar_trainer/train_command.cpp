@@ -89,20 +89,15 @@ Start start_from_checkpoint(const Arguments& arguments, const Place& place) {
 }
 
 // The start of a run in a folder that no other process can change any more.
-Start start_in(const RunFolder& folder, const Arguments& arguments, const Place& place) {
-  const bool has_last = std::filesystem::exists(folder.last());
-  if (arguments.resume && (!arguments.resume_if_any || has_last)) {
-    return start_from_checkpoint(arguments, place);
+Start start_in(const RunFolder& folder, const Arguments& arguments, Place& place) {
+  if (!arguments.resume) folder.check_free(arguments.overwrite);
+  if (arguments.resume_if_any && !std::filesystem::exists(place.checkpoint)) {
+    // A run that was cut off after its first epoch may have the best checkpoint only. What one leaves that
+    // was cut off before its first save is nothing to go on from.
+    place.checkpoint = std::filesystem::exists(folder.best()) ? folder.best() : "";
   }
-  // What a run leaves that ended before its first save is nothing to go on from.
-  if (arguments.resume_if_any) {
-    check<UsageError>(!std::filesystem::exists(folder.best()), "resume: ", folder.path(), " holds ",
-                      folder.best(), ", but no last.safetensors; go on from it with --resume ", folder.best(),
-                      ", or begin anew with --overwrite instead of --resume");
-  } else {
-    folder.check_free(arguments.overwrite);
-  }
-  return {new_settings(arguments), std::nullopt};
+  if (place.checkpoint.empty()) return {new_settings(arguments), std::nullopt};
+  return start_from_checkpoint(arguments, place);
 }
 
 // Writes down and shows how a run goes on.
@@ -241,7 +236,7 @@ TrainingResult train_and_explain(Classifier& classifier, const Dataset& dataset,
 }  // namespace
 
 int train(const Arguments& arguments) {
-  const Place place = place_of(arguments);
+  Place place = place_of(arguments);
   const RunFolder folder(place.out);
   const FolderLock lock(folder.path());  // from before it is looked into to the end
   const Start start = start_in(folder, arguments, place);
