@@ -7,35 +7,13 @@
 #include "fovea/config.h"
 #include "fovea/core/device.h"
 #include "fovea/core/safetensors.h"
-#include "run_program.h"
-#include "test_files.h"
+#include "trainer_program.h"
 
 using namespace fovea;
 using Catch::Matchers::Contains;
 using Json = nlohmann::json;
 
 namespace {
-
-using Words = std::vector<std::string>;
-
-Words command(const Words& words) {
-  const auto here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-  Words all = {(here.parent_path() / "bin" / "cifar_trainer").string()};
-  all.insert(all.end(), words.begin(), words.end());
-  return all;
-}
-
-Outcome trainer(const Words& words) {
-  return run_program(command(words));
-}
-
-// The flags of a run of 24 steps, 8 an epoch, that takes about a second.
-Words short_run(const std::string& out, const Words& more = {}) {
-  Words words = {"train", "--dataset", "synthetic", "--limit", "64", "--test-limit", "32", "--batch-size",
-                 "8",     "--epochs",  "3",         "--t",     "1",  "--out",        out};
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
-}
 
 // A finished run, made once for all tests that need one.
 const std::string& finished_run() {
@@ -48,14 +26,6 @@ const std::string& finished_run() {
     return folder / "run";
   }();
   return out;
-}
-
-void check_failure(const Words& words, int code, const std::string& message) {
-  const Outcome outcome = trainer(words);
-  INFO(outcome.err);
-  CHECK(outcome.code == code);
-  CHECK(outcome.out.empty());
-  CHECK_THAT(outcome.err, Contains("cifar_trainer: ") && Contains(message));
 }
 
 }  // namespace

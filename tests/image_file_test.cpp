@@ -1,43 +1,14 @@
 #include "image_file.h"
 
-#include <zlib.h>
-
 #include <catch2/catch.hpp>
 #include <vector>
 
-#include "test_files.h"
+#include "png_file.h"
 
 using namespace fovea;
 using Catch::Matchers::Contains;
 
 namespace {
-
-std::string big_endian(uint32_t number) {
-  std::string text;
-  for (int shift = 24; shift >= 0; shift -= 8) text += static_cast<char>(number >> shift);
-  return text;
-}
-
-std::string chunk(const std::string& type, const std::string& contents) {
-  const std::string body = type + contents;
-  const uLong crc = crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size()));
-  return big_endian(static_cast<uint32_t>(contents.size())) + body + big_endian(static_cast<uint32_t>(crc));
-}
-
-/// A PNG file from its parts: colour type 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGB and alpha. `rows`
-/// holds each row after a zero (no filter).
-std::string png(uint32_t width, uint32_t height, char depth, char colour_type, const std::string& rows,
-                const std::string& more_chunks = "") {
-  uLongf size = compressBound(static_cast<uLong>(rows.size()));
-  std::string packed(size, '\0');
-  REQUIRE(compress(reinterpret_cast<Bytef*>(packed.data()), &size,
-                   reinterpret_cast<const Bytef*>(rows.data()), static_cast<uLong>(rows.size())) == Z_OK);
-  packed.resize(size);
-  const std::string header =
-      big_endian(width) + big_endian(height) + depth + colour_type + std::string(3, '\0');
-  return "\x89PNG\r\n\x1a\n" + chunk("IHDR", header) + more_chunks + chunk("IDAT", packed) +
-         chunk("IEND", "");
-}
 
 std::vector<int> values(const Tensor& image) {
   const auto bytes = image.span<uint8_t>();

@@ -42,6 +42,31 @@ TEST_CASE("schedule: a share that is no exact binary number is not rounded down"
   CHECK(learning_rate(settings, 29, 100) == 0.5);
 }
 
+TEST_CASE("schedule: a last share of 1 is the end of the run, not its first step") {
+  const ScheduleSettings settings{.kind = ScheduleKind::steps, .learning_rate = 1, .milestones = {0.5, 1.0}};
+  CHECK_NOTHROW(check_settings(settings));
+  CHECK(learning_rate(settings, 1, 100) == 1);
+  CHECK(learning_rate(settings, 49, 100) == 1);
+  CHECK(learning_rate(settings, 50, 100) == Approx(0.1).epsilon(1e-14));
+  CHECK(learning_rate(settings, 99, 100) == Approx(0.1).epsilon(1e-14));
+  const ScheduleSettings steps{.kind = ScheduleKind::steps, .learning_rate = 1, .milestones = {1, 50}};
+  CHECK_NOTHROW(check_settings(steps));
+  CHECK(learning_rate(steps, 0, 100) == 1);
+  CHECK(learning_rate(steps, 1, 100) == Approx(0.1).epsilon(1e-14));
+}
+
+TEST_CASE("schedule: milestones are all shares or all steps, in order") {
+  for (const std::vector<double>& wrong :
+       {std::vector<double>{0.5, 30}, {0.5, 1.5}, {30, 0.5}, {1.0, 0.5}, {1, 2.5}, {0, 0.5}, {0.5, 0.4}}) {
+    CHECK_THROWS_AS(check_milestones(wrong), UsageError);
+  }
+  for (const std::vector<double>& right : {std::vector<double>{}, {1}, {0.5}, {0.5, 1}, {1, 2}, {3, 3}}) {
+    CHECK_NOTHROW(check_milestones(right));
+  }
+  CHECK_THROWS_AS(check_settings(ScheduleSettings{.warm_up = 1.5}), UsageError);
+  CHECK_NOTHROW(check_settings(ScheduleSettings{.warm_up = 400}));
+}
+
 TEST_CASE("schedule: cosine") {
   ScheduleSettings settings{.kind = ScheduleKind::cosine, .learning_rate = 2};
   CHECK(learning_rate(settings, 0, 12) == 2);

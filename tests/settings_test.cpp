@@ -129,6 +129,10 @@ TEST_CASE("settings: --resume takes a file or none") {
   CHECK(parse({"train", "--resume"}).checkpoint.empty());
   CHECK(parse({"train", "--resume", "--out", "x"}).checkpoint.empty());
   CHECK(parse({"train", "--resume", "a.safetensors"}).checkpoint == "a.safetensors");
+  CHECK_FALSE(parse({"train", "--resume", "a.safetensors"}).resume_if_any);
+  CHECK(parse({"train", "--resume", "auto"}).resume);
+  CHECK(parse({"train", "--resume", "auto"}).resume_if_any);
+  CHECK(parse({"train", "--resume", "auto"}).checkpoint.empty());
 }
 
 TEST_CASE("settings: contradictions are refused") {
@@ -138,6 +142,10 @@ TEST_CASE("settings: contradictions are refused") {
   CHECK_THROWS_AS(check_consistent(settings), UsageError);
   settings.milestones = {100, 50};
   CHECK_THROWS_AS(check_consistent(settings), UsageError);
+  settings.milestones = {0.5, 100};
+  CHECK_THROWS_AS(check_consistent(settings), UsageError);
+  settings.milestones = {0.5, 1.0};
+  CHECK_NOTHROW(check_consistent(settings));
   settings.milestones = {50, 100};
   CHECK_NOTHROW(check_consistent(settings));
   settings.epochs = 0;

@@ -1,11 +1,12 @@
 #include "command_line.h"
 
 #include <CLI/CLI.hpp>
-#include <iostream>
+#include <sstream>
 
 #include "fovea/config.h"
 #include "fovea/core/check.h"
 #include "fovea/core/nearest.h"
+#include "output.h"
 
 namespace fovea::cli {
 namespace {
@@ -20,21 +21,25 @@ constexpr const char* kExamples = R"(Examples:
   cifar_trainer info --model attention92 --json
 
 Exit codes: 0 done, 1 failed while running, 2 usage, 3 data, 4 device or memory, 5 checkpoint,
-130 and 143 stopped by a signal after saving.)";
+128 + N stopped by signal N after saving: 130 by Ctrl-C, 143 by SIGTERM.)";
 
 constexpr const char* kTrainNotes =
     R"(Every setting above is also a key of the file for --config, without the dashes: batch-size = 128. Flags win over
 the file, the file wins over the defaults. --no-KEY turns off what is on: --no-flip. The folder of a run gets
 settings.toml (usable with --config), metrics.csv, summary.json, last.safetensors and best.safetensors. Ctrl-C
-saves and stops; --resume goes on, with the same result as without the pause. --profile changes no result; its
-trace.json is for chrome://tracing and Perfetto.
+saves and stops, as do SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU; --resume goes on, with the same result as
+without the pause. --profile changes no result; its trace.json is for chrome://tracing and Perfetto.
+
+--resume FILE goes on in the folder of FILE unless --out says otherwise; a folder stands for its last.safetensors.
+--resume auto begins where OUT has nothing to go on from: one command for a job that may be started again.
 
 Examples:
   cifar_trainer train --out runs/first
   cifar_trainer train --model attention56 --epochs 30 --schedule cosine --lr 0.1 --warm-up 400 --out runs/56
   cifar_trainer train --config runs/56/settings.toml --seed 2 --out runs/56-seed2
   cifar_trainer train --model attention92 --max-steps 10 --profile 5 --out runs/profile
-  cifar_trainer train --resume --out runs/56)";
+  cifar_trainer train --resume runs/56
+  cifar_trainer train --resume auto --model attention92 --out runs/92)";
 
 constexpr const char* kEvaluateNotes =
     R"(The dataset is the one that the network was trained on, unless --dataset says otherwise.
@@ -106,10 +111,11 @@ void add_train(CLI::App& app, Arguments& arguments) {
       "--resume",
       [&](const std::vector<std::string>& files) {
         arguments.resume = true;
-        arguments.checkpoint = files[0] == "{}" ? "" : files[0];
+        arguments.resume_if_any = files[0] == "auto";
+        arguments.checkpoint = files[0] == "{}" || arguments.resume_if_any ? "" : files[0];
       },
-      "go on from OUT/last.safetensors, or from FILE");
-  resume->expected(0, 1)->type_name("[FILE]");
+      "go on from OUT/last.safetensors, or from FILE; auto: begin if there is none");
+  resume->expected(0, 1)->type_name("[FILE|auto]");
   command.add_flag("--overwrite", arguments.overwrite, "delete the run that OUT holds")->excludes(resume);
   command
       .add_option("--profile", arguments.profile_steps,
@@ -227,7 +233,9 @@ std::optional<Arguments> parse_command_line(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {
-    app.exit(help_or_version, std::cout, std::cerr);
+    std::ostringstream text;
+    app.exit(help_or_version, text, text);
+    write_output(text.str());
     return std::nullopt;
   } catch (const CLI::ParseError& error) {
     throw UsageError(error.what());

@@ -15,8 +15,9 @@ struct Arguments {
   Overrides settings;   // flags that are settings
   std::string config;
   bool resume = false;
+  bool resume_if_any = false;  // --resume auto: begin where there is nothing to go on from
   bool overwrite = false;
-  std::string checkpoint;  // of --checkpoint, or the file after --resume; "": none
+  std::string checkpoint;  // of --checkpoint, or the file or folder after --resume; "": none
   std::string split = "test";
   int64_t limit = 0;               // images of the split; 0: all
   std::vector<std::string> names;  // PNG files, or datasets to fetch

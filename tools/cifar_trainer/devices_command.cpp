@@ -1,21 +1,20 @@
-#include <fmt/format.h>
 #include <string>
 
 #include "commands.h"
 #include "fovea/core/device.h"
 #include "fovea/core/parallel_for.h"
+#include "output.h"
 
 namespace fovea::cli {
 
 int devices() {
-  fmt::print("cpu     {} threads, precision f32\n", num_threads());
+  print("cpu     {} threads, precision f32\n", num_threads());
   const CudaStatus status = cuda_status();
   for (int i = 0; i < status.device_count; ++i) {
-    fmt::print("{}  {}, precision f32, tf32, bf16 or f16\n", Device::cuda(i).str(),
-               describe(Device::cuda(i)));
+    print("{}  {}, precision f32, tf32, bf16 or f16\n", Device::cuda(i).str(), describe(Device::cuda(i)));
   }
-  if (status.device_count == 0) fmt::print("cuda    none: {}\n", status.reason);
-  if (const std::string versions = cuda_versions(); !versions.empty()) fmt::print("{}\n", versions);
+  if (status.device_count == 0) print("cuda    none: {}\n", status.reason);
+  if (const std::string versions = cuda_versions(); !versions.empty()) print("{}\n", versions);
   return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
+#include "output.h"
 #include "profile.h"
 #include "progress.h"
 #include "reports.h"
@@ -45,16 +46,15 @@ int evaluate(const Arguments& arguments) {
   report.precision = settings.precision;
 
   if (arguments.json) {
-    fmt::print("{}\n", to_json(report));
+    print("{}\n", to_json(report));
     return 0;
   }
-  fmt::print("{} on {} images of {} ({}): accuracy {:.2f}%, loss {:.4f}", report.model,
-             report.evaluation.images, report.dataset, report.split, 100 * report.evaluation.accuracy,
-             report.evaluation.loss);
+  print("{} on {} images of {} ({}): accuracy {:.2f}%, loss {:.4f}", report.model, report.evaluation.images,
+        report.dataset, report.split, 100 * report.evaluation.accuracy, report.evaluation.loss);
   if (report.evaluation.top5_accuracy) {
-    fmt::print(", top-5 accuracy {:.2f}%", 100 * *report.evaluation.top5_accuracy);
+    print(", top-5 accuracy {:.2f}%", 100 * *report.evaluation.top5_accuracy);
   }
-  fmt::print("; {:.0f} images/s\n", report.images_per_second);
+  print("; {:.0f} images/s\n", report.images_per_second);
   return 0;
 }
 

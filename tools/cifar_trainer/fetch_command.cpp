@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "fetch.h"
 #include "fovea/core/cache_folder.h"
+#include "output.h"
 #include "progress.h"
 #include "signals.h"
 
@@ -24,7 +25,7 @@ int fetch_datasets(const Arguments& arguments) {
       progress.line(fmt::format("{} from {} into {}", dataset, request.base_url, request.folder));
       const std::string folder = fetch(request);
       progress.line(dataset + " is ready");
-      fmt::print("{}\n", folder);
+      print("{}\n", folder);
     } catch (const Error&) {
       throw_if_stopped("downloading; the next fetch goes on from there");
       throw;

@@ -1,6 +1,5 @@
-#include <fmt/format.h>
-
 #include "commands.h"
+#include "output.h"
 #include "reports.h"
 #include "setup.h"
 
@@ -8,18 +7,18 @@ namespace fovea::cli {
 namespace {
 
 void print_table(const ModelReport& report) {
-  fmt::print("{:<44} {:<22} {:<20} {:>12} {:>15} {:>12}\n", "layer", "operation", "output", "parameters",
-             "multiply-adds", "bytes");
+  print("{:<44} {:<22} {:<20} {:>12} {:>15} {:>12}\n", "layer", "operation", "output", "parameters",
+        "multiply-adds", "bytes");
   for (const LayerSummary& layer : report.summary.layers) {
-    fmt::print("{:<44} {:<22} {:<20} {:>12} {:>15} {:>12}\n", layer.path, layer.operation, layer.output.str(),
-               layer.parameters, layer.multiply_adds, layer.activation_bytes);
+    print("{:<44} {:<22} {:<20} {:>12} {:>15} {:>12}\n", layer.path, layer.operation, layer.output.str(),
+          layer.parameters, layer.multiply_adds, layer.activation_bytes);
   }
-  fmt::print("\n{} for images of {}x{} and {} classes\n", report.model, report.input[1], report.input[2],
-             report.classes);
-  fmt::print("parameters         {:>15}\n", report.summary.parameters);
-  fmt::print("multiply-adds      {:>15}  per image, forward\n", report.summary.multiply_adds);
-  fmt::print("activation memory  {:>15}  bytes per image, all results of a forward pass in f32\n",
-             report.summary.activation_bytes);
+  print("\n{} for images of {}x{} and {} classes\n", report.model, report.input[1], report.input[2],
+        report.classes);
+  print("parameters         {:>15}\n", report.summary.parameters);
+  print("multiply-adds      {:>15}  per image, forward\n", report.summary.multiply_adds);
+  print("activation memory  {:>15}  bytes per image, all results of a forward pass in f32\n",
+        report.summary.activation_bytes);
 }
 
 }  // namespace
@@ -45,7 +44,7 @@ int info(const Arguments& arguments) {
   report.summary = summarise(*model, report.input);
   report.classes = report.summary.layers.back().output[-1];
   if (arguments.json) {
-    fmt::print("{}\n", to_json(report));
+    print("{}\n", to_json(report));
   } else {
     print_table(report);
   }

@@ -1,10 +1,9 @@
-#include <fmt/format.h>
-#include <cstdio>
 #include <exception>
 #include <new>
 
 #include "commands.h"
 #include "fovea/core/check.h"
+#include "output.h"
 #include "signals.h"
 
 namespace {
@@ -23,18 +22,21 @@ int run(int argc, char** argv) {
   return devices();
 }
 
+// Whether or not the message can be shown, the exit code is the error's.
 int fail(const char* message, int exit_code) {
-  fmt::print(stderr, "cifar_trainer: {}\n", message);
-  return exit_code;
+  using namespace fovea::cli;
+  show("cifar_trainer: ");
+  show(message);
+  show("\n");
+  return finish_output(exit_code);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  fovea::cli::prepare_output();
   try {
-    const int exit_code = run(argc, argv);
-    if (std::fflush(stdout) != 0) return fail("cannot write to standard output", 1);
-    return exit_code;
+    return fovea::cli::finish_output(run(argc, argv));
   } catch (const fovea::Error& error) {
     return fail(error.what(), error.exit_code());
   } catch (const std::bad_alloc&) {

@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "fovea/core/check.h"
 #include "image_file.h"
+#include "output.h"
 #include "profile.h"
 #include "progress.h"
 #include "setup.h"
@@ -74,12 +75,11 @@ std::string npy_bytes(const Tensor& probabilities) {
 
 // To a file, or to standard output if `path` is empty.
 void write_bytes(const std::string& path, const std::string& bytes) {
-  const auto close = [](std::FILE* file) { return file == stdout ? std::fflush(file) : std::fclose(file); };
-  std::FILE* file = path.empty() ? stdout : std::fopen(path.c_str(), "wb");
+  if (path.empty()) return write_output(bytes);
+  std::FILE* file = std::fopen(path.c_str(), "wb");
   const bool is_written = file != nullptr && std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
-  const bool is_closed = file != nullptr && close(file) == 0;
-  check(is_written && is_closed, "predict: cannot write ", path.empty() ? "standard output" : path, ": ",
-        std::strerror(errno));
+  const bool is_closed = file != nullptr && std::fclose(file) == 0;
+  check(is_written && is_closed, "predict: cannot write ", path, ": ", std::strerror(errno));
 }
 
 }  // namespace

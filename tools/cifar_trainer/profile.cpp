@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "fovea/training/device_speed.h"
+#include "output.h"
 
 namespace fovea::cli {
 
@@ -15,7 +16,7 @@ void run_profiled(bool is_profiled, Device device, Precision precision, const st
   const DeviceSpeed speed = measure_speed(device, precision);
   Profile profile;
   profile_step(device, work, profile);
-  fmt::print(stderr, "{}", profile_text(device.str(), profile, speed));
+  show(profile_text(device.str(), profile, speed));
 }
 
 }  // namespace fovea::cli

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "output.h"
+
 namespace fovea::cli {
 namespace {
 
@@ -63,7 +65,7 @@ void Progress::epoch(const EpochReport& report) {
 
 void Progress::line(const std::string& text) {
   clear_bar();
-  fmt::print(stderr, "{}\n", text);
+  cli::show(text + "\n");
 }
 
 bool Progress::is_due() {
@@ -86,13 +88,12 @@ void Progress::show(double share, const std::string& head, const std::string& fi
     bar = fmt::format("[{:#>{}}{:.>{}}]  ", "", filled, "", width - filled);
     if (has_colour_) bar = fmt::format("\x1b[36m{}\x1b[0m", bar);
   }
-  fmt::print(stderr, "\r{}{}\x1b[K", bar, text);
-  std::fflush(stderr);
+  cli::show(fmt::format("\r{}{}\x1b[K", bar, text));
   has_bar_ = true;
 }
 
 void Progress::clear_bar() {
-  if (has_bar_) fmt::print(stderr, "\r\x1b[K");
+  if (has_bar_) cli::show("\r\x1b[K");
   has_bar_ = false;
 }
 

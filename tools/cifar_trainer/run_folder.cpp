@@ -10,6 +10,7 @@
 #include "fovea/config.h"
 #include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
+#include "fovea/training/checkpoint.h"
 
 namespace fovea::cli {
 namespace {
@@ -27,6 +28,13 @@ void write_text(const std::string& path, const std::string& text) {
   file.close();
   const bool is_written = file.good() && std::rename(part.c_str(), path.c_str()) == 0;
   check(is_written, "run: cannot write ", path, ": ", std::strerror(errno), "; is the disk full?");
+}
+
+std::string read_whole(const std::string& path) {
+  const ReadableFile file(path);
+  std::string bytes(file.size(), '\0');
+  file.read(0, bytes.data(), bytes.size());
+  return bytes;
 }
 
 }  // namespace
@@ -51,6 +59,23 @@ void RunFolder::start() const {
   check(!error, "run: cannot make the folder ", path_.string(), ": ", error.message());
   for (const char* name : kFiles) std::filesystem::remove(path_ / name);
   write_text(file("metrics.csv"), kHeader);
+}
+
+void RunFolder::carry_over(const std::string& checkpoint, int64_t best_epoch) const {
+  const RunFolder source(std::filesystem::path(checkpoint).parent_path().string());
+  const auto copy = [this](const std::string& from, const char* name) {
+    if (!std::filesystem::exists(from)) return;
+    write_whole(file(name), read_whole(from));
+  };
+  std::error_code error;
+  std::filesystem::create_directories(path_, error);
+  check(!error, "run: cannot make the folder ", path_.string(), ": ", error.message());
+  copy(source.file("metrics.csv"), "metrics.csv");
+  if (std::filesystem::exists(source.best()) &&
+      read_checkpoint(source.best()).progress.best_epoch == best_epoch) {
+    copy(source.best(), "best.safetensors");
+  }
+  copy(checkpoint, "last.safetensors");  // comes last: what it is to go on with is there
 }
 
 double RunFolder::resume(int64_t epochs) const {

@@ -37,6 +37,10 @@ class RunFolder {
   void check_free(bool overwrite) const;
   /// Makes the folder with an empty table; deletes the run that it holds.
   void start() const;
+  /// Takes over what a run in another folder has: table, best and last checkpoint. That is for a run that
+  /// goes on here from `checkpoint`, a file there; a best checkpoint of another epoch than it knows stays
+  /// there.
+  void carry_over(const std::string& checkpoint, int64_t best_epoch) const;
   /// Drops the rows of epochs after `epochs`, which will be trained again; returns the seconds of the last
   /// row.
   double resume(int64_t epochs) const;

@@ -68,8 +68,9 @@ std::vector<Setting> make_table() {
   training.range(
       "warm-up", &S::warm_up, 0, kMany,
       "steps in which the learning rate rises, or below 1 their share; default 0.25 for one-cycle");
-  training.range("milestones", &S::milestones, 0, kMany,
-                 "for steps: where the learning rate is multiplied, as steps, or below 1 as shares");
+  training.range(
+      "milestones", &S::milestones, 0, kMany,
+      "for steps: where the learning rate is multiplied, all as steps or all as shares of the run");
   training.range("decay-factor", &S::decay_factor, 0, 1, "for steps: what it is multiplied with");
   training.range("momentum", &S::momentum, 0, 1, "of sgd");
   training.any("nesterov", &S::nesterov, "of sgd: Nesterov's form of the momentum");

@@ -6,6 +6,7 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/nearest.h"
+#include "fovea/training/schedule.h"
 
 namespace fovea::cli {
 namespace {
@@ -254,8 +255,7 @@ void check_consistent(const Settings& settings) {
   check<UsageError>(has_milestones == (settings.schedule == "steps"), "settings: the schedule ",
                     settings.schedule, " with ", settings.milestones.size(),
                     " milestones; wanted milestones for the schedule steps, and for no other");
-  check<UsageError>(std::is_sorted(settings.milestones.begin(), settings.milestones.end()),
-                    "settings: the milestones are not in ascending order");
+  check_milestones(settings.milestones);
   check<UsageError>(settings.epochs > 0 || settings.max_steps > 0,
                     "settings: epochs and max-steps are both 0, so the run has no end; set one of them");
 }

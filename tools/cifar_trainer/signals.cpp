@@ -1,6 +1,7 @@
 #include "signals.h"
 
 #include <unistd.h>
+#include <cerrno>
 #include <csignal>
 #include <string_view>
 
@@ -11,11 +12,21 @@ namespace {
 
 volatile std::sig_atomic_t received = 0;
 
+// What people and batch systems send before the end.
+constexpr int kStopSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU};
+
 void on_signal(int signal) {
-  if (received != 0) _exit(128 + signal);
+  if (received != 0) {
+    // The others come twice without meaning more: SIGXCPU every second, SIGHUP from a terminal and from its
+    // shell, or right after a SIGTERM.
+    if (signal == SIGINT || signal == SIGTERM) _exit(128 + signal);
+    return;
+  }
   received = signal;
+  const int error = errno;  // of the call that the signal came into
   constexpr std::string_view kMessage = "\nStopping; once more to stop at once, without saving.\n";
   [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kMessage.data(), kMessage.size());
+  errno = error;
 }
 
 }  // namespace
@@ -24,10 +35,12 @@ void handle_signals() {
   struct sigaction action = {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  action.sa_handler = SIG_IGN;
-  sigaction(SIGPIPE, &action, nullptr);
+  for (const int signal : kStopSignals) {
+    struct sigaction before = {};
+    // Whoever had it ignored, as nohup does, wants it ignored.
+    if (sigaction(signal, nullptr, &before) == 0 && before.sa_handler == SIG_IGN) continue;
+    sigaction(signal, &action, nullptr);
+  }
 }
 
 int stop_signal() {

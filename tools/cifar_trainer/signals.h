@@ -2,15 +2,16 @@
 
 namespace fovea::cli {
 
-/// From now on the first SIGINT or SIGTERM only asks to stop; a second one ends the program at once, with
-/// exit code 128 + signal. A closed pipe is a failed write instead of the end.
+/// From now on the first SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 or SIGXCPU only asks to stop; a SIGINT or
+/// SIGTERM after it ends the program at once, with exit code 128 + signal. A signal that was ignored before
+/// stays ignored.
 void handle_signals();
 /// The signal that asked to stop; 0 if none did.
 int stop_signal();
 inline bool should_stop() {
   return stop_signal() != 0;
 }
-/// The exit code after a stop: 130 for SIGINT, 143 for SIGTERM.
+/// The exit code after a stop: 128 + signal, which is 130 for SIGINT and 143 for SIGTERM.
 inline int stop_exit_code() {
   return 128 + stop_signal();
 }

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "commands.h"
+#include "folder_lock.h"
 #include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
@@ -28,40 +29,75 @@ void apply_arguments(Settings& settings, const Arguments& arguments) {
   apply_overrides(settings, arguments.settings);
 }
 
+// Settings of a new run: defaults, then the file, then the flags.
+Settings new_settings(const Arguments& arguments) {
+  Settings settings;
+  apply_arguments(settings, arguments);
+  resolve(settings);
+  return settings;
+}
+
+// Where a run goes on from, and where: in the folder of the file after --resume, or in --out.
+struct Place {
+  std::string checkpoint;  // a file; "": a new run
+  std::string out;
+};
+
+Place place_of(const Arguments& arguments) {
+  namespace fs = std::filesystem;
+  Place place{arguments.checkpoint, new_settings(arguments).out};
+  if (!arguments.resume) return place;
+  if (place.checkpoint.empty()) place.checkpoint = RunFolder(place.out).last();
+  std::error_code ignored;
+  if (fs::is_directory(place.checkpoint, ignored)) place.checkpoint = RunFolder(place.checkpoint).last();
+  Settings named;
+  apply_arguments(named, arguments);
+  if (arguments.checkpoint.empty() || !named.out.empty()) return place;
+  const fs::path folder = fs::path(place.checkpoint).parent_path();
+  place.out = folder.empty() ? "." : folder.string();
+  return place;
+}
+
+bool is_within(const std::string& file, const std::string& folder) {
+  std::error_code ignored;
+  return std::filesystem::equivalent(std::filesystem::absolute(file).parent_path(), folder, ignored);
+}
+
 struct Start {
   Settings settings;
   std::optional<Checkpoint> checkpoint;  // where the run goes on from
 };
 
-// Settings of a new run: defaults, then the file, then the flags.
-Start start_anew(const Arguments& arguments) {
-  Start start;
-  apply_arguments(start.settings, arguments);
-  resolve(start.settings);
-  return start;
-}
-
 // Settings of a run to be continued: its own, then the file, then the flags, which may change only what does
 // not shape the result.
-Start start_from_checkpoint(const Arguments& arguments) {
-  const std::string out = start_anew(arguments).settings.out;
-  const RunFolder folder(out);
-  const std::string path = arguments.checkpoint.empty() ? folder.last() : arguments.checkpoint;
-  std::error_code ignored;
-  check<UsageError>(!folder.holds_run() || std::filesystem::equivalent(
-                                               std::filesystem::absolute(path).parent_path(), out, ignored),
-                    "resume: ", path, " is to be continued in ", out,
+Start start_from_checkpoint(const Arguments& arguments, const Place& place) {
+  const std::string& path = place.checkpoint;
+  check<UsageError>(!RunFolder(place.out).holds_run() || is_within(path, place.out), "resume: ", path,
+                    " is to be continued in ", place.out,
                     ", which holds another run; choose another folder with --out");
   Start start;
   start.checkpoint = read_checkpoint(path);
   const Settings saved = settings_of(*start.checkpoint);
-  if (std::filesystem::exists(folder.settings())) apply_toml_file(start.settings, folder.settings());
+  const RunFolder source(std::filesystem::path(path).parent_path().string());
+  if (std::filesystem::exists(source.settings())) apply_toml_file(start.settings, source.settings());
   apply_toml(start.settings, to_toml(saved, Selection::shaping), path);
   apply_arguments(start.settings, arguments);
-  start.settings.out = out;
+  start.settings.out = place.out;
   resolve(start.settings);
   check_resumable(saved, start.settings);
   return start;
+}
+
+// The start of a run in a folder that no other process can change any more.
+Start start_in(const RunFolder& folder, const Arguments& arguments, Place& place) {
+  if (!arguments.resume) folder.check_free(arguments.overwrite);
+  if (arguments.resume_if_any && !std::filesystem::exists(place.checkpoint)) {
+    // A run that was cut off after its first epoch may have the best checkpoint only. What one leaves that
+    // was cut off before its first save is nothing to go on from.
+    place.checkpoint = std::filesystem::exists(folder.best()) ? folder.best() : "";
+  }
+  if (place.checkpoint.empty()) return {new_settings(arguments), std::nullopt};
+  return start_from_checkpoint(arguments, place);
 }
 
 // Writes down and shows how a run goes on.
@@ -200,11 +236,12 @@ TrainingResult train_and_explain(Classifier& classifier, const Dataset& dataset,
 }  // namespace
 
 int train(const Arguments& arguments) {
-  const Start start = arguments.resume ? start_from_checkpoint(arguments) : start_anew(arguments);
+  Place place = place_of(arguments);
+  const RunFolder folder(place.out);
+  const FolderLock lock(folder.path());  // from before it is looked into to the end
+  const Start start = start_in(folder, arguments, place);
   const Settings& settings = start.settings;
   check_consistent(settings);
-  const RunFolder folder(settings.out);
-  if (!arguments.resume) folder.check_free(arguments.overwrite);
   const Device device = prepare_device(settings);
 
   const Dataset dataset = load_images(settings);
@@ -222,6 +259,9 @@ int train(const Arguments& arguments) {
   double seconds_before = 0;
   if (start.checkpoint) {
     training.resume = &*start.checkpoint;
+    if (!is_within(place.checkpoint, folder.path())) {
+      folder.carry_over(place.checkpoint, start.checkpoint->progress.best_epoch);
+    }
     seconds_before = folder.resume(start.checkpoint->progress.epoch);
   } else {
     folder.start();

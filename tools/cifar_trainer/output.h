@@ -1,0 +1,31 @@
+#pragma once
+
+#include <fmt/format.h>
+#include <string_view>
+#include <utility>
+
+namespace fovea::cli {
+
+/// To be called first. Standard streams that are closed become ones that refuse what is written, so that no
+/// file of a run gets their number and then their text; a closed pipe and a file at its greatest size
+/// (ulimit -f) are failed writes instead of the end.
+void prepare_output();
+
+/// Writes to standard error what only tells how the work goes. Never fails: a terminal, pipe or log that is
+/// gone or full must not end the work.
+void show(std::string_view text) noexcept;
+
+/// Writes a part of the result to standard output. A failure is kept for finish_output.
+void write_output(std::string_view text) noexcept;
+/// write_output of a formatted text.
+template <class... Arguments>
+void print(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+  write_output(fmt::format(format, std::forward<Arguments>(arguments)...));
+}
+
+/// Writes what is left in the buffer of standard output; the exit code of the program. That is `exit_code`,
+/// or 1 where it is 0 and the result could not be written. A reader that has closed its pipe has had enough,
+/// which is no failure.
+int finish_output(int exit_code) noexcept;
+
+}  // namespace fovea::cli
