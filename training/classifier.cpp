@@ -85,11 +85,11 @@ TrainingResult Classifier::train(const ImageSet& data, const TrainingSettings& s
   return result;
 }
 
-Evaluation Classifier::evaluate(const ImageSet& data, const EvaluationSettings& settings) {
+Evaluation Classifier::evaluate(const ImageSet& data, const EvaluationSettings& settings) const {
   return Evaluator(*model_, data, normalisation_, settings.batch_size, /*capture=*/false).run(settings);
 }
 
-Tensor Classifier::predict_probabilities(const Tensor& images, const EvaluationSettings& settings) {
+Tensor Classifier::predict_probabilities(const Tensor& images, const EvaluationSettings& settings) const {
   check(images.defined() && images.dtype() == Dtype::u8 && images.rank() == 4 && images.shape(3) == 3,
         "predict_probabilities: images are ", images, ", wanted u8[N, H, W, 3]");
   check<UsageError>(settings.batch_size >= 1, "predict_probabilities: batch_size is ", settings.batch_size,

@@ -108,6 +108,11 @@ struct EvaluationSettings {
 class TrainingRun;
 
 /// A model that turns images into classes: trains it, evaluates it, uses it.
+///
+/// Threads: the const functions change nothing, and may be called on one classifier from several threads at
+/// once: each call gives the bits that it gives alone. The others (train, load, and what changes the model)
+/// want it for themselves. Classifiers with models of their own do not disturb each other, not even in
+/// training; but tf32 on a CUDA device is a setting of the process (set_tf32).
 class Classifier {
  public:
   /// `info` goes into every checkpoint (the caller's: how to build the model again, class names, ...).
@@ -124,10 +129,10 @@ class Classifier {
                        const ImageSet* validation = nullptr);
 
   /// Over all images, unaugmented, with running statistics.
-  Evaluation evaluate(const ImageSet& data, const EvaluationSettings& settings = {});
+  Evaluation evaluate(const ImageSet& data, const EvaluationSettings& settings = {}) const;
 
   /// Softmax of the logits. images: u8 [N, H, W, 3] -> f32 [N, classes]; fewer rows if stopped.
-  Tensor predict_probabilities(const Tensor& images, const EvaluationSettings& settings = {});
+  Tensor predict_probabilities(const Tensor& images, const EvaluationSettings& settings = {}) const;
 
   /// The weights, and the state of the run that goes on or was the last; may be called from any hook.
   /// Shares the storage.
