@@ -46,7 +46,8 @@ struct EpochReport {
   bool is_best;  // the best validation accuracy so far
 };
 
-/// What to tell about while it goes on, and when to stop. Called on the thread that called train.
+/// What to tell about while it goes on, and when to stop. Called on the thread that called train. They may
+/// evaluate, save and load the classifier (`load`: the run goes on with those weights), but not train it.
 struct TrainingHooks {
   std::function<void(const StepReport&)> on_step{};
   std::function<void(const EpochReport&)> on_epoch{};
@@ -125,6 +126,7 @@ class Classifier {
   /// Trains on `data`; with `validation` evaluates on that after every epoch, and at the end where max_steps
   /// ended the run inside an epoch. The last incomplete batch of an epoch is dropped. A loss or gradient that
   /// is not finite is an Error that names where it arose; the weights are then those of before that step.
+  /// UsageError in a hook of a run or an evaluation of this classifier.
   TrainingResult train(const ImageSet& data, const TrainingSettings& settings,
                        const ImageSet* validation = nullptr);
 
@@ -139,7 +141,8 @@ class Classifier {
   Checkpoint checkpoint() const;
   /// write_checkpoint(path, checkpoint()).
   void save(const std::string& path) const;
-  /// Takes the weights (not the normalisation) of a checkpoint; see load_weights.
+  /// Takes the weights (not the normalisation) of a checkpoint; see load_weights. In a hook the run goes on
+  /// with them, and with its own moments of the optimiser; else what checkpoint has of the last run is gone.
   void load(const Checkpoint& checkpoint);
 
   Model& model() { return *model_; }
