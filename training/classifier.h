@@ -43,7 +43,7 @@ struct EpochReport {
   double learning_rate;      // of the last step
   double images_per_second;  // median over the epoch's steps in this process, loading included
   std::optional<Evaluation> validation;
-  bool is_best;  // the best validation accuracy so far
+  bool is_best;  // the best validation accuracy so far; never of an evaluation that is not finite
 };
 
 /// What to tell about while it goes on, and when to stop. Called on the thread that called train. They may

@@ -275,7 +275,8 @@ StepReport TrainingRun::report(double loss) const {
 }
 
 bool TrainingRun::is_best(const std::optional<Evaluation>& validation) const {
-  return validation && (progress_.best_epoch == 0 || validation->accuracy > progress_.best_accuracy);
+  return validation && validation->is_finite() &&
+         (progress_.best_epoch == 0 || validation->accuracy > progress_.best_accuracy);
 }
 
 void TrainingRun::finish_epoch(const std::optional<Evaluation>& validation) {
