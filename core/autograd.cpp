@@ -79,9 +79,10 @@ struct Variable::Node {
 /// What the copies of a variable share.
 struct Variable::State {
   /// The node, after telling it what the value is now: a parameter's may have changed its dtype.
+  /// Where that is nothing new it writes nothing: threads may share a parameter.
   const std::shared_ptr<Node>& current_node() const {
-    node->shape = value.shape();
-    node->dtype = value.dtype();
+    if (node->shape != value.shape()) node->shape = value.shape();
+    if (node->dtype != value.dtype()) node->dtype = value.dtype();
     return node;
   }
 
@@ -95,6 +96,7 @@ Variable::Variable(Tensor value) : Variable(std::move(value), false) {}
 Variable::Variable(Tensor value, bool requires_grad) {
   check(!requires_grad || is_floating(value.dtype()), "Variable: ", value, " cannot require a gradient");
   state_ = std::make_shared<State>(State{std::move(value), std::make_shared<Node>(requires_grad)});
+  state_->current_node();
 }
 
 Variable::Node& Variable::node(const char* caller) const {

@@ -9,7 +9,9 @@
 /// The differentiable operations: the table of contents. Images are [N, H, W, C], filters [K, R, S, C].
 /// Each lives in layers/functional/<name>.cpp (add, sub, mul, scale in arithmetic.cpp, sum, mean in
 /// reduce.cpp), forward and backward side by side; every one throws Error with the operation's name and the
-/// shapes where they do not fit.
+/// shapes where they do not fit. They may be called from several threads at once on shared inputs, which no
+/// thread changes meanwhile; batch norms in training change their running statistics. `backward` adds to the
+/// gradients of leaves: no two threads may reach the same leaf, or the same result, at once.
 namespace fovea::F {
 
 // Element by element; both sides have one shape.

@@ -1,5 +1,8 @@
 #include "fovea/layers/module.h"
 
+#include <algorithm>
+#include <functional>
+
 #include "fovea/kernels/cast.h"
 
 namespace fovea {
@@ -13,6 +16,8 @@ void Visitor::operator()(const std::string& name, Module& module) {
 }
 
 namespace {
+
+thread_local EvaluationMode* innermost_evaluation = nullptr;
 
 /// A visitor made of functions; an empty one is skipped.
 struct FunctionVisitor : Visitor {
@@ -49,13 +54,28 @@ void Module::train(bool is_training) {
   for_each_module(*this, [&](const std::string&, Module& module) { module.is_training_ = is_training; });
 }
 
-EvaluationMode::EvaluationMode(Module& module) {
-  for_each_module(
-      module, [&](const std::string&, Module& inner) { before_.emplace_back(&inner, inner.is_training()); });
-  module.train(false);
+bool Module::is_training() const {
+  return is_training_ && !EvaluationMode::covers(*this);
 }
+
+EvaluationMode::EvaluationMode(Module& module) {
+  for_each_module(module, [&](const std::string&, Module& inner) { modules_.push_back(&inner); });
+  std::sort(modules_.begin(), modules_.end(), std::less<>());
+  outer_ = innermost_evaluation;
+  innermost_evaluation = this;
+}
+
 EvaluationMode::~EvaluationMode() {
-  for (const auto& [module, was_training] : before_) module->train(was_training);
+  EvaluationMode** place = &innermost_evaluation;
+  while (*place != this) place = &(*place)->outer_;
+  *place = outer_;
+}
+
+bool EvaluationMode::covers(const Module& module) {
+  for (const EvaluationMode* mode = innermost_evaluation; mode != nullptr; mode = mode->outer_) {
+    if (std::binary_search(mode->modules_.begin(), mode->modules_.end(), &module, std::less<>())) return true;
+  }
+  return false;
 }
 
 std::vector<NamedParameter> named_parameters(Module& module) {

@@ -61,21 +61,27 @@ class Module {
   /// Calls `visitor(name, field)` for each field that is a parameter, a buffer or a module, in order.
   virtual void visit(Visitor& visitor) = 0;
 
-  /// Batch statistics and dropout (true, as constructed), or running statistics and no dropout.
+  /// Batch statistics and dropout (true, as constructed), or running statistics and no dropout. On every
+  /// thread, so not while another one uses the module.
   void train(bool is_training = true);
-  bool is_training() const { return is_training_; }
+  /// As `train` has said, but false on a thread where an EvaluationMode of it lives.
+  bool is_training() const;
 
  private:
   bool is_training_ = true;
 };
 
-/// A module from one image batch to one result, so that models can be kept in one variable.
+/// A module from one image batch to one result, so that models can be kept in one variable. `forward` may be
+/// called from several threads at once while it is not being trained (`train(false)` before, or an
+/// EvaluationMode on each thread): then the layers here change nothing; a forward of your own must not
+/// either.
 class Model : public Module {
  public:
   virtual Variable forward(const Variable& x) = 0;
 };
 
-/// While one lives, a module and all inside it are not being trained; then each is in its own mode again.
+/// While one lives, a module and all inside it are not being trained on this thread, whatever their own mode,
+/// which it leaves alone: other threads do not see it. Ends on the thread that began it.
 class EvaluationMode {
  public:
   explicit EvaluationMode(Module& module);
@@ -83,8 +89,12 @@ class EvaluationMode {
   EvaluationMode(const EvaluationMode&) = delete;
   EvaluationMode& operator=(const EvaluationMode&) = delete;
 
+  /// Whether one of this thread covers the module.
+  static bool covers(const Module& module);
+
  private:
-  std::vector<std::pair<Module*, bool>> before_;  // outer modules first
+  std::vector<const Module*> modules_;  // in the order of std::less
+  EvaluationMode* outer_;               // the one that began before on this thread, or null
 };
 
 /// A parameter under its path, for example "stages.0.modules.1.trunk.0.reduce.weight".

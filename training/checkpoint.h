@@ -29,7 +29,7 @@ struct TrainingProgress {
   double train_loss = 0;   // of the last epoch done
   double train_accuracy = 0;
   std::optional<Evaluation> validation{};  // after the last epoch done
-  double best_accuracy = 0;                // of the validations so far
+  double best_accuracy = 0;                // of the validations so far that were finite
   int64_t best_epoch = 0;                  // the epoch (1, 2, ...) after which it was reached; 0: none yet
 };
 

@@ -43,6 +43,10 @@ TrainingResult Classifier::train(const ImageSet& data, const TrainingSettings& s
                                  const ImageSet* validation) {
   const auto begin = std::chrono::steady_clock::now();
   check_settings(settings);
+  check<UsageError>(
+      (run_ == nullptr || run_->is_closed()) && !EvaluationMode::covers(*model_),
+      "train: this classifier is being trained or evaluated, and train was called in a hook; wait "
+      "until that returns, or train another classifier");
   check<UsageError>(data.size() > 0, "train: the training set is empty");
   const TF32Scope tf32(settings.precision == Precision::tf32);
   auto run = std::make_unique<TrainingRun>(*model_, data, normalisation_, settings);
@@ -85,11 +89,11 @@ TrainingResult Classifier::train(const ImageSet& data, const TrainingSettings& s
   return result;
 }
 
-Evaluation Classifier::evaluate(const ImageSet& data, const EvaluationSettings& settings) {
+Evaluation Classifier::evaluate(const ImageSet& data, const EvaluationSettings& settings) const {
   return Evaluator(*model_, data, normalisation_, settings.batch_size, /*capture=*/false).run(settings);
 }
 
-Tensor Classifier::predict_probabilities(const Tensor& images, const EvaluationSettings& settings) {
+Tensor Classifier::predict_probabilities(const Tensor& images, const EvaluationSettings& settings) const {
   check(images.defined() && images.dtype() == Dtype::u8 && images.rank() == 4 && images.shape(3) == 3,
         "predict_probabilities: images are ", images, ", wanted u8[N, H, W, 3]");
   check<UsageError>(settings.batch_size >= 1, "predict_probabilities: batch_size is ", settings.batch_size,
@@ -100,9 +104,9 @@ Tensor Classifier::predict_probabilities(const Tensor& images, const EvaluationS
   const auto [device, dtype] = place_of(*model_);
   const DeviceBatches batches(data, normalisation_, std::nullopt, /*seed=*/0, dtype, device);
   const EvaluationMode evaluation_mode(*model_);
-  const NoGrad no_grad;
   Tensor probabilities;
   const int64_t done = for_each_batch(N, settings.batch_size, settings, [&](int64_t first, int64_t count) {
+    const NoGrad no_grad;  // not in hooks: they may train another model
     const Variable logits = model_->forward(batches.slice(first, count).images);
     const Tensor part = F::softmax(F::cast(logits, Dtype::f32)).value().to(Device::cpu());
     const int64_t C = part.shape(1);
@@ -132,6 +136,7 @@ void Classifier::save(const std::string& path) const {
 }
 
 void Classifier::load(const Checkpoint& checkpoint) {
+  if (run_ != nullptr && !run_->is_closed()) return run_->load(checkpoint);  // in a hook
   load_weights(*model_, checkpoint.model, checkpoint.where);
   run_.reset();
 }

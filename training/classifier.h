@@ -43,10 +43,11 @@ struct EpochReport {
   double learning_rate;      // of the last step
   double images_per_second;  // median over the epoch's steps in this process, loading included
   std::optional<Evaluation> validation;
-  bool is_best;  // the best validation accuracy so far
+  bool is_best;  // the best validation accuracy so far; never of an evaluation that is not finite
 };
 
-/// What to tell about while it goes on, and when to stop. Called on the thread that called train.
+/// What to tell about while it goes on, and when to stop. Called on the thread that called train. They may
+/// evaluate, save and load the classifier (`load`: the run goes on with those weights), but not train it.
 struct TrainingHooks {
   std::function<void(const StepReport&)> on_step{};
   std::function<void(const EpochReport&)> on_epoch{};
@@ -108,6 +109,11 @@ struct EvaluationSettings {
 class TrainingRun;
 
 /// A model that turns images into classes: trains it, evaluates it, uses it.
+///
+/// Threads: the const functions change nothing, and may be called on one classifier from several threads at
+/// once: each call gives the bits that it gives alone. The others (train, load, and what changes the model)
+/// want it for themselves. Classifiers with models of their own do not disturb each other, not even in
+/// training; but tf32 on a CUDA device is a setting of the process (set_tf32).
 class Classifier {
  public:
   /// `info` goes into every checkpoint (the caller's: how to build the model again, class names, ...).
@@ -120,21 +126,23 @@ class Classifier {
   /// Trains on `data`; with `validation` evaluates on that after every epoch, and at the end where max_steps
   /// ended the run inside an epoch. The last incomplete batch of an epoch is dropped. A loss or gradient that
   /// is not finite is an Error that names where it arose; the weights are then those of before that step.
+  /// UsageError in a hook of a run or an evaluation of this classifier.
   TrainingResult train(const ImageSet& data, const TrainingSettings& settings,
                        const ImageSet* validation = nullptr);
 
   /// Over all images, unaugmented, with running statistics.
-  Evaluation evaluate(const ImageSet& data, const EvaluationSettings& settings = {});
+  Evaluation evaluate(const ImageSet& data, const EvaluationSettings& settings = {}) const;
 
   /// Softmax of the logits. images: u8 [N, H, W, 3] -> f32 [N, classes]; fewer rows if stopped.
-  Tensor predict_probabilities(const Tensor& images, const EvaluationSettings& settings = {});
+  Tensor predict_probabilities(const Tensor& images, const EvaluationSettings& settings = {}) const;
 
   /// The weights, and the state of the run that goes on or was the last; may be called from any hook.
   /// Shares the storage.
   Checkpoint checkpoint() const;
   /// write_checkpoint(path, checkpoint()).
   void save(const std::string& path) const;
-  /// Takes the weights (not the normalisation) of a checkpoint; see load_weights.
+  /// Takes the weights (not the normalisation) of a checkpoint; see load_weights. In a hook the run goes on
+  /// with them, and with its own moments of the optimiser; else what checkpoint has of the last run is gone.
   void load(const Checkpoint& checkpoint);
 
   Model& model() { return *model_; }

@@ -38,11 +38,11 @@ Evaluator::Evaluator(Model& model, const ImageSet& data, const Normalisation& no
 
 Evaluation Evaluator::run(const EvaluationSettings& settings) {
   const EvaluationMode evaluation_mode(model_);
-  const NoGrad no_grad;
   for (Tensor* counter : {&position_, &correct_, &in_top_}) counter->fill_with_zeros();
   std::vector<double> sizes;
   Evaluation evaluation;
   evaluation.images = for_each_batch(images_, batch_size_, settings, [&](int64_t first, int64_t count) {
+    const NoGrad no_grad;  // not in hooks: they may train another model
     if (count == batch_size_) {
       add_next();
     } else {

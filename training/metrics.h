@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -18,6 +19,9 @@ struct Evaluation {
   double accuracy = 0;                  // share of images whose label has the largest logit
   std::optional<double> top5_accuracy;  // share whose label is among the five largest; from ten classes on
   int64_t images = 0;                   // how many were looked at: fewer than the set holds if stopped
+
+  /// False if the model gave numbers that are not finite: the accuracy then means nothing.
+  bool is_finite() const { return std::isfinite(loss); }
 };
 
 /// The middle value (the mean of the two middle ones for an even count); 0 if there is none.

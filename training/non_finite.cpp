@@ -21,16 +21,34 @@ std::string layer_of(const std::string& parameter_path) {
   return dot == std::string::npos ? "the model itself" : parameter_path.substr(0, dot);
 }
 
+/// Of a parameter or a buffer; "" if all of it is finite.
+std::string complaint(const char* kind, const std::string& path, const Tensor& value) {
+  const int64_t count = count_non_finite(value);
+  return count == 0 ? "" : str(kind, path, " (", value, ") has ", count, " numbers that are not finite");
+}
+
+std::string non_finite_parameter(Module& module) {
+  for (const NamedParameter& parameter : named_parameters(module)) {
+    const std::string found = complaint("parameter ", parameter.path, parameter.variable.value());
+    if (!found.empty()) return found;
+  }
+  return "";
+}
+
 }  // namespace
 
-std::string explain_non_finite(Module& module, const std::function<void()>& forward) {
-  const std::vector<NamedParameter> parameters = named_parameters(module);
-  for (const NamedParameter& parameter : parameters) {
-    const Tensor& value = parameter.variable.value();
-    const int64_t count = count_non_finite(value);
-    if (count > 0)
-      return str("parameter ", parameter.path, " (", value, ") has ", count, " numbers that are not finite");
+std::string non_finite_weight(Module& module) {
+  if (const std::string parameter = non_finite_parameter(module); !parameter.empty()) return parameter;
+  for (const NamedBuffer& buffer : named_buffers(module)) {
+    const std::string found = complaint("buffer ", buffer.path, buffer.tensor);
+    if (!found.empty()) return found;
   }
+  return "";
+}
+
+std::string explain_non_finite(Module& module, const std::function<void()>& forward) {
+  if (const std::string parameter = non_finite_parameter(module); !parameter.empty()) return parameter;
+  const std::vector<NamedParameter> parameters = named_parameters(module);
 
   std::string answer, layer;
   const OperationObserver observer([&](std::string_view operation, const Tensor& y,

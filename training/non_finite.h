@@ -7,6 +7,10 @@
 
 namespace fovea {
 
+/// "parameter stem.weight (f32[16, 3, 3, 3]) has 2 numbers that are not finite" of the first parameter or
+/// buffer that has any; "" if there is none.
+std::string non_finite_weight(Module& module);
+
 /// Where the numbers that are not finite come from: the first parameter that holds one; else, after another
 /// run of `forward`, the first operation whose result holds one, and the layer whose parameters it uses (or
 /// the last layer before it). A sentence for an error message.

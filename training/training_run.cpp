@@ -58,6 +58,12 @@ void TrainingRun::close() {
   batches_on_device_.reset();
   batch_ = {};
   optimiser_.give_back();
+  is_closed_ = true;
+}
+
+void TrainingRun::load(const Checkpoint& checkpoint) {
+  copy_by_name(checkpoint.model, weights(), str(checkpoint.where, ": weights of the model"));
+  optimiser_.renew_copies();
 }
 
 std::vector<NamedTensor> TrainingRun::weights() const {
@@ -97,8 +103,7 @@ void TrainingRun::resume(const Checkpoint& checkpoint) {
 
   copy_by_name(checkpoint.optimiser, state(),
                str(checkpoint.where, ": state of the optimiser ", name_of(settings_.optimiser.kind)));
-  copy_by_name(checkpoint.model, weights(), str(checkpoint.where, ": weights of the model"));
-  optimiser_.renew_copies();
+  load(checkpoint);
   step_.renew();
   progress_ = checkpoint.progress;
   convolutions_ = checkpoint.convolutions;
@@ -270,7 +275,8 @@ StepReport TrainingRun::report(double loss) const {
 }
 
 bool TrainingRun::is_best(const std::optional<Evaluation>& validation) const {
-  return validation && (progress_.best_epoch == 0 || validation->accuracy > progress_.best_accuracy);
+  return validation && validation->is_finite() &&
+         (progress_.best_epoch == 0 || validation->accuracy > progress_.best_accuracy);
 }
 
 void TrainingRun::finish_epoch(const std::optional<Evaluation>& validation) {

@@ -34,6 +34,9 @@ class TrainingRun {
   void report_profile();
   /// Lets go of the images and gives the model its f32 parameters; what a checkpoint needs stays.
   void close();
+  bool is_closed() const { return is_closed_; }
+  /// Takes the weights of a checkpoint and goes on with them; CheckpointError as load_weights.
+  void load(const Checkpoint& checkpoint);
 
   bool has_epochs_left() const { return progress_.epoch < settings_.epochs; }
   TrainingResult result(StopReason reason) const;
@@ -77,7 +80,8 @@ class TrainingRun {
   std::optional<DeviceBatches> batches_on_device_;
   Batch batch_;                         // the last one of the loader, or the one on the device
   std::optional<CapturedGraph> graph_;  // a step on that batch, once it has run
-  bool is_loader_placed_ = false;       // whether the loader gives the run's next batch
+  bool is_closed_ = false;
+  bool is_loader_placed_ = false;  // whether the loader gives the run's next batch
 };
 
 }  // namespace fovea

@@ -36,6 +36,11 @@ int evaluate(const Arguments& arguments) {
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   });
   throw_if_stopped("evaluating");
+  if (!report.evaluation.is_finite()) {
+    throw Error(str("evaluate: the loss is ", report.evaluation.loss, " over ", report.evaluation.images,
+                    " images of ", settings.dataset, ", so that the network of ", arguments.checkpoint,
+                    " classifies nothing: ", advice_on_non_finite(classifier.model(), settings.precision)));
+  }
   report.images_per_second = static_cast<double>(report.evaluation.images) / report.seconds;
   report.checkpoint = arguments.checkpoint;
   report.model = settings.model;

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -30,6 +31,13 @@ Tensor read_images(const std::vector<std::string>& paths, int64_t size) {
     throw_if_stopped("reading images");
   }
   return images;
+}
+
+// Of [N, classes]; -1: there is none.
+int64_t first_non_finite_row(const Tensor& probabilities) {
+  const auto all = probabilities.span<float>();
+  const auto found = std::find_if(all.begin(), all.end(), [](float value) { return !std::isfinite(value); });
+  return found == all.end() ? -1 : (found - all.begin()) / probabilities.shape(1);
 }
 
 // A field of CSV (RFC 4180).
@@ -112,6 +120,12 @@ int predict(const Arguments& arguments) {
                  .should_stop = should_stop});
   });
   throw_if_stopped("predicting");
+  if (const int64_t row = first_non_finite_row(probabilities); row >= 0) {
+    throw Error(str("predict: the probabilities of image ", names[static_cast<size_t>(row)],
+                    " are not finite, so that the network of ", arguments.checkpoint,
+                    " names no class, and nothing was written: ",
+                    advice_on_non_finite(classifier.model(), settings.precision)));
+  }
   write_bytes(arguments.output,
               is_npy ? npy_bytes(probabilities) : csv_text(probabilities, names, class_names_of(checkpoint)));
   return 0;

@@ -8,6 +8,7 @@
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
 #include "fovea/data/synthetic.h"
+#include "fovea/training/non_finite.h"
 
 namespace fovea::cli {
 namespace {
@@ -147,6 +148,13 @@ Classifier load_classifier(const Checkpoint& checkpoint, Device device, Precisio
   move_to(classifier.model(), device);
   set_precision(classifier.model(), precision);
   return classifier;
+}
+
+std::string advice_on_non_finite(Model& model, const std::string& precision) {
+  const std::string weight = non_finite_weight(model);
+  if (!weight.empty()) return weight + "; take a checkpoint from before that";
+  return str("its weights are finite, what is computed with them in ", precision,
+             " overflows; take an earlier checkpoint", precision == "f16" ? ", or bf16 or f32" : "");
 }
 
 }  // namespace fovea::cli

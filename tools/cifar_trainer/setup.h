@@ -37,4 +37,7 @@ Settings settings_for_use(const Checkpoint& checkpoint, const Arguments& argumen
 std::vector<std::string> class_names_of(const Checkpoint& checkpoint);
 /// The network of a checkpoint, with its weights, on a device.
 Classifier load_classifier(const Checkpoint& checkpoint, Device device, Precision precision);
+/// Why a network gives numbers that are not finite, and what to do: the end of an error message.
+std::string advice_on_non_finite(Model& model, const std::string& precision);
+
 }  // namespace fovea::cli
