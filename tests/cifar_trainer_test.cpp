@@ -13,23 +13,6 @@ using namespace fovea;
 using Catch::Matchers::Contains;
 using Json = nlohmann::json;
 
-namespace {
-
-// A finished run, made once for all tests that need one.
-const std::string& finished_run() {
-  static const TemporaryFolder folder;
-  static const std::string out = [] {
-    const Outcome outcome = trainer(short_run(folder / "run"));
-    INFO(outcome.err);
-    REQUIRE(outcome.code == 0);
-    CHECK(outcome.out.empty());
-    return folder / "run";
-  }();
-  return out;
-}
-
-}  // namespace
-
 TEST_CASE("cifar_trainer: a run leaves settings, metrics, checkpoints and a summary") {
   const std::string& out = finished_run();
   const Json summary = Json::parse(file_bytes(out + "/summary.json"));

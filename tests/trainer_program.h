@@ -32,6 +32,19 @@ inline Words short_run(const std::string& out, const Words& more = {}) {
   return words;
 }
 
+/// The folder of such a run, made once for all tests of a program that need one.
+inline const std::string& finished_run() {
+  static const TemporaryFolder folder;
+  static const std::string out = [] {
+    const Outcome outcome = trainer(short_run(folder / "run"));
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK(outcome.out.empty());
+    return folder / "run";
+  }();
+  return out;
+}
+
 /// Runs it and checks that it fails with `code`, and says so on standard error alone.
 inline void check_failure(const Words& words, int code, const std::string& message) {
   const Outcome outcome = trainer(words);

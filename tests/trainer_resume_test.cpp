@@ -13,16 +13,6 @@ using Json = nlohmann::json;
 
 namespace {
 
-// A run of three epochs without a pause, made once.
-const std::string& whole_run() {
-  static const TemporaryFolder folder;
-  static const std::string out = [] {
-    REQUIRE(trainer(short_run(folder / "run")).code == 0);
-    return folder / "run";
-  }();
-  return out;
-}
-
 bool is_same(const std::string& file, const std::string& other) {
   const std::string bytes = file_bytes(file);
   return !bytes.empty() && bytes == file_bytes(other);
@@ -36,9 +26,9 @@ void begin_run(const std::string& out, const char* steps) {
 }
 
 void check_whole(const std::string& out) {
-  CHECK(is_same(out + "/last.safetensors", whole_run() + "/last.safetensors"));
+  CHECK(is_same(out + "/last.safetensors", finished_run() + "/last.safetensors"));
   CHECK(read_checkpoint(out + "/best.safetensors").progress.best_epoch ==
-        read_checkpoint(whole_run() + "/best.safetensors").progress.best_epoch);
+        read_checkpoint(finished_run() + "/best.safetensors").progress.best_epoch);
   const std::string metrics = file_bytes(out + "/metrics.csv");
   CHECK(std::count(metrics.begin(), metrics.end(), '\n') == 4);  // header and three epochs
   CHECK(Json::parse(file_bytes(out + "/summary.json"))["steps"] == 24);
@@ -100,7 +90,7 @@ TEST_CASE("trainer_resume: best and data are there before the first step in the 
   // A best checkpoint of an epoch that comes after the checkpoint in question is not that run's.
   const std::string later = folder / "later", early = later + "/early.safetensors";
   begin_run(folder / "short", "5");
-  std::filesystem::copy(whole_run(), later);
+  std::filesystem::copy(finished_run(), later);
   std::filesystem::copy_file(folder / "short/last.safetensors", early);
   REQUIRE(read_checkpoint(later + "/best.safetensors").progress.best_epoch > 0);
   const std::string from_early = folder / "from-early";
