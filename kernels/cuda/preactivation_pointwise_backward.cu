@@ -226,7 +226,7 @@ __global__ void __launch_bounds__(kProductThreads, BackwardTiles<T, kK, kC, kIsP
       da.add(gradient + r * Gradient::kStride, shared);
       sums.add(da, of_x, channels_of_x, x + r * Input::kStride, Input::kStride);
       // In place of x: each number was read last by the thread that writes there.
-      da.store_rounded(x + r * Input::kStride);
+      if (arguments.da != nullptr) da.store_rounded(x + r * Input::kStride);
     }
     __syncthreads();
     if (arguments.da != nullptr) {
