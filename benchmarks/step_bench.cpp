@@ -36,6 +36,14 @@ void count_step(benchmark::State& state) {
 }
 FOVEA_BENCH(count_step, epoch);
 
+void settle_step(benchmark::State& state) {
+  const Tensor non_finite = zeros({}, Dtype::i64);
+  Tensor statistics = zeros({state.range(0)}, Dtype::f32), before = zeros({state.range(0)}, Dtype::f32);
+  measure(state, {8 + 8 * static_cast<size_t>(state.range(0))},
+          [&] { kernels::settle_step(non_finite, statistics, before); });
+}
+FOVEA_BENCH(settle_step, epoch);
+
 void update_loss_scale(benchmark::State& state) {
   Tensor scale = Tensor::full({}, 1, Dtype::f32, settings().device), inverse = Tensor::zeros_like(scale);
   const Tensor non_finite_losses = zeros({}, Dtype::i64);

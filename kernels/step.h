@@ -18,6 +18,10 @@ FOVEA_KERNEL(record_step, const Tensor& loss, const Tensor& non_finite, const Te
 /// steps += 1, unless non_finite is defined and not 0.  steps, non_finite: i64 []
 FOVEA_KERNEL(count_step, const Tensor& non_finite, Tensor& steps);
 
+/// What a step has changed stays or not: before = x where non_finite is 0, else x = before.  x, before: one
+/// shape and floating dtype, non_finite: i64 []
+FOVEA_KERNEL(settle_step, const Tensor& non_finite, Tensor& x, Tensor& before);
+
 /// Dynamic loss scaling (Micikevicius et al., "Mixed precision training", 2018, section 3.2): where
 /// non_finite is not 0, scale /= 2, but stays at least 1; else, after the `patience`-th step without such a
 /// one, scale *= 2. inverse = 1 / scale, and non_finite = 0. But where non_finite_losses is not 0, which no

@@ -122,6 +122,12 @@ void convert_to(Module& module, Dtype dtype) {
   });
 }
 
+void replace_buffers(Module& module, const std::function<Tensor(const Tensor&)>& change) {
+  FunctionVisitor visitor;
+  visitor.buffer = [&](const std::string&, Tensor& buffer) { buffer = change(buffer); };
+  module.visit(visitor);
+}
+
 void for_each_module(Module& module, const std::function<void(const std::string&, Module&)>& body) {
   FunctionVisitor visitor;
   visitor.module = body;

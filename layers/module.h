@@ -125,6 +125,8 @@ Place place_of(Module& module);
 void move_to(Module& module, Device device);
 /// Converts every parameter and buffer to a floating dtype.
 void convert_to(Module& module, Dtype dtype);
+/// Replaces every buffer by `change` of it.
+void replace_buffers(Module& module, const std::function<Tensor(const Tensor&)>& change);
 /// Calls `body(path, module)` for the module itself (path "") and every module inside it.
 void for_each_module(Module& module, const std::function<void(const std::string&, Module&)>& body);
 

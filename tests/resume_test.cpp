@@ -68,6 +68,30 @@ TEST_CASE("resume: from any step at which max_steps ended the run") {
   }
 }
 
+TEST_CASE("resume: between the last step of an epoch and its end, its learning rate is reported") {
+  const TemporaryFolder folder;
+  TrainingSettings settings = settings_of(OptimiserKind::sgd);
+  std::vector<double> rates[2];  // without a pause, and with one
+  settings.hooks.on_epoch = [&](const EpochReport& report) { rates[0].push_back(report.learning_rate); };
+  Classifier straight = test::tiny_classifier(1);
+  straight.train(kTrain, settings, &kValidation);
+  settings.hooks.on_epoch = [&](const EpochReport& report) { rates[1].push_back(report.learning_rate); };
+
+  Classifier classifier = test::tiny_classifier(1);
+  bool is_stopping = false;
+  settings.hooks.on_step = [&](const StepReport& report) { is_stopping = report.step == 8; };
+  settings.hooks.should_stop = [&] { return is_stopping; };
+  REQUIRE(classifier.train(kTrain, settings, &kValidation).reason == StopReason::stopped);
+  classifier.save(folder / "stopped");
+  const Checkpoint checkpoint = read_checkpoint(folder / "stopped");
+  REQUIRE((checkpoint.progress.epoch == 1 && checkpoint.progress.batch == 4));
+  settings.resume = &checkpoint;
+  settings.hooks.should_stop = {};
+  Classifier other = test::tiny_classifier(99);
+  other.train(kTrain, settings, &kValidation);
+  CHECK(rates[1] == rates[0]);
+}
+
 TEST_CASE("resume: from any moment at which a stop was asked for, validation included") {
   const TemporaryFolder folder;
   TrainingSettings settings = settings_of(OptimiserKind::sgd);

@@ -46,6 +46,26 @@ TEST_CASE("step: a step that is skipped does not count") {
   }
 }
 
+TEST_CASE("step: what a step has changed stays, unless it failed") {
+  for (const Device device : devices()) {
+    INFO(device);
+    for (const int64_t size : {1, 3, 4, 37, 4099}) {
+      const auto check_all = [&](const Tensor& x, double value) {
+        CHECK(x.to_doubles() == std::vector<double>(static_cast<size_t>(size), value));
+      };
+      Tensor before = Tensor::full({size}, 0.25, Dtype::f32, device);
+      Tensor x = Tensor::full({size}, 3, Dtype::f32, device);
+      kernels::settle_step(whole(2, device), x, before);
+      check_all(x, 0.25);
+      check_all(before, 0.25);
+      x = Tensor::full({size}, 3, Dtype::f32, device);
+      kernels::settle_step(whole(0, device), x, before);
+      check_all(x, 3);
+      check_all(before, 3);
+    }
+  }
+}
+
 TEST_CASE("step: the loss scale halves after a failure and doubles after enough good steps") {
   for (const Device device : devices()) {
     INFO(device);

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "fovea/core/check.h"
+#include "fovea/training/non_finite.h"
 
 namespace fovea {
 namespace {
@@ -136,6 +137,10 @@ Checkpoint read_checkpoint(const std::string& path) {
 }
 
 void write_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
+  const std::string advice =
+      "nothing was written; go on from an earlier checkpoint, with a lower learning rate";
+  check_finite(checkpoint.model, str("save: ", path, ": "), advice);
+  check_finite(checkpoint.optimiser, str("save: ", path, ": state of the optimiser: "), advice);
   SafetensorsFile file;
   for (const NamedTensor& entry : checkpoint.model)
     file.tensors.push_back({kModel + entry.name, entry.tensor});
@@ -169,6 +174,7 @@ std::vector<NamedTensor> weights_of(Module& module) {
 }
 
 void load_weights(Module& module, std::span<const NamedTensor> weights, const std::string& where) {
+  check_finite(weights, str("load: ", where, ": "), kAdviceOnFile);
   copy_by_name(weights, weights_of(module), str(where, ": weights of the model"));
 }
 

@@ -48,13 +48,17 @@ struct Checkpoint {
 
 /// CheckpointError if the file is damaged or no checkpoint of Fovea.
 Checkpoint read_checkpoint(const std::string& path);
-/// Whole or not at all, see write_safetensors.
+/// Whole or not at all, see write_safetensors. Error, and nothing is written, if a weight or a number of the
+/// optimiser is not finite: nothing could go on from there.
 void write_checkpoint(const std::string& path, const Checkpoint& checkpoint);
+
+/// For check_finite of what was read.
+inline constexpr const char* kAdviceOnFile = "nothing was loaded; take an earlier checkpoint";
 
 /// Every parameter and buffer of a module under its path; shares the storage.
 std::vector<NamedTensor> weights_of(Module& module);
 /// Copies numbers into the parameters and buffers. CheckpointError names what is missing, unexpected, or of
-/// another shape or dtype, and `where`; then nothing has changed.
+/// another shape or dtype, and `where`, an Error what is not finite; then nothing has changed.
 void load_weights(Module& module, std::span<const NamedTensor> weights, const std::string& where);
 
 }  // namespace fovea

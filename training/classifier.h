@@ -21,8 +21,7 @@ namespace fovea {
 
 /// After a training step. Counts begin at 1. On a CUDA device several steps are launched at once, and
 /// reported one after the other when all of them are done: a checkpoint taken there is of the last of them,
-/// and resumes from it; TrainingSettings::exact_every is for a checkpoint of a certain step. Where a later
-/// one of them fails, running statistics have seen it.
+/// and resumes from it; TrainingSettings::exact_every is for a checkpoint of a certain step.
 struct StepReport {
   int64_t step, steps;       // done, and planned for the whole run (epochs and max_steps considered)
   int64_t epoch, epochs;     // under way, planned
@@ -124,8 +123,9 @@ class Classifier {
   Classifier& operator=(Classifier&&) noexcept;
 
   /// Trains on `data`; with `validation` evaluates on that after every epoch, and at the end where max_steps
-  /// ended the run inside an epoch. The last incomplete batch of an epoch is dropped. A loss or gradient that
-  /// is not finite is an Error that names where it arose; the weights are then those of before that step.
+  /// ended the run inside an epoch. The last incomplete batch of an epoch is dropped. A loss, gradient
+  /// or running statistic that is not finite is an Error that names where it arose; weights and running
+  /// statistics are then those of before that step.
   /// UsageError in a hook of a run or an evaluation of this classifier.
   TrainingResult train(const ImageSet& data, const TrainingSettings& settings,
                        const ImageSet* validation = nullptr);
@@ -139,7 +139,7 @@ class Classifier {
   /// The weights, and the state of the run that goes on or was the last; may be called from any hook.
   /// Shares the storage.
   Checkpoint checkpoint() const;
-  /// write_checkpoint(path, checkpoint()).
+  /// write_checkpoint(path, checkpoint()), which refuses numbers that are not finite.
   void save(const std::string& path) const;
   /// Takes the weights (not the normalisation) of a checkpoint; see load_weights. In a hook the run goes on
   /// with them, and with its own moments of the optimiser; else what checkpoint has of the last run is gone.

@@ -27,18 +27,13 @@ std::string complaint(const char* kind, const std::string& path, const Tensor& v
   return count == 0 ? "" : str(kind, path, " (", value, ") has ", count, " numbers that are not finite");
 }
 
-std::string non_finite_parameter(Module& module) {
+}  // namespace
+
+std::string non_finite_weight(Module& module) {
   for (const NamedParameter& parameter : named_parameters(module)) {
     const std::string found = complaint("parameter ", parameter.path, parameter.variable.value());
     if (!found.empty()) return found;
   }
-  return "";
-}
-
-}  // namespace
-
-std::string non_finite_weight(Module& module) {
-  if (const std::string parameter = non_finite_parameter(module); !parameter.empty()) return parameter;
   for (const NamedBuffer& buffer : named_buffers(module)) {
     const std::string found = complaint("buffer ", buffer.path, buffer.tensor);
     if (!found.empty()) return found;
@@ -46,8 +41,27 @@ std::string non_finite_weight(Module& module) {
   return "";
 }
 
+void check_finite(std::span<const NamedTensor> tensors, const std::string& what, const std::string& advice) {
+  // One count for all on a device, which is waited for once.
+  std::vector<Tensor> counts;
+  for (const NamedTensor& entry : tensors) {
+    const Tensor& x = entry.tensor;
+    if (!is_floating(x.dtype())) continue;
+    if (counts.empty() || counts.back().device() != x.device()) {
+      counts.push_back(Tensor::zeros({}, Dtype::i64, x.device()));
+    }
+    kernels::count_non_finite(x, counts.back());
+  }
+  if (std::all_of(counts.begin(), counts.end(), [](const Tensor& count) { return count.item() == 0; }))
+    return;
+  for (const NamedTensor& entry : tensors) {
+    const std::string found = complaint("", entry.name, entry.tensor);
+    if (!found.empty()) throw Error(str(what, found, "; ", advice));
+  }
+}
+
 std::string explain_non_finite(Module& module, const std::function<void()>& forward) {
-  if (const std::string parameter = non_finite_parameter(module); !parameter.empty()) return parameter;
+  if (const std::string weight = non_finite_weight(module); !weight.empty()) return weight;
   const std::vector<NamedParameter> parameters = named_parameters(module);
 
   std::string answer, layer;

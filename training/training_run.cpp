@@ -62,6 +62,7 @@ void TrainingRun::close() {
 }
 
 void TrainingRun::load(const Checkpoint& checkpoint) {
+  check_finite(checkpoint.model, str("load: ", checkpoint.where, ": "), kAdviceOnFile);
   copy_by_name(checkpoint.model, weights(), str(checkpoint.where, ": weights of the model"));
   optimiser_.renew_copies();
 }
@@ -101,6 +102,9 @@ void TrainingRun::resume(const Checkpoint& checkpoint) {
   check<CheckpointError>(checkpoint.progress.batch <= batches_, "resume: ", checkpoint.where, ": batch ",
                          checkpoint.progress.batch, " of an epoch of ", batches_);
 
+  check_finite(checkpoint.optimiser, str("resume: ", checkpoint.where, ": state of the optimiser: "),
+               kAdviceOnFile);
+  check_finite(checkpoint.model, str("resume: ", checkpoint.where, ": "), kAdviceOnFile);
   copy_by_name(checkpoint.optimiser, state(),
                str(checkpoint.where, ": state of the optimiser ", name_of(settings_.optimiser.kind)));
   load(checkpoint);
@@ -117,6 +121,8 @@ void TrainingRun::begin_epoch() {
   for (int64_t i = 0; i < batches_; ++i) {
     rates_.push_back(learning_rate(settings_.schedule, first + i, horizon_));
   }
+  // Of a step before a pause; else there is one before it is asked for.
+  if (progress_.batch > 0) learning_rate_ = rates_[static_cast<size_t>(progress_.batch - 1)];
   step_.begin_epoch(rates_, progress_.batch, progress_.correct);
   if (loader_ && !is_loader_placed_ && progress_.batch < batches_) {
     loader_->seek(progress_.epoch, progress_.batch);
@@ -168,6 +174,7 @@ int64_t TrainingRun::steps_at_once() const {
 }
 
 void TrainingRun::launch(int64_t count) {
+  step_.keep_statistics();  // a hook may have loaded others
   if (loader_) {
     batch_ = loader_->next();
     const Dtype dtype = activation_dtype(settings_.precision);
@@ -231,7 +238,7 @@ void TrainingRun::note(const StepOutcome& outcome, double seconds) {
 }
 
 /// The step that is next by the progress had a loss or gradient that is not finite, and has changed no
-/// weight: it is run again, to see where that arises.
+/// weight and no running statistic: it is run again, to see where that arises.
 void TrainingRun::fail(double loss) {
   if (batches_on_device_) {
     batches_on_device_->gather(Tensor::from<int64_t>({progress_.batch}, {}).to(optimiser_.device()), batch_);
@@ -240,16 +247,26 @@ void TrainingRun::fail(double loss) {
     return F::softmax_cross_entropy(model_.forward(batch_.images), batch_.labels, settings_.label_smoothing);
   };
   std::string what, cause;
-  if (std::isfinite(loss)) {
-    what = "a gradient is not finite";
-    optimiser_.zero_grad();
-    forward().backward();
-    cause =
-        str("parameter ", optimiser_.non_finite_gradient(), " is the nearest to the loss of those concerned");
-  } else {
-    what = str("the loss is ", loss);
-    cause = explain_non_finite(model_, [&] { forward(); });
+  try {
+    if (std::isfinite(loss)) {
+      optimiser_.zero_grad();
+      const Variable repeated = forward();
+      cause = non_finite_weight(model_);
+      what = cause.empty() ? "a gradient is not finite" : "a running statistic is not finite";
+      if (cause.empty()) {
+        repeated.backward();
+        cause = str("parameter ", optimiser_.non_finite_gradient(),
+                    " is the nearest to the loss of those concerned");
+      }
+    } else {
+      what = str("the loss is ", loss);
+      cause = explain_non_finite(model_, [&] { forward(); });
+    }
+  } catch (...) {
+    step_.undo_statistics();
+    throw;
   }
+  step_.undo_statistics();
   throw Error(str("train: ", what, " at step ", progress_.step + 1, " (epoch ", progress_.epoch + 1,
                   ", learning rate ", learning_rate_, "): ", cause,
                   "; lower the learning rate, lengthen the warm-up, or look at the data"));

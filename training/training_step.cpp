@@ -21,6 +21,7 @@ TrainingStep::TrainingStep(Model& model, Optimiser& optimiser, double label_smoo
                            int64_t steps_per_epoch)
     : model_(model),
       optimiser_(optimiser),
+      statistics_(model),
       label_smoothing_(label_smoothing),
       has_loss_scale_(precision == Precision::f16) {
   const Device device = optimiser.device();
@@ -68,12 +69,19 @@ void TrainingStep::run(const Tensor& images, const Tensor& labels) {
     kernels::count_correct(logits.value(), labels, /*k=*/1, correct_);
     cross_entropy.backward(loss_scale_);
   }
-  kernels::count_non_finite(loss, non_finite_);
+  // What no loss scale can help.
+  Tensor& failures = has_loss_scale_ ? non_finite_losses_ : non_finite_;
+  kernels::count_non_finite(loss, failures);
+  statistics_.count_non_finite(failures);
+  if (has_loss_scale_) {
+    kernels::count_non_finite(loss, non_finite_);
+    statistics_.count_non_finite(non_finite_);
+  }
   optimiser_.count_non_finite(non_finite_);
   optimiser_.step(rate_, has_loss_scale_ ? inverse_scale_ : Tensor(), non_finite_);
-  kernels::record_step(loss, non_finite_, correct_, position_, losses_, failures_, corrects_);
+  statistics_.settle(non_finite_);
+  kernels::record_step(loss, failures, correct_, position_, losses_, failures_, corrects_);
   if (has_loss_scale_) {
-    kernels::count_non_finite(loss, non_finite_losses_);
     kernels::update_loss_scale(kPatience, non_finite_losses_, loss_scale_, inverse_scale_, good_steps_,
                                non_finite_);
   }
@@ -87,7 +95,7 @@ std::vector<StepOutcome> TrainingStep::outcomes(int64_t first, int64_t count) co
   for (size_t i = 0; i < losses.size(); ++i) {
     result.push_back({.loss = losses[i],
                       .correct = static_cast<int64_t>(corrects[i]),
-                      .is_finite = std::isfinite(losses[i]) && (has_loss_scale_ || failures[i] == 0)});
+                      .is_finite = std::isfinite(losses[i]) && failures[i] == 0});
   }
   return result;
 }

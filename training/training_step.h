@@ -7,6 +7,7 @@
 #include "fovea/layers/module.h"
 #include "fovea/training/optimiser.h"
 #include "fovea/training/precision.h"
+#include "fovea/training/running_statistics.h"
 
 namespace fovea {
 
@@ -14,13 +15,14 @@ namespace fovea {
 struct StepOutcome {
   double loss;
   int64_t correct;  // images of the epoch classified correctly up to this step, each before its update
-  bool is_finite;   // loss and gradients; the weights have not changed otherwise
+  bool is_finite;   // loss, gradients and running statistics; no weight or statistic has changed otherwise
 };
 
 /// One step of training: forward pass, backward pass, update. All that changes from step to step lies in
 /// tensors on the model's device, so that a step can be captured and replayed; `outcomes` says afterwards
-/// what came of it. A step whose loss or gradients are not finite changes no weight, nor does any step after
-/// it. But for f16, where gradients alone are not finite, the loss scale is halved and the next step goes on.
+/// what came of it. A step whose loss, gradients or running statistics are not finite changes no weight and
+/// no running statistic, nor does any step after it. But for f16, where gradients alone are not finite, the
+/// loss scale is halved and the next step goes on.
 class TrainingStep {
  public:
   TrainingStep(Model& model, Optimiser& optimiser, double label_smoothing, Precision precision,
@@ -37,6 +39,11 @@ class TrainingStep {
   /// Which step of the epoch is next: i64 []
   const Tensor& position() const { return position_; }
 
+  /// To be called where others may have changed running statistics: a step that fails goes back to these.
+  void keep_statistics() { statistics_.keep(); }
+  /// Undoes what forward passes since the last step have done to running statistics.
+  void undo_statistics() { statistics_.undo(); }
+
   /// What a checkpoint must keep beside the optimiser's state; shares the storage.
   std::vector<NamedTensor> state() const;
   /// To be called after the tensors of `state` have been changed.
@@ -45,6 +52,7 @@ class TrainingStep {
  private:
   Model& model_;
   Optimiser& optimiser_;
+  RunningStatistics statistics_;
   double label_smoothing_;
   bool has_loss_scale_;
   Tensor rates_, rate_;                // [steps of an epoch], []
@@ -52,7 +60,7 @@ class TrainingStep {
   Tensor losses_;                      // [steps of an epoch]
   Tensor failures_, corrects_;         // i64, as losses; failures: numbers that were not finite
   Tensor correct_, non_finite_;        // i64 []
-  Tensor non_finite_losses_;           // i64 []: of all steps
+  Tensor non_finite_losses_;           // i64 []: of all steps, and of running statistics
   Tensor loss_scale_, inverse_scale_;  // []: 1 unless the precision is f16
   Tensor good_steps_;                  // i64 []: since the scale changed
 };

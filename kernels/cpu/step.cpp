@@ -21,6 +21,14 @@ void cpu::count_step(const Tensor& non_finite, Tensor& steps) {
   if (!non_finite.defined() || non_finite.data<int64_t>()[0] == 0) ++steps.data<int64_t>()[0];
 }
 
+void cpu::settle_step(const Tensor& non_finite, Tensor& x, Tensor& before) {
+  if (non_finite.data<int64_t>()[0] == 0) {
+    before.copy_from(x);
+  } else {
+    x.copy_from(before);
+  }
+}
+
 void cpu::update_loss_scale(int64_t patience, const Tensor& non_finite_losses, Tensor& scale, Tensor& inverse,
                             Tensor& good_steps, Tensor& non_finite) {
   if (non_finite_losses.data<int64_t>()[0] != 0) return;

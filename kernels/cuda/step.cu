@@ -1,9 +1,9 @@
 #include "fovea/kernels/step.h"
 
 #include "fovea/kernels/cuda/convert.h"
-#include "fovea/kernels/cuda/launch.h"
+#include "fovea/kernels/cuda/elements.h"
 
-// One thread each: a handful of numbers.
+// One thread each, but for settle_step: a handful of numbers.
 namespace fovea::kernels {
 namespace {
 
@@ -27,6 +27,20 @@ __global__ void record_step_kernel(const T* loss, const int64_t* non_finite, con
 /// The one thread counts the step if it is taken.
 __global__ void count_step_kernel(const int64_t* non_finite, int64_t* steps) {
   if (non_finite == nullptr || *non_finite == 0) ++*steps;
+}
+
+/// A thread takes packs of neighbouring elements; reads x or `before` once and writes the other once.
+template <int kWidth, class T>
+__global__ void __launch_bounds__(cuda::kElementThreads, cuda::kElementBlocks)
+    settle_step_kernel(int64_t count, const int64_t* non_finite, T* x, T* before) {
+  const bool is_undone = *non_finite != 0;
+  const T* from = is_undone ? before : x;
+  T* to = is_undone ? x : before;
+  const auto load = [&]<int kPack>(int64_t begin) { return cuda::load_pack<kPack>(from + begin); };
+  const auto put = [&]<int kPack>(int64_t begin, const cuda::Pack<T, kPack>& pack) {
+    cuda::store_pack<kPack>(to + begin, pack);
+  };
+  cuda::for_each_pack<kWidth>(count, load, put);
 }
 
 /// The one thread changes the scale as the last step asks for.
@@ -67,6 +81,17 @@ void cuda::record_step(const Tensor& loss, const Tensor& non_finite, const Tenso
 void cuda::count_step(const Tensor& non_finite, Tensor& steps) {
   launch("count_step", count_step_kernel, kOneThread,
          non_finite.defined() ? non_finite.data<int64_t>() : nullptr, steps.data<int64_t>());
+}
+
+void cuda::settle_step(const Tensor& non_finite, Tensor& x, Tensor& before) {
+  visit_device_floating("settle_step", x.dtype(), [&]<class T>() {
+    if (x.size() == 0) return;
+    const auto run = [&]<int kWidth>() {
+      launch("settle_step", settle_step_kernel<kWidth, T>, grid_for_elements(x.size(), kWidth), x.size(),
+             non_finite.data<int64_t>(), x.data<T>(), before.data<T>());
+    };
+    visit_width<T>(/*count=*/0, run, x.data<T>(), before.data<T>());
+  });
 }
 
 void cuda::update_loss_scale(int64_t patience, const Tensor& non_finite_losses, Tensor& scale,

@@ -1,0 +1,60 @@
+#include "fovea/training/running_statistics.h"
+
+#include <map>
+
+#include "fovea/core/check.h"
+#include "fovea/kernels/finite.h"
+#include "fovea/kernels/step.h"
+
+namespace fovea {
+namespace {
+
+constexpr int64_t kAlignment = 32;  // in elements: every buffer begins on a cache line, in 16 bits as well
+
+int64_t aligned(int64_t size) {
+  return (size + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+}  // namespace
+
+RunningStatistics::RunningStatistics(Module& module) {
+  std::map<Dtype, int64_t> sizes;
+  const Device device = place_of(module).device;
+  for (const NamedBuffer& buffer : named_buffers(module)) {
+    if (!is_floating(buffer.tensor.dtype())) continue;
+    check(buffer.tensor.device() == device, "train: buffer ", buffer.path, " is on ", buffer.tensor.device(),
+          ", the first parameter on ", device);
+    sizes[buffer.tensor.dtype()] += aligned(buffer.tensor.size());
+  }
+  for (const auto& [dtype, size] : sizes) {
+    const Arena arena{Tensor::zeros({size}, dtype, device), Tensor::zeros({size}, dtype, device)};
+    int64_t offset = 0;
+    replace_buffers(module, [&, wanted = dtype](const Tensor& buffer) {
+      if (buffer.dtype() != wanted) return buffer;
+      Tensor place = arena.now.slice(offset, buffer.shape());
+      place.copy_from(buffer);
+      offset += aligned(buffer.size());
+      return place;
+    });
+    arenas_.push_back(arena);
+  }
+  keep();
+}
+
+void RunningStatistics::keep() {
+  for (Arena& arena : arenas_) arena.before.copy_from(arena.now);
+}
+
+void RunningStatistics::count_non_finite(Tensor& count) const {
+  for (const Arena& arena : arenas_) kernels::count_non_finite(arena.now, count);
+}
+
+void RunningStatistics::settle(const Tensor& non_finite) {
+  for (Arena& arena : arenas_) kernels::settle_step(non_finite, arena.now, arena.before);
+}
+
+void RunningStatistics::undo() {
+  for (Arena& arena : arenas_) arena.now.copy_from(arena.before);
+}
+
+}  // namespace fovea
