@@ -252,3 +252,11 @@ void conv_backward_bias(const Tensor& dy, Tensor& dbias) {
 }
 
 }  // namespace fovea::kernels::cpu
+
+fovea::kernels::ConvPlanCounts fovea::kernels::conv_plan_counts() {
+#if FOVEA_HAS_ONEDNN
+  return cpu::onednn::plan_counts();
+#else
+  return {};
+#endif
+}
