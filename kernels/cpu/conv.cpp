@@ -168,8 +168,12 @@ void count_multiply_adds(const Tensor& weight, const Tensor& y) {
   add_multiply_adds(y.size() * weight.shape().size(1, 4));
 }
 
-bool use_onednn(const Tensor& x, const ConvProblem& problem) {
-  return FOVEA_HAS_ONEDNN != 0 && x.dtype() == Dtype::f32 && x.size() > 0 && problem.is_safe_in_onednn();
+bool use_onednn([[maybe_unused]] const Tensor& x, [[maybe_unused]] const ConvProblem& problem) {
+#if FOVEA_HAS_ONEDNN
+  return x.dtype() == Dtype::f32 && x.size() > 0 && problem.is_safe_in_onednn() && onednn::is_alive();
+#else
+  return false;
+#endif
 }
 
 template <class T>

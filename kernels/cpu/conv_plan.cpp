@@ -1,6 +1,8 @@
 #include "fovea/kernels/cpu/conv_plan.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cstdlib>
 #include <mutex>
 #include <utility>
 
@@ -107,11 +109,14 @@ Plan make_plan(Pass pass, const ConvProblem& problem) {
   return plan;
 }
 
+std::atomic<bool> has_ended{false};  // see is_alive
+
 /// The plans that are kept.
 struct Plans {
   std::mutex mutex;
   LruCache<std::pair<Pass, ConvProblem>, Plan> kept{kMostPlans};
   int64_t made = 0;
+  std::array<bool, 6> is_told{};  // for each pass, without and with a reorder
 
   static Plans& instance() {
     static auto* plans = new Plans;
@@ -126,6 +131,10 @@ std::shared_ptr<const Plan> plan_for(Pass pass, const ConvProblem& problem) {
   if (auto known = plans.kept.find(key)) return known;
   Plan made = make_plan(pass, problem);
   ++plans.made;
+  // What oneDNN has made for such a plan the first time is destroyed at the end of the program: before it, we
+  // are told.
+  bool& is_told = plans.is_told[2 * static_cast<size_t>(pass) + (made.needs_reorder ? 1 : 0)];
+  if (!std::exchange(is_told, true)) std::atexit([] { has_ended = true; });
   return plans.kept.add(key, std::move(made));
 }
 
@@ -312,6 +321,10 @@ void add_groups(const ChunkConv& conv, int64_t groups, const Tensor& partials, T
   Tensor sum = conv.is_plain() ? dweight : Tensor::empty({count});
   cpu::add_groups(groups, count, partials.data<float>(), sum.data<float>());
   if (!conv.is_plain()) conv.to_plain(sum, dweight);
+}
+
+bool is_alive() {
+  return !has_ended;
 }
 
 ConvPlanCounts plan_counts() {

@@ -8,6 +8,7 @@
 #include "fovea/core/parallel_for.h"
 #include "fovea/kernels/cpu/affine.h"
 #include "fovea/kernels/cpu/column_sums.h"
+#include "fovea/kernels/cpu/conv_onednn.h"
 #include "fovea/kernels/cpu/conv_plan.h"
 #include "fovea/kernels/cpu/moments.h"
 #include "fovea/kernels/cpu/rows.h"
@@ -71,7 +72,7 @@ void finish_backward(const Affine<float>& affine, const float* x, const float* p
 
 bool can_fuse(const ConvProblem& problem) {
   constexpr int64_t kFewest = 16;  // channels: with fewer, oneDNN's kernels are slow
-  return problem.is_safe_in_onednn() && std::min(problem.C, problem.K) >= kFewest &&
+  return is_alive() && problem.is_safe_in_onednn() && std::min(problem.C, problem.K) >= kFewest &&
          problem.W % fold_of(problem.C) == 0 && problem.Q() % fold_of(problem.K) == 0;
 }
 
