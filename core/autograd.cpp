@@ -74,6 +74,19 @@ struct Variable::Node {
   const char* operation = "leaf";
   std::vector<std::shared_ptr<Node>> inputs;
   Backward backward;
+  struct Saved {
+    Tensor tensor;
+    uint64_t version;
+  };
+  std::vector<Saved> saved;  // what backward needs unchanged
+
+  void check_saved() const {
+    for (const auto& [tensor, version] : saved) {
+      check(tensor.version() == version, "backward: ", operation, " needs ", tensor,
+            " as it was in the forward pass, at version ", version, ", but it was changed since, to version ",
+            tensor.version(), "; change it after backward, or change a clone");
+    }
+  }
 };
 
 /// What the copies of a variable share.
@@ -193,6 +206,8 @@ void Variable::backward(const Tensor& dy) const {
     pending.erase(pending.begin());
     if (!node->backward) continue;  // a leaf keeps its gradient
 
+    node->check_saved();
+    node->saved.clear();  // the function alone holds them now
     const Backward function = std::exchange(node->backward, nullptr);
     const std::vector<std::shared_ptr<Node>> inputs = std::exchange(node->inputs, {});
     const Tensor gradient = std::exchange(node->grad, {});
@@ -210,7 +225,8 @@ void Variable::backward(const Tensor& dy) const {
   }
 }
 
-Variable record(const char* operation, const Tensor& y, std::vector<Variable> inputs, Backward backward) {
+Variable record(const char* operation, const Tensor& y, std::vector<Variable> inputs, Backward backward,
+                std::vector<Tensor> saved) {
   observe(operation, y, inputs);
   bool requires_grad = false;
   if (grad_is_enabled) {
@@ -222,6 +238,11 @@ Variable record(const char* operation, const Tensor& y, std::vector<Variable> in
   if (requires_grad) {
     for (const Variable& input : inputs) node.inputs.push_back(input.state_->current_node());
     node.backward = std::move(backward);
+    node.saved.reserve(saved.size());
+    for (Tensor& tensor : saved) {
+      const uint64_t version = tensor.version();
+      if (tensor.defined()) node.saved.push_back({std::move(tensor), version});
+    }
   }
   return result;
 }

@@ -66,7 +66,8 @@ class Variable {
 
   /// Adds d(this)/d(leaf) to the gradient of every leaf that requires one. Without `dy` this must be a
   /// single number. Each node's memory is freed as soon as its gradient has gone on; a second call is an
-  /// Error.
+  /// Error, and so is a value that has changed since an operation used it and whose old numbers the gradient
+  /// needs.
   void backward() const;
   void backward(const Tensor& dy) const;
 
@@ -79,7 +80,7 @@ class Variable {
   friend class EarlierGradient;
   struct Node;
   struct State;
-  friend Variable record(const char*, const Tensor&, std::vector<Variable>, Backward);
+  friend Variable record(const char*, const Tensor&, std::vector<Variable>, Backward, std::vector<Tensor>);
   Node& node(const char* caller) const;
 
   std::shared_ptr<State> state_;
@@ -101,8 +102,11 @@ class EarlierGradient {
 };
 
 /// The result `y` of `operation`, made from `inputs`. Its history is kept if gradients are on and an input
-/// requires one; what `backward` captures is what is kept in memory.
-Variable record(const char* operation, const Tensor& y, std::vector<Variable> inputs, Backward backward);
+/// requires one; what `backward` captures is what is kept in memory. `saved`: those tensors among them whose
+/// numbers it needs as they are now, and which others can change: where one has changed by the time its
+/// gradient is wanted (see Tensor::version), that is an Error. Undefined ones are left out.
+Variable record(const char* operation, const Tensor& y, std::vector<Variable> inputs, Backward backward,
+                std::vector<Tensor> saved = {});
 
 /// Whether results keep their history on this thread.
 bool grad_enabled();

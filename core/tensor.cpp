@@ -1,6 +1,7 @@
 #include "fovea/core/tensor.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <ostream>
 
@@ -21,6 +22,7 @@ struct Tensor::Storage {
   void* pointer;
   size_t bytes;
   Device device;
+  std::atomic<uint64_t> version{0};
 };
 
 Tensor Tensor::empty(const Shape& shape, Dtype dtype, Device device) {
@@ -64,6 +66,14 @@ Tensor Tensor::full(const Shape& shape, double value, Dtype dtype, Device device
 Device Tensor::device() const {
   check(defined(), "Tensor: an undefined tensor has no device");
   return storage_->device;
+}
+
+uint64_t Tensor::version() const {
+  return defined() ? storage_->version.load(std::memory_order_relaxed) : 0;
+}
+
+void Tensor::mark_changed() const {
+  if (defined()) storage_->version.fetch_add(1, std::memory_order_relaxed);
 }
 
 void* Tensor::raw() {
@@ -117,6 +127,7 @@ Tensor Tensor::to(Device target) const {
 void Tensor::copy_from(const Tensor& source) {
   check(defined() && source.defined(), "copy_from: a tensor is undefined");
   check(shape_ == source.shape_ && dtype_ == source.dtype_, "copy_from: ", source, " into ", *this);
+  mark_changed();
   const ProfileScope scope("copy", [&](const auto& visit) { visit(source), visit(*this); });
   if (device().is_cpu() && source.device().is_cpu()) {
     std::memmove(raw(), source.raw(), bytes());
@@ -127,6 +138,7 @@ void Tensor::copy_from(const Tensor& source) {
 }
 
 void Tensor::fill_with_zeros() {
+  mark_changed();
   const ProfileScope scope("fill_with_zeros", [&](const auto& visit) { visit(*this); });
   if (device().is_cpu()) {
     std::memset(raw(), 0, bytes());

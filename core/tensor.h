@@ -69,6 +69,13 @@ class Tensor {
   /// All elements, converted to double.
   std::vector<double> to_doubles() const;
 
+  /// How often the numbers of the storage were changed: by copy_from, fill_with_zeros, and kernels. Tensors
+  /// that share a storage share it. Autograd compares it, so that a value which changes between an operation
+  /// and its backward pass is an Error and not a wrong gradient.
+  uint64_t version() const;
+  /// For who changes numbers through data() or raw() where autograd may have them: see version.
+  void mark_changed() const;
+
   /// How many tensors share the storage: 1 means that it may be overwritten.
   int64_t use_count() const { return storage_.use_count(); }
   /// "f32[128, 32, 32, 64]"; "undefined"

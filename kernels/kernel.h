@@ -44,8 +44,8 @@ template <class Signature>
 class Kernel;
 
 /// A kernel under one name for all devices: calls the implementation of the device on which its tensors lie.
-/// Here, once for all kernels, are the check that all defined tensors share a device, the profile scope, and
-/// the shapes in the errors of a device.
+/// Here, once for all kernels, are the check that all defined tensors share a device, the note that results
+/// have changed (see Tensor::version), the profile scope, and the shapes in the errors of a device.
 template <class... Parameters>
 class Kernel<void(Parameters...)> {
  public:
@@ -62,6 +62,7 @@ class Kernel<void(Parameters...)> {
     };
     const auto each_tensor = [&](const auto& visit) { (for_each_tensor(arguments, visit), ...); };
     each_tensor(meet);
+    (note_change<Parameters>(arguments), ...);
     const ProfileScope scope(name_, each_tensor);
     if (first == nullptr || first->device().is_cpu()) {
       cpu_(arguments...);
@@ -85,6 +86,10 @@ class Kernel<void(Parameters...)> {
   }
 
  private:
+  template <class Parameter>
+  static void note_change(const std::remove_reference_t<Parameter>& argument) {
+    if constexpr (std::is_same_v<Parameter, Tensor&>) argument.mark_changed();
+  }
   /// Ends what begin_kernel began, whatever the kernel throws.
   struct Launching {
     Launching(const char* name, int device) { fovea::cuda::begin_kernel(name, device); }

@@ -1,5 +1,6 @@
 #include "fovea/core/autograd.h"
 
+#include <functional>
 #include <string>
 
 #include "fovea/core/allocator.h"
@@ -223,4 +224,72 @@ TEST_CASE("OperationObserver: sees every operation while it lives, and nests") {
   F::scale(x, 2);
   CHECK(outer_seen == "add[2]2 sum[]1 ");
   CHECK(inner_seen == "relu");
+}
+
+TEST_CASE(
+    "autograd: a value that was changed between forward and backward is an error, and says what to do") {
+  const auto changed_by = [](const std::function<void(Tensor&)>& change) {
+    Variable x = parameter({1, 2}, {2}), weight = parameter({3, 4}, {2});
+    const Variable y = F::sum(F::mul(x, weight));
+    change(weight.value());
+    CHECK_THROWS_WITH(
+        y.backward(),
+        "backward: mul needs f64[2] as it was in the forward pass, at version 0, but it was changed "
+        "since, to version 1; change it after backward, or change a clone");
+    CHECK_FALSE(x.grad().defined());
+  };
+  changed_by([](Tensor& weight) { weight.copy_from(Tensor::from<double>({5, 6}, {2})); });
+  changed_by([](Tensor& weight) { weight.fill_with_zeros(); });
+  changed_by([](Tensor& weight) { weight.slice(1, {1}).fill_with_zeros(); });
+  changed_by([](Tensor& weight) { weight.reshape({2, 1}).copy_from(Tensor::from<double>({5, 6}, {2, 1})); });
+  changed_by([](Tensor& weight) { accumulate(Tensor::from<double>({5, 6}, {2}), weight); });
+  changed_by([](Tensor& weight) {
+    weight.data<double>()[0] = 7;
+    weight.mark_changed();
+  });
+}
+
+TEST_CASE("autograd: changes that have no part in a gradient, or come after it, are no error") {
+  Variable x = parameter({1, 2}, {2}), weight = parameter({3, 4}, {2}), bias = parameter({0, 1}, {2});
+  for (int step = 0; step < 3; ++step) {
+    for (Variable& leaf : {std::ref(x), std::ref(weight), std::ref(bias)}) leaf.zero_grad();
+    Variable y = F::mul(x, weight);
+    const Variable z = F::sum(F::add(y, bias));
+    y.value().fill_with_zeros();  // a product needs its factors, a sum nothing
+    bias.value().fill_with_zeros();
+    z.backward();
+    x.value().copy_from(Tensor::from<double>({5, 6}, {2}));  // as an optimiser does
+    weight.value().copy_from(Tensor::from<double>({7, 8}, {2}));
+  }
+  check_near(x.grad(), {7, 8});
+  check_near(weight.grad(), {5, 6});
+  // Numbers elsewhere, and reading.
+  const Variable y = F::sum(F::mul(x, weight));
+  weight.value() = Tensor::zeros({2}, Dtype::f64);
+  x.value().clone().fill_with_zeros();
+  CHECK(x.value().data<double>()[0] == 5);
+  x.zero_grad();
+  y.backward();
+  check_near(x.grad(), {7, 8});
+}
+
+TEST_CASE("autograd: labels that were changed between forward and backward are an error") {
+  const Variable logits = parameter({1, 2, 3, 4}, {2, 2});
+  Tensor labels = Tensor::from<int32_t>({0, 1}, {2});
+  const Variable loss = F::softmax_cross_entropy(logits, labels);
+  labels.copy_from(Tensor::from<int32_t>({1, 1}, {2}));
+  CHECK_THROWS_WITH(loss.backward(), Catch::Contains("softmax_cross_entropy needs i32[2]"));
+}
+
+TEST_CASE("autograd: running statistics that move before the backward pass leave its constants alone") {
+  const auto gradient = [](bool moves) {
+    const Variable x = parameter({1, 2, 3, 5}, {4, 1}), weight = parameter({3}, {1}),
+                   bias = parameter({1}, {1});
+    Tensor mean = Tensor::full({1}, 2.0, Dtype::f64), variance = Tensor::full({1}, 4.0, Dtype::f64);
+    const Variable y = F::batch_norm(x, weight, bias, mean, variance, {.training = false});
+    if (moves) F::batch_norm(x, weight, bias, mean, variance, {.training = true});
+    F::sum(y).backward();
+    return std::pair(x.grad().to_doubles(), weight.grad().to_doubles());
+  };
+  CHECK(gradient(false) == gradient(true));
 }

@@ -21,6 +21,7 @@ struct Defects {
   std::function<void(const Tensor& a)> with_input;  // may change an input
   std::function<void(const Tensor& dy)> with_dy;    // may change dy
   bool wants_both = false;                          // no gradient where only one input requires one
+  bool forgets_saved = false;                       // does not say which values its gradients need
   const char* name = "product";
 };
 
@@ -35,14 +36,16 @@ Variable product(const Variable& a, const Variable& b, const Defects& defects) {
   if (defects.after_forward) defects.after_forward(y);
   if (defects.with_input) defects.with_input(a.value());
   const bool both = a.requires_grad() && b.requires_grad();
-  return record(defects.name, y, {a, b},
-                [at = a.value(), bt = b.value(), defects, both](const Tensor& dy) -> std::vector<Tensor> {
-                  if (defects.wants_both && !both) return {Tensor(), Tensor()};
-                  Tensor da = times(dy, bt), db = times(dy, at);
-                  if (defects.gradient_error != 0) kernels::scale_forward(da, 1 + defects.gradient_error, da);
-                  if (defects.with_dy) defects.with_dy(dy);
-                  return {da, db};
-                });
+  return record(
+      defects.name, y, {a, b},
+      [at = a.value(), bt = b.value(), defects, both](const Tensor& dy) -> std::vector<Tensor> {
+        if (defects.wants_both && !both) return {Tensor(), Tensor()};
+        Tensor da = times(dy, bt), db = times(dy, at);
+        if (defects.gradient_error != 0) kernels::scale_forward(da, 1 + defects.gradient_error, da);
+        if (defects.with_dy) defects.with_dy(dy);
+        return {da, db};
+      },
+      defects.forgets_saved ? std::vector<Tensor>() : std::vector<Tensor>{a.value(), b.value()});
 }
 
 void check_product(const Defects& defects) {
@@ -65,6 +68,12 @@ TEST_CASE("harness: an operation without defect passes") {
 TEST_CASE("harness: finds a gradient that is wrong by 1e-6", "[!shouldfail]") {
   Defects defects;
   defects.gradient_error = 1e-6;
+  check_product(defects);
+}
+
+TEST_CASE("harness: finds a value whose change before the backward pass is not noticed", "[!shouldfail]") {
+  Defects defects;
+  defects.forgets_saved = true;
   check_product(defects);
 }
 

@@ -261,6 +261,31 @@ void check_shared_input(const OperationCase& one) {
   }
 }
 
+/// An input, or the result, that changes between forward and backward: an Error that says so, or the
+/// gradients of the old numbers, where the backward pass does not need it.
+void check_changed_value(const OperationCase& one) {
+  const std::vector<Tensor> values = draw_inputs(one, Dtype::f32);
+  const Result wanted = run(one, values);
+  for (size_t changed = 0; changed <= values.size(); ++changed) {
+    INFO("changed before backward: " << (changed < values.size() ? str("input ", changed) : "the result"));
+    std::vector<Tensor> own;
+    for (const Tensor& value : values) own.push_back(value.clone());
+    const Inputs inputs = variables(own, required(one));
+    const Variable y = one.function(inputs);
+    if (!y.requires_grad()) return;
+    Tensor victim = changed < values.size() ? own[changed] : y.value();
+    victim.copy_from(cast(Tensor::full(victim.shape(), 3.25, Dtype::f32), victim.dtype()));
+    try {
+      y.backward(cast(draw(y.shape(), Fill::normal, kProjection), y.dtype()));
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        CHECK(test::same_bits(inputs[i].grad(), wanted.gradients[i]));
+      }
+    } catch (const Error& error) {
+      CHECK_THAT(error.what(), Catch::Contains("but it was changed since"));
+    }
+  }
+}
+
 void check_recorded_name(const std::string& operation, const OperationCase& one) {
   bool was_recorded = false;
   const OperationObserver observer([&](std::string_view name, const Tensor&, std::span<const Variable>) {
@@ -286,6 +311,7 @@ void check_operation(const std::string& operation, const std::vector<OperationCa
       check_each_alone(one);
       check_repeated_use(one);
       check_shared_input(one);
+      check_changed_value(one);
     }
     CHECK(AllocatorGuard::violations() == violations_before);
     CHECK(AllocatorGuard::unread() == unread_before);

@@ -45,6 +45,7 @@ struct OperationCase {
 /// - same bits again, with 1, 2, 3, 4 and 8 threads, without history, and for each input's gradient alone
 /// - gradients that add up when a variable is used several times
 /// - everything written, nothing written outside, no input changed
+/// - an input or result that changes before the backward pass is an Error, or has no part in the gradients
 /// - that `operation` is the recorded name; the coverage test finds the operations that are checked nowhere
 void check_operation(const std::string& operation, const std::vector<OperationCase>& cases);
 

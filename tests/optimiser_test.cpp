@@ -34,6 +34,18 @@ std::vector<double> send_gradient(const Variable& parameter, uint32_t step) {
   return gradient.to_doubles();
 }
 
+TEST_CASE("optimiser: a step between forward and backward is an error where the gradient needs old weights") {
+  ThreeParameters module(0);
+  Optimiser optimiser(module, {});
+  optimiser.zero_grad();
+  send_gradient(module.weight, 0);
+  const Variable stale = F::sum(F::mul(module.weight, module.weight)), fresh = F::sum(module.weight);
+  optimiser.step(0.1);
+  CHECK_THROWS_WITH(stale.backward(), Catch::Contains("mul needs f32[3, 7] as it was in the forward pass"));
+  CHECK_NOTHROW(fresh.backward());
+  CHECK_NOTHROW(F::sum(F::mul(module.weight, module.weight)).backward());
+}
+
 TEST_CASE("optimiser: SGD as PyTorch defines it") {
   const bool nesterov = GENERATE(false, true);
   const bool decay_norm_and_bias = GENERATE(false, true);

@@ -44,18 +44,20 @@ Variable F::mul(const Variable& a, const Variable& b) {
   // Each side's gradient needs the other side.
   const Tensor at = b.requires_grad() ? a.value() : Tensor();
   const Tensor bt = a.requires_grad() ? b.value() : Tensor();
-  return record("mul", y, {a, b}, [at, bt](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor da, db;
-    if (bt.defined()) {
-      da = Tensor::empty_like(dy);
-      kernels::mul_forward(dy, bt, da);
-    }
-    if (at.defined()) {
-      db = Tensor::empty_like(dy);
-      kernels::mul_forward(dy, at, db);
-    }
-    return {da, db};
-  });
+  return record("mul", y, {a, b},
+                [at, bt](const Tensor& dy) -> std::vector<Tensor> {
+                  Tensor da, db;
+                  if (bt.defined()) {
+                    da = Tensor::empty_like(dy);
+                    kernels::mul_forward(dy, bt, da);
+                  }
+                  if (at.defined()) {
+                    db = Tensor::empty_like(dy);
+                    kernels::mul_forward(dy, at, db);
+                  }
+                  return {da, db};
+                },
+                {at, bt});
 }
 
 Variable F::scale(const Variable& x, double factor) {

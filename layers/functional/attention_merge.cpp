@@ -20,12 +20,14 @@ Variable F::attention_merge(const Variable& m, const Variable& t) {
   Tensor y = Tensor::empty_like(tt);
   kernels::attention_merge_forward(mt, tt, y);
   const bool m_needed = m.requires_grad(), t_needed = t.requires_grad();
-  return record("attention_merge", y, {m, t}, [=](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor dm = m_needed ? Tensor::empty_like(mt) : Tensor();
-    Tensor dt = t_needed ? Tensor::empty_like(tt) : Tensor();
-    kernels::attention_merge_backward(dy, mt, tt, dm, dt);
-    return {dm, dt};
-  });
+  return record("attention_merge", y, {m, t},
+                [=](const Tensor& dy) -> std::vector<Tensor> {
+                  Tensor dm = m_needed ? Tensor::empty_like(mt) : Tensor();
+                  Tensor dt = t_needed ? Tensor::empty_like(tt) : Tensor();
+                  kernels::attention_merge_backward(dy, mt, tt, dm, dt);
+                  return {dm, dt};
+                },
+                {mt, tt});
 }
 
 Variable F::attention_merge_naive(const Variable& m, const Variable& t) {
@@ -35,12 +37,14 @@ Variable F::attention_merge_naive(const Variable& m, const Variable& t) {
   Tensor y = Tensor::empty_like(tt);
   kernels::attention_merge_naive_forward(mt, tt, y);
   const bool m_needed = m.requires_grad(), t_needed = t.requires_grad();
-  return record("attention_merge_naive", y, {m, t}, [=](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor dm = m_needed ? Tensor::empty_like(mt) : Tensor();
-    Tensor dt = t_needed ? Tensor::empty_like(tt) : Tensor();
-    kernels::attention_merge_naive_backward(dy, mt, tt, dm, dt);
-    return {dm, dt};
-  });
+  return record("attention_merge_naive", y, {m, t},
+                [=](const Tensor& dy) -> std::vector<Tensor> {
+                  Tensor dm = m_needed ? Tensor::empty_like(mt) : Tensor();
+                  Tensor dt = t_needed ? Tensor::empty_like(tt) : Tensor();
+                  kernels::attention_merge_naive_backward(dy, mt, tt, dm, dt);
+                  return {dm, dt};
+                },
+                {mt, tt});
 }
 
 }  // namespace fovea

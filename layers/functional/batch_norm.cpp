@@ -43,6 +43,13 @@ kernels::Normalisation normalisation_of(const Tensor& x, const ChannelMoments& m
   return norm;
 }
 
+void keep_for_backward(kernels::Normalisation& norm) {
+  norm.running = {};
+  if (norm.of_batch || !grad_enabled()) return;
+  norm.mean = norm.mean.clone();
+  norm.variance = norm.variance.clone();
+}
+
 namespace {
 
 Variable normalise(const char* operation, const Variable& x, const Variable& weight, const Variable& bias,
@@ -56,19 +63,21 @@ Variable normalise(const char* operation, const Variable& x, const Variable& wei
                                                  running_variance, settings);
   Tensor y = Tensor::empty_like(xt);
   kernels::batch_norm_forward(xt, norm, has_relu, y);
-  norm.running = {};  // moved once: the backward pass keeps nothing of it
-
+  keep_for_backward(norm);
   const bool needs_dx = x.requires_grad();
-  return record(operation, y, {x, weight, bias}, [=](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor dweight = weight.new_gradient(), dbias = bias.new_gradient(), dx;
-    kernels::batch_norm_backward_reduce(dy, xt, norm, has_relu, dweight, dbias);
-    if (needs_dx) {
-      // A gradient that nothing else holds gives its memory: a quarter less of it is moved.
-      dx = dy.use_count() == 1 ? dy : Tensor::empty_like(xt);
-      kernels::batch_norm_backward_input(dy, xt, norm, dweight, dbias, has_relu, /*other=*/{}, dx);
-    }
-    return {dx, dweight, dbias};
-  });
+  return record(operation, y, {x, weight, bias},
+                [=](const Tensor& dy) -> std::vector<Tensor> {
+                  Tensor dweight = weight.new_gradient(), dbias = bias.new_gradient(), dx;
+                  kernels::batch_norm_backward_reduce(dy, xt, norm, has_relu, dweight, dbias);
+                  if (needs_dx) {
+                    // A gradient that nothing else holds gives its memory: a quarter less of it is moved.
+                    dx = dy.use_count() == 1 ? dy : Tensor::empty_like(xt);
+                    kernels::batch_norm_backward_input(dy, xt, norm, dweight, dbias, has_relu, /*other=*/{},
+                                                       dx);
+                  }
+                  return {dx, dweight, dbias};
+                },
+                {xt, norm.mean, norm.variance, norm.weight, norm.bias});
 }
 
 }  // namespace

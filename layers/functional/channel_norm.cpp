@@ -11,11 +11,13 @@ Variable F::channel_norm(const Variable& x) {
   check(xt.rank() == 4, "channel_norm: x is ", xt, ", wanted [N, H, W, C]");
   Tensor y = Tensor::empty_like(xt);
   kernels::channel_norm_forward(xt, y);
-  return record("channel_norm", y, {x}, [xt](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor dx = Tensor::empty_like(dy);
-    kernels::channel_norm_backward(dy, xt, dx);
-    return {dx};
-  });
+  return record("channel_norm", y, {x},
+                [xt](const Tensor& dy) -> std::vector<Tensor> {
+                  Tensor dx = Tensor::empty_like(dy);
+                  kernels::channel_norm_backward(dy, xt, dx);
+                  return {dx};
+                },
+                {xt});
 }
 
 }  // namespace fovea

@@ -34,23 +34,25 @@ Variable F::conv(const Variable& x, const Variable& weight, const Variable& bias
              needs_dbias = bias.requires_grad();
   std::vector<Variable> inputs{x, weight};
   if (bias.defined()) inputs.push_back(bias);
-  return record("conv", y, std::move(inputs), [=](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor dx, dweight, dbias;
-    if (needs_dx) {
-      dx = Tensor::empty_like(xt);
-      kernels::conv_backward_input(dy, wt, stride, padding, dx);
-    }
-    if (needs_dweight) {
-      dweight = weight.new_gradient();
-      kernels::conv_backward_weight(xt, dy, stride, padding, dweight);
-    }
-    if (!bt.defined()) return {dx, dweight};
-    if (needs_dbias) {
-      dbias = bias.new_gradient();
-      kernels::conv_backward_bias(dy, dbias);
-    }
-    return {dx, dweight, dbias};
-  });
+  return record("conv", y, std::move(inputs),
+                [=](const Tensor& dy) -> std::vector<Tensor> {
+                  Tensor dx, dweight, dbias;
+                  if (needs_dx) {
+                    dx = Tensor::empty_like(xt);
+                    kernels::conv_backward_input(dy, wt, stride, padding, dx);
+                  }
+                  if (needs_dweight) {
+                    dweight = weight.new_gradient();
+                    kernels::conv_backward_weight(xt, dy, stride, padding, dweight);
+                  }
+                  if (!bt.defined()) return {dx, dweight};
+                  if (needs_dbias) {
+                    dbias = bias.new_gradient();
+                    kernels::conv_backward_bias(dy, dbias);
+                  }
+                  return {dx, dweight, dbias};
+                },
+                {needs_dweight ? xt : Tensor(), needs_dx ? wt : Tensor()});
 }
 
 }  // namespace fovea

@@ -23,26 +23,28 @@ Variable F::linear(const Variable& x, const Variable& weight, const Variable& bi
   const Tensor weight_t = x.requires_grad() ? weight.value() : Tensor();
   std::vector<Variable> inputs = {x, weight};
   if (has_bias) inputs.push_back(bias);
-  return record(
-      "linear", y, inputs, [=, bias_needed = bias.requires_grad()](const Tensor& dy) -> std::vector<Tensor> {
-        Tensor dx, dweight, dbias;
-        if (weight_t.defined()) {
-          dx = Tensor::empty({N, C}, dy.dtype(), dy.device());
-          kernels::matmul_forward(dy, /*transpose_a=*/false, weight_t, /*transpose_b=*/false, /*bias=*/{},
-                                  dx);
-        }
-        if (xt.defined()) {
-          dweight = weight.new_gradient();
-          kernels::matmul_forward(dy, /*transpose_a=*/true, xt, /*transpose_b=*/false, /*bias=*/{}, dweight);
-        }
-        if (!has_bias) return {dx, dweight};
-        if (bias_needed) {
-          dbias = bias.new_gradient();
-          Tensor row = dbias.reshape({1, K});
-          kernels::reduce_forward(dy.reshape({1, N, K}), /*factor=*/1.0, row);
-        }
-        return {dx, dweight, dbias};
-      });
+  return record("linear", y, inputs,
+                [=, bias_needed = bias.requires_grad()](const Tensor& dy) -> std::vector<Tensor> {
+                  Tensor dx, dweight, dbias;
+                  if (weight_t.defined()) {
+                    dx = Tensor::empty({N, C}, dy.dtype(), dy.device());
+                    kernels::matmul_forward(dy, /*transpose_a=*/false, weight_t, /*transpose_b=*/false,
+                                            /*bias=*/{}, dx);
+                  }
+                  if (xt.defined()) {
+                    dweight = weight.new_gradient();
+                    kernels::matmul_forward(dy, /*transpose_a=*/true, xt, /*transpose_b=*/false, /*bias=*/{},
+                                            dweight);
+                  }
+                  if (!has_bias) return {dx, dweight};
+                  if (bias_needed) {
+                    dbias = bias.new_gradient();
+                    Tensor row = dbias.reshape({1, K});
+                    kernels::reduce_forward(dy.reshape({1, N, K}), /*factor=*/1.0, row);
+                  }
+                  return {dx, dweight, dbias};
+                },
+                {xt, weight_t});
 }
 
 }  // namespace fovea

@@ -29,7 +29,8 @@ Variable F::matmul(const Variable& a, const Variable& b) {
           kernels::matmul_forward(at, /*transpose_a=*/true, dy, /*transpose_b=*/false, /*bias=*/{}, db);
         }
         return {da, db};
-      });
+      },
+      {b_needed ? at : Tensor(), a_needed ? bt : Tensor()});
 }
 
 }  // namespace fovea

@@ -18,4 +18,8 @@ kernels::Normalisation normalisation_of(const Tensor& x, const ChannelMoments& m
                                         const Tensor& bias, Tensor& running_mean, Tensor& running_variance,
                                         const F::BatchNormSettings& settings);
 
+/// Makes the batch norm of a forward pass that of its backward pass, which moves nothing: running statistics
+/// that were its constants may move before then, so that it gets a copy of them.
+void keep_for_backward(kernels::Normalisation& norm);
+
 }  // namespace fovea

@@ -81,6 +81,7 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
   }
   std::vector<Variable> parameters;  // three a stage
   std::vector<Stage> stages;
+  std::vector<Tensor> saved;
   Variable y = x;
   for (size_t i = 0; i < convs.size(); ++i) {
     const PreactivationConv& conv = convs[i];
@@ -98,7 +99,9 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
                                         moments.variance);
     observe("preactivation_conv", result,
             std::vector<Variable>{y, conv.norm_weight, conv.norm_bias, conv.weight});
-    stage.norm.running = {};  // moved once: the backward pass moves nothing
+    keep_for_backward(stage.norm);
+    saved.insert(saved.end(), {stage.x, stage.weight, stage.norm.mean, stage.norm.variance, stage.norm.weight,
+                               stage.norm.bias});
     stages.push_back(stage);
     parameters.insert(parameters.end(), {conv.norm_weight, conv.norm_bias, conv.weight});
     y = Variable(result);
@@ -115,33 +118,37 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
   const bool needs_stages =
       needs_dx || std::any_of(parameters.begin(), parameters.end(),
                               [](const Variable& parameter) { return parameter.requires_grad(); });
-  Variable result = record(kOperation, y.value(), std::move(inputs), [=](const Tensor& dy) mutable {
-    std::vector<Tensor> gradients(1 + parameters.size() + (adds_other ? 1 : 0));
-    if (adds_other) gradients.back() = dy;
-    if (!needs_stages) return gradients;
-    Tensor gradient = dy;
-    kernels::NextNormalisation next;
-    for (size_t i = stages.size(); i-- > 0;) {
-      Stage& stage = stages[i];
-      Tensor* const of_parameters = &gradients[1 + 3 * i];
-      for (size_t j = 0; j < 3; ++j) of_parameters[j] = parameters[3 * i + j].new_gradient();
-      Tensor dx = Tensor::empty_like(stage.x);
-      if (i == 0 && needs_dx) {
-        kernels::preactivation_conv_backward_input(
-            gradient, next, stage.x, stage.activated, stage.norm, stage.weight, stage.stride, stage.padding,
-            adds_x ? dy : Tensor(), earlier.take(), dx, of_parameters[2], of_parameters[0], of_parameters[1]);
-        gradients[0] = dx;
-      } else {
-        kernels::preactivation_conv_backward(gradient, next, stage.x, stage.activated, stage.norm,
-                                             stage.weight, stage.stride, stage.padding, dx, of_parameters[2],
-                                             of_parameters[0], of_parameters[1]);
-        next = {stage.x, stage.norm, of_parameters[0], of_parameters[1]};
-        gradient = dx;
-      }
-      stage.activated = {};  // whose memory the next stage may take
-    }
-    return gradients;
-  });
+  Variable result = record(
+      kOperation, y.value(), std::move(inputs),
+      [=](const Tensor& dy) mutable {
+        std::vector<Tensor> gradients(1 + parameters.size() + (adds_other ? 1 : 0));
+        if (adds_other) gradients.back() = dy;
+        if (!needs_stages) return gradients;
+        Tensor gradient = dy;
+        kernels::NextNormalisation next;
+        for (size_t i = stages.size(); i-- > 0;) {
+          Stage& stage = stages[i];
+          Tensor* const of_parameters = &gradients[1 + 3 * i];
+          for (size_t j = 0; j < 3; ++j) of_parameters[j] = parameters[3 * i + j].new_gradient();
+          Tensor dx = Tensor::empty_like(stage.x);
+          if (i == 0 && needs_dx) {
+            kernels::preactivation_conv_backward_input(gradient, next, stage.x, stage.activated, stage.norm,
+                                                       stage.weight, stage.stride, stage.padding,
+                                                       adds_x ? dy : Tensor(), earlier.take(), dx,
+                                                       of_parameters[2], of_parameters[0], of_parameters[1]);
+            gradients[0] = dx;
+          } else {
+            kernels::preactivation_conv_backward(gradient, next, stage.x, stage.activated, stage.norm,
+                                                 stage.weight, stage.stride, stage.padding, dx,
+                                                 of_parameters[2], of_parameters[0], of_parameters[1]);
+            next = {stage.x, stage.norm, of_parameters[0], of_parameters[1]};
+            gradient = dx;
+          }
+          stage.activated = {};  // whose memory the next stage may take
+        }
+        return gradients;
+      },
+      std::move(saved));
   result.set_moments(y.moments());
   return result;
 }

@@ -9,11 +9,13 @@ Variable F::relu(const Variable& x) {
   check_defined("relu", "x", x);
   Tensor y = Tensor::empty_like(x.value());
   kernels::relu_forward(x.value(), y);
-  return record("relu", y, {x}, [y](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor dx = Tensor::empty_like(y);
-    kernels::relu_backward(dy, y, dx);
-    return {dx};
-  });
+  return record("relu", y, {x},
+                [y](const Tensor& dy) -> std::vector<Tensor> {
+                  Tensor dx = Tensor::empty_like(y);
+                  kernels::relu_backward(dy, y, dx);
+                  return {dx};
+                },
+                {y});
 }
 
 }  // namespace fovea

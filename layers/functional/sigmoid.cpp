@@ -9,11 +9,13 @@ Variable F::sigmoid(const Variable& x) {
   check_defined("sigmoid", "x", x);
   Tensor y = Tensor::empty_like(x.value());
   kernels::sigmoid_forward(x.value(), y);
-  return record("sigmoid", y, {x}, [y](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor dx = Tensor::empty_like(y);
-    kernels::sigmoid_backward(dy, y, dx);
-    return {dx};
-  });
+  return record("sigmoid", y, {x},
+                [y](const Tensor& dy) -> std::vector<Tensor> {
+                  Tensor dx = Tensor::empty_like(y);
+                  kernels::sigmoid_backward(dy, y, dx);
+                  return {dx};
+                },
+                {y});
 }
 
 }  // namespace fovea

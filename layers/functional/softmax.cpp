@@ -10,11 +10,13 @@ Variable F::softmax(const Variable& x) {
   check(x.shape().rank() >= 1, "softmax: x is ", x.value(), ", wanted at least one axis");
   Tensor y = Tensor::empty_like(x.value());
   kernels::softmax_forward(x.value(), y);
-  return record("softmax", y, {x}, [y](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor dx = Tensor::empty_like(y);
-    kernels::softmax_backward(dy, y, dx);
-    return {dx};
-  });
+  return record("softmax", y, {x},
+                [y](const Tensor& dy) -> std::vector<Tensor> {
+                  Tensor dx = Tensor::empty_like(y);
+                  kernels::softmax_backward(dy, y, dx);
+                  return {dx};
+                },
+                {y});
 }
 
 Variable F::log_softmax(const Variable& x) {
@@ -22,11 +24,13 @@ Variable F::log_softmax(const Variable& x) {
   check(x.shape().rank() >= 1, "log_softmax: x is ", x.value(), ", wanted at least one axis");
   Tensor y = Tensor::empty_like(x.value());
   kernels::log_softmax_forward(x.value(), y);
-  return record("log_softmax", y, {x}, [y](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor dx = Tensor::empty_like(y);
-    kernels::log_softmax_backward(dy, y, dx);
-    return {dx};
-  });
+  return record("log_softmax", y, {x},
+                [y](const Tensor& dy) -> std::vector<Tensor> {
+                  Tensor dx = Tensor::empty_like(y);
+                  kernels::log_softmax_backward(dy, y, dx);
+                  return {dx};
+                },
+                {y});
 }
 
 }  // namespace fovea

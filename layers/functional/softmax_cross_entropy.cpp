@@ -38,7 +38,8 @@ Variable F::softmax_cross_entropy(const Variable& logits, const Tensor& labels, 
                   Tensor dlogits = Tensor::empty(probabilities.shape(), dtype, dloss.device());
                   kernels::softmax_cross_entropy_backward(dloss, probabilities, labels, smoothing, dlogits);
                   return {dlogits};
-                });
+                },
+                {labels});
 }
 
 Variable F::softmax_cross_entropy_soft(const Variable& logits, const Tensor& targets) {
@@ -55,7 +56,8 @@ Variable F::softmax_cross_entropy_soft(const Variable& logits, const Tensor& tar
                   Tensor dlogits = Tensor::empty(probabilities.shape(), dtype, dloss.device());
                   kernels::softmax_cross_entropy_soft_backward(dloss, probabilities, targets, dlogits);
                   return {dlogits};
-                });
+                },
+                {targets});
 }
 
 }  // namespace fovea

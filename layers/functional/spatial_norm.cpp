@@ -14,11 +14,13 @@ Variable F::spatial_norm(const Variable& x) {
   Tensor mean = Tensor::empty({xt.shape(0), xt.shape(3)}, accumulator_of(xt.dtype()), xt.device());  // [N, C]
   Tensor rstd = Tensor::empty_like(mean);                                                            // [N, C]
   kernels::spatial_norm_forward(xt, y, mean, rstd);
-  return record("spatial_norm", y, {x}, [xt, mean, rstd](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor dx = Tensor::empty_like(dy);
-    kernels::spatial_norm_backward(dy, xt, mean, rstd, dx);
-    return {dx};
-  });
+  return record("spatial_norm", y, {x},
+                [xt, mean, rstd](const Tensor& dy) -> std::vector<Tensor> {
+                  Tensor dx = Tensor::empty_like(dy);
+                  kernels::spatial_norm_backward(dy, xt, mean, rstd, dx);
+                  return {dx};
+                },
+                {xt});
 }
 
 }  // namespace fovea
