@@ -56,6 +56,10 @@ size_t append_printable(std::string& result, std::string_view text, size_t most,
   return i;
 }
 
+std::string note_of_cut(std::string_view text) {
+  return "... (" + std::to_string(text.size()) + " bytes)";
+}
+
 }  // namespace
 
 size_t utf8_length(std::string_view text) {
@@ -73,9 +77,10 @@ size_t utf8_length(std::string_view text) {
   return code >= kLeast[length] && code <= 0x10ffff && !is_surrogate ? length : 0;
 }
 
-std::string printable(std::string_view text) {
+std::string printable(std::string_view text, size_t most) {
   std::string result;
-  append_printable(result, text, text.size(), /*is_quoted=*/false);
+  const size_t end = append_printable(result, text, most, /*is_quoted=*/false);
+  if (end < text.size()) result += note_of_cut(text);
   return result;
 }
 
@@ -83,7 +88,7 @@ std::string in_quotes(std::string_view text, size_t most) {
   std::string result = "\"";
   const size_t end = append_printable(result, text, most, /*is_quoted=*/true);
   result += '"';
-  if (end < text.size()) result += "... (" + std::to_string(text.size()) + " bytes)";
+  if (end < text.size()) result += note_of_cut(text);
   return result;
 }
 

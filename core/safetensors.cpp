@@ -110,9 +110,11 @@ SafetensorsFile read_all(uint64_t file_bytes, const std::string& where, const Re
 /// "3 tensors are missing (a, b, c)"; at most three are named.
 std::string complaint(const std::vector<std::string>& names, const char* problem) {
   if (names.empty()) return "";
+  constexpr size_t kMostShown = 200;  // bytes of each
   std::string text =
       str("; ", names.size(), names.size() == 1 ? " tensor is " : " tensors are ", problem, " (");
-  for (size_t i = 0; i < std::min<size_t>(names.size(), 3); ++i) text += (i > 0 ? ", " : "") + names[i];
+  for (size_t i = 0; i < std::min<size_t>(names.size(), 3); ++i)
+    text += (i > 0 ? ", " : "") + printable(names[i], kMostShown);
   return text + (names.size() > 3 ? ", ...)" : ")");
 }
 
@@ -169,8 +171,8 @@ void write_safetensors(const std::string& path, const SafetensorsFile& file) {
   // Wide elements first, as other writers do: every tensor is then aligned for its dtype.
   std::vector<NamedTensor> tensors;
   for (const NamedTensor& entry : file.tensors) {
-    check<CheckpointError>(entry.tensor.defined(), "safetensors: ", path, ": tensor \"", entry.name,
-                           "\" is undefined");
+    check<CheckpointError>(entry.tensor.defined(), "safetensors: ", path, ": tensor ", in_quotes(entry.name),
+                           " is undefined");
     tensors.push_back({entry.name, entry.tensor.to(Device::cpu())});
   }
   std::stable_sort(tensors.begin(), tensors.end(), [](const NamedTensor& a, const NamedTensor& b) {

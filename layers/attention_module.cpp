@@ -15,7 +15,7 @@ Attention parse_attention(const std::string& name) {
   for (const Attention attention : {Attention::mixed, Attention::channel, Attention::spatial}) {
     if (name == name_of(attention)) return attention;
   }
-  throw UsageError(str("attention is \"", name, "\", wanted mixed, channel or spatial"));
+  throw UsageError(str("attention is ", in_quotes(name), ", wanted mixed, channel or spatial"));
 }
 
 const char* name_of(Merge merge) {
@@ -26,7 +26,7 @@ Merge parse_merge(const std::string& name) {
   for (const Merge merge : {Merge::residual, Merge::naive}) {
     if (name == name_of(merge)) return merge;
   }
-  throw UsageError(str("merge is \"", name, "\", wanted residual or naive"));
+  throw UsageError(str("merge is ", in_quotes(name), ", wanted residual or naive"));
 }
 
 AttentionModule::AttentionModule(int64_t C, int64_t mask_depth, const AttentionSettings& settings, Rng& rng)

@@ -6,6 +6,7 @@
 #include "fovea/config.h"
 #include "fovea/core/check.h"
 #include "fovea/core/nearest.h"
+#include "fovea/core/printable.h"
 #include "output.h"
 
 namespace fovea::cli {
@@ -199,7 +200,7 @@ void refuse_unknown(const CLI::App& app) {
     check<UsageError>(!rest.empty(),
                       "a command is missing: train, evaluate, predict, info, fetch or devices; see --help");
     throw UsageError(
-        str("there is no command \"", rest[0], "\"", suggestion(rest[0], names), "; see --help"));
+        str("there is no command ", in_quotes(rest[0]), suggestion(rest[0], names), "; see --help"));
   }
   const CLI::App& command = *commands[0];
   const auto rest = command.remaining();
@@ -207,8 +208,8 @@ void refuse_unknown(const CLI::App& app) {
   const auto is_flag = [](const std::string& text) { return text.starts_with("-"); };
   const auto flag = std::find_if(rest.begin(), rest.end(), is_flag);
   const std::string name = flag == rest.end() ? rest[0] : flag->substr(0, flag->find('='));
-  throw UsageError(str(command.get_name(), ": ", flag == rest.end() ? "unexpected \"" : "there is no flag \"",
-                       name, "\"", suggestion(name, long_flags(command)), "; see cifar_trainer ",
+  throw UsageError(str(command.get_name(), ": ", flag == rest.end() ? "unexpected " : "there is no flag ",
+                       in_quotes(name), suggestion(name, long_flags(command)), "; see cifar_trainer ",
                        command.get_name(), " --help"));
 }
 

@@ -3,6 +3,7 @@
 
 #include "commands.h"
 #include "fovea/core/check.h"
+#include "fovea/core/printable.h"
 #include "output.h"
 #include "signals.h"
 
@@ -42,6 +43,6 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return fail("out of memory; use a smaller --batch-size", 4);
   } catch (const std::exception& error) {
-    return fail(error.what(), 1);
+    return fail(fovea::printable(error.what()).c_str(), 1);
   }
 }

@@ -6,6 +6,7 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/nearest.h"
+#include "fovea/core/printable.h"
 #include "fovea/training/schedule.h"
 
 namespace fovea::cli {
@@ -92,8 +93,10 @@ std::string wanted(const Setting& setting) {
 
 [[noreturn]] void refuse(const Setting& setting, const Value& found, const std::string& where) {
   const auto* text = std::get_if<std::string>(&found);
-  throw UsageError(str("settings: ", where, " is ", text_of(found), ", wanted ", wanted(setting),
-                       text != nullptr ? suggestion(*text, setting.choices) : ""));
+  constexpr size_t kMostBytes = 200;  // of what is shown
+  throw UsageError(str(
+      "settings: ", where, " is ", text != nullptr ? in_quotes(*text) : printable(text_of(found), kMostBytes),
+      ", wanted ", wanted(setting), text != nullptr ? suggestion(*text, setting.choices) : ""));
 }
 
 bool fits(const Setting& setting, const Value& value) {
@@ -175,7 +178,7 @@ const Setting& find_setting(const std::string& key, const std::string& where) {
     if (setting.key == key) return setting;
     keys.push_back(setting.key);
   }
-  throw UsageError(str("settings: ", where, ": there is no setting \"", key, "\"", suggestion(key, keys)));
+  throw UsageError(str("settings: ", where, ": there is no setting ", in_quotes(key), suggestion(key, keys)));
 }
 
 void assign(Settings& settings, const Setting& setting, const Value& value, const std::string& where) {
