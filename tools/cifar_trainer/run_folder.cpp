@@ -15,8 +15,10 @@
 namespace fovea::cli {
 namespace {
 
+// What best.safetensors is called once it is not that of the run that goes on.
+constexpr const char* kBestBefore = "best-before-resume.safetensors";
 constexpr std::array kFiles = {"settings.toml",    "metrics.csv", "summary.json", "last.safetensors",
-                               "best.safetensors", "profile.md",  "trace.json"};
+                               "best.safetensors", "profile.md",  "trace.json",   kBestBefore};
 constexpr const char* kHeader =
     "epoch,step,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds\n";
 
@@ -35,6 +37,18 @@ std::string read_whole(const std::string& path) {
   std::string bytes(file.size(), '\0');
   file.read(0, bytes.data(), bytes.size());
   return bytes;
+}
+
+// Whether a file is the checkpoint of the end of epoch `best_epoch`, the best until then. A damaged one is
+// not.
+bool is_best_of(const std::string& path, int64_t best_epoch) {
+  if (best_epoch == 0 || !std::filesystem::exists(path)) return false;
+  try {
+    const TrainingProgress progress = read_checkpoint(path).progress;
+    return progress.best_epoch == best_epoch && progress.epoch == best_epoch && progress.batch == 0;
+  } catch (const CheckpointError&) {
+    return false;
+  }
 }
 
 }  // namespace
@@ -71,11 +85,14 @@ void RunFolder::carry_over(const std::string& checkpoint, int64_t best_epoch) co
   std::filesystem::create_directories(path_, error);
   check(!error, "run: cannot make the folder ", path_.string(), ": ", error.message());
   copy(source.file("metrics.csv"), "metrics.csv");
-  if (std::filesystem::exists(source.best()) &&
-      read_checkpoint(source.best()).progress.best_epoch == best_epoch) {
-    copy(source.best(), "best.safetensors");
-  }
+  if (is_best_of(source.best(), best_epoch)) copy(source.best(), "best.safetensors");
   copy(checkpoint, "last.safetensors");  // comes last: what it is to go on with is there
+}
+
+std::string RunFolder::set_best_aside(int64_t best_epoch) const {
+  if (!std::filesystem::exists(best()) || is_best_of(best(), best_epoch)) return "";
+  std::filesystem::rename(best(), file(kBestBefore));
+  return file(kBestBefore);
 }
 
 double RunFolder::resume(int64_t epochs) const {

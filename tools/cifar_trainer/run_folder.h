@@ -41,6 +41,9 @@ class RunFolder {
   /// goes on here from `checkpoint`, a file there; a best checkpoint of another epoch than it knows stays
   /// there.
   void carry_over(const std::string& checkpoint, int64_t best_epoch) const;
+  /// Renames a best checkpoint that is not of epoch `best_epoch`, the best that a run which goes on here
+  /// knows of: of a later time, for example. Returns its new path; "": there was none.
+  std::string set_best_aside(int64_t best_epoch) const;
   /// Drops the rows of epochs after `epochs`, which will be trained again; returns the seconds of the last
   /// row.
   double resume(int64_t epochs) const;

@@ -114,13 +114,12 @@ class Recorder {
             .should_stop = should_stop};
   }
 
+  // Only whole epochs count as best: a run that is resumed must go on as one without the pause, which is not
+  // evaluated here. The row of the part goes when it is resumed.
   void finish(const TrainingResult& result) {
     classifier_.save(folder_.last());
     const bool has_part = classifier_.checkpoint().progress.batch > 0;  // of an epoch
     if (result.reason != StopReason::max_steps || !has_part) return;
-    if (result.validation && (result.best_epoch == 0 || result.validation->accuracy > result.best_accuracy)) {
-      classifier_.save(folder_.best());
-    }
     folder_.append({.epoch = result.epochs + 1,
                     .step = result.steps,
                     .learning_rate = learning_rate_,
@@ -257,11 +256,13 @@ int train(const Arguments& arguments) {
                         checkpoint_info(settings, dataset.train.class_names));
 
   double seconds_before = 0;
+  std::string best_before;
   if (start.checkpoint) {
     training.resume = &*start.checkpoint;
     if (!is_within(place.checkpoint, folder.path())) {
       folder.carry_over(place.checkpoint, start.checkpoint->progress.best_epoch);
     }
+    best_before = folder.set_best_aside(start.checkpoint->progress.best_epoch);
     seconds_before = folder.resume(start.checkpoint->progress.epoch);
   } else {
     folder.start();
@@ -283,6 +284,10 @@ int train(const Arguments& arguments) {
   recorder.progress().line(describe_run(summarise_run(settings, dataset, device, classifier, {}, 0)));
   if (settings.device == "auto" && device.is_cpu()) {
     recorder.progress().line("device auto is the CPU: " + cuda_status().reason);
+  }
+  if (!best_before.empty()) {
+    recorder.progress().line("the best checkpoint there is not of the run up to " + place.checkpoint +
+                             "; it is kept as " + best_before);
   }
   const TrainingResult result = train_and_explain(classifier, dataset, training, folder);
   if (!is_profiled) recorder.progress().line("no step was profiled: the run ended within its first two");
