@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "fovea/training/checkpoint.h"
 #include "trainer_program.h"
@@ -185,4 +186,92 @@ TEST_CASE("trainer_resume: a file that is not there leaves nothing behind") {
   std::filesystem::create_directory(folder / "empty");
   check_failure({"train", "--resume", folder / "empty"}, 5, "empty/last.safetensors");
   CHECK(std::filesystem::is_empty(folder / "empty"));
+}
+
+namespace {
+
+using Row = std::vector<std::string>;
+
+// The rows of a table without its header.
+std::vector<Row> rows_of(const std::string& path) {
+  std::vector<Row> rows;
+  std::istringstream lines(file_bytes(path));
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line)) {
+    rows.emplace_back();
+    std::istringstream cells(line);
+    for (std::string cell; std::getline(cells, cell, ',');) rows.back().push_back(cell);
+    REQUIRE(rows.back().size() == 9);
+  }
+  return rows;
+}
+
+constexpr size_t kLearningRate = 2, kSpeed = 7, kSeconds = 8;
+
+// All but the times, of which it has some.
+void check_same_but_for_times(Row row, Row wanted) {
+  CHECK(std::stod(row[kSpeed]) > 0);
+  CHECK(std::stod(row[kLearningRate]) > 0);
+  row.resize(kSpeed);
+  wanted.resize(kSpeed);
+  CHECK(row == wanted);
+}
+
+}  // namespace
+
+TEST_CASE("trainer_resume: the table of an epoch resumed after its last step is that without the pause") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "run", last = out + "/last.safetensors";
+  const auto run_in = [](const std::string& where) {
+    Words words = short_run(where, {"--save-every", "8"});
+    *(std::find(words.begin(), words.end(), "--test-limit") + 1) = "2000";  // takes its time
+    *(std::find(words.begin(), words.end(), "--epochs") + 1) = "1";
+    return words;
+  };
+  Program program(command(run_in(out)));
+  program.wait_until([&] { return std::filesystem::exists(last); });
+  const int signal = GENERATE(SIGTERM, SIGKILL);
+  program.kill(signal);
+  CHECK(program.wait().code == 128 + signal);
+  REQUIRE(read_checkpoint(last).progress.batch == 8);
+  REQUIRE(rows_of(out + "/metrics.csv").empty());
+  const Json saves = Json::parse(file_bytes(out + "/times.json"))["saves"];
+  const double seconds = saves.back()["seconds"], step_seconds = saves.back()["step_seconds"];
+  CHECK(saves.back()["step"] == 8);
+  CHECK(step_seconds > 0);
+  CHECK(seconds > 8 * step_seconds / 2);  // half of the steps took at least the median
+
+  REQUIRE(trainer({"train", "--resume", "--out", out}).code == 0);
+  REQUIRE(trainer(run_in(folder / "whole")).code == 0);
+  const std::vector<Row> rows = rows_of(out + "/metrics.csv"), wanted = rows_of(folder / "whole/metrics.csv");
+  REQUIRE((rows.size() == 1 && wanted.size() == 1));
+  check_same_but_for_times(rows[0], wanted[0]);
+  CHECK(std::stod(rows[0][kSpeed]) == Approx(8 / step_seconds).margin(0.06));  // one decimal is written
+  CHECK(std::stod(rows[0][kSeconds]) > seconds);
+  CHECK(Json::parse(file_bytes(out + "/summary.json"))["images_per_second"] > 0);
+  CHECK(is_same(last, folder / "whole/last.safetensors"));
+}
+
+TEST_CASE("trainer_resume: with nothing left to do, the table of a part of an epoch stays") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "run", table = out + "/metrics.csv";
+  begin_run(out, "11");
+  const std::vector<Row> before = rows_of(table);
+  REQUIRE(before.size() == 2);
+  std::filesystem::remove(out + "/summary.json");
+  for (const bool has_times : {true, false}) {
+    if (!has_times) write_file(out + "/times.json", "{\"saves\": [0, {\"step\": \"x\"}]}");
+    REQUIRE(trainer({"train", "--resume", "--out", out}).code == 0);
+    std::vector<Row> rows = rows_of(table);
+    REQUIRE(rows.size() == 2);
+    CHECK(rows[0] == before[0]);
+    if (!has_times) {
+      CHECK(rows[1][kSpeed] == "");  // not measured, rather than 0
+      rows[1][kSpeed] = before[1][kSpeed];
+    }
+    check_same_but_for_times(rows[1], before[1]);
+    CHECK(std::stod(rows[1][kSeconds]) >= std::stod(before[0][kSeconds]));
+  }
+  CHECK(Json::parse(file_bytes(out + "/summary.json"))["images_per_second"] > 0);
 }

@@ -127,6 +127,7 @@ Checkpoint Classifier::checkpoint() const {
     checkpoint.settings = run_->description();
     checkpoint.progress = run_->progress();
     checkpoint.convolutions = run_->convolutions();
+    checkpoint.step_seconds = run_->step_seconds();
   }
   return checkpoint;
 }

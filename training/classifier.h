@@ -30,7 +30,7 @@ struct StepReport {
   double epoch_loss;         // mean of this epoch so far
   double epoch_accuracy;     // of this epoch so far, on the augmented images before each update
   double learning_rate;      // of this step
-  double images_per_second;  // smoothed over the last steps, loading included
+  double images_per_second;  // by the median of the last steps of this process, loading included
 };
 
 /// After an epoch and its validation.
@@ -40,7 +40,7 @@ struct EpochReport {
   double train_loss;
   double train_accuracy;
   double learning_rate;      // of the last step
-  double images_per_second;  // median over the epoch's steps in this process, loading included
+  double images_per_second;  // median over the epoch's steps, loading included; 0: no step was measured
   std::optional<Evaluation> validation;
   bool is_best;  // the best validation accuracy so far; never of an evaluation that is not finite
 };
@@ -91,8 +91,9 @@ struct TrainingResult {
   int64_t epochs = 0;     // done in all
   double train_loss = 0;  // of the last epoch, or of the part of it that was done
   double train_accuracy = 0;
-  double images_per_second = 0;          // median over the training steps of this process, loading included
-  double seconds = 0;                    // in train, everything included
+  double learning_rate = 0;      // of the last step; 0: none in this process or epoch
+  double images_per_second = 0;  // median over this process' steps and those of the epoch it went on with
+  double seconds = 0;            // in train, everything included
   std::optional<Evaluation> validation;  // at the end; none without a validation set or if stopped before
   double best_accuracy = 0;              // over the epochs done; 0 without validation
   int64_t best_epoch = 0;                // 1, 2, ...; 0: none

@@ -17,8 +17,9 @@ namespace {
 
 // What best.safetensors is called once it is not that of the run that goes on.
 constexpr const char* kBestBefore = "best-before-resume.safetensors";
-constexpr std::array kFiles = {"settings.toml",    "metrics.csv", "summary.json", "last.safetensors",
-                               "best.safetensors", "profile.md",  "trace.json",   kBestBefore};
+constexpr std::array kFiles = {"settings.toml",    "metrics.csv",      "summary.json",
+                               "last.safetensors", "best.safetensors", "profile.md",
+                               "trace.json",       "times.json",       kBestBefore};
 constexpr const char* kHeader =
     "epoch,step,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds\n";
 
@@ -85,6 +86,7 @@ void RunFolder::carry_over(const std::string& checkpoint, int64_t best_epoch) co
   std::filesystem::create_directories(path_, error);
   check(!error, "run: cannot make the folder ", path_.string(), ": ", error.message());
   copy(source.file("metrics.csv"), "metrics.csv");
+  copy(source.times(), "times.json");
   if (is_best_of(source.best(), best_epoch)) copy(source.best(), "best.safetensors");
   copy(checkpoint, "last.safetensors");  // comes last: what it is to go on with is there
 }
@@ -122,9 +124,9 @@ void RunFolder::write_settings(const Settings& settings) const {
 void RunFolder::append(const MetricsRow& row) const {
   const std::string test = row.test ? fmt::format("{:.6g},{:.6g}", row.test->loss, row.test->accuracy) : ",";
   std::ofstream table(file("metrics.csv"), std::ios::app);
-  table << fmt::format("{},{},{:.6g},{:.6g},{:.6g},{},{:.1f},{:.1f}\n", row.epoch, row.step,
-                       row.learning_rate, row.train_loss, row.train_accuracy, test, row.images_per_second,
-                       row.seconds);
+  const std::string speed = row.images_per_second > 0 ? fmt::format("{:.1f}", row.images_per_second) : "";
+  table << fmt::format("{},{},{:.6g},{:.6g},{:.6g},{},{},{:.1f}\n", row.epoch, row.step, row.learning_rate,
+                       row.train_loss, row.train_accuracy, test, speed, row.seconds);
   table.close();
   check(table.good(), "run: cannot write ", file("metrics.csv"), ": ", std::strerror(errno));
 }

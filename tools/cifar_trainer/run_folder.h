@@ -16,12 +16,12 @@ struct MetricsRow {
   double learning_rate = 0;
   double train_loss = 0, train_accuracy = 0;
   std::optional<Evaluation> test{};
-  double images_per_second = 0;
-  double seconds = 0;  // since the run began, pauses between resumed parts left out
+  double images_per_second = 0;  // 0: not measured
+  double seconds = 0;            // since the run began, pauses between resumed parts left out
 };
 
-/// The folder of a training run: settings.toml, metrics.csv, summary.json, last.safetensors,
-/// best.safetensors; with a profile also profile.md, trace.json.
+/// The folder of a training run: settings.toml, metrics.csv, summary.json, times.json,
+/// last.safetensors, best.safetensors; with a profile also profile.md, trace.json.
 class RunFolder {
  public:
   explicit RunFolder(const std::string& path) : path_(path) {}
@@ -30,6 +30,7 @@ class RunFolder {
   std::string last() const { return file("last.safetensors"); }
   std::string best() const { return file("best.safetensors"); }
   std::string settings() const { return file("settings.toml"); }
+  std::string times() const { return file("times.json"); }
   /// Whether a run has been here.
   bool holds_run() const;
   bool has_summary() const { return std::filesystem::exists(file("summary.json")); }

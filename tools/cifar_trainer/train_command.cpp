@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <chrono>
 #include <filesystem>
 
 #include "commands.h"
@@ -9,7 +8,7 @@
 #include "fovea/core/parallel_for.h"
 #include "fovea/training/device_speed.h"
 #include "profile.h"
-#include "progress.h"
+#include "recorder.h"
 #include "reports.h"
 #include "run_folder.h"
 #include "setup.h"
@@ -17,12 +16,6 @@
 
 namespace fovea::cli {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
 
 void apply_arguments(Settings& settings, const Arguments& arguments) {
   if (!arguments.config.empty()) apply_toml_file(settings, arguments.config);
@@ -100,72 +93,8 @@ Start start_in(const RunFolder& folder, const Arguments& arguments, Place& place
   return start_from_checkpoint(arguments, place);
 }
 
-// Writes down and shows how a run goes on.
-class Recorder {
- public:
-  Recorder(const Settings& settings, const RunFolder& folder, Classifier& classifier, double seconds_before)
-      : settings_(settings), folder_(folder), classifier_(classifier), seconds_before_(seconds_before) {}
-
-  TrainingHooks hooks() {
-    return {.on_step = [this](const StepReport& report) { on_step(report); },
-            .on_epoch = [this](const EpochReport& report) { on_epoch(report); },
-            .on_validation = [this](int64_t done,
-                                    int64_t total) { progress_.count("testing", "images", done, total); },
-            .should_stop = should_stop};
-  }
-
-  // Only whole epochs count as best: a run that is resumed must go on as one without the pause, which is not
-  // evaluated here. The row of the part goes when it is resumed.
-  void finish(const TrainingResult& result) {
-    classifier_.save(folder_.last());
-    const bool has_part = classifier_.checkpoint().progress.batch > 0;  // of an epoch
-    if (result.reason != StopReason::max_steps || !has_part) return;
-    folder_.append({.epoch = result.epochs + 1,
-                    .step = result.steps,
-                    .learning_rate = learning_rate_,
-                    .train_loss = result.train_loss,
-                    .train_accuracy = result.train_accuracy,
-                    .test = result.validation,
-                    .images_per_second = result.images_per_second,
-                    .seconds = seconds()});
-  }
-
-  double seconds() const { return seconds_before_ + seconds_since(begin_); }
-  Progress& progress() { return progress_; }
-
- private:
-  void on_step(const StepReport& report) {
-    learning_rate_ = report.learning_rate;
-    progress_.step(report, settings_.batch_size);
-    if (settings_.save_every > 0 && report.step % settings_.save_every == 0) classifier_.save(folder_.last());
-  }
-
-  // The row comes before the checkpoint: a run that is cut off in between drops the row when it is resumed.
-  void on_epoch(const EpochReport& report) {
-    progress_.epoch(report);
-    if (report.is_best || !report.validation) classifier_.save(folder_.best());
-    folder_.append({.epoch = report.epoch,
-                    .step = report.step,
-                    .learning_rate = report.learning_rate,
-                    .train_loss = report.train_loss,
-                    .train_accuracy = report.train_accuracy,
-                    .test = report.validation,
-                    .images_per_second = report.images_per_second,
-                    .seconds = seconds()});
-    classifier_.save(folder_.last());
-  }
-
-  const Settings& settings_;
-  const RunFolder& folder_;
-  Classifier& classifier_;
-  Progress progress_;
-  double seconds_before_;
-  double learning_rate_ = 0;
-  Clock::time_point begin_ = Clock::now();
-};
-
 RunSummary summarise_run(const Settings& settings, const Dataset& dataset, const Device& device,
-                         Classifier& classifier, const TrainingResult& result, double seconds) {
+                         Classifier& classifier, const TrainingResult& result, const CheckpointTimes& times) {
   const std::optional<Evaluation> of_last_epoch = classifier.checkpoint().progress.validation;
   return {.model = settings.model,
           .parameters = parameter_count(classifier.model()),
@@ -180,9 +109,9 @@ RunSummary summarise_run(const Settings& settings, const Dataset& dataset, const
           .test = result.validation ? result.validation : of_last_epoch,
           .best_test_accuracy = result.best_accuracy,
           .best_epoch = result.best_epoch,
-          .images_per_second = result.images_per_second,
+          .images_per_second = times.images_per_second,
           .peak_memory_bytes = peak_memory_bytes(device),
-          .seconds = seconds,
+          .seconds = times.seconds,
           .device = device.str(),
           .precision = settings.precision,
           .threads = num_threads(),
@@ -238,7 +167,7 @@ int train(const Arguments& arguments) {
   Place place = place_of(arguments);
   const RunFolder folder(place.out);
   const FolderLock lock(folder.path());  // from before it is looked into to the end
-  const Start start = start_in(folder, arguments, place);
+  Start start = start_in(folder, arguments, place);
   const Settings& settings = start.settings;
   check_consistent(settings);
   const Device device = prepare_device(settings);
@@ -255,7 +184,7 @@ int train(const Arguments& arguments) {
                         start.checkpoint ? start.checkpoint->normalisation : normalisation_of(dataset.train),
                         checkpoint_info(settings, dataset.train.class_names));
 
-  double seconds_before = 0;
+  CheckpointTimes times;  // until now
   std::string best_before;
   if (start.checkpoint) {
     training.resume = &*start.checkpoint;
@@ -263,13 +192,16 @@ int train(const Arguments& arguments) {
       folder.carry_over(place.checkpoint, start.checkpoint->progress.best_epoch);
     }
     best_before = folder.set_best_aside(start.checkpoint->progress.best_epoch);
-    seconds_before = folder.resume(start.checkpoint->progress.epoch);
+    const double seconds = folder.resume(start.checkpoint->progress.epoch);
+    times =
+        RunTimes(folder.times()).at(start.checkpoint->progress).value_or(CheckpointTimes{.seconds = seconds});
+    start.checkpoint->step_seconds = times.step_seconds;
   } else {
     folder.start();
   }
   folder.write_settings(settings);
 
-  Recorder recorder(settings, folder, classifier, seconds_before);
+  Recorder recorder(settings, folder, classifier, times);
   training.hooks = recorder.hooks();
   training.profile_steps = arguments.profile_steps;
   bool is_profiled = arguments.profile_steps == 0;
@@ -281,7 +213,7 @@ int train(const Arguments& arguments) {
     recorder.progress().line(text);
     is_profiled = true;
   };
-  recorder.progress().line(describe_run(summarise_run(settings, dataset, device, classifier, {}, 0)));
+  recorder.progress().line(describe_run(summarise_run(settings, dataset, device, classifier, {}, {})));
   if (settings.device == "auto" && device.is_cpu()) {
     recorder.progress().line("device auto is the CPU: " + cuda_status().reason);
   }
@@ -293,7 +225,7 @@ int train(const Arguments& arguments) {
   if (!is_profiled) recorder.progress().line("no step was profiled: the run ended within its first two");
   recorder.finish(result);
 
-  const RunSummary summary = summarise_run(settings, dataset, device, classifier, result, recorder.seconds());
+  const RunSummary summary = summarise_run(settings, dataset, device, classifier, result, recorder.times());
   if (start.checkpoint && has_done_nothing(*start.checkpoint, result) && folder.has_summary()) {
     recorder.progress().line("nothing was left to do in " + settings.out +
                              "; for more, raise --epochs or --max-steps");
