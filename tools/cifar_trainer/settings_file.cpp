@@ -34,7 +34,8 @@ void apply_toml(Settings& settings, const std::string& text, const std::string& 
   try {
     table = toml::parse(text, name);
   } catch (const toml::parse_error& error) {
-    throw UsageError(str("settings: ", name, ":", error.source().begin.line, ": ", error.description()));
+    throw UnreadableSettings(
+        str("settings: ", name, ":", error.source().begin.line, ": ", error.description()));
   }
   for (const auto& [key, node] : table) {
     const std::string line = str(name, ":", node.source().begin.line);
@@ -48,7 +49,7 @@ void apply_toml_file(Settings& settings, const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
-  check<UsageError>(file.good(), "settings: cannot read ", path, "; --config takes a TOML file");
+  check<UnreadableSettings>(file.good(), "settings: cannot read ", path, "; --config takes a TOML file");
   apply_toml(settings, text.str(), path);
 }
 
