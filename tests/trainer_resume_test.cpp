@@ -95,7 +95,7 @@ TEST_CASE("trainer_resume: best and data are there before the first step in the 
   std::filesystem::copy_file(folder / "short/last.safetensors", early);
   REQUIRE(read_checkpoint(later + "/best.safetensors").progress.best_epoch > 0);
   const std::string from_early = folder / "from-early";
-  REQUIRE(trainer({"train", "--resume", early, "--out", from_early}).code == 0);
+  REQUIRE(trainer({"train", "--resume", early, "--max-steps", "5", "--out", from_early}).code == 0);
   CHECK_FALSE(std::filesystem::exists(from_early + "/best.safetensors"));  // before the end of an epoch
 }
 
@@ -298,4 +298,36 @@ TEST_CASE("trainer_resume: a settings file with a wrong value was edited, and is
   write_bytes(out + "/settings.toml", "thread = 2\n");
   check_failure({"train", "--resume", out}, 2,
                 "settings.toml:1: there is no setting \"thread\"; did you mean threads?");
+}
+
+TEST_CASE(
+    "trainer_resume: an edited settings file is followed, or refused where it would change the result") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "run", settings = out + "/settings.toml";
+  begin_run(out, "16");
+  const std::string before = file_bytes(settings);
+  const auto edit = [&](const std::string& from, const std::string& to) {
+    std::string text = before;
+    REQUIRE(text.find("\n" + from) != std::string::npos);
+    write_bytes(settings, text.replace(text.find("\n" + from) + 1, from.size(), to));
+  };
+  edit("lr = 0.3", "lr = 0.2");
+  check_failure({"train", "--resume", out}, 2,
+                settings + ": lr is 0.2, but the run to be continued has 0.3, which shapes its result");
+  edit("epochs = 3", "epochs = 4");  // over which one-cycle is laid
+  check_failure({"train", "--resume", "--out", out}, 2, settings + ": epochs is 4, but");
+  edit("threads = 0", "threads = 1");
+  REQUIRE(trainer({"train", "--resume", out}).code == 0);
+  CHECK_THAT(file_bytes(settings), Contains("threads = 1"));
+  edit("max-steps = 16", "max-steps = 0");
+  const Outcome outcome = trainer({"train", "--resume", out});
+  REQUIRE(outcome.code == 0);
+  CHECK_THAT(outcome.err, Contains(settings + " has max-steps = 0; the checkpoint 16"));
+  check_whole(out);
+}
+
+TEST_CASE("trainer_resume: a folder for --config is refused") {
+  const TemporaryFolder folder;
+  check_failure(short_run(folder / "run", {"--config", finished_run()}), 2, finished_run() + " is a folder");
+  CHECK_FALSE(std::filesystem::exists(folder / "run"));
 }

@@ -1,4 +1,5 @@
 #include <toml++/toml.h>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -46,6 +47,9 @@ void apply_toml(Settings& settings, const std::string& text, const std::string& 
 }
 
 void apply_toml_file(Settings& settings, const std::string& path) {
+  std::error_code ignored;
+  check<UsageError>(!std::filesystem::is_directory(path, ignored), "settings: ", path,
+                    " is a folder, wanted a TOML file, such as the settings.toml of a run");
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();

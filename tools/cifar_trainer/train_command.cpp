@@ -73,13 +73,23 @@ void apply_saved_settings(Settings& settings, const std::string& path) {
   }
 }
 
+// What a settings file may say in another way than the checkpoint, because someone has changed it, or because
+// the run was cut off before the first save with a new end.
+void tell_of_other_end(const Settings& saved, const Settings& wanted, const std::string& path) {
+  for (const char* key : {"epochs", "max-steps"}) {
+    const Setting& setting = find_setting(key, path);
+    const std::string before = value_text(saved, setting), now = value_text(wanted, setting);
+    if (before != now) show(fmt::format("{} has {} = {}; the checkpoint {}\n", path, key, now, before));
+  }
+}
+
 struct Start {
   Settings settings;
   std::optional<Checkpoint> checkpoint;  // where the run goes on from
 };
 
-// Settings of a run to be continued: its own, then the file, then the flags, which may change only what does
-// not shape the result.
+// Settings of a run to be continued: those of the checkpoint, then of the settings file beside it, then the
+// file and the flags that were given. All may change only what does not shape the result.
 Start start_from_checkpoint(const Arguments& arguments, const Place& place) {
   const std::string& path = place.checkpoint;
   check<UsageError>(!RunFolder(place.out).holds_run() || is_within(path, place.out), "resume: ", path,
@@ -89,8 +99,12 @@ Start start_from_checkpoint(const Arguments& arguments, const Place& place) {
   start.checkpoint = read_checkpoint(path);
   const Settings saved = settings_of(*start.checkpoint);
   const RunFolder source(std::filesystem::path(path).parent_path().string());
-  if (std::filesystem::exists(source.settings())) apply_saved_settings(start.settings, source.settings());
   apply_toml(start.settings, to_toml(saved, Selection::shaping), path);
+  if (std::filesystem::exists(source.settings())) {
+    apply_saved_settings(start.settings, source.settings());
+    check_resumable(saved, start.settings, source.settings());
+    tell_of_other_end(saved, start.settings, source.settings());
+  }
   apply_arguments(start.settings, arguments);
   start.settings.out = place.out;
   resolve(start.settings);
