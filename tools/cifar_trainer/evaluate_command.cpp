@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
+#include "initial_weights.h"
 #include "output.h"
 #include "profile.h"
 #include "progress.h"
@@ -22,6 +23,9 @@ int evaluate(const Arguments& arguments) {
   const auto classes = static_cast<int64_t>(class_names_of(checkpoint).size());
   check<UsageError>(images.classes() == classes, "evaluate: ", settings.dataset, " has ", images.classes(),
                     " classes, but the network of ", arguments.checkpoint, " was trained on ", classes);
+  const std::string warning = other_class_names(
+      class_names_of(checkpoint), "the network of " + arguments.checkpoint, images.class_names, images.name);
+  if (!warning.empty()) show(warning + ", so that the accuracy may mean nothing\n");
   throw_if_stopped("loading");
 
   EvaluationReport report;

@@ -132,11 +132,10 @@ void RunFolder::write_settings(const Settings& settings) const {
 void RunFolder::append(const MetricsRow& row) const {
   const std::string test = row.test ? fmt::format("{:.6g},{:.6g}", row.test->loss, row.test->accuracy) : ",";
   const std::string speed = row.images_per_second > 0 ? fmt::format("{:.1f}", row.images_per_second) : "";
-  write_text(
-      file("metrics.csv"),
-      read_table(file("metrics.csv")) + fmt::format("{},{},{:.6g},{:.6g},{:.6g},{},{},{:.1f}\n", row.epoch,
-                                                    row.step, row.learning_rate, row.train_loss,
-                                                    row.train_accuracy, test, speed, row.seconds));
+  write_text(file("metrics.csv"), read_table(file("metrics.csv")) +
+                                      fmt::format("{},{},{:.6g},{:.6g},{:.6g},{},{},{:.1f}\n", row.epoch,
+                                                  row.step, row.learning_rate, row.train_loss,
+                                                  row.train_accuracy, test, speed, row.seconds));
 }
 
 void RunFolder::write_summary(const std::string& json) const {

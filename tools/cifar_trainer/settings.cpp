@@ -260,7 +260,9 @@ std::string to_toml(const Settings& settings, Selection selection) {
   std::string text, group;
   for (const Setting& setting : setting_table()) {
     const auto value = value_of(settings, setting);
-    const bool is_selected = selection == Selection::all ? setting.key != "out" : setting.shapes_result;
+    const bool is_selected = selection == Selection::all       ? setting.key != "out"
+                             : selection == Selection::shaping ? setting.shapes_result
+                                                               : setting.group == kNetworkGroup;
     if (!is_selected || !value || *value == Value("") || *value == Value(std::vector<double>())) continue;
     if (setting.group != group) text += (group.empty() ? "# " : "\n# ") + setting.group + "\n";
     group = setting.group;

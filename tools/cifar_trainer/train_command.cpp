@@ -7,6 +7,7 @@
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
 #include "fovea/training/device_speed.h"
+#include "initial_weights.h"
 #include "output.h"
 #include "profile.h"
 #include "recorder.h"
@@ -23,9 +24,10 @@ void apply_arguments(Settings& settings, const Arguments& arguments) {
   apply_overrides(settings, arguments.settings);
 }
 
-// Settings of a new run: defaults, then the file, then the flags.
-Settings new_settings(const Arguments& arguments) {
+// Settings of a new run: defaults, or the network of --init, then the file, then the flags.
+Settings new_settings(const Arguments& arguments, const std::optional<Checkpoint>& init) {
   Settings settings;
+  if (init) apply_toml(settings, to_toml(settings_of(*init), Selection::network), init->where);
   apply_arguments(settings, arguments);
   resolve(settings);
   return settings;
@@ -37,9 +39,9 @@ struct Place {
   std::string out;
 };
 
-Place place_of(const Arguments& arguments) {
+Place place_of(const Arguments& arguments, const std::optional<Checkpoint>& init) {
   namespace fs = std::filesystem;
-  Place place{arguments.checkpoint, new_settings(arguments).out};
+  Place place{arguments.checkpoint, new_settings(arguments, init).out};
   if (!arguments.resume) return place;
   if (place.checkpoint.empty()) place.checkpoint = RunFolder(place.out).last();
   std::error_code ignored;
@@ -50,6 +52,18 @@ Place place_of(const Arguments& arguments) {
   const fs::path folder = fs::path(place.checkpoint).parent_path();
   place.out = folder.empty() ? "." : folder.string();
   return place;
+}
+
+// The checkpoint of --init.
+std::optional<Checkpoint> read_init(const Arguments& arguments) {
+  if (arguments.init.empty()) return std::nullopt;
+  check<UsageError>(!arguments.resume || arguments.resume_if_any,
+                    "train: --init begins a new run, --resume goes on with one; give one of them, or --init "
+                    "with --resume auto");
+  std::error_code ignored;
+  return read_checkpoint(std::filesystem::is_directory(arguments.init, ignored)
+                             ? RunFolder(arguments.init).last()
+                             : arguments.init);
 }
 
 bool is_within(const std::string& file, const std::string& folder) {
@@ -113,15 +127,29 @@ Start start_from_checkpoint(const Arguments& arguments, const Place& place) {
 }
 
 // The start of a run in a folder that no other process can change any more.
-Start start_in(const RunFolder& folder, const Arguments& arguments, Place& place) {
+Start start_in(const RunFolder& folder, const Arguments& arguments, const std::optional<Checkpoint>& init,
+               Place& place) {
   if (!arguments.resume) folder.check_free(arguments.overwrite);
   if (arguments.resume_if_any && !std::filesystem::exists(place.checkpoint)) {
     // A run that was cut off after its first epoch may have the best checkpoint only. What one leaves that
     // was cut off before its first save is nothing to go on from.
     place.checkpoint = std::filesystem::exists(folder.best()) ? folder.best() : "";
   }
-  if (place.checkpoint.empty()) return {new_settings(arguments), std::nullopt};
+  if (place.checkpoint.empty()) return {new_settings(arguments, init), std::nullopt};
   return start_from_checkpoint(arguments, place);
+}
+
+// What is to be said about where the weights come from; a new run takes those of --init.
+std::string origin_of(const Start& start, const std::optional<Checkpoint>& init, const ImageSet& data,
+                      Model& model) {
+  if (!start.checkpoint && !init) return "";
+  const Checkpoint& checkpoint = start.checkpoint ? *start.checkpoint : *init;
+  const std::vector<std::string> names = class_names_of(checkpoint);
+  const std::string warning =
+      other_class_names(names, "the network of " + checkpoint.where, data.class_names, data.name);
+  if (start.checkpoint) return warning;
+  const InitialWeights weights = take_weights(checkpoint, std::ssize(names), model, data.classes());
+  return weights.text(checkpoint.where) + (warning.empty() ? "" : "\n" + warning);
 }
 
 RunSummary summarise_run(const Settings& settings, const Dataset& dataset, const Device& device,
@@ -153,6 +181,19 @@ RunSummary summarise_run(const Settings& settings, const Dataset& dataset, const
 bool has_done_nothing(const Checkpoint& start, const TrainingResult& result) {
   return result.reason != StopReason::stopped && result.steps == start.progress.step &&
          result.epochs == start.progress.epoch;
+}
+
+// How a run that has come to its end is made longer.
+std::string advice_on_more(const Settings& settings, const RunFolder& folder, StopReason reason) {
+  if (reason == StopReason::max_steps && settings.epochs > 0) {
+    return "for more, raise --max-steps, or give 0 for all " + std::to_string(settings.epochs) + " epochs";
+  }
+  if (length_shapes_result(settings)) {
+    return "its learning rate was laid over this length; for more, begin a new run with these weights: "
+           "cifar_trainer train --init " +
+           folder.last() + " --out OTHER";
+  }
+  return settings.epochs > 0 ? "for more, raise --epochs" : "for more, raise --max-steps";
 }
 
 std::string describe_run(const RunSummary& run) {
@@ -195,10 +236,11 @@ TrainingResult train_and_explain(Classifier& classifier, const Dataset& dataset,
 }  // namespace
 
 int train(const Arguments& arguments) {
-  Place place = place_of(arguments);
+  const std::optional<Checkpoint> init = read_init(arguments);
+  Place place = place_of(arguments, init);
   const RunFolder folder(place.out);
   const FolderLock lock(folder.path());  // from before it is looked into to the end
-  Start start = start_in(folder, arguments, place);
+  Start start = start_in(folder, arguments, init, place);
   const Settings& settings = start.settings;
   check_consistent(settings);
   const Device device = prepare_device(settings);
@@ -210,9 +252,12 @@ int train(const Arguments& arguments) {
   ModelOptions options = model_options(settings);
   options.classes = dataset.train.classes();
   auto model = make_model(settings.model, options, training.seed);
+  const std::string origin = origin_of(start, init, dataset.train, *model);
   move_to(*model, device);
   Classifier classifier(std::move(model),
-                        start.checkpoint ? start.checkpoint->normalisation : normalisation_of(dataset.train),
+                        start.checkpoint ? start.checkpoint->normalisation
+                        : init           ? init->normalisation
+                                         : normalisation_of(dataset.train),
                         checkpoint_info(settings, dataset.train.class_names));
 
   CheckpointTimes times;  // until now
@@ -248,6 +293,7 @@ int train(const Arguments& arguments) {
   if (settings.device == "auto" && device.is_cpu()) {
     recorder.progress().line("device auto is the CPU: " + cuda_status().reason);
   }
+  if (!origin.empty()) recorder.progress().line(origin);
   if (!best_before.empty()) {
     recorder.progress().line("the best checkpoint there is not of the run up to " + place.checkpoint +
                              "; it is kept as " + best_before);
@@ -258,8 +304,8 @@ int train(const Arguments& arguments) {
 
   const RunSummary summary = summarise_run(settings, dataset, device, classifier, result, recorder.times());
   if (start.checkpoint && has_done_nothing(*start.checkpoint, result) && folder.has_summary()) {
-    recorder.progress().line("nothing was left to do in " + settings.out +
-                             "; for more, raise --epochs or --max-steps");
+    recorder.progress().line("nothing was left to do in " + settings.out + "; " +
+                             advice_on_more(settings, folder, result.reason));
     return 0;
   }
   folder.write_summary(to_json(summary));
