@@ -53,6 +53,10 @@ struct TrainingHooks {
   std::function<void(int64_t done, int64_t total)> on_validation{};  // images, after each batch
   /// Polled before every batch, on a CUDA device before those that are launched at once; ends train.
   std::function<bool()> should_stop{};
+  /// On the CPU asked between the operations of forward and backward passes as well, for steps that take too
+  /// long to be waited for: drops the step (or the batch of the validation) that is under way, as if it had
+  /// not begun, and ends train. Asked often, it must do nothing but answer.
+  std::function<bool()> should_interrupt{};
   std::function<void(const Profile&)> on_profile{};  // once; of fewer steps where the run ends before
 };
 
@@ -81,7 +85,7 @@ void check_settings(const TrainingSettings& settings);
 /// The settings that shape the numbers, as texts under keys such as "optimiser.momentum".
 std::map<std::string, std::string> describe(const TrainingSettings& settings);
 
-/// Why a training run ended: all epochs done, max_steps reached, or should_stop.
+/// Why a training run ended: all epochs done, max_steps reached, or should_stop or should_interrupt.
 enum class StopReason { finished, max_steps, stopped };
 
 /// What came of a training run.
@@ -104,6 +108,7 @@ struct EvaluationSettings {
   int64_t batch_size = 256;
   std::function<void(int64_t done, int64_t total)> on_batch{};  // images
   std::function<bool()> should_stop{};                          // polled before every batch
+  std::function<bool()> should_interrupt{};  // on the CPU within a batch: drops it and stops
 };
 
 class TrainingRun;

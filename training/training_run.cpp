@@ -7,6 +7,7 @@
 
 #include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
+#include "fovea/core/interrupt.h"
 #include "fovea/kernels/cast.h"
 #include "fovea/layers/functional.h"
 #include "fovea/training/non_finite.h"
@@ -142,12 +143,14 @@ StopReason TrainingRun::train_epoch() {
     if (settings_.max_steps > 0 && progress_.step >= settings_.max_steps) return StopReason::max_steps;
     const double begin = seconds_now();
     const int64_t count = steps_at_once();
+    bool is_whole = true;
     if (is_profile_pending() && steps_here_ >= kStepsBeforeProfile) {
       profile_step(
-          optimiser_.device(), [&] { launch(count); }, profile_);
+          optimiser_.device(), [&] { is_whole = launch(count); }, profile_);
     } else {
-      launch(count);
+      is_whole = launch(count);
     }
+    if (!is_whole) return StopReason::stopped;
     collect(count, begin);
     if (!is_profile_pending()) report_profile();
   }
@@ -177,7 +180,8 @@ int64_t TrainingRun::steps_at_once() const {
   return settings_.max_steps > 0 ? std::min(count, settings_.max_steps - progress_.step) : count;
 }
 
-void TrainingRun::launch(int64_t count) {
+/// False if the step was interrupted: it has changed nothing then.
+bool TrainingRun::launch(int64_t count) {
   step_.keep_statistics();  // a hook may have loaded others
   if (loader_) {
     batch_ = loader_->next();
@@ -187,8 +191,14 @@ void TrainingRun::launch(int64_t count) {
       kernels::cast_forward(batch_.images, rounded);
       batch_.images = rounded;
     }
-    step_.run(batch_.images, batch_.labels);
-    return;
+    try {
+      const InterruptScope interrupts(settings_.hooks.should_interrupt);
+      step_.run(batch_.images, batch_.labels);
+    } catch (const Interrupted&) {
+      step_.drop();
+      return false;
+    }
+    return true;
   }
   const auto step = [&] {
     batches_on_device_->gather(step_.position(), batch_);
@@ -206,6 +216,7 @@ void TrainingRun::launch(int64_t count) {
       graph_.emplace(optimiser_.device(), step);
     }
   }
+  return true;
 }
 
 void TrainingRun::collect(int64_t count, double begin) {

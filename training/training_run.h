@@ -56,7 +56,7 @@ class TrainingRun {
   void begin_epoch();
   bool is_profile_pending() const;
   int64_t steps_at_once() const;
-  void launch(int64_t count);
+  bool launch(int64_t count);
   void collect(int64_t count, double begin);
   [[noreturn]] void fail(double loss);
   void note(const StepOutcome& outcome, double seconds);

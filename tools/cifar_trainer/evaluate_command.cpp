@@ -36,7 +36,8 @@ int evaluate(const Arguments& arguments) {
         images, {.batch_size = settings.batch_size,
                  .on_batch = [&](int64_t done,
                                  int64_t total) { progress.count("evaluating", "images", done, total); },
-                 .should_stop = should_stop});
+                 .should_stop = should_stop,
+                 .should_interrupt = should_stop});
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   });
   throw_if_stopped("evaluating");

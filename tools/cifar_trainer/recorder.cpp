@@ -18,7 +18,8 @@ TrainingHooks Recorder::hooks() {
           .on_epoch = [this](const EpochReport& report) { on_epoch(report); },
           .on_validation = [this](int64_t done,
                                   int64_t total) { progress_.count("testing", "images", done, total); },
-          .should_stop = should_stop};
+          .should_stop = should_stop,
+          .should_interrupt = should_stop};
 }
 
 CheckpointTimes Recorder::times() const {
