@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "fovea/core/check.h"
+#include "fovea/core/interrupt.h"
 
 namespace fovea {
 namespace {
@@ -192,6 +193,7 @@ void Variable::backward(const Tensor& dy) const {
     const std::shared_ptr<Node> node = std::move(pending.begin()->second);
     pending.erase(pending.begin());
     if (!node->backward) continue;  // a leaf keeps its gradient
+    check_interrupt();
 
     const Backward function = std::exchange(node->backward, nullptr);
     const std::vector<std::shared_ptr<Node>> inputs = std::exchange(node->inputs, {});
@@ -211,6 +213,7 @@ void Variable::backward(const Tensor& dy) const {
 }
 
 Variable record(const char* operation, const Tensor& y, std::vector<Variable> inputs, Backward backward) {
+  check_interrupt();
   observe(operation, y, inputs);
   bool requires_grad = false;
   if (grad_is_enabled) {

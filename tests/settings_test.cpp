@@ -258,3 +258,35 @@ TEST_CASE("settings: the recipes are valid, and quick.toml is the defaults") {
   resolve(defaults);
   CHECK(to_toml(quick, Selection::all) == to_toml(defaults, Selection::all));
 }
+
+TEST_CASE(
+    "settings: a whole number may be written as 1.0, and is shown as it was written where it is wrong") {
+  Settings settings;
+  apply_toml(settings, "epochs = 1.0\nbatch-size = 6.4e1\np = 2.0\nseed = 9007199254740991.0\n",
+             "recipe.toml");
+  CHECK(settings.epochs == 1);
+  CHECK(settings.batch_size == 64);
+  CHECK(settings.p == 2);
+  CHECK(settings.seed == 9007199254740991);
+  apply_overrides(settings, {{"epochs", "3.0"}, {"max-steps", "1e3"}});
+  CHECK(settings.epochs == 3);
+  CHECK(settings.max_steps == 1000);
+  CHECK(toml_message("epochs = 1.5").find("epochs is 1.5, wanted a whole number") != std::string::npos);
+  CHECK(toml_message("epochs = -1.0").find("epochs is -1.0, wanted") != std::string::npos);
+  CHECK(toml_message("model = 1.0").find("model is 1.0, wanted") != std::string::npos);
+  CHECK(toml_message("seed = 1e300").find("seed is 1e+300, wanted a whole") != std::string::npos);
+  CHECK(toml_message("seed = nan").find("seed is nan, wanted a whole") != std::string::npos);
+  CHECK(toml_message("seed = inf").find("seed is inf, wanted a whole") != std::string::npos);
+  for (const char* text : {"1.5", "1.0x", "inf", "nan", "1e300", ""}) {
+    CHECK(message_of([&] {
+            apply_overrides(settings, {{"epochs", text}});
+          }).find("a whole number") != std::string::npos);
+  }
+}
+
+TEST_CASE("settings: a folder is no settings file") {
+  Settings settings;
+  const std::string folder = std::filesystem::temp_directory_path().string();
+  CHECK(message_of([&] { apply_toml_file(settings, folder); }).find(folder + " is a folder") !=
+        std::string::npos);
+}

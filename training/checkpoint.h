@@ -43,6 +43,7 @@ struct Checkpoint {
   std::map<std::string, std::string> settings;  // describe(TrainingSettings); empty for weights alone
   TrainingProgress progress;
   kernels::ConvChoices convolutions;  // what the run's convolutions were computed by; empty on the CPU
+  double step_seconds = 0;            // median of the steps done in this epoch; 0: unknown. Not stored
   std::string where;                  // the file, for messages; not stored
 };
 

@@ -57,7 +57,8 @@ TrainingResult Classifier::train(const ImageSet& data, const TrainingSettings& s
 
   const EvaluationSettings evaluation_settings{.batch_size = settings.evaluation_batch_size,
                                                .on_batch = settings.hooks.on_validation,
-                                               .should_stop = settings.hooks.should_stop};
+                                               .should_stop = settings.hooks.should_stop,
+                                               .should_interrupt = settings.hooks.should_interrupt};
   std::optional<Evaluator> evaluator;
   if (validation != nullptr) {
     evaluator.emplace(*model_, *validation, normalisation_, settings.evaluation_batch_size, settings.capture);
@@ -105,14 +106,15 @@ Tensor Classifier::predict_probabilities(const Tensor& images, const EvaluationS
   const DeviceBatches batches(data, normalisation_, std::nullopt, /*seed=*/0, dtype, device);
   const EvaluationMode evaluation_mode(*model_);
   Tensor probabilities;
-  const int64_t done = for_each_batch(N, settings.batch_size, settings, [&](int64_t first, int64_t count) {
-    const NoGrad no_grad;  // not in hooks: they may train another model
-    const Variable logits = model_->forward(batches.slice(first, count).images);
-    const Tensor part = F::softmax(F::cast(logits, Dtype::f32)).value().to(Device::cpu());
-    const int64_t C = part.shape(1);
-    if (!probabilities.defined()) probabilities = Tensor::empty({N, C});
-    probabilities.slice(first * C, part.shape()).copy_from(part);
-  });
+  const int64_t done =
+      for_each_batch(N, settings.batch_size, settings, device, [&](int64_t first, int64_t count) {
+        const NoGrad no_grad;  // not in hooks: they may train another model
+        const Variable logits = model_->forward(batches.slice(first, count).images);
+        const Tensor part = F::softmax(F::cast(logits, Dtype::f32)).value().to(Device::cpu());
+        const int64_t C = part.shape(1);
+        if (!probabilities.defined()) probabilities = Tensor::empty({N, C});
+        probabilities.slice(first * C, part.shape()).copy_from(part);
+      });
   if (!probabilities.defined()) return Tensor::empty({0, 0});
   return probabilities.slice(0, {done, probabilities.shape(1)});
 }
@@ -127,6 +129,7 @@ Checkpoint Classifier::checkpoint() const {
     checkpoint.settings = run_->description();
     checkpoint.progress = run_->progress();
     checkpoint.convolutions = run_->convolutions();
+    checkpoint.step_seconds = run_->step_seconds();
   }
   return checkpoint;
 }

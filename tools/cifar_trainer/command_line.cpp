@@ -34,13 +34,17 @@ without the pause. --profile changes no result; its trace.json is for chrome://t
 --resume FILE goes on in the folder of FILE unless --out says otherwise; a folder stands for its last.safetensors.
 --resume auto begins where OUT has nothing to go on from: one command for a job that may be started again.
 
+--init FILE begins a new run: step 0, all settings from defaults, file and flags but for the network, which is that of
+FILE. On a dataset with another number of classes the last layer begins as a new one.
+
 Examples:
   cifar_trainer train --out runs/first
   cifar_trainer train --model attention56 --epochs 30 --schedule cosine --lr 0.1 --warm-up 400 --out runs/56
   cifar_trainer train --config runs/56/settings.toml --seed 2 --out runs/56-seed2
   cifar_trainer train --model attention92 --max-steps 10 --profile 5 --out runs/profile
   cifar_trainer train --resume runs/56
-  cifar_trainer train --resume auto --model attention92 --out runs/92)";
+  cifar_trainer train --resume auto --model attention92 --out runs/92
+  cifar_trainer train --init runs/92/best.safetensors --dataset cifar100 --lr 0.05 --out runs/92-fine-tuned)";
 
 constexpr const char* kEvaluateNotes =
     R"(The dataset is the one that the network was trained on, unless --dataset says otherwise.
@@ -117,6 +121,10 @@ void add_train(CLI::App& app, Arguments& arguments) {
       },
       "go on from OUT/last.safetensors, or from FILE; auto: begin if there is none");
   resume->expected(0, 1)->type_name("[FILE|auto]");
+  command
+      .add_option("--init", arguments.init,
+                  "begin a new run with the weights of FILE, of this or another number of classes")
+      ->type_name("FILE");
   command.add_flag("--overwrite", arguments.overwrite, "delete the run that OUT holds")->excludes(resume);
   command
       .add_option("--profile", arguments.profile_steps,

@@ -17,6 +17,7 @@ struct Arguments {
   bool resume = false;
   bool resume_if_any = false;  // --resume auto: begin where there is nothing to go on from
   bool overwrite = false;
+  std::string init;        // a new run begins with the weights of this file; "": with random ones
   std::string checkpoint;  // of --checkpoint, or the file or folder after --resume; "": none
   std::string split = "test";
   int64_t limit = 0;               // images of the split; 0: all

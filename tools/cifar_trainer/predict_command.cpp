@@ -113,7 +113,8 @@ int predict(const Arguments& arguments) {
         images, {.batch_size = settings.batch_size,
                  .on_batch = [&](int64_t done,
                                  int64_t total) { progress.count("predicting", "images", done, total); },
-                 .should_stop = should_stop});
+                 .should_stop = should_stop,
+                 .should_interrupt = should_stop});
   });
   throw_if_stopped("predicting");
   if (const int64_t row = first_non_finite_row(probabilities); row >= 0) {

@@ -16,8 +16,11 @@
 namespace fovea::cli {
 namespace {
 
-constexpr std::array kFiles = {"settings.toml",    "metrics.csv", "summary.json", "last.safetensors",
-                               "best.safetensors", "profile.md",  "trace.json"};
+// What best.safetensors is called once it is not that of the run that goes on.
+constexpr const char* kBestBefore = "best-before-resume.safetensors";
+constexpr std::array kFiles = {"settings.toml",    "metrics.csv",      "summary.json",
+                               "last.safetensors", "best.safetensors", "profile.md",
+                               "trace.json",       "times.json",       kBestBefore};
 constexpr const char* kHeader =
     "epoch,step,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds\n";
 
@@ -37,6 +40,18 @@ std::string read_whole(const std::string& path, uint64_t max_bytes) {
   std::string bytes(file.size(), '\0');
   file.read(0, bytes.data(), bytes.size());
   return bytes;
+}
+
+// Whether a file is the checkpoint of the end of epoch `best_epoch`, the best until then. A damaged one is
+// not.
+bool is_best_of(const std::string& path, int64_t best_epoch) {
+  if (best_epoch == 0 || !std::filesystem::exists(path)) return false;
+  try {
+    const TrainingProgress progress = read_checkpoint(path).progress;
+    return progress.best_epoch == best_epoch && progress.epoch == best_epoch && progress.batch == 0;
+  } catch (const CheckpointError&) {
+    return false;
+  }
 }
 
 // What metrics.csv has; the heading alone where there is none.
@@ -78,11 +93,15 @@ void RunFolder::carry_over(const std::string& checkpoint, int64_t best_epoch) co
   std::filesystem::create_directories(path_, error);
   check(!error, "run: cannot make the folder ", path_.string(), ": ", error.message());
   copy(source.file("metrics.csv"), "metrics.csv");
-  if (std::filesystem::exists(source.best()) &&
-      read_checkpoint(source.best()).progress.best_epoch == best_epoch) {
-    copy(source.best(), "best.safetensors");
-  }
+  copy(source.times(), "times.json");
+  if (is_best_of(source.best(), best_epoch)) copy(source.best(), "best.safetensors");
   copy(checkpoint, "last.safetensors");  // comes last: what it is to go on with is there
+}
+
+std::string RunFolder::set_best_aside(int64_t best_epoch) const {
+  if (!std::filesystem::exists(best()) || is_best_of(best(), best_epoch)) return "";
+  std::filesystem::rename(best(), file(kBestBefore));
+  return file(kBestBefore);
 }
 
 double RunFolder::resume(int64_t epochs) const {
@@ -112,11 +131,11 @@ void RunFolder::write_settings(const Settings& settings) const {
 
 void RunFolder::append(const MetricsRow& row) const {
   const std::string test = row.test ? fmt::format("{:.6g},{:.6g}", row.test->loss, row.test->accuracy) : ",";
-  write_text(file("metrics.csv"),
-             read_table(file("metrics.csv")) + fmt::format("{},{},{:.6g},{:.6g},{:.6g},{},{:.1f},{:.1f}\n",
-                                                           row.epoch, row.step, row.learning_rate,
-                                                           row.train_loss, row.train_accuracy, test,
-                                                           row.images_per_second, row.seconds));
+  const std::string speed = row.images_per_second > 0 ? fmt::format("{:.1f}", row.images_per_second) : "";
+  write_text(file("metrics.csv"), read_table(file("metrics.csv")) +
+                                      fmt::format("{},{},{:.6g},{:.6g},{:.6g},{},{},{:.1f}\n", row.epoch,
+                                                  row.step, row.learning_rate, row.train_loss,
+                                                  row.train_accuracy, test, speed, row.seconds));
 }
 
 void RunFolder::write_summary(const std::string& json) const {

@@ -61,6 +61,9 @@ using Field = std::variant<std::string Settings::*, int64_t Settings::*, double 
                            std::vector<double> Settings::*, std::optional<int64_t> Settings::*,
                            std::optional<double> Settings::*, std::optional<bool> Settings::*>;
 
+/// The group of the settings that say which network it is.
+inline constexpr const char* kNetworkGroup = "Model";
+
 /// One setting: its key, where it lives, and what it means.
 struct Setting {
   std::string key;  // "batch-size": the key in a file, and the flag --batch-size
@@ -105,8 +108,9 @@ struct UnreadableSettings : UsageError {
 void apply_toml(Settings& settings, const std::string& text, const std::string& name);
 /// apply_toml on the contents of a file.
 void apply_toml_file(Settings& settings, const std::string& path);
-/// Which settings go into a file: all but `out`, which belongs to one run, or what shapes the result.
-enum class Selection { all, shaping };
+/// Which settings go into a file: all but `out`, which belongs to one run, or what shapes the result, or of
+/// that what says which network it is.
+enum class Selection { all, shaping, network };
 /// What is set, as TOML that apply_toml reads back to the same settings.
 std::string to_toml(const Settings& settings, Selection selection);
 
@@ -115,7 +119,9 @@ void resolve(Settings& settings);
 /// UsageError if settings contradict each other, for example milestones without the steps schedule.
 void check_consistent(const Settings& settings);
 /// Throws UsageError, which names the setting and both values, if the settings of a run to be continued shape
-/// the result in another way than those it was started with.
-void check_resumable(const Settings& saved, const Settings& wanted);
+/// the result in another way than those it was started with. `file`: where they come from; "": flags.
+void check_resumable(const Settings& saved, const Settings& wanted, const std::string& file = "");
+/// Whether epochs and max-steps shape the learning rate of every step, so that a run cannot be made longer.
+bool length_shapes_result(const Settings& settings);
 
 }  // namespace fovea::cli
