@@ -169,13 +169,14 @@ const char* Setting::placeholder() const {
   }
 }
 
-const Setting& find_setting(const std::string& key, const std::string& where) {
+const Setting& find_setting(std::string_view key, std::string_view where) {
   std::vector<std::string> keys;
   for (const Setting& setting : setting_table()) {
     if (setting.key == key) return setting;
     keys.push_back(setting.key);
   }
-  throw UsageError(str("settings: ", where, ": there is no setting \"", key, "\"", suggestion(key, keys)));
+  throw UsageError(
+      str("settings: ", where, ": there is no setting \"", key, "\"", suggestion(std::string(key), keys)));
 }
 
 void assign(Settings& settings, const Setting& setting, const Value& value, const std::string& where) {
