@@ -18,6 +18,7 @@ int run(int argc, char** argv) {
   if (command == "train") return train(*arguments);
   if (command == "evaluate") return evaluate(*arguments);
   if (command == "predict") return predict(*arguments);
+  if (command == "attend") return attend(*arguments);
   if (command == "info") return info(*arguments);
   if (command == "fetch") return fetch_datasets(*arguments);
   return devices();

@@ -105,7 +105,8 @@ std::string found_text(const Setting& setting, const Value& value) {
   constexpr size_t kMostBytes = 200;  // of what is shown
   throw UsageError(str("settings: ", where, " is ",
                        text != nullptr ? in_quotes(*text) : printable(found_text(setting, found), kMostBytes),
-                       ", wanted ", wanted(setting), text != nullptr ? suggestion(*text, setting.choices) : ""));
+                       ", wanted ", wanted(setting),
+                       text != nullptr ? suggestion(*text, setting.choices) : ""));
 }
 
 bool fits(const Setting& setting, const Value& value) {
@@ -188,13 +189,14 @@ const char* Setting::placeholder() const {
   }
 }
 
-const Setting& find_setting(const std::string& key, const std::string& where) {
+const Setting& find_setting(std::string_view key, std::string_view where) {
   std::vector<std::string> keys;
   for (const Setting& setting : setting_table()) {
     if (setting.key == key) return setting;
     keys.push_back(setting.key);
   }
-  throw UsageError(str("settings: ", where, ": there is no setting ", in_quotes(key), suggestion(key, keys)));
+  throw UsageError(
+      str("settings: ", where, ": there is no setting ", in_quotes(key), suggestion(std::string(key), keys)));
 }
 
 void assign(Settings& settings, const Setting& setting, const Value& value, const std::string& where) {

@@ -106,7 +106,7 @@ void apply_toml(Settings& settings, const std::string& text, const std::string& 
   }
   for (const auto& [key, node] : table) {
     const std::string line = str(name, ":", node.source().begin.line);
-    const Setting& setting = find_setting(std::string(key.str()), line);
+    const Setting& setting = find_setting(key.str(), line);
     const std::string where = line + ": " + setting.key;
     assign(settings, setting, value_of(node, where), where);
   }
