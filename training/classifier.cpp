@@ -114,8 +114,8 @@ Tensor Classifier::predict_probabilities(const Tensor& images, const EvaluationS
   const DeviceBatches batches = batches_of(images);
   const EvaluationMode evaluation_mode(*model_);
   Tensor probabilities;
-  const int64_t done =
-      for_each_batch(N, settings.batch_size, settings, device, [&](int64_t first, int64_t count) {
+  const int64_t done = for_each_batch(
+      N, settings.batch_size, settings, place_of(*model_).device, [&](int64_t first, int64_t count) {
         const NoGrad no_grad;  // not in hooks: they may train another model
         const Variable logits = model_->forward(batches.slice(first, count).images);
         const Tensor part = F::softmax(F::cast(logits, Dtype::f32)).value().to(Device::cpu());
