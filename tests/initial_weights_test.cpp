@@ -169,6 +169,16 @@ TEST_CASE("initial_weights: a finished run says how to go on, and that works") {
              Contains("for more, raise --max-steps\n"));
 }
 
+TEST_CASE("initial_weights: class names that are not known are no other ones") {
+  const std::vector<std::string> cats = {"cat", "lion"}, dogs = {"cat", "wolf"}, unknown = {"0", "1"};
+  CHECK(cli::other_class_names(cats, "FILE", cats, "DATA").empty());
+  CHECK(cli::other_class_names(cats, "FILE", unknown, "DATA").empty());
+  CHECK(cli::other_class_names(unknown, "FILE", dogs, "DATA").empty());
+  CHECK(cli::other_class_names(cats, "FILE", {"a", "b", "c"}, "DATA").empty());  // refused elsewhere
+  CHECK(cli::other_class_names(cats, "FILE", dogs, "DATA") ==
+        "warning: FILE knows other classes than DATA: class 1 is \"lion\" there and \"wolf\" here");
+}
+
 TEST_CASE("initial_weights: other class names than the network's are said") {
   const TemporaryFolder folder;
   const std::string from = finished_run() + "/last.safetensors", renamed = folder / "renamed.safetensors";

@@ -21,6 +21,14 @@ bool differs_by_classes(const Shape& there, int64_t classes_there, const Shape& 
   return differing == 1;
 }
 
+// Numbers stand for names where a dataset's folder has no file of names.
+bool are_numbers(const std::vector<std::string>& names) {
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (names[i] != std::to_string(i)) return false;
+  }
+  return true;
+}
+
 std::string joined(const std::vector<std::string>& texts) {
   std::string list;
   for (const std::string& text : texts) list += (list.empty() ? "" : ", ") + text;
@@ -78,6 +86,7 @@ InitialWeights take_weights(const Checkpoint& checkpoint, int64_t classes_there,
 std::string other_class_names(const std::vector<std::string>& names_there, const std::string& there,
                               const std::vector<std::string>& names, const std::string& dataset) {
   if (names_there == names || names_there.size() != names.size()) return "";
+  if (are_numbers(names_there) || are_numbers(names)) return "";  // which are not known
   size_t first = 0;
   while (names_there[first] == names[first]) ++first;
   return str("warning: ", there, " knows other classes than ", dataset, ": class ", first, " is \"",

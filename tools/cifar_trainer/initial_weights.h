@@ -23,7 +23,8 @@ struct InitialWeights {
 InitialWeights take_weights(const Checkpoint& checkpoint, int64_t classes_there, Module& module,
                             int64_t classes);
 
-/// A warning where the same number of classes has other names; "" where the names are the same.
+/// A warning where the same number of classes has other names; "" where the names are the same,
+/// or not known, as where a dataset's folder has none: they are "0", "1", ... then.
 /// `there`: what has `names_there`, for example "the network of best.safetensors".
 std::string other_class_names(const std::vector<std::string>& names_there, const std::string& there,
                               const std::vector<std::string>& names, const std::string& dataset);

@@ -7,8 +7,12 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
+#include "fovea/data/plausibility.h"
 #include "fovea/data/synthetic.h"
 #include "fovea/training/non_finite.h"
+#include "known_files.h"
+#include "output.h"
+#include "signals.h"
 
 namespace fovea::cli {
 namespace {
@@ -34,6 +38,19 @@ auto find_last_layer(const std::vector<NamedTensor>& weights) {
   });
 }
 
+// The authors' files are what they are. Others may be anyone's, but not anything.
+void tell_of_files(const std::string& name, const std::string& folder, const Dataset& dataset) {
+  const FileCheck files = check_files(name, folder, known_files(), should_stop);
+  if (files.is_official) return;
+  if (!files.unknown.empty()) {
+    const size_t more = files.unknown.size() - 1;
+    show(fmt::format("warning: {}{} not the file{} that the authors of {} publish (SHA-256)\n",
+                     files.unknown[0], more > 0 ? fmt::format(" and {} more are", more) : " is",
+                     more > 0 ? "s" : "", name));
+  }
+  for (const std::string& warning : check_plausible(dataset, name + ": " + folder)) show(warning + "\n");
+}
+
 // The first images of each split; 0: all. Drawn images have no end, and only those wanted are drawn.
 Dataset load_first(const Settings& settings, int64_t train_limit, int64_t test_limit) {
   const auto seed = static_cast<uint64_t>(settings.seed);
@@ -42,6 +59,9 @@ Dataset load_first(const Settings& settings, int64_t train_limit, int64_t test_l
             synthetic_images(Split::test, test_limit, seed)};
   }
   Dataset dataset = load_dataset(settings.dataset, settings.data, seed);
+  if (settings.dataset != "synthetic") {
+    tell_of_files(settings.dataset, find_dataset(settings.dataset, settings.data), dataset);
+  }
   if (train_limit > 0) dataset.train = dataset.train.first(train_limit);
   if (test_limit > 0) dataset.test = dataset.test.first(test_limit);
   return dataset;
