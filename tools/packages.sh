@@ -6,3 +6,4 @@ library_packages=(libeigen3-dev nlohmann-json3-dev libxxhash-dev zlib1g-dev)
 convolution_packages=(libdnnl-dev ocl-icd-opencl-dev)  # oneDNN, for the CPU, and what its CMake files ask for
 test_packages=(catch2 libbenchmark-dev python3-pil)  # tests, benchmarks, and the images of tools/gpu_check
 trainer_packages=(libcli11-dev libtomlplusplus-dev libfmt-dev libpng-dev libssl-dev libcurl4-openssl-dev)
+fuzz_packages=(clang-19 libclang-rt-19-dev)  # tests/fuzz; installed by .ci/run alone
