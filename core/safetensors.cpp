@@ -65,16 +65,34 @@ void verify_checksums(SafetensorsFile& file, const std::string& where) {
     const auto stored = file.metadata.extract(kChecksumPrefix + name);
     return stored.empty() ? std::string("missing") : stored.mapped();
   };
+  constexpr const char* kAdvice =
+      "; if it was edited on purpose, take the entries xxh3_128.* out of its metadata, otherwise it is "
+      "damaged: use an earlier one";
   const auto verify = [&](const char* what, const std::string& name, const std::string& stored,
                           const std::string& found) {
     check<CheckpointError>(stored == found, "safetensors: ", where, ": ", what,
-                           name.empty() ? "" : in_quotes(name), ": XXH3-128 is ", found,
-                           ", the stored one is ", in_quotes(stored),
-                           "; the file is damaged, use an earlier one");
+                           name.empty() ? "" : in_quotes(name),
+                           " was changed after Fovea wrote the file: XXH3-128 is ", found,
+                           ", the stored one is ", in_quotes(stored), kAdvice);
   };
+  const auto is_new = [&](const std::string& name) {
+    return !file.metadata.contains(kChecksumPrefix + name);
+  };
+  const auto check_known = [&](const std::string& name, bool is_added) {
+    check<CheckpointError>(!is_added, "safetensors: ", where, ": tensor ", in_quotes(name),
+                           " was added after Fovea wrote the file", kAdvice);
+  };
+  for (const NamedTensor& entry : file.tensors) check_known(entry.name, is_new(entry.name));
+  for (const OtherTensor& entry : file.others) check_known(entry.name, true);  // Fovea writes none
   for (const NamedTensor& entry : file.tensors)
     verify("tensor ", entry.name, take(entry.name), checksum_of(entry.tensor));
   const std::string of_metadata = take("");
+  if (const auto rest = file.metadata.lower_bound(kChecksumPrefix);
+      rest != file.metadata.end() && rest->first.starts_with(kChecksumPrefix)) {
+    throw CheckpointError(str("safetensors: ", where, ": tensor ",
+                              in_quotes(rest->first.substr(std::strlen(kChecksumPrefix))),
+                              " was taken out after Fovea wrote the file", kAdvice));
+  }
   verify("the metadata", "", of_metadata, checksum_of(file.metadata));
 }
 
@@ -99,6 +117,10 @@ SafetensorsFile read_all(uint64_t file_bytes, const std::string& where, const Re
   file.metadata = std::move(header.metadata);
   file.tensors.reserve(header.entries.size());
   for (SafetensorsEntry& entry : header.entries) {
+    if (!entry.other_dtype.empty()) {
+      file.others.push_back({std::move(entry.name), std::move(entry.other_dtype), entry.shape});
+      continue;
+    }
     Tensor tensor = Tensor::empty(entry.shape, entry.dtype);
     read(data_begin + entry.begin, tensor.raw(), tensor.bytes());
     file.tensors.push_back({std::move(entry.name), tensor});
@@ -118,10 +140,29 @@ std::string complaint(const std::vector<std::string>& names, const char* problem
   return text + (names.size() > 3 ? ", ...)" : ")");
 }
 
+/// Whether every number of `from` is one of `to`.
+bool holds_exactly(Dtype from, Dtype to) {
+  const bool is_half = from == Dtype::f16 || from == Dtype::bf16;
+  return from == to || (is_half && to == Dtype::f32) || ((is_half || from == Dtype::f32) && to == Dtype::f64);
+}
+
+Tensor converted(const Tensor& source, Dtype dtype) {
+  const Tensor on_cpu = source.to(Device::cpu());
+  Tensor result = Tensor::empty(source.shape(), dtype);
+  visit_floating("load", source.dtype(), [&]<class From>() {
+    visit_floating("load", dtype, [&]<class To>() {
+      const From* in = on_cpu.data<From>();
+      To* out = result.data<To>();
+      for (int64_t i = 0; i < source.size(); ++i) out[i] = static_cast<To>(static_cast<float>(in[i]));
+    });
+  });
+  return result;
+}
+
 }  // namespace
 
-void copy_by_name(std::span<const NamedTensor> sources, std::span<const NamedTensor> targets,
-                  const std::string& where) {
+size_t copy_by_name(std::span<const NamedTensor> sources, std::span<const NamedTensor> targets,
+                    const std::string& where, std::span<const OtherTensor> others) {
   std::map<std::string, Tensor> unused;
   for (const NamedTensor& source : sources) unused.emplace(source.name, source.tensor);
   std::vector<std::pair<Tensor, Tensor>> pairs;
@@ -129,11 +170,19 @@ void copy_by_name(std::span<const NamedTensor> sources, std::span<const NamedTen
   for (const NamedTensor& target : targets) {
     const auto source = unused.find(target.name);
     if (source == unused.end()) {
-      missing.push_back(target.name);
+      const auto other = std::find_if(others.begin(), others.end(), [&](const OtherTensor& candidate) {
+        return candidate.name == target.name;
+      });
+      if (other == others.end()) {
+        missing.push_back(target.name);
+      } else {
+        different.push_back(
+            str(target.name, ": found ", other->dtype, other->shape, ", wanted ", target.tensor));
+      }
       continue;
     }
-    const bool fits =
-        source->second.shape() == target.tensor.shape() && source->second.dtype() == target.tensor.dtype();
+    const bool fits = source->second.shape() == target.tensor.shape() &&
+                      holds_exactly(source->second.dtype(), target.tensor.dtype());
     if (fits) {
       pairs.emplace_back(source->second, target.tensor);
     } else {
@@ -145,7 +194,16 @@ void copy_by_name(std::span<const NamedTensor> sources, std::span<const NamedTen
   check<CheckpointError>(missing.empty() && unexpected.empty() && different.empty(), "load: ", where,
                          " does not fit", complaint(different, "of another shape or dtype"),
                          complaint(missing, "missing"), complaint(unexpected, "unexpected"));
-  for (auto& [source, target] : pairs) target.copy_from(source);
+  size_t count = 0;
+  for (auto& [source, target] : pairs) {
+    if (source.dtype() == target.dtype()) {
+      target.copy_from(source);
+    } else {
+      target.copy_from(converted(source, target.dtype()));
+      ++count;
+    }
+  }
+  return count;
 }
 
 const Tensor* SafetensorsFile::find(const std::string& name) const {

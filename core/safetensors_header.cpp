@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <tuple>
@@ -26,6 +27,40 @@ constexpr std::array<std::pair<Dtype, const char*>, 7> kDtypeNames{{{Dtype::f32,
                                                                     {Dtype::u8, "U8"},
                                                                     {Dtype::i32, "I32"},
                                                                     {Dtype::i64, "I64"}}};
+
+// Those that Fovea has no numbers for, and the bits of an element.
+constexpr std::array<std::pair<const char*, uint64_t>, 15> kOtherDtypes{{{"BOOL", 8},
+                                                                         {"I8", 8},
+                                                                         {"I16", 16},
+                                                                         {"U16", 16},
+                                                                         {"U32", 32},
+                                                                         {"U64", 64},
+                                                                         {"F4", 4},
+                                                                         {"F6_E2M3", 6},
+                                                                         {"F6_E3M2", 6},
+                                                                         {"F8_E4M3", 8},
+                                                                         {"F8_E4M3FNUZ", 8},
+                                                                         {"F8_E5M2", 8},
+                                                                         {"F8_E5M2FNUZ", 8},
+                                                                         {"F8_E8M0", 8},
+                                                                         {"C64", 64}}};
+
+auto find_other(const std::string& name) {
+  return std::find_if(kOtherDtypes.begin(), kOtherDtypes.end(),
+                      [&](const auto& candidate) { return candidate.first == name; });
+}
+
+/// How many bytes its shape and dtype want; the largest number where its bits end inside a byte.
+uint64_t wanted_bytes(const SafetensorsEntry& entry) {
+  const auto elements = static_cast<uint64_t>(entry.shape.size());
+  if (entry.other_dtype.empty()) return elements * size_of(entry.dtype);
+  const uint64_t bits = elements * find_other(entry.other_dtype)->second;
+  return bits % 8 == 0 ? bits / 8 : std::numeric_limits<uint64_t>::max();
+}
+
+std::string described(const SafetensorsEntry& entry) {
+  return entry.other_dtype.empty() ? str(entry.dtype, entry.shape) : str(entry.other_dtype, entry.shape);
+}
 
 /// Reads the header in place, from its first byte to its last. Nothing nests deeper than a tensor's list of
 /// numbers, and what is built is counted beforehand: a small file must not take much memory.
@@ -146,10 +181,15 @@ class HeaderReader : private JsonReader {
     const std::string text = read_string();
     const auto known = std::find_if(kDtypeNames.begin(), kDtypeNames.end(),
                                     [&](const auto& candidate) { return candidate.second == text; });
-    if (known == kDtypeNames.end()) {
-      fail("dtype is " + in_quotes(text) + ", wanted F32, F64, BF16, F16, U8, I32 or I64");
+    if (known != kDtypeNames.end()) {
+      entry.dtype = known->first;
+      entry.other_dtype.clear();
+    } else if (find_other(text) != kOtherDtypes.end()) {
+      entry.other_dtype = text;
+    } else {
+      fail("dtype is " + in_quotes(text) +
+           ", wanted F32, F64, BF16, F16, U8, I32 or I64, or another one of the format");
     }
-    entry.dtype = known->first;
   }
 
   /// A list of at most `most` whole numbers.
@@ -234,10 +274,10 @@ void check_layout(std::vector<SafetensorsEntry>& entries, uint64_t data_bytes, c
     };
     require(entry.begin <= entry.end, "end before they begin");
     require(entry.end <= data_bytes, "reach beyond the end of the file");
-    const uint64_t wanted = static_cast<uint64_t>(entry.shape.size()) * size_of(entry.dtype);
+    const uint64_t wanted = wanted_bytes(entry);
     check<CheckpointError>(entry.end - entry.begin == wanted, "safetensors: ", where, ": tensor ",
                            in_quotes(entry.name), ": ", entry.end - entry.begin, " bytes are stored for ",
-                           entry.dtype, entry.shape, ", wanted ", wanted);
+                           described(entry), ", wanted ", wanted);
     require(entry.begin >= position, "overlap the tensor before");
     require(entry.begin <= position, "leave a hole after the tensor before");
     position = entry.end;

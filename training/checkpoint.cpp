@@ -128,6 +128,10 @@ Checkpoint read_checkpoint(const std::string& path) {
                                 " is of no known kind, wanted ", kModel, "... or ", kOptimiser, "..."));
     }
   }
+  for (const OtherTensor& entry : file.others) {
+    if (!entry.name.starts_with(kModel)) continue;
+    checkpoint.others.push_back({entry.name.substr(kModel.size()), entry.dtype, entry.shape});
+  }
   take(file.metadata, kInfo, checkpoint.info);
   take(file.metadata, kSettings, checkpoint.settings);
   take(file.metadata, kConvolution, checkpoint.convolutions.by_problem);
@@ -177,9 +181,10 @@ std::vector<NamedTensor> weights_of(Module& module) {
   return result;
 }
 
-void load_weights(Module& module, std::span<const NamedTensor> weights, const std::string& where) {
+size_t load_weights(Module& module, std::span<const NamedTensor> weights, const std::string& where,
+                    std::span<const OtherTensor> others) {
   check_finite(weights, str("load: ", where, ": "), kAdviceOnFile);
-  copy_by_name(weights, weights_of(module), str(where, ": weights of the model"));
+  return copy_by_name(weights, weights_of(module), str(where, ": weights of the model"), others);
 }
 
 }  // namespace fovea

@@ -153,7 +153,7 @@ void Classifier::save(const std::string& path) const {
 
 void Classifier::load(const Checkpoint& checkpoint) {
   if (run_ != nullptr && !run_->is_closed()) return run_->load(checkpoint);  // in a hook
-  load_weights(*model_, checkpoint.model, checkpoint.where);
+  load_weights(*model_, checkpoint.model, checkpoint.where, checkpoint.others);
   run_.reset();
 }
 

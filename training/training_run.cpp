@@ -65,7 +65,8 @@ void TrainingRun::close() {
 
 void TrainingRun::load(const Checkpoint& checkpoint) {
   check_finite(checkpoint.model, str("load: ", checkpoint.where, ": "), kAdviceOnFile);
-  copy_by_name(checkpoint.model, weights(), str(checkpoint.where, ": weights of the model"));
+  copy_by_name(checkpoint.model, weights(), str(checkpoint.where, ": weights of the model"),
+               checkpoint.others);
   optimiser_.renew_copies();
 }
 

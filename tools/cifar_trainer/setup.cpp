@@ -7,6 +7,7 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
+#include "fovea/core/printable.h"
 #include "fovea/data/plausibility.h"
 #include "fovea/data/synthetic.h"
 #include "fovea/training/non_finite.h"
@@ -203,6 +204,14 @@ Classifier load_classifier(const Checkpoint& checkpoint, Device device, Precisio
   Classifier classifier(make_model(settings.model, options, /*seed=*/0), checkpoint.normalisation,
                         checkpoint.info);
   classifier.load(checkpoint);
+  const auto narrow =
+      std::count_if(checkpoint.model.begin(), checkpoint.model.end(), [](const NamedTensor& entry) {
+        return entry.tensor.dtype() == Dtype::f16 || entry.tensor.dtype() == Dtype::bf16;
+      });
+  if (narrow > 0) {
+    show(fmt::format("{} weights of {} are f16 or bf16, and were converted to f32, exactly\n", narrow,
+                     printable(checkpoint.where)));
+  }
   move_to(classifier.model(), device);
   set_precision(classifier.model(), precision);
   return classifier;
