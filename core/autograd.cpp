@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "fovea/core/check.h"
+#include "fovea/core/interrupt.h"
 
 namespace fovea {
 namespace {
@@ -205,7 +206,7 @@ void Variable::backward(const Tensor& dy) const {
     const std::shared_ptr<Node> node = std::move(pending.begin()->second);
     pending.erase(pending.begin());
     if (!node->backward) continue;  // a leaf keeps its gradient
-
+    check_interrupt();
     node->check_saved();
     node->saved.clear();  // the function alone holds them now
     const Backward function = std::exchange(node->backward, nullptr);
@@ -227,6 +228,7 @@ void Variable::backward(const Tensor& dy) const {
 
 Variable record(const char* operation, const Tensor& y, std::vector<Variable> inputs, Backward backward,
                 std::vector<Tensor> saved) {
+  check_interrupt();
   observe(operation, y, inputs);
   bool requires_grad = false;
   if (grad_is_enabled) {

@@ -16,15 +16,24 @@ struct NamedTensor {
   Tensor tensor;
 };
 
-/// Copies the numbers of each source into the target of the same name. CheckpointError names what is missing,
-/// unexpected, or of another shape or dtype, and `where`; then no target has changed.
-void copy_by_name(std::span<const NamedTensor> sources, std::span<const NamedTensor> targets,
-                  const std::string& where);
+/// A tensor of a file that was passed over, because Fovea has no numbers of its dtype ("BOOL", "I16", ...).
+struct OtherTensor {
+  std::string name, dtype;
+  Shape shape;
+};
+
+/// Copies the numbers of each source into the target of the same name, and returns how many tensors were
+/// converted, which is exact: from f16 or bf16 to f32 or f64, and from f32 to f64. CheckpointError names what
+/// is missing, unexpected, or of another shape or dtype, and `where`; then no target has changed. `others`
+/// are for its message where one of them is wanted; those that are not wanted do not matter.
+size_t copy_by_name(std::span<const NamedTensor> sources, std::span<const NamedTensor> targets,
+                    const std::string& where, std::span<const OtherTensor> others = {});
 
 /// What a safetensors file holds: tensors in the order of their bytes, and texts under keys.
 struct SafetensorsFile {
   std::vector<NamedTensor> tensors;
-  std::map<std::string, std::string> metadata;
+  std::map<std::string, std::string> metadata{};
+  std::vector<OtherTensor> others{};  // passed over when the file was read, and not written
 
   /// The tensor of that name; nullptr if there is none.
   const Tensor* find(const std::string& name) const;
@@ -32,7 +41,8 @@ struct SafetensorsFile {
 
 /// Reads the bytes of a file of the safetensors format; `where` names it in messages. Strict: CheckpointError
 /// with the offset or the tensor for anything that is damaged, overlaps, leaves a hole or does not belong.
-/// Checksums that write_safetensors has stored are verified.
+/// Tensors of the format's other dtypes are passed over. Checksums that write_safetensors has stored are
+/// verified, and the error says what was changed since.
 SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, const std::string& where);
 
 /// The same from a file; reads each tensor straight into its place.

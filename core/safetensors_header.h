@@ -17,6 +17,7 @@ struct SafetensorsEntry {
   Dtype dtype = Dtype::f32;
   Shape shape;
   uint64_t begin = 0, end = 0;
+  std::string other_dtype{};  // not "": one that the format has and Fovea does not, such as BOOL
 };
 
 /// The JSON part of a safetensors file.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <limits>
 
 #include "fovea/core/check.h"
@@ -122,6 +123,50 @@ TEST_CASE("checkpoint: the weights of a model, parameters and statistics") {
   CHECK(weights.front().name == "stem.weight");
   load_weights(other, weights, "test");
   check_same_tensors(weights_of(other), weights);
+}
+
+TEST_CASE("checkpoint: weights of 16 bits become those of 32") {
+  test::TinyModel model(1), other(2);
+  std::vector<NamedTensor> weights;
+  for (const NamedTensor& entry : weights_of(model)) {
+    Tensor narrow = Tensor::empty(entry.tensor.shape(), Dtype::bf16);
+    for (int64_t i = 0; i < narrow.size(); ++i) narrow.data<bf16>()[i] = bf16(entry.tensor.data<float>()[i]);
+    weights.push_back({entry.name, narrow});
+  }
+  CHECK(load_weights(other, weights, "test") == 23);
+  const std::vector<NamedTensor> loaded = weights_of(other);
+  for (size_t i = 0; i < weights.size(); ++i) {
+    INFO(weights[i].name);
+    CHECK(loaded[i].tensor.dtype() == Dtype::f32);
+    CHECK(loaded[i].tensor.to_doubles() == weights[i].tensor.to_doubles());
+  }
+  CHECK_THROWS_WITH(load_weights(other, std::span(weights).subspan(1), "test",
+                                 std::vector<OtherTensor>{{"stem.weight", "F8_E4M3", {2}}}),
+                    Catch::Contains("stem.weight: found F8_E4M3[2], wanted f32"));
+}
+
+TEST_CASE("checkpoint: a tensor of another dtype is an error where the model wants it, and only there") {
+  const TemporaryFolder folder;
+  write_checkpoint(folder / "a", full_checkpoint());
+  const std::string bytes = file_bytes(folder / "a");
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), 8);
+  std::string header = bytes.substr(8, length);
+  for (size_t i = header.find("xxh3"); i != std::string::npos; i = header.find("xxh3", i)) header[i] = 'X';
+  const size_t end = bytes.size() - 8 - length;
+  const auto read = [&](const std::string& name) {
+    const std::string text = "{\"" + name + R"(":{"dtype":"BOOL","shape":[3],"data_offsets":[)" +
+                             str(end, ",", end + 3) + "]}," + header.substr(1);
+    const uint64_t text_length = text.size();
+    write_bytes(folder / "b", std::string(reinterpret_cast<const char*>(&text_length), 8) + text +
+                                  bytes.substr(8 + length) + "abc");
+    return read_checkpoint(folder / "b");
+  };
+  CHECK(read("optimiser.mask").others.empty());
+  const Checkpoint checkpoint = read("model.mask");
+  REQUIRE(checkpoint.others.size() == 1);
+  CHECK(checkpoint.others[0].name == "mask");
+  check_same_tensors(checkpoint.model, full_checkpoint().model);
 }
 
 TEST_CASE("checkpoint: weights that do not fit change nothing") {

@@ -131,11 +131,14 @@ TEST_CASE("safetensors: headers that are refused") {
       {file_of(R"({"__metadata__":{},"__metadata__":{}})", 0), "twice"},
       {file_of(R"({"__metadata__":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8),
        "list in the place"},
-      {file_of(R"({"__metadata__":{"xxh3_128.w":"00"}})", 0), "the metadata: XXH3-128"},
+      {file_of(R"({"__metadata__":{"xxh3_128.w":"00"}})", 0), "\"w\" was taken out"},
+      {file_of(R"({"__metadata__":{"xxh3_128.":"00"}})", 0),
+       "the metadata was changed after Fovea wrote the file: XXH3-128"},
       {entry(R"("dtype":"F32","shape":[2])"), "field is missing"},
       {entry(R"("dtype":"F32","shape":[2],"data_offsets":[0,8],"more":1)"), "unknown field \"more\""},
       {entry(R"("dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8])"), "\"dtype\" is there twice"},
-      {entry(R"("dtype":"I16","shape":[4],"data_offsets":[0,8])"), "dtype is \"I16\""},
+      {entry(R"("dtype":"I17","shape":[4],"data_offsets":[0,8])"), "dtype is \"I17\""},
+      {entry(R"("dtype":"I16","shape":[2],"data_offsets":[0,8])"), "8 bytes are stored for I16[2], wanted 4"},
       {entry(R"("dtype":["F32"],"shape":[2],"data_offsets":[0,8])"), "list in the place"},
       {entry(R"("dtype":"F32","shape":"2","data_offsets":[0,8])"), "text in the place"},
       {entry(R"("dtype":"F32","shape":2,"data_offsets":[0,8])"), "number in the place"},
@@ -166,6 +169,38 @@ TEST_CASE("safetensors: headers that are refused") {
     CHECK_THAT(message_of(bad.bytes),
                Catch::Contains(bad.reason) && Catch::StartsWith("safetensors: test: "));
   }
+}
+
+TEST_CASE("safetensors: an edited file is told what was changed, and what to do") {
+  const TemporaryFolder folder;
+  write_safetensors(folder / "a", small_file());
+  const std::string bytes = file_bytes(folder / "a");
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), 8);
+  const std::string header = bytes.substr(8, length), data = bytes.substr(8 + length);
+  const auto message = [&](const std::string& from, const std::string& to, const std::string& more = "") {
+    std::string edited = header;
+    const size_t place = edited.find(from);
+    REQUIRE(place != std::string::npos);
+    edited.replace(place, from.size(), to);
+    const std::string text = message_of(file_of(edited, 0) + data + more);
+    CHECK_THAT(text, Catch::Contains("after Fovea wrote the file") && Catch::Contains("xxh3_128.*") &&
+                         Catch::Contains("use an earlier one"));
+    return text;
+  };
+  CHECK_THAT(message("\"model\":\"tiny\"", "\"model\":\"huge\""),
+             Catch::Contains("the metadata was changed"));
+  CHECK_THAT(message("\"bias\":{", "\"offset\":{"), Catch::Contains("tensor \"offset\" was added"));
+  CHECK_THAT(message("{\"__metadata__\":{", R"({"__metadata__":{"xxh3_128.other":"00",)"),
+             Catch::Contains("tensor \"other\" was taken out"));
+  CHECK_THAT(message("{\"__metadata__\":",
+                     R"({"mask":{"dtype":"BOOL","shape":[1],"data_offsets":[72,73]},)"
+                     R"("__metadata__":)",
+                     "\1"),
+             Catch::Contains("tensor \"mask\" was added"));
+  std::string changed = bytes;
+  changed.back() = '\1';
+  CHECK_THAT(message_of(changed), Catch::Contains("tensor \"bias\" was changed after Fovea wrote the file"));
 }
 
 TEST_CASE("safetensors: a file cut off anywhere is refused") {

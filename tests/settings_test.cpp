@@ -1,11 +1,14 @@
 #include "settings.h"
 
+#include <sys/stat.h>
+
 #include <catch2/catch.hpp>
 #include <filesystem>
 
 #include "command_line.h"
 #include "fovea/core/check.h"
 #include "setup.h"
+#include "temporary_folder.h"
 
 using namespace fovea;
 using namespace fovea::cli;
@@ -99,8 +102,53 @@ TEST_CASE("settings: an error in a file names file, line and key") {
   CHECK(toml_message("lr = 0.1\nlr = 0.2").find("settings: recipe.toml:2: ") == 0);
   CHECK(toml_message(std::string(100000, '[')).find("settings: recipe.toml:1: ") == 0);
   Settings settings;
-  CHECK(message_of([&] { apply_toml_file(settings, "no/such/file.toml"); }) ==
-        "settings: cannot read no/such/file.toml; --config takes a TOML file");
+  CHECK(
+      message_of([&] { apply_toml_file(settings, "no/such/file.toml"); }) ==
+      "settings: no/such/file.toml: cannot be opened: No such file or directory; --config takes a TOML file");
+}
+
+TEST_CASE("settings: only a regular file of a reasonable size is read") {
+  const TemporaryFolder folder;
+  const auto message = [](const std::string& path) {
+    Settings settings;
+    return message_of([&] { apply_toml_file(settings, path); });
+  };
+  REQUIRE(mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  for (const std::string& path : {folder / "pipe", std::string("/dev/zero"), folder.path().string()}) {
+    CHECK(message(path) ==
+          "settings: " + path + ": is not a regular file, expected a file; --config takes a TOML file");
+  }
+  const std::string large = folder / "large";
+  write_bytes(large, "");
+  std::filesystem::resize_file(large, uint64_t{1} << 40);  // of a hole
+  CHECK(message(large) ==
+        "settings: " + large +
+            " has 1099511627776 bytes, at most 1048576 are allowed; --config takes a TOML file");
+}
+
+TEST_CASE("settings: outside of texts and comments there is ASCII only") {
+  CHECK(
+      toml_message("# caf\xc3\xa9 \"\nlr = 0.1\na = \xc2\xa1") ==
+      "settings: recipe.toml:3: column 5: found \"\xc2\xa1\" outside of quotation marks and comments, wanted "
+      "ASCII there");
+  // Every letter for which toml++ 3.3 looks beyond the end of a table.
+  for (unsigned code = 0xa1; code <= 0x499; ++code) {
+    const std::string letter{static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))};
+    for (const char* before : {"a = ", "a = [", "a = {b = ", "a = \"\"\"x\"\"\"\"\"\nb = ", "a = '\\'\nb = ",
+                               "a = '''x'''\nb = ", "a=\"\\\"\"\nb=", ""}) {
+      INFO(code << " after " << before);
+      REQUIRE(toml_message(before + letter).find("outside of quotation marks") != std::string::npos);
+    }
+  }
+  const std::string e = "\xc3\xa9";
+  for (const std::string& text :
+       {"data = \"" + e + "\"", "data = '" + e + "'", "data = \"\"\"\n" + e + "\"x\"\"\"\" # " + e,
+        "data = '''" + e + "'''", "\xef\xbb\xbflr = 0.1 # " + e, "data = \"\\\"" + e + "\"",
+        "data = \"#" + e + "\""}) {
+    INFO(text);
+    CHECK(toml_message(text) == "(no error)");
+  }
+  CHECK(toml_message("a = \xff").find("column 5: found \"\\xff\" outside") != std::string::npos);
 }
 
 TEST_CASE("settings: an error on the command line names the flag") {
@@ -209,4 +257,36 @@ TEST_CASE("settings: the recipes are valid, and quick.toml is the defaults") {
   resolve(quick);
   resolve(defaults);
   CHECK(to_toml(quick, Selection::all) == to_toml(defaults, Selection::all));
+}
+
+TEST_CASE(
+    "settings: a whole number may be written as 1.0, and is shown as it was written where it is wrong") {
+  Settings settings;
+  apply_toml(settings, "epochs = 1.0\nbatch-size = 6.4e1\np = 2.0\nseed = 9007199254740991.0\n",
+             "recipe.toml");
+  CHECK(settings.epochs == 1);
+  CHECK(settings.batch_size == 64);
+  CHECK(settings.p == 2);
+  CHECK(settings.seed == 9007199254740991);
+  apply_overrides(settings, {{"epochs", "3.0"}, {"max-steps", "1e3"}});
+  CHECK(settings.epochs == 3);
+  CHECK(settings.max_steps == 1000);
+  CHECK(toml_message("epochs = 1.5").find("epochs is 1.5, wanted a whole number") != std::string::npos);
+  CHECK(toml_message("epochs = -1.0").find("epochs is -1.0, wanted") != std::string::npos);
+  CHECK(toml_message("model = 1.0").find("model is 1.0, wanted") != std::string::npos);
+  CHECK(toml_message("seed = 1e300").find("seed is 1e+300, wanted a whole") != std::string::npos);
+  CHECK(toml_message("seed = nan").find("seed is nan, wanted a whole") != std::string::npos);
+  CHECK(toml_message("seed = inf").find("seed is inf, wanted a whole") != std::string::npos);
+  for (const char* text : {"1.5", "1.0x", "inf", "nan", "1e300", ""}) {
+    CHECK(message_of([&] {
+            apply_overrides(settings, {{"epochs", text}});
+          }).find("a whole number") != std::string::npos);
+  }
+}
+
+TEST_CASE("settings: a folder is no settings file") {
+  Settings settings;
+  const std::string folder = std::filesystem::temp_directory_path().string();
+  CHECK(message_of([&] { apply_toml_file(settings, folder); }).find(folder + " is a folder") !=
+        std::string::npos);
 }

@@ -43,7 +43,9 @@ struct Checkpoint {
   std::map<std::string, std::string> settings;  // describe(TrainingSettings); empty for weights alone
   TrainingProgress progress;
   kernels::ConvChoices convolutions;  // what the run's convolutions were computed by; empty on the CPU
+  double step_seconds = 0;            // median of the steps done in this epoch; 0: unknown. Not stored
   std::string where;                  // the file, for messages; not stored
+  std::vector<OtherTensor> others{};  // of the model, in a file that another program wrote; not stored
 };
 
 /// CheckpointError if the file is damaged or no checkpoint of Fovea.
@@ -57,8 +59,10 @@ inline constexpr const char* kAdviceOnFile = "nothing was loaded; take an earlie
 
 /// Every parameter and buffer of a module under its path; shares the storage.
 std::vector<NamedTensor> weights_of(Module& module);
-/// Copies numbers into the parameters and buffers. CheckpointError names what is missing, unexpected, or of
-/// another shape or dtype, and `where`, an Error what is not finite; then nothing has changed.
-void load_weights(Module& module, std::span<const NamedTensor> weights, const std::string& where);
+/// Copies numbers into the parameters and buffers, see copy_by_name; returns how many were converted exactly
+/// from a narrower dtype, such as bf16. CheckpointError names what is missing, unexpected, or of another
+/// shape or dtype, and `where`, an Error what is not finite; then nothing has changed.
+size_t load_weights(Module& module, std::span<const NamedTensor> weights, const std::string& where,
+                    std::span<const OtherTensor> others = {});
 
 }  // namespace fovea

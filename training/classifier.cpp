@@ -21,6 +21,11 @@ struct ClosesRun {
   ~ClosesRun() { run.close(); }
 };
 
+void check_images(const char* operation, const Tensor& images) {
+  check(images.defined() && images.dtype() == Dtype::u8 && images.rank() == 4 && images.shape(3) == 3,
+        operation, ": images are ", images, ", wanted u8[N, H, W, 3]");
+}
+
 }  // namespace
 
 Classifier::Classifier(std::unique_ptr<Model> model, const Normalisation& normalisation,
@@ -57,7 +62,8 @@ TrainingResult Classifier::train(const ImageSet& data, const TrainingSettings& s
 
   const EvaluationSettings evaluation_settings{.batch_size = settings.evaluation_batch_size,
                                                .on_batch = settings.hooks.on_validation,
-                                               .should_stop = settings.hooks.should_stop};
+                                               .should_stop = settings.hooks.should_stop,
+                                               .should_interrupt = settings.hooks.should_interrupt};
   std::optional<Evaluator> evaluator;
   if (validation != nullptr) {
     evaluator.emplace(*model_, *validation, normalisation_, settings.evaluation_batch_size, settings.capture);
@@ -93,28 +99,37 @@ Evaluation Classifier::evaluate(const ImageSet& data, const EvaluationSettings& 
   return Evaluator(*model_, data, normalisation_, settings.batch_size, /*capture=*/false).run(settings);
 }
 
+DeviceBatches Classifier::batches_of(const Tensor& images) const {
+  // Labels that nobody looks at: a set must have some.
+  const ImageSet data{"images", images, Tensor::zeros({images.shape(0)}, Dtype::i32), {"unknown"}};
+  const auto [device, dtype] = place_of(*model_);
+  return DeviceBatches(data, normalisation_, std::nullopt, /*seed=*/0, dtype, device);
+}
+
 Tensor Classifier::predict_probabilities(const Tensor& images, const EvaluationSettings& settings) const {
-  check(images.defined() && images.dtype() == Dtype::u8 && images.rank() == 4 && images.shape(3) == 3,
-        "predict_probabilities: images are ", images, ", wanted u8[N, H, W, 3]");
+  check_images("predict_probabilities", images);
   check<UsageError>(settings.batch_size >= 1, "predict_probabilities: batch_size is ", settings.batch_size,
                     ", wanted at least 1");
   const int64_t N = images.shape(0);
-  // Labels that nobody looks at: a set must have some.
-  const ImageSet data{"images", images, Tensor::zeros({N}, Dtype::i32), {"unknown"}};
-  const auto [device, dtype] = place_of(*model_);
-  const DeviceBatches batches(data, normalisation_, std::nullopt, /*seed=*/0, dtype, device);
+  const DeviceBatches batches = batches_of(images);
   const EvaluationMode evaluation_mode(*model_);
   Tensor probabilities;
-  const int64_t done = for_each_batch(N, settings.batch_size, settings, [&](int64_t first, int64_t count) {
-    const NoGrad no_grad;  // not in hooks: they may train another model
-    const Variable logits = model_->forward(batches.slice(first, count).images);
-    const Tensor part = F::softmax(F::cast(logits, Dtype::f32)).value().to(Device::cpu());
-    const int64_t C = part.shape(1);
-    if (!probabilities.defined()) probabilities = Tensor::empty({N, C});
-    probabilities.slice(first * C, part.shape()).copy_from(part);
-  });
+  const int64_t done = for_each_batch(
+      N, settings.batch_size, settings, place_of(*model_).device, [&](int64_t first, int64_t count) {
+        const NoGrad no_grad;  // not in hooks: they may train another model
+        const Variable logits = model_->forward(batches.slice(first, count).images);
+        const Tensor part = F::softmax(F::cast(logits, Dtype::f32)).value().to(Device::cpu());
+        const int64_t C = part.shape(1);
+        if (!probabilities.defined()) probabilities = Tensor::empty({N, C});
+        probabilities.slice(first * C, part.shape()).copy_from(part);
+      });
   if (!probabilities.defined()) return Tensor::empty({0, 0});
   return probabilities.slice(0, {done, probabilities.shape(1)});
+}
+
+std::vector<AttentionMaps> Classifier::attention_maps(const Tensor& images) const {
+  check_images("attention_maps", images);
+  return fovea::attention_maps(*model_, batches_of(images).slice(0, images.shape(0)).images);
 }
 
 Checkpoint Classifier::checkpoint() const {
@@ -127,6 +142,7 @@ Checkpoint Classifier::checkpoint() const {
     checkpoint.settings = run_->description();
     checkpoint.progress = run_->progress();
     checkpoint.convolutions = run_->convolutions();
+    checkpoint.step_seconds = run_->step_seconds();
   }
   return checkpoint;
 }
@@ -137,7 +153,7 @@ void Classifier::save(const std::string& path) const {
 
 void Classifier::load(const Checkpoint& checkpoint) {
   if (run_ != nullptr && !run_->is_closed()) return run_->load(checkpoint);  // in a hook
-  load_weights(*model_, checkpoint.model, checkpoint.where);
+  load_weights(*model_, checkpoint.model, checkpoint.where, checkpoint.others);
   run_.reset();
 }
 

@@ -11,6 +11,7 @@
 #include "fovea/data/augment.h"
 #include "fovea/data/image_set.h"
 #include "fovea/layers/module.h"
+#include "fovea/models/attention_maps.h"
 #include "fovea/training/checkpoint.h"
 #include "fovea/training/metrics.h"
 #include "fovea/training/optimiser.h"
@@ -30,7 +31,7 @@ struct StepReport {
   double epoch_loss;         // mean of this epoch so far
   double epoch_accuracy;     // of this epoch so far, on the augmented images before each update
   double learning_rate;      // of this step
-  double images_per_second;  // smoothed over the last steps, loading included
+  double images_per_second;  // by the median of the last steps of this process, loading included
 };
 
 /// After an epoch and its validation.
@@ -40,7 +41,7 @@ struct EpochReport {
   double train_loss;
   double train_accuracy;
   double learning_rate;      // of the last step
-  double images_per_second;  // median over the epoch's steps in this process, loading included
+  double images_per_second;  // median over the epoch's steps, loading included; 0: no step was measured
   std::optional<Evaluation> validation;
   bool is_best;  // the best validation accuracy so far; never of an evaluation that is not finite
 };
@@ -53,6 +54,10 @@ struct TrainingHooks {
   std::function<void(int64_t done, int64_t total)> on_validation{};  // images, after each batch
   /// Polled before every batch, on a CUDA device before those that are launched at once; ends train.
   std::function<bool()> should_stop{};
+  /// On the CPU asked between the operations of forward and backward passes as well, for steps that take too
+  /// long to be waited for: drops the step (or the batch of the validation) that is under way, as if it had
+  /// not begun, and ends train. Asked often, it must do nothing but answer.
+  std::function<bool()> should_interrupt{};
   std::function<void(const Profile&)> on_profile{};  // once; of fewer steps where the run ends before
 };
 
@@ -81,7 +86,7 @@ void check_settings(const TrainingSettings& settings);
 /// The settings that shape the numbers, as texts under keys such as "optimiser.momentum".
 std::map<std::string, std::string> describe(const TrainingSettings& settings);
 
-/// Why a training run ended: all epochs done, max_steps reached, or should_stop.
+/// Why a training run ended: all epochs done, max_steps reached, or should_stop or should_interrupt.
 enum class StopReason { finished, max_steps, stopped };
 
 /// What came of a training run.
@@ -91,8 +96,9 @@ struct TrainingResult {
   int64_t epochs = 0;     // done in all
   double train_loss = 0;  // of the last epoch, or of the part of it that was done
   double train_accuracy = 0;
-  double images_per_second = 0;          // median over the training steps of this process, loading included
-  double seconds = 0;                    // in train, everything included
+  double learning_rate = 0;      // of the last step; 0: none in this process or epoch
+  double images_per_second = 0;  // median over this process' steps and those of the epoch it went on with
+  double seconds = 0;            // in train, everything included
   std::optional<Evaluation> validation;  // at the end; none without a validation set or if stopped before
   double best_accuracy = 0;              // over the epochs done; 0 without validation
   int64_t best_epoch = 0;                // 1, 2, ...; 0: none
@@ -103,8 +109,10 @@ struct EvaluationSettings {
   int64_t batch_size = 256;
   std::function<void(int64_t done, int64_t total)> on_batch{};  // images
   std::function<bool()> should_stop{};                          // polled before every batch
+  std::function<bool()> should_interrupt{};  // on the CPU within a batch: drops it and stops
 };
 
+class DeviceBatches;
 class TrainingRun;
 
 /// A model that turns images into classes: trains it, evaluates it, uses it.
@@ -136,6 +144,9 @@ class Classifier {
   /// Softmax of the logits. images: u8 [N, H, W, 3] -> f32 [N, classes]; fewer rows if stopped.
   Tensor predict_probabilities(const Tensor& images, const EvaluationSettings& settings = {}) const;
 
+  /// The masks of the attention modules, and the features before and after them, of images u8 [N, H, W, 3];
+  /// see attention_maps, which computes all of them at once.
+  std::vector<AttentionMaps> attention_maps(const Tensor& images) const;
   /// The weights, and the state of the run that goes on or was the last; may be called from any hook.
   /// Shares the storage.
   Checkpoint checkpoint() const;
@@ -149,6 +160,9 @@ class Classifier {
   const Normalisation& normalisation() const { return normalisation_; }
 
  private:
+  /// Of images u8 [N, H, W, 3], for the model.
+  DeviceBatches batches_of(const Tensor& images) const;
+
   std::unique_ptr<Model> model_;
   Normalisation normalisation_;
   std::map<std::string, std::string> info_;

@@ -41,15 +41,16 @@ Evaluation Evaluator::run(const EvaluationSettings& settings) {
   for (Tensor* counter : {&position_, &correct_, &in_top_}) counter->fill_with_zeros();
   std::vector<double> sizes;
   Evaluation evaluation;
-  evaluation.images = for_each_batch(images_, batch_size_, settings, [&](int64_t first, int64_t count) {
-    const NoGrad no_grad;  // not in hooks: they may train another model
-    if (count == batch_size_) {
-      add_next();
-    } else {
-      add(batches_.slice(first, count));
-    }
-    sizes.push_back(static_cast<double>(count));
-  });
+  evaluation.images =
+      for_each_batch(images_, batch_size_, settings, place_.device, [&](int64_t first, int64_t count) {
+        const NoGrad no_grad;  // not in hooks: they may train another model
+        if (count == batch_size_) {
+          add_next();
+        } else {
+          add(batches_.slice(first, count));
+        }
+        sizes.push_back(static_cast<double>(count));
+      });
   const double images = static_cast<double>(std::max<int64_t>(evaluation.images, 1));
   const std::vector<double> losses = losses_.slice(0, {std::ssize(sizes)}).to_doubles();
   for (size_t i = 0; i < sizes.size(); ++i) evaluation.loss += losses[i] * sizes[i];

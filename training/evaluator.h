@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "fovea/core/interrupt.h"
 #include "fovea/core/stream.h"
 #include "fovea/training/classifier.h"
 #include "fovea/training/device_batches.h"
@@ -10,14 +11,21 @@
 namespace fovea {
 
 /// Calls use(first, count) for the batches of `images` images, `batch_size` in each but the last, and polls
-/// and tells as the settings say. Returns how many images it got through.
+/// and tells as the settings say; a batch that is interrupted, on the CPU, does not count. Returns how many
+/// images it got through.
 template <class Use>
-int64_t for_each_batch(int64_t images, int64_t batch_size, const EvaluationSettings& settings,
+int64_t for_each_batch(int64_t images, int64_t batch_size, const EvaluationSettings& settings, Device device,
                        const Use& use) {
+  const std::function<bool()> never;
   int64_t done = 0;
   while (done < images && !(settings.should_stop && settings.should_stop())) {
     const int64_t count = std::min(batch_size, images - done);
-    use(done, count);
+    try {
+      const InterruptScope interrupts(device.is_cpu() ? settings.should_interrupt : never);
+      use(done, count);
+    } catch (const Interrupted&) {
+      break;
+    }
     done += count;
     if (settings.on_batch) settings.on_batch(done, images);
   }

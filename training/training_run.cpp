@@ -7,6 +7,7 @@
 
 #include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
+#include "fovea/core/interrupt.h"
 #include "fovea/kernels/cast.h"
 #include "fovea/layers/functional.h"
 #include "fovea/training/non_finite.h"
@@ -15,6 +16,7 @@ namespace fovea {
 namespace {
 
 constexpr int64_t kStepsBeforeProfile = 2;  // what is prepared at the first use is no part of a step
+constexpr size_t kRecent = 15;              // launches that tell how fast the run is now
 
 double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -63,7 +65,8 @@ void TrainingRun::close() {
 
 void TrainingRun::load(const Checkpoint& checkpoint) {
   check_finite(checkpoint.model, str("load: ", checkpoint.where, ": "), kAdviceOnFile);
-  copy_by_name(checkpoint.model, weights(), str(checkpoint.where, ": weights of the model"));
+  copy_by_name(checkpoint.model, weights(), str(checkpoint.where, ": weights of the model"),
+               checkpoint.others);
   optimiser_.renew_copies();
 }
 
@@ -110,12 +113,15 @@ void TrainingRun::resume(const Checkpoint& checkpoint) {
   load(checkpoint);
   step_.renew();
   progress_ = checkpoint.progress;
+  if (checkpoint.step_seconds > 0) {
+    step_seconds_.assign(static_cast<size_t>(progress_.batch), checkpoint.step_seconds);
+  }
   convolutions_ = checkpoint.convolutions;
 }
 
 void TrainingRun::begin_epoch() {
   model_.train();
-  epoch_begin_ = step_seconds_.size();
+  epoch_begin_ = step_seconds_.size() - std::min(step_seconds_.size(), static_cast<size_t>(progress_.batch));
   const int64_t first = progress_.step - progress_.batch;
   rates_.clear();
   for (int64_t i = 0; i < batches_; ++i) {
@@ -138,12 +144,14 @@ StopReason TrainingRun::train_epoch() {
     if (settings_.max_steps > 0 && progress_.step >= settings_.max_steps) return StopReason::max_steps;
     const double begin = seconds_now();
     const int64_t count = steps_at_once();
-    if (is_profile_pending() && std::ssize(step_seconds_) >= kStepsBeforeProfile) {
+    bool is_whole = true;
+    if (is_profile_pending() && steps_here_ >= kStepsBeforeProfile) {
       profile_step(
-          optimiser_.device(), [&] { launch(count); }, profile_);
+          optimiser_.device(), [&] { is_whole = launch(count); }, profile_);
     } else {
-      launch(count);
+      is_whole = launch(count);
     }
+    if (!is_whole) return StopReason::stopped;
     collect(count, begin);
     if (!is_profile_pending()) report_profile();
   }
@@ -153,7 +161,7 @@ StopReason TrainingRun::train_epoch() {
 /// Whether a step is still to be profiled: such steps run one by one, and none is captured before the last.
 bool TrainingRun::is_profile_pending() const {
   const int64_t wanted = settings_.profile_steps;
-  return wanted > 0 && std::ssize(step_seconds_) < kStepsBeforeProfile + wanted;
+  return wanted > 0 && steps_here_ < kStepsBeforeProfile + wanted;
 }
 
 void TrainingRun::report_profile() {
@@ -165,15 +173,16 @@ void TrainingRun::report_profile() {
 /// are called, and which states they find.
 int64_t TrainingRun::steps_at_once() const {
   constexpr double kMost = 256;
-  if (!batches_on_device_ || smoothed_seconds_ <= 0 || is_profile_pending()) return 1;
-  auto count = static_cast<int64_t>(std::clamp(settings_.report_seconds / smoothed_seconds_, 1.0, kMost));
+  if (!batches_on_device_ || recent_seconds_ <= 0 || is_profile_pending()) return 1;
+  auto count = static_cast<int64_t>(std::clamp(settings_.report_seconds / recent_seconds_, 1.0, kMost));
   count = std::min(count, batches_ - progress_.batch);
   const int64_t every = settings_.exact_every;
   if (every > 0) count = std::min(count, every - progress_.step % every);
   return settings_.max_steps > 0 ? std::min(count, settings_.max_steps - progress_.step) : count;
 }
 
-void TrainingRun::launch(int64_t count) {
+/// False if the step was interrupted: it has changed nothing then.
+bool TrainingRun::launch(int64_t count) {
   step_.keep_statistics();  // a hook may have loaded others
   if (loader_) {
     batch_ = loader_->next();
@@ -183,8 +192,14 @@ void TrainingRun::launch(int64_t count) {
       kernels::cast_forward(batch_.images, rounded);
       batch_.images = rounded;
     }
-    step_.run(batch_.images, batch_.labels);
-    return;
+    try {
+      const InterruptScope interrupts(settings_.hooks.should_interrupt);
+      step_.run(batch_.images, batch_.labels);
+    } catch (const Interrupted&) {
+      step_.drop();
+      return false;
+    }
+    return true;
   }
   const auto step = [&] {
     batches_on_device_->gather(step_.position(), batch_);
@@ -202,11 +217,15 @@ void TrainingRun::launch(int64_t count) {
       graph_.emplace(optimiser_.device(), step);
     }
   }
+  return true;
 }
 
 void TrainingRun::collect(int64_t count, double begin) {
   const std::vector<StepOutcome> outcomes = step_.outcomes(progress_.batch, count);
   const double seconds = (seconds_now() - begin) / static_cast<double>(count);
+  recent_.push_back(seconds);
+  if (recent_.size() > kRecent) recent_.pop_front();
+  recent_seconds_ = median({recent_.begin(), recent_.end()});
   // The weights are already those after the last of these steps, and a hook may save them: the progress must
   // have come as far before the first hook is called.
   std::vector<StepReport> reports;
@@ -228,9 +247,7 @@ void TrainingRun::collect(int64_t count, double begin) {
 
 void TrainingRun::note(const StepOutcome& outcome, double seconds) {
   step_seconds_.push_back(seconds);
-  constexpr double kWeight = 0.1;  // of the newest step
-  smoothed_seconds_ =
-      step_seconds_.size() == 1 ? seconds : (1 - kWeight) * smoothed_seconds_ + kWeight * seconds;
+  ++steps_here_;
   progress_.loss_sum += outcome.loss;
   progress_.correct = outcome.correct;
   ++progress_.batch;
@@ -287,7 +304,7 @@ StepReport TrainingRun::report(double loss) const {
       .epoch_accuracy =
           mean_of(static_cast<double>(progress_.correct), progress_.batch * progress_.batch_size),
       .learning_rate = learning_rate_,
-      .images_per_second = static_cast<double>(progress_.batch_size) / smoothed_seconds_,
+      .images_per_second = static_cast<double>(progress_.batch_size) / recent_seconds_,
   };
 }
 
@@ -323,9 +340,16 @@ void TrainingRun::finish_epoch(const std::optional<Evaluation>& validation) {
   });
 }
 
+double TrainingRun::median_seconds(size_t first_step) const {
+  return median({step_seconds_.begin() + static_cast<std::ptrdiff_t>(first_step), step_seconds_.end()});
+}
+
+double TrainingRun::step_seconds() const {
+  return progress_.batch > 0 ? median_seconds(epoch_begin_) : 0;
+}
+
 double TrainingRun::images_per_second(size_t first_step) const {
-  const double seconds =
-      median({step_seconds_.begin() + static_cast<std::ptrdiff_t>(first_step), step_seconds_.end()});
+  const double seconds = median_seconds(first_step);
   return seconds > 0 ? static_cast<double>(progress_.batch_size) / seconds : 0;
 }
 
@@ -339,6 +363,7 @@ TrainingResult TrainingRun::result(StopReason reason) const {
   result.train_accuracy =
       batches > 0 ? mean_of(static_cast<double>(progress_.correct), batches * progress_.batch_size)
                   : progress_.train_accuracy;
+  result.learning_rate = learning_rate_;
   result.images_per_second = images_per_second(0);
   result.validation = progress_.validation;
   result.best_accuracy = progress_.best_accuracy;

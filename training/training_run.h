@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -41,6 +42,8 @@ class TrainingRun {
   bool has_epochs_left() const { return progress_.epoch < settings_.epochs; }
   TrainingResult result(StopReason reason) const;
   const TrainingProgress& progress() const { return progress_; }
+  /// Median of the steps done in the epoch that is under way; 0: none, or not known.
+  double step_seconds() const;
   const std::map<std::string, std::string>& description() const { return description_; }
   /// Parameters and buffers, the parameters as the optimiser keeps them; shares the storage.
   std::vector<NamedTensor> weights() const;
@@ -53,12 +56,13 @@ class TrainingRun {
   void begin_epoch();
   bool is_profile_pending() const;
   int64_t steps_at_once() const;
-  void launch(int64_t count);
+  bool launch(int64_t count);
   void collect(int64_t count, double begin);
   [[noreturn]] void fail(double loss);
   void note(const StepOutcome& outcome, double seconds);
   StepReport report(double loss) const;
   bool is_best(const std::optional<Evaluation>& validation) const;
+  double median_seconds(size_t first_step) const;
   double images_per_second(size_t first_step) const;
 
   Model& model_;
@@ -71,10 +75,12 @@ class TrainingRun {
   int64_t horizon_ = 0;               // steps over which the schedule is laid
   std::vector<double> rates_;         // learning rates of the epoch's steps
   double learning_rate_ = 0;          // of the last step
-  std::vector<double> step_seconds_;  // of this process
+  std::vector<double> step_seconds_;  // of this process, and of the epoch that it goes on with
   size_t epoch_begin_ = 0;            // where this epoch begins among them
-  double smoothed_seconds_ = 0;
-  Profile profile_;  // until it is reported
+  int64_t steps_here_ = 0;            // of this process
+  std::deque<double> recent_;         // seconds a step of the last launches
+  double recent_seconds_ = 0;         // their median: a pause in one of them does not show
+  Profile profile_;                   // until it is reported
   TrainingStep step_;
   std::optional<Loader> loader_;  // on the CPU
   std::optional<DeviceBatches> batches_on_device_;

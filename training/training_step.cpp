@@ -87,6 +87,12 @@ void TrainingStep::run(const Tensor& images, const Tensor& labels) {
   }
 }
 
+// Weights, moments and what is counted of finished steps change after the passes only.
+void TrainingStep::drop() {
+  statistics_.undo();
+  optimiser_.zero_grad();
+}
+
 std::vector<StepOutcome> TrainingStep::outcomes(int64_t first, int64_t count) const {
   const std::vector<double> losses = losses_.slice(first, {count}).to_doubles();
   const std::vector<double> failures = failures_.slice(first, {count}).to_doubles();

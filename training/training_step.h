@@ -41,6 +41,9 @@ class TrainingStep {
 
   /// To be called where others may have changed running statistics: a step that fails goes back to these.
   void keep_statistics() { statistics_.keep(); }
+  /// Undoes what a `run` has changed that was interrupted in its forward or backward pass; no other may
+  /// follow.
+  void drop();
   /// Undoes what forward passes since the last step have done to running statistics.
   void undo_statistics() { statistics_.undo(); }
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <mutex>
+#include <type_traits>
 #include <utility>
 
 #ifdef _OPENMP
@@ -46,6 +47,24 @@ const dnnl::engine& cpu_engine() {
   return *engine;
 }
 
+struct NoHint {};
+
+/// The description of a primitive, of a backward pass with that of the forward pass as a hint. oneDNN 3 takes
+/// at once what oneDNN 2 took as the description of an operation.
+template <class Primitive, class Hint, class... Operation>
+typename Primitive::primitive_desc describe(const dnnl::primitive_attr& attributes, const Hint& hint,
+                                            const Operation&... operation) {
+  constexpr bool kHasHint = !std::is_same_v<Hint, NoHint>;
+#if DNNL_VERSION_MAJOR >= 3
+  if constexpr (kHasHint) return {cpu_engine(), operation..., hint, attributes};
+  if constexpr (!kHasHint) return {cpu_engine(), operation..., attributes};
+#else
+  const typename Primitive::desc description(operation...);
+  if constexpr (kHasHint) return {description, attributes, cpu_engine(), hint};
+  if constexpr (!kHasHint) return {description, attributes, cpu_engine()};
+#endif
+}
+
 Plan make_plan(Pass pass, const ConvProblem& problem) {
   const auto& [N, H, W, C, K, R, S, stride, padding] = problem;
   const auto f32 = memory::data_type::f32;
@@ -58,13 +77,17 @@ Plan make_plan(Pass pass, const ConvProblem& problem) {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
 
-  const auto direct = dnnl::algorithm::convolution_direct;
   const memory::desc any_weight({K, C, R, S}, f32, any);
   const auto describe_forward = [&](const memory::desc& from, const memory::desc& weight,
                                     const memory::desc& to) {
-    return dnnl::convolution_forward::primitive_desc(
-        {dnnl::prop_kind::forward_training, direct, from, weight, to, strides, paddings, paddings},
-        attributes, cpu_engine());
+    return describe<dnnl::convolution_forward>(attributes, NoHint(), dnnl::prop_kind::forward_training,
+                                               dnnl::algorithm::convolution_direct, from, weight, to, strides,
+                                               paddings, paddings);
+  };
+  const auto describe_backward = [&]<class Primitive>() {
+    return describe<Primitive>(attributes, describe_forward(plan.x, any_weight, plan.y),
+                               dnnl::algorithm::convolution_direct, plan.x, any_weight, plan.y, strides,
+                               paddings, paddings);
   };
   const auto keep = [&](const auto& description, dnnl::primitive primitive, const memory::desc& weight, int x,
                         int y, int weight_argument) {
@@ -87,15 +110,11 @@ Plan make_plan(Pass pass, const ConvProblem& problem) {
     keep_forward(describe_forward(plan.y, memory::desc({C, K, 1, 1}, f32, any), plan.x), DNNL_ARG_DST,
                  DNNL_ARG_SRC);
   } else if (pass == Pass::backward_input) {
-    const dnnl::convolution_backward_data::primitive_desc description(
-        {direct, plan.x, any_weight, plan.y, strides, paddings, paddings}, attributes, cpu_engine(),
-        describe_forward(plan.x, any_weight, plan.y));
+    const auto description = describe_backward.operator()<dnnl::convolution_backward_data>();
     keep(description, dnnl::convolution_backward_data(description), description.weights_desc(),
          DNNL_ARG_DIFF_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_WEIGHTS);
   } else {
-    const dnnl::convolution_backward_weights::primitive_desc description(
-        {direct, plan.x, any_weight, plan.y, strides, paddings, paddings}, attributes, cpu_engine(),
-        describe_forward(plan.x, any_weight, plan.y));
+    const auto description = describe_backward.operator()<dnnl::convolution_backward_weights>();
     keep(description, dnnl::convolution_backward_weights(description), description.diff_weights_desc(),
          DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_WEIGHTS);
   }

@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
+#include "initial_weights.h"
 #include "output.h"
 #include "profile.h"
 #include "progress.h"
@@ -19,9 +20,12 @@ int evaluate(const Arguments& arguments) {
   const Device device = prepare_device(settings);
   Classifier classifier = load_classifier(checkpoint, device, parse_precision(settings.precision));
   const ImageSet images = load_split(settings, arguments);
-  const auto classes = static_cast<int64_t>(class_names_of(checkpoint).size());
+  const auto classes = class_count(checkpoint);
   check<UsageError>(images.classes() == classes, "evaluate: ", settings.dataset, " has ", images.classes(),
                     " classes, but the network of ", arguments.checkpoint, " was trained on ", classes);
+  const std::string warning = other_class_names(
+      class_names_of(checkpoint), "the network of " + arguments.checkpoint, images.class_names, images.name);
+  if (!warning.empty()) show(warning + ", so that the accuracy may mean nothing\n");
   throw_if_stopped("loading");
 
   EvaluationReport report;
@@ -32,7 +36,8 @@ int evaluate(const Arguments& arguments) {
         images, {.batch_size = settings.batch_size,
                  .on_batch = [&](int64_t done,
                                  int64_t total) { progress.count("evaluating", "images", done, total); },
-                 .should_stop = should_stop});
+                 .should_stop = should_stop,
+                 .should_interrupt = should_stop});
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   });
   throw_if_stopped("evaluating");

@@ -5,8 +5,9 @@
 #include <unistd.h>
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
+#include <utility>
 
+#include "fovea/core/environment.h"
 #include "output.h"
 
 namespace fovea::cli {
@@ -21,16 +22,57 @@ int terminal_width() {
   return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
+// Whether standard error is a terminal on which a line can be drawn over.
+bool is_able_terminal() {
+  const std::string kind = environment("TERM");
+  return isatty(STDERR_FILENO) == 1 && !kind.empty() && kind != "dumb";
+}
+
 std::string validation_text(const std::optional<Evaluation>& validation) {
   if (!validation) return "";
   return fmt::format("  test loss {:.4f}  accuracy {:.2f}%", validation->loss, 100 * validation->accuracy);
 }
 
+constexpr const char* kGap = "  ";
+
+std::string joined(const std::vector<Figure>& figures) {
+  std::string text;
+  for (const Figure& figure : figures) text += (text.empty() ? "" : kGap) + figure.text;
+  return text;
+}
+
 }  // namespace
 
+std::vector<Figure> figures_of(const StepReport& report, int64_t batch_size) {
+  const double images_left = static_cast<double>((report.steps - report.step) * batch_size);
+  const std::string left =
+      report.images_per_second > 0 ? duration_text(images_left / report.images_per_second) : "?";
+  return {{fmt::format("epoch {}/{}", report.epoch, report.epochs), 5},
+          {fmt::format("step {}/{}", report.step, report.steps), 0},
+          {fmt::format("loss {:.4f}", report.epoch_loss), 3},
+          {fmt::format("accuracy {:.2f}%", 100 * report.epoch_accuracy), 2},
+          {fmt::format("{:.0f} images/s", report.images_per_second), 1},
+          {left + " left", 4}};
+}
+
+std::string bar_line(double share, std::vector<Figure> figures, int columns, bool has_colour) {
+  constexpr int kLeast = 10, kMost = 40, kAround = 4;  // 4: brackets and spaces
+  const auto room = [&] { return columns - static_cast<int>(joined(figures).size()) - kAround; };
+  while (figures.size() > 1 && room() < kLeast) {
+    figures.erase(std::min_element(figures.begin(), figures.end(), [](const Figure& a, const Figure& b) {
+      return a.importance < b.importance;
+    }));
+  }
+  const int width = std::min(room(), kMost);
+  if (width < kLeast) return joined(figures).substr(0, static_cast<size_t>(std::max(columns, 0)));
+  const int filled = static_cast<int>(std::lround(std::clamp(share, 0.0, 1.0) * width));
+  const std::string bar = fmt::format("[{:#>{}}{:.>{}}]", "", filled, "", width - filled);
+  return (has_colour ? fmt::format("\x1b[36m{}\x1b[0m", bar) : bar) + kGap + joined(figures);
+}
+
 Progress::Progress()
-    : is_terminal_(isatty(STDERR_FILENO) == 1),
-      has_colour_(is_terminal_ && std::getenv("NO_COLOR") == nullptr),
+    : is_terminal_(is_able_terminal()),
+      has_colour_(is_terminal_ && environment("NO_COLOR").empty()),
       last_(Clock::now() - kLineInterval) {}
 
 Progress::~Progress() {
@@ -39,21 +81,14 @@ Progress::~Progress() {
 
 void Progress::step(const StepReport& report, int64_t batch_size) {
   if (!is_due()) return;
-  const double images_left = static_cast<double>((report.steps - report.step) * batch_size);
-  const std::string left =
-      report.images_per_second > 0 ? duration_text(images_left / report.images_per_second) : "?";
-  const std::string figures =
-      fmt::format("loss {:.4f}  accuracy {:.2f}%  {:.0f} images/s  {} left", report.epoch_loss,
-                  100 * report.epoch_accuracy, report.images_per_second, left);
   show(static_cast<double>(report.batch) / static_cast<double>(report.batches),
-       fmt::format("epoch {}/{}  step {}/{}", report.epoch, report.epochs, report.step, report.steps),
-       figures);
+       figures_of(report, batch_size));
 }
 
 void Progress::count(const std::string& what, const char* unit, int64_t done, int64_t total) {
   if (!is_due()) return;
-  show(static_cast<double>(done) / static_cast<double>(std::max<int64_t>(total, 1)), what,
-       fmt::format("{}/{} {}", done, total, unit));
+  show(static_cast<double>(done) / static_cast<double>(std::max<int64_t>(total, 1)),
+       {{what, 1}, {fmt::format("{}/{} {}", done, total, unit), 0}});
 }
 
 void Progress::epoch(const EpochReport& report) {
@@ -76,19 +111,9 @@ bool Progress::is_due() {
   return true;
 }
 
-void Progress::show(double share, const std::string& head, const std::string& figures) {
-  std::string text = head + "  " + figures;
-  if (!is_terminal_) return line(text);
-  const int columns = terminal_width() - 1;
-  text.resize(std::min(text.size(), static_cast<size_t>(columns)));
-  const int width = std::min(columns - static_cast<int>(text.size()) - 4, 40);  // 4: brackets and spaces
-  std::string bar;
-  if (width >= 5) {
-    const int filled = static_cast<int>(std::lround(std::clamp(share, 0.0, 1.0) * width));
-    bar = fmt::format("[{:#>{}}{:.>{}}]  ", "", filled, "", width - filled);
-    if (has_colour_) bar = fmt::format("\x1b[36m{}\x1b[0m", bar);
-  }
-  cli::show(fmt::format("\r{}{}\x1b[K", bar, text));
+void Progress::show(double share, std::vector<Figure> figures) {
+  if (!is_terminal_) return line(joined(figures));
+  cli::show("\r" + bar_line(share, std::move(figures), terminal_width() - 1, has_colour_) + "\x1b[K");
   has_bar_ = true;
 }
 

@@ -2,13 +2,26 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "fovea/training/classifier.h"
 
 namespace fovea::cli {
 
-/// Tells on standard error how the work goes on: on a terminal a bar that is drawn over and over, otherwise a
-/// plain line every few seconds. Colours only on a terminal and without NO_COLOR.
+/// A figure of a line about how the work goes on.
+struct Figure {
+  std::string text;
+  int importance;  // where there is too little room, those of the least go first
+};
+/// Those of a training step.
+std::vector<Figure> figures_of(const StepReport& report, int64_t batch_size);
+/// "[#####.....]  epoch 1/4  loss 2.3026  3:12 left": a bar of at least ten characters before as many figures
+/// as there is room for, in `columns` characters.
+std::string bar_line(double share, std::vector<Figure> figures, int columns, bool has_colour);
+
+/// Tells on standard error how the work goes on: on a terminal a bar that is drawn over and over, otherwise,
+/// and on a dumb one (TERM), a plain line every few seconds. Colours only on a terminal and without NO_COLOR,
+/// which counts where it is not empty (no-color.org).
 class Progress {
  public:
   Progress();
@@ -26,7 +39,7 @@ class Progress {
  private:
   using Clock = std::chrono::steady_clock;
   bool is_due();
-  void show(double share, const std::string& head, const std::string& figures);
+  void show(double share, std::vector<Figure> figures);
   void clear_bar();
 
   bool is_terminal_, has_colour_;

@@ -35,7 +35,7 @@ std::string to_json(const RunSummary& summary) {
   json["test_accuracy"] = summary.test ? Json(summary.test->accuracy) : Json();
   json["best_test_accuracy"] = summary.best_epoch > 0 ? Json(summary.best_test_accuracy) : Json();
   json["best_epoch"] = summary.best_epoch;
-  json["images_per_second"] = summary.images_per_second;
+  json["images_per_second"] = summary.images_per_second > 0 ? Json(summary.images_per_second) : Json();
   json["peak_memory_bytes"] = summary.peak_memory_bytes;
   json["seconds"] = summary.seconds;
   json["device"] = summary.device;

@@ -21,7 +21,7 @@ struct RunSummary {
   std::optional<Evaluation> test;  // none: stopped before the first
   double best_test_accuracy = 0;
   int64_t best_epoch = 0;
-  double images_per_second = 0;  // median over training steps, loading included
+  double images_per_second = 0;  // median over the training steps of the last part; 0: not measured
   int64_t peak_memory_bytes = 0;
   double seconds = 0;
   std::string device, precision;

@@ -1,11 +1,12 @@
 #include "run_folder.h"
 
 #include <fmt/format.h>
+#include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
-#include <fstream>
+#include <limits>
+#include <sstream>
+#include <string_view>
 
 #include "fovea/config.h"
 #include "fovea/core/atomic_file.h"
@@ -15,26 +16,47 @@
 namespace fovea::cli {
 namespace {
 
-constexpr std::array kFiles = {"settings.toml",    "metrics.csv", "summary.json", "last.safetensors",
-                               "best.safetensors", "profile.md",  "trace.json"};
+// What best.safetensors is called once it is not that of the run that goes on.
+constexpr const char* kBestBefore = "best-before-resume.safetensors";
+constexpr std::array kFiles = {"settings.toml",    "metrics.csv",      "summary.json",
+                               "last.safetensors", "best.safetensors", "profile.md",
+                               "trace.json",       "times.json",       kBestBefore};
 constexpr const char* kHeader =
     "epoch,step,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds\n";
 
-// Into a file beside it first, so that a reader never sees half of it.
+constexpr auto kCommas = std::count(std::string_view(kHeader).begin(), std::string_view(kHeader).end(), ',');
+// A table has some hundred bytes an epoch.
+constexpr uint64_t kMaxTableBytes = uint64_t{64} << 20;
+
+// Whole or not at all, and durable, whatever stands beside it: see AtomicFile.
 void write_text(const std::string& path, const std::string& text) {
-  const std::string part = path + ".part";
-  std::ofstream file(part, std::ios::binary);
-  file << text;
-  file.close();
-  const bool is_written = file.good() && std::rename(part.c_str(), path.c_str()) == 0;
-  check(is_written, "run: cannot write ", path, ": ", std::strerror(errno), "; is the disk full?");
+  write_whole(path, text, "run", throw_as<Error>);
 }
 
-std::string read_whole(const std::string& path) {
-  const ReadableFile file(path);
+std::string read_whole(const std::string& path, uint64_t max_bytes) {
+  const ReadableFile file(path, "run", throw_as<Error>);
+  check(file.size() <= max_bytes, "run: ", path, " has ", file.size(), " bytes, wanted at most ", max_bytes,
+        "; it is no file of a run, move it away");
   std::string bytes(file.size(), '\0');
   file.read(0, bytes.data(), bytes.size());
   return bytes;
+}
+
+// Whether a file is the checkpoint of the end of epoch `best_epoch`, the best until then. A damaged one is
+// not.
+bool is_best_of(const std::string& path, int64_t best_epoch) {
+  if (best_epoch == 0 || !std::filesystem::exists(path)) return false;
+  try {
+    const TrainingProgress progress = read_checkpoint(path).progress;
+    return progress.best_epoch == best_epoch && progress.epoch == best_epoch && progress.batch == 0;
+  } catch (const CheckpointError&) {
+    return false;
+  }
+}
+
+// What metrics.csv has; the heading alone where there is none.
+std::string read_table(const std::string& path) {
+  return std::filesystem::exists(path) ? read_whole(path, kMaxTableBytes) : kHeader;
 }
 
 }  // namespace
@@ -65,30 +87,35 @@ void RunFolder::carry_over(const std::string& checkpoint, int64_t best_epoch) co
   const RunFolder source(std::filesystem::path(checkpoint).parent_path().string());
   const auto copy = [this](const std::string& from, const char* name) {
     if (!std::filesystem::exists(from)) return;
-    write_whole(file(name), read_whole(from));
+    write_text(file(name), read_whole(from, std::numeric_limits<uint64_t>::max()));
   };
   std::error_code error;
   std::filesystem::create_directories(path_, error);
   check(!error, "run: cannot make the folder ", path_.string(), ": ", error.message());
   copy(source.file("metrics.csv"), "metrics.csv");
-  if (std::filesystem::exists(source.best()) &&
-      read_checkpoint(source.best()).progress.best_epoch == best_epoch) {
-    copy(source.best(), "best.safetensors");
-  }
+  copy(source.times(), "times.json");
+  if (is_best_of(source.best(), best_epoch)) copy(source.best(), "best.safetensors");
   copy(checkpoint, "last.safetensors");  // comes last: what it is to go on with is there
+}
+
+std::string RunFolder::set_best_aside(int64_t best_epoch) const {
+  if (!std::filesystem::exists(best()) || is_best_of(best(), best_epoch)) return "";
+  std::filesystem::rename(best(), file(kBestBefore));
+  return file(kBestBefore);
 }
 
 double RunFolder::resume(int64_t epochs) const {
   std::error_code error;
   std::filesystem::create_directories(path_, error);
   check(!error, "run: cannot make the folder ", path_.string(), ": ", error.message());
-  std::ifstream file_in(file("metrics.csv"));
+  std::istringstream file_in(read_table(file("metrics.csv")));
   std::string kept = kHeader, line;
   double seconds = 0;
   std::getline(file_in, line);  // the header
   while (std::getline(file_in, line)) {
     const int64_t epoch = std::atoll(line.c_str());
-    if (epoch < 1 || epoch > epochs) continue;
+    const bool is_whole = std::count(line.begin(), line.end(), ',') == kCommas && !file_in.eof();
+    if (epoch < 1 || epoch > epochs || !is_whole) continue;
     kept += line + "\n";
     seconds = std::atof(line.substr(line.rfind(',') + 1).c_str());
   }
@@ -104,12 +131,11 @@ void RunFolder::write_settings(const Settings& settings) const {
 
 void RunFolder::append(const MetricsRow& row) const {
   const std::string test = row.test ? fmt::format("{:.6g},{:.6g}", row.test->loss, row.test->accuracy) : ",";
-  std::ofstream table(file("metrics.csv"), std::ios::app);
-  table << fmt::format("{},{},{:.6g},{:.6g},{:.6g},{},{:.1f},{:.1f}\n", row.epoch, row.step,
-                       row.learning_rate, row.train_loss, row.train_accuracy, test, row.images_per_second,
-                       row.seconds);
-  table.close();
-  check(table.good(), "run: cannot write ", file("metrics.csv"), ": ", std::strerror(errno));
+  const std::string speed = row.images_per_second > 0 ? fmt::format("{:.1f}", row.images_per_second) : "";
+  write_text(file("metrics.csv"), read_table(file("metrics.csv")) +
+                                      fmt::format("{},{},{:.6g},{:.6g},{:.6g},{},{},{:.1f}\n", row.epoch,
+                                                  row.step, row.learning_rate, row.train_loss,
+                                                  row.train_accuracy, test, speed, row.seconds));
 }
 
 void RunFolder::write_summary(const std::string& json) const {
@@ -117,8 +143,8 @@ void RunFolder::write_summary(const std::string& json) const {
 }
 
 void RunFolder::write_profile(const std::string& tables, const std::string& trace) const {
-  write_whole(file("profile.md"), tables);
-  write_whole(file("trace.json"), trace);
+  write_text(file("profile.md"), tables);
+  write_text(file("trace.json"), trace);
 }
 
 }  // namespace fovea::cli

@@ -16,12 +16,12 @@ struct MetricsRow {
   double learning_rate = 0;
   double train_loss = 0, train_accuracy = 0;
   std::optional<Evaluation> test{};
-  double images_per_second = 0;
-  double seconds = 0;  // since the run began, pauses between resumed parts left out
+  double images_per_second = 0;  // 0: not measured
+  double seconds = 0;            // since the run began, pauses between resumed parts left out
 };
 
-/// The folder of a training run: settings.toml, metrics.csv, summary.json, last.safetensors,
-/// best.safetensors; with a profile also profile.md, trace.json.
+/// The folder of a training run: settings.toml, metrics.csv, summary.json, times.json,
+/// last.safetensors, best.safetensors; with a profile also profile.md, trace.json.
 class RunFolder {
  public:
   explicit RunFolder(const std::string& path) : path_(path) {}
@@ -30,6 +30,7 @@ class RunFolder {
   std::string last() const { return file("last.safetensors"); }
   std::string best() const { return file("best.safetensors"); }
   std::string settings() const { return file("settings.toml"); }
+  std::string times() const { return file("times.json"); }
   /// Whether a run has been here.
   bool holds_run() const;
   bool has_summary() const { return std::filesystem::exists(file("summary.json")); }
@@ -41,6 +42,9 @@ class RunFolder {
   /// goes on here from `checkpoint`, a file there; a best checkpoint of another epoch than it knows stays
   /// there.
   void carry_over(const std::string& checkpoint, int64_t best_epoch) const;
+  /// Renames a best checkpoint that is not of epoch `best_epoch`, the best that a run which goes on here
+  /// knows of: of a later time, for example. Returns its new path; "": there was none.
+  std::string set_best_aside(int64_t best_epoch) const;
   /// Drops the rows of epochs after `epochs`, which will be trained again; returns the seconds of the last
   /// row.
   double resume(int64_t epochs) const;

@@ -39,7 +39,7 @@ std::vector<Setting> make_table() {
   constexpr double kMany = 1e12;
   std::vector<Setting> table;
 
-  Group model{table, "Model"};
+  Group model{table, kNetworkGroup};
   model.choice("model", &S::model, model_names(), "the network");
   model.range("p", &S::p, 1, 16, "residual units before, and again after the two branches of a module");
   model.range("t", &S::t, 1, 16, "residual units in the trunk branch");

@@ -6,6 +6,7 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/nearest.h"
+#include "fovea/core/printable.h"
 #include "fovea/training/schedule.h"
 
 namespace fovea::cli {
@@ -90,9 +91,21 @@ std::string wanted(const Setting& setting) {
   return list;
 }
 
+// As a file has it: where no number with a fraction is wanted, 1.0 is not 1.
+std::string found_text(const Setting& setting, const Value& value) {
+  const std::string text = text_of(value);
+  return kind_of(setting) != Kind::number && std::holds_alternative<double>(value) &&
+                 text.find_first_not_of("-0123456789") == std::string::npos
+             ? text + ".0"
+             : text;
+}
+
 [[noreturn]] void refuse(const Setting& setting, const Value& found, const std::string& where) {
   const auto* text = std::get_if<std::string>(&found);
-  throw UsageError(str("settings: ", where, " is ", text_of(found), ", wanted ", wanted(setting),
+  constexpr size_t kMostBytes = 200;  // of what is shown
+  throw UsageError(str("settings: ", where, " is ",
+                       text != nullptr ? in_quotes(*text) : printable(found_text(setting, found), kMostBytes),
+                       ", wanted ", wanted(setting),
                        text != nullptr ? suggestion(*text, setting.choices) : ""));
 }
 
@@ -140,6 +153,13 @@ std::optional<std::vector<double>> parse_numbers(std::string text) {
   return numbers;
 }
 
+// A number such as 1.0 or 1e3 as the whole number that it is.
+std::optional<int64_t> whole_number(double number) {
+  constexpr double kExact = 9007199254740992;  // 2^53: from there on a double does not tell its neighbours
+  if (!(std::abs(number) < kExact) || number != std::floor(number)) return std::nullopt;
+  return static_cast<int64_t>(number);
+}
+
 // The value of a setting, or nothing where it is left to the model.
 std::optional<Value> value_of(const Settings& settings, const Setting& setting) {
   return std::visit(
@@ -169,19 +189,24 @@ const char* Setting::placeholder() const {
   }
 }
 
-const Setting& find_setting(const std::string& key, const std::string& where) {
+const Setting& find_setting(std::string_view key, std::string_view where) {
   std::vector<std::string> keys;
   for (const Setting& setting : setting_table()) {
     if (setting.key == key) return setting;
     keys.push_back(setting.key);
   }
-  throw UsageError(str("settings: ", where, ": there is no setting \"", key, "\"", suggestion(key, keys)));
+  throw UsageError(
+      str("settings: ", where, ": there is no setting ", in_quotes(key), suggestion(std::string(key), keys)));
 }
 
 void assign(Settings& settings, const Setting& setting, const Value& value, const std::string& where) {
   Value fitting = value;
   const auto* whole = std::get_if<int64_t>(&value);
   if (kind_of(setting) == Kind::number && whole != nullptr) fitting = static_cast<double>(*whole);
+  if (const auto* number = std::get_if<double>(&value);
+      kind_of(setting) == Kind::integer && number != nullptr) {
+    if (const auto exact = whole_number(*number)) fitting = *exact;
+  }
   if (!fits(setting, fitting)) refuse(setting, value, where);
   std::visit(
       [&](auto field) {
@@ -204,7 +229,11 @@ Value parse_value(const Setting& setting, const std::string& text, const std::st
   switch (kind_of(setting)) {
     case Kind::text: value = text; break;
     case Kind::integer:
-      if (const auto number = parse<int64_t>(text)) value = *number;
+      if (const auto number = parse<int64_t>(text)) {
+        value = *number;
+      } else if (const auto fraction = parse<double>(text); fraction && whole_number(*fraction)) {
+        value = *whole_number(*fraction);
+      }
       break;
     case Kind::number:
       if (const auto number = parse<double>(text)) value = *number;
@@ -236,7 +265,9 @@ std::string to_toml(const Settings& settings, Selection selection) {
   std::string text, group;
   for (const Setting& setting : setting_table()) {
     const auto value = value_of(settings, setting);
-    const bool is_selected = selection == Selection::all ? setting.key != "out" : setting.shapes_result;
+    const bool is_selected = selection == Selection::all       ? setting.key != "out"
+                             : selection == Selection::shaping ? setting.shapes_result
+                                                               : setting.group == kNetworkGroup;
     if (!is_selected || !value || *value == Value("") || *value == Value(std::vector<double>())) continue;
     if (setting.group != group) text += (group.empty() ? "# " : "\n# ") + setting.group + "\n";
     group = setting.group;
@@ -260,21 +291,31 @@ void check_consistent(const Settings& settings) {
                     "settings: epochs and max-steps are both 0, so the run has no end; set one of them");
 }
 
-void check_resumable(const Settings& saved, const Settings& wanted) {
+bool length_shapes_result(const Settings& settings) {
   const auto follows_length = [](double position) { return position > 0 && position < 1; };
-  const bool length_shapes = saved.schedule == "one-cycle" || saved.schedule == "cosine" ||
-                             follows_length(saved.warm_up.value_or(0)) ||
-                             std::any_of(saved.milestones.begin(), saved.milestones.end(), follows_length);
+  return settings.schedule == "one-cycle" || settings.schedule == "cosine" ||
+         follows_length(settings.warm_up.value_or(0)) ||
+         std::any_of(settings.milestones.begin(), settings.milestones.end(), follows_length);
+}
+
+void check_resumable(const Settings& saved, const Settings& wanted, const std::string& file) {
+  const bool length_shapes = length_shapes_result(saved);
   for (const Setting& setting : setting_table()) {
     // The learning rate follows the epochs, or, where there are none, max-steps.
     const bool is_length = setting.key == "epochs" || setting.key == "max-steps";
     const bool is_mere_end =
         is_length && (!length_shapes || (setting.key == "max-steps" && saved.epochs > 0));
     if (!setting.shapes_result || is_mere_end) continue;
-    check<UsageError>(value_of(saved, setting) == value_of(wanted, setting), "resume: ", setting.key, " is ",
-                      value_text(wanted, setting), ", but the run to be continued has ",
-                      value_text(saved, setting), "; leave --", setting.key,
-                      " out, or start another run with --out");
+    if (value_of(saved, setting) == value_of(wanted, setting)) continue;
+    const std::string difference = str(setting.key, " is ", value_text(wanted, setting),
+                                       ", but the run to be continued has ", value_text(saved, setting));
+    check<UsageError>(file.empty(), "resume: ", file, ": ", difference,
+                      ", which shapes its result; set it back there (or delete the file: the checkpoint has "
+                      "all that shapes the result), or begin another run with --config ",
+                      file, " and --out");
+    throw UsageError(str("resume: ", difference, "; leave --", setting.key,
+                         " out, or start another run with --out",
+                         is_length ? ", from the weights of this one with --init" : ""));
   }
 }
 

@@ -4,9 +4,12 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include "fovea/core/check.h"
 
 namespace fovea::cli {
 
@@ -59,6 +62,9 @@ using Field = std::variant<std::string Settings::*, int64_t Settings::*, double 
                            std::vector<double> Settings::*, std::optional<int64_t> Settings::*,
                            std::optional<double> Settings::*, std::optional<bool> Settings::*>;
 
+/// The group of the settings that say which network it is.
+inline constexpr const char* kNetworkGroup = "Model";
+
 /// One setting: its key, where it lives, and what it means.
 struct Setting {
   std::string key;  // "batch-size": the key in a file, and the flag --batch-size
@@ -79,7 +85,7 @@ struct Setting {
 /// All settings, in the order of the help.
 const std::vector<Setting>& setting_table();
 /// The setting called `key`; UsageError, which names `where` and the nearest key, if there is none.
-const Setting& find_setting(const std::string& key, const std::string& where);
+const Setting& find_setting(std::string_view key, std::string_view where);
 
 /// Stores a value; UsageError, which calls the setting `where`, if its type, range or choice does not fit.
 void assign(Settings& settings, const Setting& setting, const Value& value, const std::string& where);
@@ -93,13 +99,19 @@ using Overrides = std::vector<std::pair<std::string, std::string>>;
 /// Assigns each of them; errors name the flag.
 void apply_overrides(Settings& settings, const Overrides& overrides);
 
-/// Assigns every key of TOML text; UsageError with `name`, line and key for bad syntax, an unknown key (with
-/// the nearest one) or a value that does not fit.
+/// A settings file that cannot be read, or whose text is no TOML; what the text says is not wrong then.
+struct UnreadableSettings : UsageError {
+  using UsageError::UsageError;
+};
+
+/// Assigns every key of TOML text; UnreadableSettings for bad syntax, UsageError for an unknown key (with the
+/// nearest one) or a value that does not fit, each with `name`, line and key.
 void apply_toml(Settings& settings, const std::string& text, const std::string& name);
 /// apply_toml on the contents of a file.
 void apply_toml_file(Settings& settings, const std::string& path);
-/// Which settings go into a file: all but `out`, which belongs to one run, or what shapes the result.
-enum class Selection { all, shaping };
+/// Which settings go into a file: all but `out`, which belongs to one run, or what shapes the result, or of
+/// that what says which network it is.
+enum class Selection { all, shaping, network };
 /// What is set, as TOML that apply_toml reads back to the same settings.
 std::string to_toml(const Settings& settings, Selection selection);
 
@@ -108,7 +120,9 @@ void resolve(Settings& settings);
 /// UsageError if settings contradict each other, for example milestones without the steps schedule.
 void check_consistent(const Settings& settings);
 /// Throws UsageError, which names the setting and both values, if the settings of a run to be continued shape
-/// the result in another way than those it was started with.
-void check_resumable(const Settings& saved, const Settings& wanted);
+/// the result in another way than those it was started with. `file`: where they come from; "": flags.
+void check_resumable(const Settings& saved, const Settings& wanted, const std::string& file = "");
+/// Whether epochs and max-steps shape the learning rate of every step, so that a run cannot be made longer.
+bool length_shapes_result(const Settings& settings);
 
 }  // namespace fovea::cli

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <chrono>
 #include <filesystem>
 
 #include "commands.h"
@@ -8,8 +7,10 @@
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
 #include "fovea/training/device_speed.h"
+#include "initial_weights.h"
+#include "output.h"
 #include "profile.h"
-#include "progress.h"
+#include "recorder.h"
 #include "reports.h"
 #include "run_folder.h"
 #include "setup.h"
@@ -18,20 +19,15 @@
 namespace fovea::cli {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
 void apply_arguments(Settings& settings, const Arguments& arguments) {
   if (!arguments.config.empty()) apply_toml_file(settings, arguments.config);
   apply_overrides(settings, arguments.settings);
 }
 
-// Settings of a new run: defaults, then the file, then the flags.
-Settings new_settings(const Arguments& arguments) {
+// Settings of a new run: defaults, or the network of --init, then the file, then the flags.
+Settings new_settings(const Arguments& arguments, const std::optional<Checkpoint>& init) {
   Settings settings;
+  if (init) apply_toml(settings, to_toml(settings_of(*init), Selection::network), init->where);
   apply_arguments(settings, arguments);
   resolve(settings);
   return settings;
@@ -43,9 +39,9 @@ struct Place {
   std::string out;
 };
 
-Place place_of(const Arguments& arguments) {
+Place place_of(const Arguments& arguments, const std::optional<Checkpoint>& init) {
   namespace fs = std::filesystem;
-  Place place{arguments.checkpoint, new_settings(arguments).out};
+  Place place{arguments.checkpoint, new_settings(arguments, init).out};
   if (!arguments.resume) return place;
   if (place.checkpoint.empty()) place.checkpoint = RunFolder(place.out).last();
   std::error_code ignored;
@@ -58,9 +54,47 @@ Place place_of(const Arguments& arguments) {
   return place;
 }
 
+// The checkpoint of --init.
+std::optional<Checkpoint> read_init(const Arguments& arguments) {
+  if (arguments.init.empty()) return std::nullopt;
+  check<UsageError>(!arguments.resume || arguments.resume_if_any,
+                    "train: --init begins a new run, --resume goes on with one; give one of them, or --init "
+                    "with --resume auto");
+  std::error_code ignored;
+  return read_checkpoint(std::filesystem::is_directory(arguments.init, ignored)
+                             ? RunFolder(arguments.init).last()
+                             : arguments.init);
+}
+
 bool is_within(const std::string& file, const std::string& folder) {
   std::error_code ignored;
   return std::filesystem::equivalent(std::filesystem::absolute(file).parent_path(), folder, ignored);
+}
+
+// The settings file of a run to be continued. Its checkpoint has all that shapes the result, so that a file
+// that a power loss has emptied stands in no way. One that says something wrong was edited, and is an error.
+void apply_saved_settings(Settings& settings, const std::string& path) {
+  try {
+    std::error_code ignored;
+    check<UnreadableSettings>(std::filesystem::file_size(path, ignored) != 0, "settings: ", path,
+                              " is empty");
+    apply_toml_file(settings, path);
+  } catch (const UnreadableSettings& error) {
+    show(
+        fmt::format("{}\ngoing on with the settings in the checkpoint, and the defaults of data, device, "
+                    "threads and save-every; {} is written anew\n",
+                    error.what(), path));
+  }
+}
+
+// What a settings file may say in another way than the checkpoint, because someone has changed it, or because
+// the run was cut off before the first save with a new end.
+void tell_of_other_end(const Settings& saved, const Settings& wanted, const std::string& path) {
+  for (const char* key : {"epochs", "max-steps"}) {
+    const Setting& setting = find_setting(key, path);
+    const std::string before = value_text(saved, setting), now = value_text(wanted, setting);
+    if (before != now) show(fmt::format("{} has {} = {}; the checkpoint {}\n", path, key, now, before));
+  }
 }
 
 struct Start {
@@ -68,8 +102,8 @@ struct Start {
   std::optional<Checkpoint> checkpoint;  // where the run goes on from
 };
 
-// Settings of a run to be continued: its own, then the file, then the flags, which may change only what does
-// not shape the result.
+// Settings of a run to be continued: those of the checkpoint, then of the settings file beside it, then the
+// file and the flags that were given. All may change only what does not shape the result.
 Start start_from_checkpoint(const Arguments& arguments, const Place& place) {
   const std::string& path = place.checkpoint;
   check<UsageError>(!RunFolder(place.out).holds_run() || is_within(path, place.out), "resume: ", path,
@@ -79,8 +113,12 @@ Start start_from_checkpoint(const Arguments& arguments, const Place& place) {
   start.checkpoint = read_checkpoint(path);
   const Settings saved = settings_of(*start.checkpoint);
   const RunFolder source(std::filesystem::path(path).parent_path().string());
-  if (std::filesystem::exists(source.settings())) apply_toml_file(start.settings, source.settings());
   apply_toml(start.settings, to_toml(saved, Selection::shaping), path);
+  if (std::filesystem::exists(source.settings())) {
+    apply_saved_settings(start.settings, source.settings());
+    check_resumable(saved, start.settings, source.settings());
+    tell_of_other_end(saved, start.settings, source.settings());
+  }
   apply_arguments(start.settings, arguments);
   start.settings.out = place.out;
   resolve(start.settings);
@@ -89,84 +127,33 @@ Start start_from_checkpoint(const Arguments& arguments, const Place& place) {
 }
 
 // The start of a run in a folder that no other process can change any more.
-Start start_in(const RunFolder& folder, const Arguments& arguments, Place& place) {
+Start start_in(const RunFolder& folder, const Arguments& arguments, const std::optional<Checkpoint>& init,
+               Place& place) {
   if (!arguments.resume) folder.check_free(arguments.overwrite);
   if (arguments.resume_if_any && !std::filesystem::exists(place.checkpoint)) {
     // A run that was cut off after its first epoch may have the best checkpoint only. What one leaves that
     // was cut off before its first save is nothing to go on from.
     place.checkpoint = std::filesystem::exists(folder.best()) ? folder.best() : "";
   }
-  if (place.checkpoint.empty()) return {new_settings(arguments), std::nullopt};
+  if (place.checkpoint.empty()) return {new_settings(arguments, init), std::nullopt};
   return start_from_checkpoint(arguments, place);
 }
 
-// Writes down and shows how a run goes on.
-class Recorder {
- public:
-  Recorder(const Settings& settings, const RunFolder& folder, Classifier& classifier, double seconds_before)
-      : settings_(settings), folder_(folder), classifier_(classifier), seconds_before_(seconds_before) {}
-
-  TrainingHooks hooks() {
-    return {.on_step = [this](const StepReport& report) { on_step(report); },
-            .on_epoch = [this](const EpochReport& report) { on_epoch(report); },
-            .on_validation = [this](int64_t done,
-                                    int64_t total) { progress_.count("testing", "images", done, total); },
-            .should_stop = should_stop};
-  }
-
-  void finish(const TrainingResult& result) {
-    classifier_.save(folder_.last());
-    const bool has_part = classifier_.checkpoint().progress.batch > 0;  // of an epoch
-    if (result.reason != StopReason::max_steps || !has_part) return;
-    if (result.validation && (result.best_epoch == 0 || result.validation->accuracy > result.best_accuracy)) {
-      classifier_.save(folder_.best());
-    }
-    folder_.append({.epoch = result.epochs + 1,
-                    .step = result.steps,
-                    .learning_rate = learning_rate_,
-                    .train_loss = result.train_loss,
-                    .train_accuracy = result.train_accuracy,
-                    .test = result.validation,
-                    .images_per_second = result.images_per_second,
-                    .seconds = seconds()});
-  }
-
-  double seconds() const { return seconds_before_ + seconds_since(begin_); }
-  Progress& progress() { return progress_; }
-
- private:
-  void on_step(const StepReport& report) {
-    learning_rate_ = report.learning_rate;
-    progress_.step(report, settings_.batch_size);
-    if (settings_.save_every > 0 && report.step % settings_.save_every == 0) classifier_.save(folder_.last());
-  }
-
-  // The row comes before the checkpoint: a run that is cut off in between drops the row when it is resumed.
-  void on_epoch(const EpochReport& report) {
-    progress_.epoch(report);
-    if (report.is_best || !report.validation) classifier_.save(folder_.best());
-    folder_.append({.epoch = report.epoch,
-                    .step = report.step,
-                    .learning_rate = report.learning_rate,
-                    .train_loss = report.train_loss,
-                    .train_accuracy = report.train_accuracy,
-                    .test = report.validation,
-                    .images_per_second = report.images_per_second,
-                    .seconds = seconds()});
-    classifier_.save(folder_.last());
-  }
-
-  const Settings& settings_;
-  const RunFolder& folder_;
-  Classifier& classifier_;
-  Progress progress_;
-  double seconds_before_;
-  double learning_rate_ = 0;
-  Clock::time_point begin_ = Clock::now();
-};
+// What is to be said about where the weights come from; a new run takes those of --init.
+std::string origin_of(const Start& start, const std::optional<Checkpoint>& init, const ImageSet& data,
+                      Model& model) {
+  if (!start.checkpoint && !init) return "";
+  const Checkpoint& checkpoint = start.checkpoint ? *start.checkpoint : *init;
+  const std::vector<std::string> names = class_names_of(checkpoint);
+  const std::string warning =
+      other_class_names(names, "the network of " + checkpoint.where, data.class_names, data.name);
+  if (start.checkpoint) return warning;
+  const InitialWeights weights = take_weights(checkpoint, std::ssize(names), model, data.classes());
+  return weights.text(checkpoint.where) + (warning.empty() ? "" : "\n" + warning);
+}
 
 RunSummary summarise_run(const Settings& settings, const Dataset& dataset, const Device& device,
-                         Classifier& classifier, const TrainingResult& result, double seconds) {
+                         Classifier& classifier, const TrainingResult& result, const CheckpointTimes& times) {
   const std::optional<Evaluation> of_last_epoch = classifier.checkpoint().progress.validation;
   return {.model = settings.model,
           .parameters = parameter_count(classifier.model()),
@@ -181,9 +168,9 @@ RunSummary summarise_run(const Settings& settings, const Dataset& dataset, const
           .test = result.validation ? result.validation : of_last_epoch,
           .best_test_accuracy = result.best_accuracy,
           .best_epoch = result.best_epoch,
-          .images_per_second = result.images_per_second,
+          .images_per_second = times.images_per_second,
           .peak_memory_bytes = peak_memory_bytes(device),
-          .seconds = seconds,
+          .seconds = times.seconds,
           .device = device.str(),
           .precision = settings.precision,
           .threads = num_threads(),
@@ -194,6 +181,19 @@ RunSummary summarise_run(const Settings& settings, const Dataset& dataset, const
 bool has_done_nothing(const Checkpoint& start, const TrainingResult& result) {
   return result.reason != StopReason::stopped && result.steps == start.progress.step &&
          result.epochs == start.progress.epoch;
+}
+
+// How a run that has come to its end is made longer.
+std::string advice_on_more(const Settings& settings, const RunFolder& folder, StopReason reason) {
+  if (reason == StopReason::max_steps && settings.epochs > 0) {
+    return "for more, raise --max-steps, or give 0 for all " + std::to_string(settings.epochs) + " epochs";
+  }
+  if (length_shapes_result(settings)) {
+    return "its learning rate was laid over this length; for more, begin a new run with these weights: "
+           "cifar_trainer train --init " +
+           folder.last() + " --out OTHER";
+  }
+  return settings.epochs > 0 ? "for more, raise --epochs" : "for more, raise --max-steps";
 }
 
 std::string describe_run(const RunSummary& run) {
@@ -236,10 +236,11 @@ TrainingResult train_and_explain(Classifier& classifier, const Dataset& dataset,
 }  // namespace
 
 int train(const Arguments& arguments) {
-  Place place = place_of(arguments);
+  const std::optional<Checkpoint> init = read_init(arguments);
+  Place place = place_of(arguments, init);
   const RunFolder folder(place.out);
   const FolderLock lock(folder.path());  // from before it is looked into to the end
-  const Start start = start_in(folder, arguments, place);
+  Start start = start_in(folder, arguments, init, place);
   const Settings& settings = start.settings;
   check_consistent(settings);
   const Device device = prepare_device(settings);
@@ -251,24 +252,32 @@ int train(const Arguments& arguments) {
   ModelOptions options = model_options(settings);
   options.classes = dataset.train.classes();
   auto model = make_model(settings.model, options, training.seed);
+  const std::string origin = origin_of(start, init, dataset.train, *model);
   move_to(*model, device);
   Classifier classifier(std::move(model),
-                        start.checkpoint ? start.checkpoint->normalisation : normalisation_of(dataset.train),
+                        start.checkpoint ? start.checkpoint->normalisation
+                        : init           ? init->normalisation
+                                         : normalisation_of(dataset.train),
                         checkpoint_info(settings, dataset.train.class_names));
 
-  double seconds_before = 0;
+  CheckpointTimes times;  // until now
+  std::string best_before;
   if (start.checkpoint) {
     training.resume = &*start.checkpoint;
     if (!is_within(place.checkpoint, folder.path())) {
       folder.carry_over(place.checkpoint, start.checkpoint->progress.best_epoch);
     }
-    seconds_before = folder.resume(start.checkpoint->progress.epoch);
+    best_before = folder.set_best_aside(start.checkpoint->progress.best_epoch);
+    const double seconds = folder.resume(start.checkpoint->progress.epoch);
+    times =
+        RunTimes(folder.times()).at(start.checkpoint->progress).value_or(CheckpointTimes{.seconds = seconds});
+    start.checkpoint->step_seconds = times.step_seconds;
   } else {
     folder.start();
   }
   folder.write_settings(settings);
 
-  Recorder recorder(settings, folder, classifier, seconds_before);
+  Recorder recorder(settings, folder, classifier, times);
   training.hooks = recorder.hooks();
   training.profile_steps = arguments.profile_steps;
   bool is_profiled = arguments.profile_steps == 0;
@@ -280,18 +289,23 @@ int train(const Arguments& arguments) {
     recorder.progress().line(text);
     is_profiled = true;
   };
-  recorder.progress().line(describe_run(summarise_run(settings, dataset, device, classifier, {}, 0)));
+  recorder.progress().line(describe_run(summarise_run(settings, dataset, device, classifier, {}, {})));
   if (settings.device == "auto" && device.is_cpu()) {
     recorder.progress().line("device auto is the CPU: " + cuda_status().reason);
+  }
+  if (!origin.empty()) recorder.progress().line(origin);
+  if (!best_before.empty()) {
+    recorder.progress().line("the best checkpoint there is not of the run up to " + place.checkpoint +
+                             "; it is kept as " + best_before);
   }
   const TrainingResult result = train_and_explain(classifier, dataset, training, folder);
   if (!is_profiled) recorder.progress().line("no step was profiled: the run ended within its first two");
   recorder.finish(result);
 
-  const RunSummary summary = summarise_run(settings, dataset, device, classifier, result, recorder.seconds());
+  const RunSummary summary = summarise_run(settings, dataset, device, classifier, result, recorder.times());
   if (start.checkpoint && has_done_nothing(*start.checkpoint, result) && folder.has_summary()) {
-    recorder.progress().line("nothing was left to do in " + settings.out +
-                             "; for more, raise --epochs or --max-steps");
+    recorder.progress().line("nothing was left to do in " + settings.out + "; " +
+                             advice_on_more(settings, folder, result.reason));
     return 0;
   }
   folder.write_summary(to_json(summary));

@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Writes a small corpus for each fuzzer: seeds.py FOLDER makes FOLDER/PARSER/NAME."""
+import gzip
+import io
+import json
+import pathlib
+import struct
+import sys
+import tarfile
+import zlib
+
+
+def safetensors(header, data=b""):
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def tensor(dtype, shape, begin, end):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+def checkpoint():
+    progress = {name: "1" for name in (
+        "step", "epoch", "batch", "seed", "batch_size", "images", "loss_sum", "correct", "train_loss", "train_accuracy",
+        "best_accuracy", "best_epoch", "validation.loss", "validation.accuracy", "validation.images",
+        "validation.top5_accuracy")}
+    metadata = {f"progress.{name}": text for name, text in progress.items()}
+    for channel in range(3):
+        metadata[f"normalisation.mean.{channel}"] = "0.5"
+        metadata[f"normalisation.deviation.{channel}"] = "0.25"
+    metadata |= {"format": "fovea-checkpoint-1", "info.a": "b", "settings.c": "d", "convolutions.made_for": "e",
+                 "convolution.f": "g"}
+    return safetensors({"__metadata__": metadata, "model.linear.weight": tensor("F32", [2, 1], 0, 8),
+                        "optimiser.sgd.linear.weight": tensor("F16", [2], 8, 12)}, bytes(12))
+
+
+def png(depth, colour, channels, interlace=0, side=5):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, depth, colour, 0, 0, interlace)
+    row = b"\0" + bytes(range(1, 1 + (side * channels * depth + 7) // 8))
+    palette = chunk(b"PLTE", bytes(3 << depth)) if colour == 3 else b""
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + palette + chunk(b"IDAT", zlib.compress(row * side * 2)) + \
+        chunk(b"IEND", b"")
+
+
+def archive():
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, size in (("a/c", 600), ("other", 10)):
+            entry = tarfile.TarInfo(name)
+            entry.size = size
+            tar.addfile(entry, io.BytesIO(bytes(size)))
+    return out.getvalue()[:4096]
+
+
+IDX = struct.pack(">IIII", 0x803, 3, 5, 7) + bytes(105)
+SETTINGS = """# A comment, caf\u00e9
+model = "attention56"
+milestones = [0.5, 30]  # and more
+lr = 1e-1
+flip = false
+data = '''a
+b'''
+attention = \"\"\"mixed\"\"\"
+"""
+
+SEEDS = {
+    "safetensors": [
+        safetensors({}),
+        safetensors({"__metadata__": {"k": "v\u00e9\n"}, "a": tensor("I32", [2], 0, 8), "b": tensor("U8", [], 8, 9)},
+                    bytes(9)),
+        safetensors({"a": tensor("BF16", [0, 3], 0, 0), "b": tensor("BOOL", [3], 0, 3)}, bytes(3)),
+        b"\x18" + bytes(7) + b'{"\\ud83d\\ude00":{"shape":' + bytes(4),
+    ],
+    "checkpoint": [checkpoint()],
+    "cifar": [(b"\x03" + bytes(3072)) * 2, b"\x0b" + bytes(3072)],
+    "idx": [IDX, gzip.compress(IDX, mtime=0), IDX[:20]],
+    "png": [png(8, 2, 3), png(8, 0, 1, 1), png(16, 6, 4, 1), png(4, 3, 1), png(1, 0, 1), png(16, 0, 1)],
+    "archive": [gzip.compress(archive(), mtime=0), archive()],
+    "settings": [SETTINGS.encode(), b'a = "\\u00e9"\n[table]\nb = {c = 1979-05-27T07:32:00Z}'],
+    "choices": [b'{"padded":true,"engine":12,"knobs":[[2,4],[0,1]]}', b'{"padded":false,"engine":null}'],
+    "command_line": [b"train\n--lr\n0.1\n--no-flip\n--milestones\n[0.5, 30]", b"evaluate\n--checkpoint\na\n--json",
+                     b"predict\n--checkpoint=a\nb.png", b"info\n--classes\n3", b"fetch\ncifar10\n--url\nx", b"train\n--help",
+                     b"trian"],
+}
+
+
+def main():
+    for parser, seeds in SEEDS.items():
+        folder = pathlib.Path(sys.argv[1]) / parser
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, seed in enumerate(seeds):
+            (folder / f"seed{number}").write_bytes(seed)
+    print(" ".join(SEEDS))
+
+
+if __name__ == "__main__":
+    main()

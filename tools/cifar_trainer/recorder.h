@@ -1,0 +1,43 @@
+#pragma once
+
+#include <chrono>
+
+#include "fovea/training/classifier.h"
+#include "progress.h"
+#include "run_folder.h"
+#include "run_times.h"
+#include "settings.h"
+
+namespace fovea::cli {
+
+/// Writes down and shows how a run goes on. What it is given must live as long.
+class Recorder {
+ public:
+  /// `before`: the times of the checkpoint that the run goes on from.
+  Recorder(const Settings& settings, const RunFolder& folder, Classifier& classifier,
+           const CheckpointTimes& before);
+
+  TrainingHooks hooks();
+  /// To be called after the run: saves it, and where --max-steps ended it inside an epoch notes that part.
+  void finish(const TrainingResult& result);
+
+  Progress& progress() { return progress_; }
+  /// As of now; images_per_second is that of the result once there is one.
+  CheckpointTimes times() const;
+
+ private:
+  void on_step(const StepReport& report);
+  void on_epoch(const EpochReport& report);
+  void save_last();
+
+  const Settings& settings_;
+  const RunFolder& folder_;
+  Classifier& classifier_;
+  Progress progress_;
+  CheckpointTimes before_;
+  RunTimes times_;
+  double images_per_second_;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace fovea::cli
