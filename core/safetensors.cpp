@@ -140,12 +140,6 @@ std::string complaint(const std::vector<std::string>& names, const char* problem
   return text + (names.size() > 3 ? ", ...)" : ")");
 }
 
-/// Whether every number of `from` is one of `to`.
-bool holds_exactly(Dtype from, Dtype to) {
-  const bool is_half = from == Dtype::f16 || from == Dtype::bf16;
-  return from == to || (is_half && to == Dtype::f32) || ((is_half || from == Dtype::f32) && to == Dtype::f64);
-}
-
 Tensor converted(const Tensor& source, Dtype dtype) {
   const Tensor on_cpu = source.to(Device::cpu());
   Tensor result = Tensor::empty(source.shape(), dtype);
@@ -160,6 +154,15 @@ Tensor converted(const Tensor& source, Dtype dtype) {
 }
 
 }  // namespace
+
+bool holds_exactly(Dtype from, Dtype to) {
+  const bool is_half = from == Dtype::f16 || from == Dtype::bf16;
+  return from == to || (is_half && to == Dtype::f32) || ((is_half || from == Dtype::f32) && to == Dtype::f64);
+}
+
+void copy_exactly(const Tensor& source, Tensor& target) {
+  target.copy_from(source.dtype() == target.dtype() ? source : converted(source, target.dtype()));
+}
 
 size_t copy_by_name(std::span<const NamedTensor> sources, std::span<const NamedTensor> targets,
                     const std::string& where, std::span<const OtherTensor> others) {
@@ -196,12 +199,8 @@ size_t copy_by_name(std::span<const NamedTensor> sources, std::span<const NamedT
                          complaint(missing, "missing"), complaint(unexpected, "unexpected"));
   size_t count = 0;
   for (auto& [source, target] : pairs) {
-    if (source.dtype() == target.dtype()) {
-      target.copy_from(source);
-    } else {
-      target.copy_from(converted(source, target.dtype()));
-      ++count;
-    }
+    copy_exactly(source, target);
+    count += source.dtype() == target.dtype() ? 0 : 1;
   }
   return count;
 }

@@ -22,6 +22,11 @@ struct OtherTensor {
   Shape shape;
 };
 
+/// Whether every number of `from` is one of `to`: f16 and bf16 go into f32 and f64, f32 into f64.
+bool holds_exactly(Dtype from, Dtype to);
+/// Copies a tensor of the same shape and the same or a narrower dtype, see holds_exactly, into another.
+void copy_exactly(const Tensor& source, Tensor& target);
+
 /// Copies the numbers of each source into the target of the same name, and returns how many tensors were
 /// converted, which is exact: from f16 or bf16 to f32 or f64, and from f32 to f64. CheckpointError names what
 /// is missing, unexpected, or of another shape or dtype, and `where`; then no target has changed. `others`

@@ -72,6 +72,28 @@ TEST_CASE("initial_weights: all of the same network, all but the last layer for 
   }
 }
 
+TEST_CASE("initial_weights: those of 16 bits are converted exactly, and that is said") {
+  const auto from = network(10, /*seed=*/1), to = network(10, /*seed=*/2);
+  Checkpoint checkpoint = checkpoint_of(*from);
+  for (NamedTensor& entry : checkpoint.model) {
+    Tensor narrow = Tensor::empty(entry.tensor.shape(), Dtype::f16);
+    for (int64_t i = 0; i < narrow.size(); ++i) narrow.data<f16>()[i] = f16(entry.tensor.data<float>()[i]);
+    entry.tensor = narrow;
+  }
+  const cli::InitialWeights weights = cli::take_weights(checkpoint, 10, *to, 10);
+  CHECK(weights.converted == checkpoint.model.size());
+  CHECK_THAT(weights.text("FILE"),
+             Contains(std::to_string(weights.converted) + " of them converted exactly"));
+  const auto now = weights_of(*to);
+  for (size_t i = 0; i < now.size(); ++i) {
+    INFO(now[i].name);
+    CHECK(now[i].tensor.to_doubles() == checkpoint.model[i].tensor.to_doubles());
+  }
+  checkpoint.others.push_back({checkpoint.model[0].name, "BOOL", {2}});
+  checkpoint.model.erase(checkpoint.model.begin());
+  CHECK_THROWS_WITH(cli::take_weights(checkpoint, 10, *to, 10), Contains("(BOOL[2] there, f32["));
+}
+
 TEST_CASE("initial_weights: another network, or numbers that are not finite, change nothing") {
   const auto to = network(10, /*seed=*/2), untouched = network(10, /*seed=*/2);
   const auto other = network(10, /*seed=*/1, "attention56");

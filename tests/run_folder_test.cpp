@@ -30,14 +30,14 @@ TEST_CASE("run_folder: every text is durable before it has its name") {
   CHECK(calls() == Events{"sync settings.toml.part", "rename settings.toml.part settings.toml", sync});
   run.write_summary("{}");
   CHECK(calls() == Events{"sync summary.json.part", "rename summary.json.part summary.json", sync});
-  run.append({.epoch = 1, .step = 2});
-  run.append({.epoch = 2, .step = 4, .seconds = 1.5});
+  run.append({.epoch = 1, .step = 2, .images_per_second = 3});
+  run.append({.epoch = 2, .step = 4, .images_per_second = 3, .seconds = 1.5});
   const Events once = {"sync metrics.csv.part", "rename metrics.csv.part metrics.csv", sync};
   Events twice = once;
   twice.insert(twice.end(), once.begin(), once.end());
   CHECK(calls() == twice);
   CHECK(file_bytes(folder / "metrics.csv") ==
-        std::string(kHeading) + "1,2,0,0,0,,,0.0,0.0\n2,4,0,0,0,,,0.0,1.5\n");
+        std::string(kHeading) + "1,2,0,0,0,,,3.0,0.0\n2,4,0,0,0,,,3.0,1.5\n");
 }
 
 TEST_CASE("run_folder: a link in the place of a .part is replaced, and nothing stays behind after an error") {

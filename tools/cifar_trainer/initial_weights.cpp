@@ -1,9 +1,11 @@
 #include "initial_weights.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
 #include "fovea/core/check.h"
+#include "fovea/core/printable.h"
 #include "fovea/training/non_finite.h"
 
 namespace fovea::cli {
@@ -39,7 +41,8 @@ std::string joined(const std::vector<std::string>& texts) {
 
 std::string InitialWeights::text(const std::string& file) const {
   const std::string rest = fresh.empty() ? "" : "; not taken, and as in a new network: " + joined(fresh);
-  return str(taken.size(), " tensors taken from ", file, rest);
+  const std::string exactly = converted == 0 ? "" : str(", ", converted, " of them converted exactly");
+  return str(taken.size(), " tensors taken from ", file, exactly, rest);
 }
 
 InitialWeights take_weights(const Checkpoint& checkpoint, int64_t classes_there, Module& module,
@@ -53,25 +56,32 @@ InitialWeights take_weights(const Checkpoint& checkpoint, int64_t classes_there,
   for (const NamedTensor& target : weights_of(module)) {
     const auto found = unused.find(target.name);
     if (found == unused.end()) {
-      wrong.push_back(target.name + " (only in the new network)");
+      const auto other = std::find_if(checkpoint.others.begin(), checkpoint.others.end(),
+                                      [&](const OtherTensor& entry) { return entry.name == target.name; });
+      wrong.push_back(target.name + (other == checkpoint.others.end()
+                                         ? " (only in the new network)"
+                                         : str(" (", other->dtype, other->shape, " there, ",
+                                               target.tensor.dtype(), target.tensor.shape(), " here)")));
       continue;
     }
     const Tensor source = found->second;
     unused.erase(found);
     const std::string both = str(target.name, " (", source.dtype(), source.shape(), " there, ",
                                  target.tensor.dtype(), target.tensor.shape(), " here)");
-    if (source.dtype() != target.tensor.dtype()) {
+    if (!holds_exactly(source.dtype(), target.tensor.dtype())) {
       wrong.push_back(both);
     } else if (source.shape() == target.tensor.shape()) {
       pairs.emplace_back(source, target.tensor);
       result.taken.push_back(target.name);
+      result.converted += source.dtype() == target.tensor.dtype() ? 0 : 1;
     } else if (differs_by_classes(source.shape(), classes_there, target.tensor.shape(), classes)) {
       result.fresh.push_back(both);
     } else {
       wrong.push_back(both);
     }
   }
-  for (const auto& [name, tensor] : unused) wrong.push_back(name + " (only in the file)");
+  for (const auto& [name, tensor] : unused)
+    wrong.push_back(printable(name, /*most=*/100) + " (only in the file)");
   constexpr size_t kShown = 5;
   const size_t count = wrong.size();
   if (count > kShown) wrong.resize(kShown);
@@ -79,7 +89,7 @@ InitialWeights take_weights(const Checkpoint& checkpoint, int64_t classes_there,
                          count > kShown ? str(" and ", count - kShown, " more") : "",
                          "; wanted the same but for the number of classes; leave --model and its options out "
                          "to have the file's");
-  for (auto& [source, target] : pairs) target.copy_from(source);
+  for (auto& [source, target] : pairs) copy_exactly(source, target);
   return result;
 }
 
@@ -89,8 +99,8 @@ std::string other_class_names(const std::vector<std::string>& names_there, const
   if (are_numbers(names_there) || are_numbers(names)) return "";  // which are not known
   size_t first = 0;
   while (names_there[first] == names[first]) ++first;
-  return str("warning: ", there, " knows other classes than ", dataset, ": class ", first, " is \"",
-             names_there[first], "\" there and \"", names[first], "\" here");
+  return str("warning: ", there, " knows other classes than ", dataset, ": class ", first, " is ",
+             in_quotes(names_there[first]), " there and ", in_quotes(names[first]), " here");
 }
 
 }  // namespace fovea::cli

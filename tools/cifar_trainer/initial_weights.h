@@ -12,6 +12,7 @@ namespace fovea::cli {
 /// those that stay as they were, as "linear.weight (f32[10, 64] there, f32[100, 64] here)".
 struct InitialWeights {
   std::vector<std::string> taken, fresh;
+  size_t converted = 0;  // of those taken: of a narrower dtype there, such as bf16, and exact here
 
   /// "164 tensors taken from FILE; not taken, and as in a new network: ..."
   std::string text(const std::string& file) const;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "fovea/core/atomic_file.h"
@@ -23,11 +22,18 @@ bool is_sound(const CheckpointTimes& times) {
 
 RunTimes::RunTimes(const std::string& path) : path_(path) {
   std::error_code error;
-  constexpr uintmax_t kMost = 4096;
-  if (!std::filesystem::is_regular_file(path, error) || std::filesystem::file_size(path, error) > kMost)
-    return;
-  std::ifstream file(path);
-  const Json json = Json::parse(file, nullptr, /*allow_exceptions=*/false);
+  constexpr uint64_t kMost = 4096;
+  if (!std::filesystem::exists(path, error)) return;
+  std::string text;
+  try {
+    const ReadableFile file(path);
+    if (file.size() > kMost) return;
+    text.resize(static_cast<size_t>(file.size()));
+    file.read(0, text.data(), text.size());
+  } catch (const CheckpointError&) {
+    return;  // the times are then those from here on
+  }
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || !json.contains("saves") || !json["saves"].is_array()) return;
   for (const Json& entry : json["saves"]) {
     const auto number = [&](const char* key) {

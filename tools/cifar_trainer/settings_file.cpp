@@ -37,7 +37,7 @@ Value value_of(const toml::node& node, const std::string& where) {
 class Outline {
  public:
   explicit Outline(std::string_view text) : text_(text) {
-    if (text_.starts_with("\xef\xbb\xbf")) place_ = 3;  // the mark that some editors put first
+    if (text_.starts_with("\xef\xbb\xbf")) place_ = word_begin_ = 3;  // the mark that some editors put first
   }
 
   // The place of the next byte that is neither in a text nor in a comment; nothing at the end.
@@ -46,9 +46,10 @@ class Outline {
       const char c = text_[place_];
       if (c == '#') {
         place_ = std::min(text_.find('\n', place_), text_.size());
-      } else if (c == '"' || c == '\'') {
+      } else if ((c == '"' || c == '\'') && can_begin_text()) {
         skip_text(c);
       } else {
+        note(c);
         return place_++;
       }
     }
@@ -57,6 +58,25 @@ class Outline {
 
  private:
   bool has_three(char quote) const { return text_.substr(place_).starts_with(std::string(3, quote)); }
+
+  // A mark that follows other letters immediately begins no text: toml++ takes all of them for one value.
+  // Only the equals sign of a key may stand there.
+  bool can_begin_text() const {
+    const std::string_view word = text_.substr(word_begin_, place_ - word_begin_);
+    if (word.empty() || word == "=") return true;
+    constexpr size_t kLongestKey = 64;
+    return is_first_ && depth_ == 0 && word.size() <= kLongestKey &&
+           word.find_first_not_of("abcdefghijklmnopqrstuvwxyz-") == word.size() - 1 && word.back() == '=';
+  }
+
+  void note(char c) {
+    if (c == '[' || c == '{') ++depth_;
+    if (c == ']' || c == '}') --depth_;
+    const bool is_space = c == ' ' || c == '\t' || c == '\r';
+    if (!is_space && c != '\n' && c != ',' && c != '[' && c != '{') return;
+    is_first_ = c == '\n' || (is_space && is_first_ && word_begin_ == place_);
+    word_begin_ = place_ + 1;
+  }
 
   // A text of one line ends with its line, too: whatever follows it then, the parser stops there.
   void skip_text(char quote) {
@@ -74,6 +94,9 @@ class Outline {
 
   std::string_view text_;
   size_t place_ = 0;
+  size_t word_begin_ = 0;  // of the letters that stand together
+  bool is_first_ = true;   // whether they are the first of their line
+  int64_t depth_ = 0;      // of brackets
 };
 
 // TOML has letters of ASCII only outside of texts and comments, and toml++ 3.3 reads beyond its tables where
