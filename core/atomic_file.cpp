@@ -158,7 +158,7 @@ ReadableFile::ReadableFile(const std::string& path, std::string operation, Throw
   struct stat status {};
   if (fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
     close(descriptor_);
-    fail("is not a regular file");
+    fail("is not a regular file, expected a file");
   }
   size_ = static_cast<uint64_t>(status.st_size);
 }

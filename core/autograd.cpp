@@ -11,7 +11,7 @@ namespace fovea {
 namespace {
 
 thread_local bool grad_is_enabled = true;
-thread_local OperationCallback operation_callback;
+thread_local const OperationCallback* operation_callback = nullptr;  // of the innermost OperationObserver
 
 uint64_t next_sequence() {
   static std::atomic<uint64_t> sequence{0};
@@ -230,11 +230,11 @@ Variable record(const char* operation, const Tensor& y, std::vector<Variable> in
 }
 
 void observe(const char* step, const Tensor& y, std::span<const Variable> inputs) {
-  if (operation_callback) operation_callback(step, y, inputs);
+  if (is_observed()) (*operation_callback)(step, y, inputs);
 }
 
 bool is_observed() {
-  return static_cast<bool>(operation_callback);
+  return operation_callback != nullptr && *operation_callback;
 }
 
 bool grad_enabled() {
@@ -247,9 +247,9 @@ NoGrad::~NoGrad() {
 }
 
 OperationObserver::OperationObserver(OperationCallback callback)
-    : before_(std::exchange(operation_callback, std::move(callback))) {}
+    : callback_(std::move(callback)), before_(std::exchange(operation_callback, &callback_)) {}
 OperationObserver::~OperationObserver() {
-  operation_callback = std::move(before_);
+  operation_callback = before_;
 }
 
 }  // namespace fovea

@@ -137,7 +137,8 @@ class OperationObserver {
   OperationObserver& operator=(const OperationObserver&) = delete;
 
  private:
-  OperationCallback before_;
+  OperationCallback callback_;
+  const OperationCallback* before_;
 };
 
 /// y += x, for gradients that add up. Declared here, and defined with the kernels, because it is the one

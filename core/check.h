@@ -4,14 +4,17 @@
 #include <stdexcept>
 #include <string>
 
+#include "fovea/core/printable.h"
+
 namespace fovea {
 
 /// Base of every error that Fovea throws. The message begins with the operation's name and says what was
-/// found, what was wanted and, where it helps, what to do next. `exit_code` is what a tool returns for it.
+/// found, what was wanted and, where it helps, what to do next; it is printable, whatever came from a file.
+/// `exit_code` is what a tool returns for it.
 class Error : public std::runtime_error {
  public:
   explicit Error(const std::string& message, int exit_code = 1)
-      : std::runtime_error(message), exit_code_(exit_code) {}
+      : std::runtime_error(printable(message)), exit_code_(exit_code) {}
   int exit_code() const { return exit_code_; }
 
  private:

@@ -6,6 +6,7 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/cuda_backend.h"
+#include "fovea/core/printable.h"
 
 namespace fovea {
 namespace {
@@ -54,14 +55,14 @@ Device parse_device(const std::string& text) {
     const bool is_number =
         !digits.empty() && digits.size() <= 4 &&
         std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
-    check<UsageError>(is_number, "device: \"", text, "\" has no device number after the colon");
+    check<UsageError>(is_number, "device: ", in_quotes(text), " has no device number after the colon");
     index = std::stoi(digits);
   } else {
-    check<UsageError>(text == "cuda", "device: \"", text, "\" is none of auto, cpu, cuda, cuda:N");
+    check<UsageError>(text == "cuda", "device: ", in_quotes(text), " is none of auto, cpu, cuda, cuda:N");
   }
-  check<DeviceError>(status.device_count > 0, "device: \"", text, "\" cannot be used: ", status.reason,
+  check<DeviceError>(status.device_count > 0, "device: ", in_quotes(text), " cannot be used: ", status.reason,
                      "; use --device cpu");
-  check<DeviceError>(index < status.device_count, "device: \"", text, "\" does not exist, there are ",
+  check<DeviceError>(index < status.device_count, "device: ", in_quotes(text), " does not exist, there are ",
                      status.device_count, " CUDA devices");
   return Device::cuda(index);
 }

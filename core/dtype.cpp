@@ -31,7 +31,7 @@ Dtype parse_dtype(const std::string& name) {
   for (const Dtype dtype : kDtypes) {
     if (name == name_of(dtype)) return dtype;
   }
-  throw UsageError(str("dtype: \"", name, "\" is none of f32, f64, bf16, f16, u8, i32, i64"));
+  throw UsageError(str("dtype: ", in_quotes(name), " is none of f32, f64, bf16, f16, u8, i32, i64"));
 }
 
 bool is_floating(Dtype dtype) {

@@ -24,6 +24,8 @@ size_t edits(const std::string& from, const std::string& to) {
 }  // namespace
 
 std::string nearest(const std::string& word, const std::vector<std::string>& names) {
+  constexpr size_t kLongest = 100;  // of a word that could be a slip
+  if (word.size() > kLongest) return "";
   std::string best;
   size_t fewest = std::max<size_t>(2, word.size() / 3) + 1;
   for (const std::string& name : names) {

@@ -8,6 +8,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -16,13 +17,18 @@
 #endif
 
 #include "fovea/core/check.h"
+#include "fovea/core/cpu_quota.h"
+#include "fovea/core/environment.h"
 
 namespace fovea {
 namespace {
 
+/// OMP_NUM_THREADS, or the processors that this process may run on, as far as its control groups' quota of
+/// their time goes; OMP_THREAD_LIMIT at most.
 int default_threads() {
 #ifdef _OPENMP
-  return std::max(1, omp_get_max_threads());
+  const int most = std::max(1, std::min(omp_get_max_threads(), omp_get_thread_limit()));
+  return environment("OMP_NUM_THREADS").empty() ? threads_within(most, cpu_quota()) : most;
 #else
   return 1;
 #endif
@@ -52,7 +58,8 @@ inline void pause() {
 /// processor each, which is longer than what one does between two kernels, and a tenth of it where they wait
 /// for each other's.
 int spins_of(int members) {
-  static const auto processors = static_cast<int>(std::thread::hardware_concurrency());
+  static const int processors =
+      threads_within(static_cast<int>(std::thread::hardware_concurrency()), cpu_quota());
   return members <= processors ? 20000 : 2000;
 }
 
@@ -85,15 +92,16 @@ void leave(int processor, int members) {
 /// long as with OpenMP's threads told to sleep.
 class ThreadPool {
  public:
-  using Work = void (*)(void* context, int member);
+  using Work = void (*)(void* context, int member, int members);
 
   /// The pool of this process. It is never destroyed; a child process made by fork gets a new one.
   static ThreadPool& instance();
 
-  /// Calls work(context, 0), ..., work(context, members - 1), each on a thread of its own, member 0 on this
-  /// one, and returns when all have ended. `work` must not throw. False, and nothing was called, if another
-  /// thread is using the pool.
-  bool try_run(int members, Work work, void* context);
+  /// Calls work(context, 0, members), ..., work(context, members - 1, members), each on a thread of its own,
+  /// member 0 on this one, and returns when all have ended. `members` is less than wanted where the system
+  /// gives no more threads. `work` must not throw. False, and nothing was called, if another thread is using
+  /// the pool.
+  bool try_run(int wanted, Work work, void* context);
 
  private:
   /// A thread that waits until its ticket changes.
@@ -102,9 +110,14 @@ class ThreadPool {
     std::thread thread;
   };
   void serve(Worker& worker, int member);
+  /// As many workers as wanted, or as there can be.
+  int workers_of(int wanted);
+
+  static constexpr int kMostFailures = 100;  // to start a thread, before it is not tried any more
 
   std::mutex in_use_;
   std::vector<std::unique_ptr<Worker>> workers_;  // members 1, 2, ...
+  int failures_ = 0;
   Work work_ = nullptr;
   void* context_ = nullptr;
   int members_ = 0;
@@ -125,16 +138,26 @@ ThreadPool& ThreadPool::instance() {
   return *current_pool;
 }
 
-bool ThreadPool::try_run(int members, Work work, void* context) {
-  const std::unique_lock lock(in_use_, std::try_to_lock);
-  if (!lock) return false;
-  while (static_cast<int>(workers_.size()) < members - 1) {
+int ThreadPool::workers_of(int wanted) {
+  while (static_cast<int>(workers_.size()) < wanted && failures_ < kMostFailures) {
     workers_.reserve(workers_.size() + 1);
     auto worker = std::make_unique<Worker>();
     const int member = static_cast<int>(workers_.size()) + 1;
-    worker->thread = std::thread([this, &worker = *worker, member] { serve(worker, member); });
+    try {
+      worker->thread = std::thread([this, &worker = *worker, member] { serve(worker, member); });
+    } catch (const std::system_error&) {
+      ++failures_;  // of RLIMIT_NPROC, of a container's pids.max, or of memory: those that are there serve
+      break;
+    }
     workers_.push_back(std::move(worker));
   }
+  return std::min(wanted, static_cast<int>(workers_.size()));
+}
+
+bool ThreadPool::try_run(int wanted, Work work, void* context) {
+  const std::unique_lock lock(in_use_, std::try_to_lock);
+  if (!lock) return false;
+  const int members = 1 + workers_of(wanted - 1);
   work_ = work;
   context_ = context;
   members_ = members;
@@ -145,7 +168,7 @@ bool ThreadPool::try_run(int members, Work work, void* context) {
     worker.ticket.fetch_add(1, std::memory_order_release);
     worker.ticket.notify_one();
   }
-  work(context, 0);
+  work(context, 0, members);
   for (uint32_t left = unfinished_.load(std::memory_order_acquire); left != 0;) {
     if (!spin_until_changed(unfinished_, left, spins_of(members)))
       unfinished_.wait(left, std::memory_order_acquire);
@@ -165,7 +188,7 @@ void ThreadPool::serve(Worker& worker, int member) {
       leave(processor_, members_);
     }
     ticket = worker.ticket.load(std::memory_order_acquire);
-    work_(context_, member);
+    work_(context_, member, members_);
     if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
   }
 }
@@ -173,13 +196,12 @@ void ThreadPool::serve(Worker& worker, int member) {
 /// One parallel_for: its members run a range each, and keep the first exception.
 struct Loop {
   int64_t count;
-  int64_t members;
   internal::RangeBody body;
   void* context;
   std::mutex mutex{};
   std::exception_ptr failure{};
 
-  void run(int64_t member) {
+  void run(int64_t member, int64_t members) {
     const SerialScope scope;
     try {
       body(context, count * member / members, count * (member + 1) / members);
@@ -217,8 +239,10 @@ void internal::parallel_for(int64_t count, int64_t grain, RangeBody body, void* 
     body(context, 0, count);
     return;
   }
-  Loop loop{count, threads, body, context};
-  const auto work = [](void* shared, int member) { static_cast<Loop*>(shared)->run(member); };
+  Loop loop{count, body, context};
+  const auto work = [](void* shared, int member, int members) {
+    static_cast<Loop*>(shared)->run(member, members);
+  };
   if (!ThreadPool::instance().try_run(threads, work, &loop)) body(context, 0, count);
   if (loop.failure) std::rethrow_exception(loop.failure);
 }

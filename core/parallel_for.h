@@ -6,7 +6,10 @@
 
 namespace fovea {
 
-/// How many threads parallel_for uses; at first what OMP_NUM_THREADS or the number of cores says.
+/// How many threads parallel_for uses, if the system gives them: where it refuses to start one (RLIMIT_NPROC,
+/// pids.max), those that are there do the work. At first what OMP_NUM_THREADS says, or as many as there are
+/// processors that this process may run on and that the quota of its control groups (a container's) allows;
+/// never more than OMP_THREAD_LIMIT.
 int num_threads();
 /// UsageError unless 1 <= count <= 1024.
 void set_num_threads(int count);

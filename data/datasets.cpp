@@ -6,6 +6,7 @@
 #include "fovea/core/cache_folder.h"
 #include "fovea/core/check.h"
 #include "fovea/core/environment.h"
+#include "fovea/core/printable.h"
 #include "fovea/data/cifar.h"
 #include "fovea/data/idx.h"
 #include "fovea/data/synthetic.h"
@@ -48,7 +49,7 @@ void check_name(const std::string& name) {
   if (std::find(names.begin(), names.end(), name) != names.end()) return;
   std::string list;
   for (const std::string& known : names) list += (list.empty() ? "" : ", ") + known;
-  throw UsageError("dataset: there is no dataset \"" + name + "\", wanted one of " + list);
+  throw UsageError("dataset: there is no dataset " + in_quotes(name) + ", wanted one of " + list);
 }
 
 Layout layout_of(const std::string& name) {

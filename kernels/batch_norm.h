@@ -45,8 +45,8 @@ FOVEA_KERNEL(batch_norm_statistics, const Tensor& x, Tensor& mean, Tensor& varia
 /// y = xhat * weight + bias, or relu of it. Moves norm.running.
 FOVEA_KERNEL(batch_norm_forward, const Tensor& x, const Normalisation& norm, bool has_relu, Tensor& y);
 
-/// With g = dy, or 0 where the relu was 0: dweight = sum of g * xhat, dbias = sum of g; one pass over dy and
-/// x.
+/// With g = dy, or 0 where the relu was 0 (a NaN passes dy on): dweight = sum of g * xhat, dbias = sum of g;
+/// one pass over dy and x.
 FOVEA_KERNEL(batch_norm_backward_reduce, const Tensor& dy, const Tensor& x, const Normalisation& norm,
              bool has_relu, Tensor& dweight, Tensor& dbias);
 

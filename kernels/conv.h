@@ -13,6 +13,14 @@ namespace fovea::kernels {
 FOVEA_KERNEL(conv_forward, const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t stride,
              int64_t padding, Tensor& y);
 
+/// Plans for convolutions, which are kept in the order of their last use: a shape that comes again need not
+/// be planned again. What the kernels keep, at most, and how many were made since the program started.
+struct ConvPlanCounts {
+  int64_t kept = 0, most = 0, made = 0;
+};
+/// Those of the CPU; zeros in a build without oneDNN.
+ConvPlanCounts conv_plan_counts();
+
 /// The gradient of conv_forward with respect to x.  dy: [N, P, Q, K], dx: [N, H, W, C]
 FOVEA_KERNEL(conv_backward_input, const Tensor& dy, const Tensor& weight, int64_t stride, int64_t padding,
              Tensor& dx);

@@ -6,7 +6,7 @@ namespace fovea::kernels {
 
 /// y = max(x, 0), element by element; NaN stays NaN.
 FOVEA_KERNEL(relu_forward, const Tensor& x, Tensor& y);
-/// dx = dy where y > 0, else 0.
+/// dx = 0 where y <= 0, else dy, also where y is NaN.
 FOVEA_KERNEL(relu_backward, const Tensor& dy, const Tensor& y, Tensor& dx);
 
 }  // namespace fovea::kernels

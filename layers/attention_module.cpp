@@ -1,6 +1,13 @@
 #include "fovea/layers/attention_module.h"
 
+#include <utility>
+
 namespace fovea {
+namespace {
+
+thread_local MergeObserver::Callback merge_callback;
+
+}  // namespace
 
 const char* name_of(Attention attention) {
   switch (attention) {
@@ -15,7 +22,7 @@ Attention parse_attention(const std::string& name) {
   for (const Attention attention : {Attention::mixed, Attention::channel, Attention::spatial}) {
     if (name == name_of(attention)) return attention;
   }
-  throw UsageError(str("attention is \"", name, "\", wanted mixed, channel or spatial"));
+  throw UsageError(str("attention is ", in_quotes(name), ", wanted mixed, channel or spatial"));
 }
 
 const char* name_of(Merge merge) {
@@ -26,7 +33,7 @@ Merge parse_merge(const std::string& name) {
   for (const Merge merge : {Merge::residual, Merge::naive}) {
     if (name == name_of(merge)) return merge;
   }
-  throw UsageError(str("merge is \"", name, "\", wanted residual or naive"));
+  throw UsageError(str("merge is ", in_quotes(name), ", wanted residual or naive"));
 }
 
 AttentionModule::AttentionModule(int64_t C, int64_t mask_depth, const AttentionSettings& settings, Rng& rng)
@@ -43,14 +50,26 @@ AttentionModule::AttentionModule(int64_t C, int64_t mask_depth, const AttentionS
 Variable AttentionModule::forward(const Variable& x) {
   const Variable y = before.forward(x);
   const Variable t = trunk.forward(y);
-  return after.forward(merge(mask.forward(y, t), t));
+  const Variable logits = mask.forward(y, t);
+  const Variable merged = merge(logits, t);
+  if (merge_callback) merge_callback(*this, logits, t, merged);
+  return after.forward(merged);
+}
+
+Variable AttentionModule::mask_of(const Variable& logits) const {
+  switch (attention_) {
+    case Attention::mixed: return F::sigmoid(logits);
+    case Attention::channel: return F::channel_norm(logits);
+    case Attention::spatial: return F::sigmoid(F::spatial_norm(logits));
+  }
+  throw Error("AttentionModule: not an attention");
 }
 
 /// The mask itself is only made for channel attention: the merge of the others takes the logits.
 Variable AttentionModule::merge(const Variable& logits, const Variable& t) const {
   const bool is_residual = merge_ == Merge::residual;
   if (attention_ == Attention::channel) {
-    const Variable masked = F::mul(F::channel_norm(logits), t);
+    const Variable masked = F::mul(mask_of(logits), t);
     return is_residual ? F::add(t, masked) : masked;  // (1 + M) * T = T + M * T
   }
   const Variable m = attention_ == Attention::spatial ? F::spatial_norm(logits) : logits;
@@ -62,6 +81,12 @@ void AttentionModule::visit(Visitor& v) {
   v("trunk", trunk);
   v("mask", mask);
   v("after", after);
+}
+
+MergeObserver::MergeObserver(Callback callback)
+    : before_(std::exchange(merge_callback, std::move(callback))) {}
+MergeObserver::~MergeObserver() {
+  merge_callback = std::move(before_);
 }
 
 }  // namespace fovea

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "fovea/layers/soft_mask.h"
@@ -38,6 +39,9 @@ class AttentionModule : public Module {
   AttentionModule(int64_t C, int64_t mask_depth, const AttentionSettings& settings, Rng& rng);
 
   Variable forward(const Variable& x);
+  /// The mask M that logits of the mask branch stand for. [N, H, W, C] -> [N, H, W, C], in [0, 1]; with
+  /// channel attention in [-1, 1].
+  Variable mask_of(const Variable& logits) const;
 
   void visit(Visitor& v) override;
 
@@ -51,6 +55,22 @@ class AttentionModule : public Module {
 
   Attention attention_;
   Merge merge_;
+};
+
+/// For looking at masks: while one lives, every attention module on this thread calls `callback` when mask
+/// and trunk have become one.
+class MergeObserver {
+ public:
+  /// A module, the logits of its mask branch, its trunk's output T, and (1 + M) * T or M * T: [N, H, W, C].
+  using Callback = std::function<void(const AttentionModule& module, const Variable& logits,
+                                      const Variable& trunk, const Variable& merged)>;
+  explicit MergeObserver(Callback callback);
+  ~MergeObserver();
+  MergeObserver(const MergeObserver&) = delete;
+  MergeObserver& operator=(const MergeObserver&) = delete;
+
+ private:
+  Callback before_;
 };
 
 }  // namespace fovea

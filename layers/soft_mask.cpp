@@ -18,7 +18,7 @@ MaskKind parse_mask_kind(const std::string& name) {
   for (const MaskKind kind : {MaskKind::down_up, MaskKind::local}) {
     if (name == name_of(kind)) return kind;
   }
-  throw UsageError(str("mask is \"", name, "\", wanted down-up or local"));
+  throw UsageError(str("mask is ", in_quotes(name), ", wanted down-up or local"));
 }
 
 SoftMask::SoftMask(int64_t C, int64_t depth, int64_t r, MaskKind kind, bool extra_adds, Rng& rng)

@@ -43,6 +43,14 @@ std::vector<OperationCase> cases(BatchNorm operation, bool training) {
   return table;
 }
 
+/// Root mean square of what is found, relative to what is wanted.
+double relative_error(const Tensor& found, const std::vector<double>& wanted) {
+  const std::vector<double> numbers = found.to_doubles();
+  double squares = 0;
+  for (size_t i = 0; i < wanted.size(); ++i) squares += std::pow(numbers[i] / wanted[i] - 1, 2);
+  return std::sqrt(squares / static_cast<double>(wanted.size()));
+}
+
 }  // namespace
 
 TEST_CASE("batch_norm: properties in training") {
@@ -152,6 +160,39 @@ TEST_CASE("batch_norm_statistics: equal numbers have variance 0, also where the 
   }
 }
 
+TEST_CASE("batch_norm: sums over many rows carry no more error than a few roundings") {
+  // Root mean square over the channels, in half units of the last place. One f32 sum over the 1,024 rows of a
+  // chunk, as differences from its first row, has 6 to 24.
+  constexpr double kMost = 3.0;
+  for (const Device device : devices()) {
+    for (const auto& [rows, C] : {std::pair<int64_t, int64_t>{1024, 64},
+                                  {8192, 64},
+                                  {4096, 128},
+                                  {16384, 16},
+                                  {2048, 256},
+                                  {8192, 3},
+                                  {1024, 1024}}) {
+      INFO(rows << " x " << C << " on " << device);
+      const Tensor x = normal({rows, C}, Random(7, Purpose::test));
+      std::vector<double> variances;
+      for (int64_t c = 0; c < C; ++c) {
+        double sum = 0, squares = 0;
+        for (int64_t row = 0; row < rows; ++row) {
+          const double value = static_cast<double>(x.data<float>()[row * C + c]);
+          sum += value;
+          squares += value * value;
+        }
+        const double share = 1.0 / static_cast<double>(rows);
+        variances.push_back(squares * share - sum * share * (sum * share));
+      }
+      Tensor mean = Tensor::empty({C}, Dtype::f32, device), variance = Tensor::empty_like(mean);
+      kernels::batch_norm_statistics(x.to(device), mean, variance);
+      const double error = relative_error(variance, variances) * 0x1p24;
+      CHECK(error < kMost);
+    }
+  }
+}
+
 TEST_CASE("batch_norm: a forward pass moves the running statistics, by hand") {
   for (const Device device : devices()) {
     INFO(device);
@@ -211,6 +252,49 @@ TEST_CASE("batch_norm_relu: a NaN is not hidden") {
   const Variable one = Tensor::full({1}, 1.0);
   const Variable y = F::batch_norm_relu(x, one, one, mean, variance, {.training = false});
   CHECK(std::isnan(y.value().data<float>()[0]));
+}
+
+TEST_CASE("batch_norm_relu: what is not a number passes the gradient on, as relu of batch norm") {
+  for (const Device device : devices()) {
+    for (const Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16}) {
+      if (device.is_cuda() && dtype == Dtype::f64) continue;
+      for (const int64_t C : {3, 16, 72}) {
+        INFO(dtype << ", " << C << " channels, on " << device);
+        std::vector<double> numbers(static_cast<size_t>(4 * C), -1.0);
+        numbers[static_cast<size_t>(C)] = std::nan("");          // row 1, channel 0
+        numbers[static_cast<size_t>(2 * C) + 1] = std::nan("");  // row 2, channel 1
+        const Variable x(cast(Tensor::from(numbers, {4, C}), dtype).to(device), true);
+        const auto filled = [&](double value) {
+          return Tensor::full({C}, value, accumulator_of(dtype), device);
+        };
+        const Variable weight(filled(1.0), true), bias(filled(0.0), true);
+        Tensor mean = filled(0.0), variance = filled(1.0);
+        const Variable y = F::batch_norm_relu(x, weight, bias, mean, variance, {.training = false});
+        y.backward(Tensor::full({4, C}, 3.0, dtype, device));
+        std::vector<double> dbias(static_cast<size_t>(C), 0.0);
+        dbias[0] = dbias[1] = 3.0;
+        CHECK(bias.grad().to_doubles() == dbias);
+        const std::vector<double> results = y.value().to_doubles(), dx = x.grad().to_doubles();
+        for (size_t i = 0; i < numbers.size(); ++i) {
+          CHECK(std::isnan(results[i]) == std::isnan(numbers[i]));
+          if (!std::isnan(numbers[i])) CHECK(dx[i] == 0);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("batch_norm_statistics: the variance of what is not a number is none") {
+  for (const Device device : devices()) {
+    INFO(device);
+    Tensor x = Tensor::full({100, 64}, 1.0);
+    x.data<float>()[64 * 50] = std::nanf("");
+    Tensor mean = Tensor::empty({64}, Dtype::f32, device), variance = Tensor::empty_like(mean);
+    kernels::batch_norm_statistics(x.to(device), mean, variance);
+    CHECK(std::isnan(mean.to_doubles()[0]));
+    CHECK(std::isnan(variance.to_doubles()[0]));
+    CHECK(variance.to_doubles()[1] == 0);
+  }
 }
 
 TEST_CASE("batch_norm: what does not fit is an error") {

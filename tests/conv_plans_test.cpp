@@ -100,10 +100,10 @@ size_t used(Machine& machine, ConvPlans& plans, const ConvProblem& problem = exa
                       Tensor::full(problem.weight(), 3, problem.dtype, kDevice),
                       Tensor::full(problem.y(), 5, problem.dtype, kDevice)};
   ConvTensors wanted{tensors.x.clone(), tensors.weight.clone(), tensors.y.clone()};
-  const ConvPlan& plan = plans.plan_for(problem);
+  const std::shared_ptr<const ConvPlan> plan = plans.plan_for(problem);
   machine.last = 99;
   ConvScratch scratch;
-  plan(tensors, scratch);
+  (*plan)(tensors, scratch);
   conv_reference(problem, wanted);
   CHECK(tensors.result(problem.pass).to_doubles() == wanted.result(problem.pass).to_doubles());
   return machine.last;
@@ -317,4 +317,49 @@ TEST_CASE("conv_plans: while a graph is recorded, what is known is taken, and no
   CHECK_THROWS_WITH(record(example()), Catch::Contains("none can be while a graph is recorded"));
   CHECK(used(machine, plans) == 1);
   CHECK_NOTHROW(record(example()));
+}
+
+TEST_CASE("conv_plans: of many image sizes a bounded number of plans stays, the ones used last") {
+  if (!has_device()) return;
+  Machine machine({Kind::right});
+  ConvPlans plans = machine.plans();
+  const auto of_size = [](int64_t size) {
+    ConvProblem problem = example();
+    problem.W = size;
+    return problem;
+  };
+  constexpr auto kMost = static_cast<int64_t>(ConvPlans::kMostProblems);
+  const std::shared_ptr<const ConvPlan> held = plans.plan_for(of_size(3));
+  for (int64_t size = 3; size < kMost + 20; ++size) {
+    plans.plan_for(of_size(size));
+    REQUIRE(plans.problems() <= ConvPlans::kMostProblems);
+    plans.plan_for(of_size(4));  // never the one used longest ago
+  }
+  CHECK(plans.problems() == ConvPlans::kMostProblems);
+  const int proposals = machine.proposals;
+  CHECK(proposals == kMost + 17);
+  for (int64_t size = kMost + 19; size > 30; --size) plans.plan_for(of_size(size));
+  plans.plan_for(of_size(4));
+  CHECK(machine.proposals == proposals);
+  CHECK(plans.plan_for(of_size(3)) != held);  // it was gone
+  CHECK(machine.proposals == proposals + 1);
+  ConvTensors tensors{Tensor::full(of_size(3).x(), 2, Dtype::f32, kDevice),
+                      Tensor::full(of_size(3).weight(), 3, Dtype::f32, kDevice),
+                      Tensor::full(of_size(3).y(), 5, Dtype::f32, kDevice)};
+  ConvScratch scratch;
+  CHECK_NOTHROW((*held)(tensors, scratch));  // who holds a plan can use it
+}
+
+TEST_CASE("conv_plans: what was used while a graph was recorded stays, and replays") {
+  if (!has_device()) return;
+  Machine machine({Kind::right});
+  ConvPlans plans = machine.plans();
+  const std::shared_ptr<const ConvPlan> recorded = plans.plan_for(example());
+  const CapturedGraph graph(kDevice, [&] { plans.plan_for(example()); });
+  ConvProblem other = example();
+  for (other.W = 10; other.W < static_cast<int64_t>(ConvPlans::kMostProblems) + 20; ++other.W) {
+    plans.plan_for(other);
+  }
+  CHECK(plans.problems() == ConvPlans::kMostProblems);
+  CHECK(plans.plan_for(example()) == recorded);
 }

@@ -6,7 +6,7 @@
 #include "png_file.h"
 
 using namespace fovea;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -1,17 +1,24 @@
 #include "fovea/core/parallel_for.h"
 
+#include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <mutex>
 #include <set>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "fovea/core/check.h"
+#include "run_program.h"
 
 using namespace fovea;
 
@@ -23,6 +30,11 @@ struct Threads {
   ~Threads() { set_num_threads(before); }
   int before = num_threads();
 };
+
+/// This program, which a test runs once more.
+std::string own_program() {
+  return std::filesystem::read_symlink("/proc/self/exe").string();
+}
 
 }  // namespace
 
@@ -136,6 +148,44 @@ TEST_CASE("parallel_for: runs serially in a SerialScope") {
     CHECK(std::this_thread::get_id() == caller);
   });
   CHECK(ranges == 1);
+}
+
+TEST_CASE("parallel_for: where the system gives no more threads, those that are there do the work") {
+  const Outcome outcome = run_program({own_program(), "[no-more-threads]"});
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.code == 0);
+}
+
+TEST_CASE("parallel_for: in a process that may start two threads", "[.][no-more-threads]") {
+  // Memory for two stacks of 64 MiB and not for three: as RLIMIT_NPROC, which does not hold for root.
+  const rlimit stack{64 << 20, 64 << 20};
+  REQUIRE(setrlimit(RLIMIT_STACK, &stack) == 0);
+  pthread_attr_t attributes;
+  REQUIRE(pthread_getattr_default_np(&attributes) == 0);
+  REQUIRE(pthread_attr_setstacksize(&attributes, 64 << 20) == 0);
+  REQUIRE(pthread_setattr_default_np(&attributes) == 0);
+  std::ifstream statm("/proc/self/statm");
+  rlim_t pages = 0;
+  REQUIRE(statm >> pages);
+  const rlim_t bytes = pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + (160 << 20);
+  const rlimit memory{bytes, bytes};
+  REQUIRE(setrlimit(RLIMIT_AS, &memory) == 0);
+  const Threads scope(8);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<std::atomic<int>> visits(100);
+    std::atomic<int> ranges{0};
+    parallel_for(100, 1, [&](int64_t begin, int64_t end) {
+      ++ranges;
+      for (int64_t i = begin; i < end; ++i) ++visits[static_cast<size_t>(i)];
+    });
+    REQUIRE(std::all_of(visits.begin(), visits.end(), [](const auto& visit) { return visit == 1; }));
+    REQUIRE(ranges < 8);
+    REQUIRE(ranges > 1);
+  }
+}
+
+TEST_CASE("parallel_for: begins with as many threads as the environment says", "[.][three-threads]") {
+  CHECK(num_threads() == 3);
 }
 
 TEST_CASE("set_num_threads: counts that make no sense are usage errors") {

@@ -10,6 +10,8 @@
 #include "fovea/core/environment.h"
 #include "fovea/core/safetensors.h"
 #include "fovea/layers/functional.h"
+#include "fovea/models/attention_maps.h"
+#include "fovea/models/zoo.h"
 #include "fovea/training/optimiser.h"
 #include "layer_check.h"
 #include "op_test.h"
@@ -174,6 +176,28 @@ void check_first_pass(const test::Variant& variant, const Tolerances& tolerances
   for (const NamedBuffer& buffer : named_buffers(*model)) {
     gradient_distances.check(buffer.tensor, golden["after." + buffer.path], buffer.path + " after one pass");
   }
+}
+
+TEST_CASE("parity: the attention maps are PyTorch's") {
+  for (const test::Variant& variant : test::variants()) {
+    const Golden golden(variant.name);
+    if (golden.count("mask.") == 0) continue;
+    INFO(variant.name);
+    const std::unique_ptr<Model> model = load(variant, golden, Dtype::f32);
+    const Tensor images = images_of(golden, Dtype::f32);
+    const Shape one = images.shape().with(0, 1);
+    const std::vector<AttentionMaps> maps = attention_maps(*model, images.slice(0, one));
+    CHECK(maps.size() == golden.count("mask."));
+    for (const AttentionMaps& of_module : maps) {
+      INFO(of_module.path);
+      CHECK(test::relative_distance(of_module.mask, golden["mask." + of_module.path]) < kSingle.logits);
+      CHECK(test::relative_distance(of_module.trunk, golden["trunk." + of_module.path]) < kSingle.logits);
+      CHECK(test::relative_distance(of_module.merged, golden["merged." + of_module.path]) < kSingle.logits);
+    }
+    CHECK(model->is_training());
+  }
+  const std::unique_ptr<Model> plain = make_model("preact-resnet164", {}, /*seed=*/1);
+  CHECK_THROWS_AS(attention_maps(*plain, Tensor::zeros({1, 32, 32, 3})), UsageError);
 }
 
 TEST_CASE("parity: a real device may be three times as far as the CPU, and how far it is is told") {

@@ -9,7 +9,7 @@
 namespace fovea {
 namespace {
 
-using Catch::Matchers::Contains;
+using Catch::Contains;
 using Json = nlohmann::json;
 
 KernelCall call(const std::string& name, const std::string& shapes, int64_t bytes, int64_t multiply_adds,

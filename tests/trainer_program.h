@@ -51,7 +51,7 @@ inline void check_failure(const Words& words, int code, const std::string& messa
   INFO(outcome.err);
   CHECK(outcome.code == code);
   CHECK(outcome.out.empty());
-  CHECK_THAT(outcome.err, Catch::Matchers::Contains("cifar_trainer: ") && Catch::Matchers::Contains(message));
+  CHECK_THAT(outcome.err, Catch::Contains("cifar_trainer: ") && Catch::Contains(message));
 }
 
 }  // namespace fovea

@@ -1,5 +1,7 @@
 #include "unpack.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 
@@ -9,7 +11,7 @@
 #include "test_files.h"
 
 using namespace fovea;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 
@@ -143,4 +145,13 @@ TEST_CASE("unpack: every file is durable before it has its name") {
   CHECK(file_calls::calls == std::vector<std::string>{"sync a.bin.part", "rename a.bin.part a.bin",
                                                       "sync out", "sync names.part",
                                                       "rename names.part names", "sync out"});
+}
+
+TEST_CASE("unpack: a pipe or a device is refused, and not waited for") {
+  Fixture fixture;
+  REQUIRE(mkfifo(fixture.archive.c_str(), 0600) == 0);
+  for (const std::string& path : {fixture.archive, std::string("/dev/zero")}) {
+    CHECK_THAT(message_of<DataError>([&] { unpack_tar_gz(path, kMembers, fixture.out, {}); }),
+               Contains(path + ": cannot be opened"));
+  }
 }

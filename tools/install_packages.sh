@@ -1,17 +1,24 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building and testing Fovea needs, and only those that are missing.
 # usage: tools/install_packages.sh [FURTHER PACKAGE...]
+# Ends with 1 where it cannot install them, and then names them.
 set -euo pipefail
 
 # shellcheck source=tools/packages.sh
 source "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
-packages=("${build_packages[@]}" "${library_packages[@]}" "${convolution_packages[@]}" "${test_packages[@]}"
+named=("${build_packages[@]}" "${library_packages[@]}" "${convolution_packages[@]}" "${test_packages[@]}"
   "${trainer_packages[@]}" "$@")
+packages=("${named[@]%%:*}")
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-  echo "install_packages: this is no Debian system, so nothing is installed. Needed are the equivalents of:" >&2
-  echo "  ${packages[*]}" >&2
-  exit 0
+  cat >&2 <<END
+install_packages: there is no apt-get here, so nothing is installed. Install these, and start again with --no-install:
+  Debian 12 and 13, Ubuntu 24.04: ${packages[*]}
+  Fedora:                         dnf install ${named[*]##*:}
+Other systems: CMake 3.25, a compiler of C++20 (tested: GCC 12 to 14), Eigen 3.4, nlohmann_json 3.11, xxHash, zlib,
+  oneDNN 2.6 to 3, Catch2 2.13 to 3, Google Benchmark 1.7, CLI11 2.1, toml++ 3.3, fmt 9, libpng, OpenSSL, libcurl.
+END
+  exit 1
 fi
 
 missing=()

@@ -1,8 +1,13 @@
-# The Debian packages that Fovea needs, by what they are for. install_packages.sh reads this file.
+# The packages that Fovea needs, by what they are for: Debian's names, which are Ubuntu's, too, and after a colon
+# Fedora's where that has another. install_packages.sh reads this file.
 # shellcheck shell=bash disable=SC2034
 
-build_packages=(cmake ninja-build ccache g++ ca-certificates)  # the build, and downloads
-library_packages=(libeigen3-dev nlohmann-json3-dev libxxhash-dev zlib1g-dev)
-convolution_packages=(libdnnl-dev ocl-icd-opencl-dev)  # oneDNN, for the CPU, and what its CMake files ask for
-test_packages=(catch2 libbenchmark-dev python3-pil)  # tests, benchmarks, and the images of tools/gpu_check
-trainer_packages=(libcli11-dev libtomlplusplus-dev libfmt-dev libpng-dev libssl-dev libcurl4-openssl-dev)
+build_packages=(cmake ninja-build ccache g++:gcc-c++ ca-certificates)  # the build, and downloads
+library_packages=(libeigen3-dev:eigen3-devel nlohmann-json3-dev:json-devel libxxhash-dev:xxhash-devel
+  zlib1g-dev:zlib-devel)
+# oneDNN, for the CPU, and what its CMake files ask for
+convolution_packages=(libdnnl-dev:onednn-devel ocl-icd-opencl-dev:ocl-icd-devel)
+# Tests, benchmarks, and the images of tools/gpu_check
+test_packages=(catch2:catch-devel libbenchmark-dev:google-benchmark-devel python3-pil:python3-pillow)
+trainer_packages=(libcli11-dev:cli11-devel libtomlplusplus-dev:tomlplusplus-devel libfmt-dev:fmt-devel
+  libpng-dev:libpng-devel libssl-dev:openssl-devel libcurl4-openssl-dev:libcurl-devel)

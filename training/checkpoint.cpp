@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "fovea/core/check.h"
+#include "fovea/core/printable.h"
 #include "fovea/training/non_finite.h"
 
 namespace fovea {
@@ -41,8 +42,8 @@ class TextReader {
     const std::from_chars_result result = std::from_chars(begin, end, number);
     bool is_sound = result.ec == std::errc() && result.ptr == end;
     if constexpr (std::is_integral_v<Number>) is_sound = is_sound && number >= 0;
-    check<CheckpointError>(is_sound, "load: ", where_, ": the metadata's \"", key, "\" is \"", text->second,
-                           "\", wanted a number");
+    check<CheckpointError>(is_sound, "load: ", where_, ": the metadata's \"", key, "\" is ",
+                           in_quotes(text->second), ", wanted a number");
   }
 
  private:
@@ -98,20 +99,23 @@ Normalisation read_normalisation(const TextReader& reader, const std::string& wh
 }
 
 /// Moves what begins with `prefix` over, without it.
-void take(const Texts& texts, const std::string& prefix, Texts& result) {
-  for (const auto& [key, text] : texts) {
-    if (key.starts_with(prefix)) result[key.substr(prefix.size())] = text;
+void take(Texts& texts, const std::string& prefix, Texts& result) {
+  for (auto entry = texts.lower_bound(prefix); entry != texts.end() && entry->first.starts_with(prefix);) {
+    auto node = texts.extract(entry++);
+    node.key().erase(0, prefix.size());
+    result.insert(std::move(node));
   }
 }
 
 }  // namespace
 
 Checkpoint read_checkpoint(const std::string& path) {
-  const SafetensorsFile file = read_safetensors(path);
+  SafetensorsFile file = read_safetensors(path);
   const auto format = file.metadata.find("format");
   check<CheckpointError>(format != file.metadata.end() && format->second == kFormat, "load: ", path,
-                         ": this is no checkpoint of Fovea: the metadata's \"format\" is \"",
-                         format == file.metadata.end() ? "" : format->second, "\", wanted \"", kFormat, "\"");
+                         ": this is no checkpoint of Fovea: the metadata's \"format\" is ",
+                         in_quotes(format == file.metadata.end() ? "" : format->second), ", wanted \"",
+                         kFormat, "\"");
   Checkpoint checkpoint;
   checkpoint.where = path;
   for (const NamedTensor& entry : file.tensors) {
@@ -120,8 +124,8 @@ Checkpoint read_checkpoint(const std::string& path) {
     } else if (entry.name.starts_with(kOptimiser)) {
       checkpoint.optimiser.push_back({entry.name.substr(kOptimiser.size()), entry.tensor});
     } else {
-      throw CheckpointError(str("load: ", path, ": tensor \"", entry.name, "\" is of no known kind, wanted ",
-                                kModel, "... or ", kOptimiser, "..."));
+      throw CheckpointError(str("load: ", path, ": tensor ", in_quotes(entry.name),
+                                " is of no known kind, wanted ", kModel, "... or ", kOptimiser, "..."));
     }
   }
   take(file.metadata, kInfo, checkpoint.info);

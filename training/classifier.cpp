@@ -21,6 +21,11 @@ struct ClosesRun {
   ~ClosesRun() { run.close(); }
 };
 
+void check_images(const char* operation, const Tensor& images) {
+  check(images.defined() && images.dtype() == Dtype::u8 && images.rank() == 4 && images.shape(3) == 3,
+        operation, ": images are ", images, ", wanted u8[N, H, W, 3]");
+}
+
 }  // namespace
 
 Classifier::Classifier(std::unique_ptr<Model> model, const Normalisation& normalisation,
@@ -94,17 +99,21 @@ Evaluation Classifier::evaluate(const ImageSet& data, const EvaluationSettings& 
   return Evaluator(*model_, data, normalisation_, settings.batch_size, /*capture=*/false).run(settings);
 }
 
+DeviceBatches Classifier::batches_of(const Tensor& images) const {
+  // Labels that nobody looks at: a set must have some.
+  const ImageSet data{"images", images, Tensor::zeros({images.shape(0)}, Dtype::i32), {"unknown"}};
+  const auto [device, dtype] = place_of(*model_);
+  return DeviceBatches(data, normalisation_, std::nullopt, /*seed=*/0, dtype, device);
+}
+
 Tensor Classifier::predict_probabilities(const Tensor& images, const EvaluationSettings& settings) const {
-  check(images.defined() && images.dtype() == Dtype::u8 && images.rank() == 4 && images.shape(3) == 3,
-        "predict_probabilities: images are ", images, ", wanted u8[N, H, W, 3]");
+  check_images("predict_probabilities", images);
   check<UsageError>(settings.batch_size >= 1, "predict_probabilities: batch_size is ", settings.batch_size,
                     ", wanted at least 1");
   const int64_t N = images.shape(0);
-  // Labels that nobody looks at: a set must have some.
-  const ImageSet data{"images", images, Tensor::zeros({N}, Dtype::i32), {"unknown"}};
-  const auto [device, dtype] = place_of(*model_);
-  const DeviceBatches batches(data, normalisation_, std::nullopt, /*seed=*/0, dtype, device);
+  const DeviceBatches batches = batches_of(images);
   const EvaluationMode evaluation_mode(*model_);
+  const Device device = place_of(*model_).device;
   Tensor probabilities;
   const int64_t done =
       for_each_batch(N, settings.batch_size, settings, device, [&](int64_t first, int64_t count) {
@@ -117,6 +126,11 @@ Tensor Classifier::predict_probabilities(const Tensor& images, const EvaluationS
       });
   if (!probabilities.defined()) return Tensor::empty({0, 0});
   return probabilities.slice(0, {done, probabilities.shape(1)});
+}
+
+std::vector<AttentionMaps> Classifier::attention_maps(const Tensor& images) const {
+  check_images("attention_maps", images);
+  return fovea::attention_maps(*model_, batches_of(images).slice(0, images.shape(0)).images);
 }
 
 Checkpoint Classifier::checkpoint() const {

@@ -11,6 +11,7 @@
 #include "fovea/data/augment.h"
 #include "fovea/data/image_set.h"
 #include "fovea/layers/module.h"
+#include "fovea/models/attention_maps.h"
 #include "fovea/training/checkpoint.h"
 #include "fovea/training/metrics.h"
 #include "fovea/training/optimiser.h"
@@ -111,6 +112,7 @@ struct EvaluationSettings {
   std::function<bool()> should_interrupt{};  // on the CPU within a batch: drops it and stops
 };
 
+class DeviceBatches;
 class TrainingRun;
 
 /// A model that turns images into classes: trains it, evaluates it, uses it.
@@ -142,6 +144,9 @@ class Classifier {
   /// Softmax of the logits. images: u8 [N, H, W, 3] -> f32 [N, classes]; fewer rows if stopped.
   Tensor predict_probabilities(const Tensor& images, const EvaluationSettings& settings = {}) const;
 
+  /// The masks of the attention modules, and the features before and after them, of images u8 [N, H, W, 3];
+  /// see attention_maps, which computes all of them at once.
+  std::vector<AttentionMaps> attention_maps(const Tensor& images) const;
   /// The weights, and the state of the run that goes on or was the last; may be called from any hook.
   /// Shares the storage.
   Checkpoint checkpoint() const;
@@ -155,6 +160,9 @@ class Classifier {
   const Normalisation& normalisation() const { return normalisation_; }
 
  private:
+  /// Of images u8 [N, H, W, 3], for the model.
+  DeviceBatches batches_of(const Tensor& images) const;
+
   std::unique_ptr<Model> model_;
   Normalisation normalisation_;
   std::map<std::string, std::string> info_;

@@ -55,7 +55,7 @@ void check_finite(std::span<const NamedTensor> tensors, const std::string& what,
   if (std::all_of(counts.begin(), counts.end(), [](const Tensor& count) { return count.item() == 0; }))
     return;
   for (const NamedTensor& entry : tensors) {
-    const std::string found = complaint("", entry.name, entry.tensor);
+    const std::string found = complaint("", printable(entry.name, /*most=*/100), entry.tensor);
     if (!found.empty()) throw Error(str(what, found, "; ", advice));
   }
 }

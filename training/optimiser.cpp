@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "fovea/core/check.h"
+#include "fovea/core/printable.h"
 #include "fovea/kernels/adamw.h"
 #include "fovea/kernels/cast.h"
 #include "fovea/kernels/finite.h"
@@ -31,7 +32,7 @@ OptimiserKind parse_optimiser_kind(const std::string& name) {
   for (const OptimiserKind kind : {OptimiserKind::sgd, OptimiserKind::adamw}) {
     if (name == name_of(kind)) return kind;
   }
-  throw UsageError(str("optimiser: \"", name, "\" is unknown, wanted sgd or adamw"));
+  throw UsageError(str("optimiser: ", in_quotes(name), " is unknown, wanted sgd or adamw"));
 }
 
 void check_settings(const OptimiserSettings& settings) {

@@ -4,6 +4,7 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/device.h"
+#include "fovea/core/printable.h"
 #include "fovea/kernels/cast.h"
 #include "fovea/layers/norm.h"
 
@@ -22,7 +23,7 @@ Precision parse_precision(const std::string& name) {
   for (const Precision precision : {Precision::f32, Precision::tf32, Precision::bf16, Precision::f16}) {
     if (name == name_of(precision)) return precision;
   }
-  throw UsageError(str("precision: \"", name, "\" is unknown, wanted f32, tf32, bf16 or f16"));
+  throw UsageError(str("precision: ", in_quotes(name), " is unknown, wanted f32, tf32, bf16 or f16"));
 }
 
 Dtype activation_dtype(Precision precision) {

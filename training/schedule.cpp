@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "fovea/core/check.h"
+#include "fovea/core/printable.h"
 
 namespace fovea {
 namespace {
@@ -45,7 +46,8 @@ ScheduleKind parse_schedule_kind(const std::string& name) {
   for (const ScheduleKind kind : kKinds) {
     if (name == name_of(kind)) return kind;
   }
-  throw UsageError(str("schedule: \"", name, "\" is unknown, wanted constant, steps, cosine or one-cycle"));
+  throw UsageError(
+      str("schedule: ", in_quotes(name), " is unknown, wanted constant, steps, cosine or one-cycle"));
 }
 
 void check_settings(const ScheduleSettings& settings) {

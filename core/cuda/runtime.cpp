@@ -70,8 +70,8 @@ cudaStream_t main_stream(int device) {
 }  // namespace
 
 CudaStatus status() {
-  static const CudaStatus found = ask_driver();
-  return found;
+  static const auto* found = new CudaStatus(ask_driver());  // never destroyed
+  return *found;
 }
 
 std::string describe(int device) {

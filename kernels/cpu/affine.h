@@ -23,10 +23,10 @@ struct AffineVec {
     return value < Vec<A>{} ? Vec<A>{} : value;  // a NaN stays
   }
 
-  /// dy, or 0 where the relu was 0, if there is one.
+  /// dy, or 0 where the relu was 0, if there is one; a NaN passes dy on.
   Vec<A> gate(Vec<A> centred, Vec<A> dy, bool has_relu) const {
     if (!has_relu) return dy;
-    return centred * scale + shift > Vec<A>{} ? dy : Vec<A>{};
+    return centred * scale + shift <= Vec<A>{} ? Vec<A>{} : dy;
   }
 
   /// What finish_reduce wants the sums of: g and g * (x - mean), where g is the gradient behind the relu.
@@ -111,7 +111,8 @@ struct BackwardAffine : Affine<A> {
     slope.resize(width);
     offset.resize(width);
     for (size_t i = 0; i < width; ++i) {
-      const A share = norm.of_batch ? -this->scale[i] / static_cast<A>(rows) : A(0);
+      if (!norm.of_batch) continue;  // 0, whatever the gradients are
+      const A share = -this->scale[i] / static_cast<A>(rows);
       slope[i] = share * dweights[i % C] * this->rstd[i];
       offset[i] = share * dbiases[i % C];
     }

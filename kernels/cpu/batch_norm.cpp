@@ -36,19 +36,23 @@ void statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
   const Folded folded(x.size() / C, C, kLanes<A>);
   const int64_t width = folded.width, chunk_rows = rows_per_chunk(width);
   const T* values = x.data<T>();
-  // Differences from the first row of the chunk, so that a large mean does not cancel the variance.
-  const auto term_at = [=](int64_t c, auto lanes) {
+  std::vector<A> origins(static_cast<size_t>((folded.rows + chunk_rows - 1) / chunk_rows * width));
+  const auto term_at = [=, to = origins.data()](int64_t c, auto lanes, Range rows) {
+    const auto value_at = [=](int64_t row) { return load(values + row * width + c, lanes); };
+    const Vec<A> origin = origin_of<A>(rows, value_at);
+    store(to + rows.begin / chunk_rows * width + c, lanes, origin);
     return [=](int64_t row) {
-      const T* origin = values + row / chunk_rows * chunk_rows * width + c;
-      const Vec<A> d = load(values + row * width + c, lanes) - load(origin, lanes);
+      const Vec<A> d = value_at(row) - origin;
       return std::array<Vec<A>, 2>{d, d * d};
     };
   };
   const std::vector<A> partials = column_sums_by_chunk<A, 2>(folded.rows, width, term_at);
   Moments moments(width);
   for (int64_t begin = 0; begin < folded.rows; begin += chunk_rows) {
-    const A* sums = partials.data() + begin / chunk_rows * 2 * width;
-    moments.add(std::min(chunk_rows, folded.rows - begin), values + begin * width, sums, sums + width);
+    const int64_t chunk = begin / chunk_rows;
+    const A* sums = partials.data() + chunk * 2 * width;
+    moments.add(std::min(chunk_rows, folded.rows - begin), origins.data() + chunk * width, sums,
+                sums + width);
   }
   moments.finish<A>(mean, variance);
 }
@@ -82,7 +86,7 @@ void backward_reduce(const Tensor& dy, const Tensor& x, const Normalisation& nor
   const Affine<A> affine(norm, folded.fold);
   const int64_t width = folded.width;
   const T *xs = x.data<T>(), *dys = dy.data<T>();
-  const auto term_at = [&](int64_t c, auto lanes) {
+  const auto term_at = [&](int64_t c, auto lanes, Range) {
     const AffineVec<A> channels = affine.at(c, lanes);
     return [=](int64_t row) {
       const int64_t i = row * width + c;

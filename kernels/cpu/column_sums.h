@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "fovea/core/parallel_for.h"
-#include "fovea/kernels/cpu/vec.h"
+#include "fovea/kernels/cpu/rows.h"
 
 /// Sums over the rows of [rows, C] arrays, per channel: the reduction under batch norm and bias gradients.
 namespace fovea::kernels::cpu {
@@ -17,6 +17,19 @@ inline int64_t rows_per_chunk(int64_t C) {
   return std::clamp<int64_t>(65536 / std::max<int64_t>(C, 1), 64, 1024);
 }
 
+/// What the differences of some rows are taken from, so that a large mean does not cancel the variance: the
+/// average of the first four. A single row may lie some deviations away, whose square would cost digits.
+template <class A, class ValueAt>
+Vec<A> origin_of(Range rows, ValueAt&& value_at) {
+  if (rows.count() < 4) return value_at(rows.begin);
+  const int64_t first = rows.begin;
+  return A(0.25) * ((value_at(first) + value_at(first + 1)) + (value_at(first + 2) + value_at(first + 3)));
+}
+
+/// Rows of a run, which has sums of its own that are added to those of the chunk: rounding errors grow with
+/// the length of a run and with the number of runs, not with the rows of a chunk.
+inline constexpr int64_t kRunRows = 32;
+
 /// The rows of a block of `Blocks` vectors of channels from c on; Unroll rows at a time, so that Blocks *
 /// Unroll independent additions are in flight.
 template <class A, size_t Sums, size_t Blocks, size_t Unroll, class Lanes, class TermAt>
@@ -24,36 +37,46 @@ void add_rows_of_block(int64_t begin, int64_t end, int64_t c, int64_t C, Lanes l
                        TermAt& term_at) {
   using Terms = std::array<Vec<A>, Sums>;
   const auto terms = [&]<size_t... b>(std::index_sequence<b...>) {
-    return std::array{term_at(c + static_cast<int64_t>(b) * kLanes<A>, lanes)...};
+    return std::array{term_at(c + static_cast<int64_t>(b) * kLanes<A>, lanes, Range{begin, end})...};
   }
   (std::make_index_sequence<Blocks>());
-  std::array<std::array<Terms, Blocks>, Unroll> partial{};
-  int64_t row = begin;
-  for (; row + static_cast<int64_t>(Unroll) <= end; row += Unroll) {
-    for (size_t u = 0; u < Unroll; ++u) {
-      for (size_t b = 0; b < Blocks; ++b) {
-        const Terms values = terms[b](row + static_cast<int64_t>(u));
-        for (size_t s = 0; s < Sums; ++s) partial[u][b][s] += values[s];
+  std::array<Terms, Blocks> total{};
+  for (int64_t row = begin; row < end;) {
+    const int64_t run_end = std::min(end, row + static_cast<int64_t>(Unroll) * kRunRows);
+    std::array<std::array<Terms, Blocks>, Unroll> partial{};
+    for (; row + static_cast<int64_t>(Unroll) <= run_end; row += Unroll) {
+      for (size_t u = 0; u < Unroll; ++u) {
+        for (size_t b = 0; b < Blocks; ++b) {
+          const Terms values = terms[b](row + static_cast<int64_t>(u));
+          for (size_t s = 0; s < Sums; ++s) partial[u][b][s] += values[s];
+        }
       }
     }
-  }
-  for (; row < end; ++row) {
+    for (; row < run_end; ++row) {
+      for (size_t b = 0; b < Blocks; ++b) {
+        const Terms values = terms[b](row);
+        for (size_t s = 0; s < Sums; ++s) partial[0][b][s] += values[s];
+      }
+    }
     for (size_t b = 0; b < Blocks; ++b) {
-      const Terms values = terms[b](row);
-      for (size_t s = 0; s < Sums; ++s) partial[0][b][s] += values[s];
+      for (size_t s = 0; s < Sums; ++s) {
+        Vec<A> sum = partial[0][b][s];
+        for (size_t u = 1; u < Unroll; ++u) sum += partial[u][b][s];
+        total[b][s] += sum;
+      }
     }
   }
   for (size_t b = 0; b < Blocks; ++b) {
     for (size_t s = 0; s < Sums; ++s) {
-      Vec<A> total = partial[0][b][s];
-      for (size_t u = 1; u < Unroll; ++u) total += partial[u][b][s];
-      store<A>(sums + static_cast<int64_t>(s) * C + c + static_cast<int64_t>(b) * kLanes<A>, lanes, total);
+      store<A>(sums + static_cast<int64_t>(s) * C + c + static_cast<int64_t>(b) * kLanes<A>, lanes,
+               total[b][s]);
     }
   }
 }
 
-/// sums[s * C + c] = the sum of term s over rows [begin, end). `term_at(c, lanes)` returns a function of the
-/// row whose result, std::array<Vec<A>, Sums>, holds the terms of channels [c, c + lanes).
+/// sums[s * C + c] = the sum of term s over rows [begin, end). `term_at(c, lanes, rows)` returns a function
+/// of the row whose result, std::array<Vec<A>, Sums>, holds the terms of channels [c, c + lanes); `rows` are
+/// those that it will be called for.
 template <class A, size_t Sums, class TermAt>
 void add_rows(int64_t begin, int64_t end, int64_t C, A* sums, TermAt term_at) {
   constexpr int64_t kWidth = kLanes<A>;

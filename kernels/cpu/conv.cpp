@@ -168,8 +168,12 @@ void count_multiply_adds(const Tensor& weight, const Tensor& y) {
   add_multiply_adds(y.size() * weight.shape().size(1, 4));
 }
 
-bool use_onednn(const Tensor& x, const ConvProblem& problem) {
-  return FOVEA_HAS_ONEDNN != 0 && x.dtype() == Dtype::f32 && x.size() > 0 && problem.is_safe_in_onednn();
+bool use_onednn([[maybe_unused]] const Tensor& x, [[maybe_unused]] const ConvProblem& problem) {
+#if FOVEA_HAS_ONEDNN
+  return x.dtype() == Dtype::f32 && x.size() > 0 && problem.is_safe_in_onednn() && onednn::is_alive();
+#else
+  return false;
+#endif
 }
 
 template <class T>
@@ -243,7 +247,7 @@ void conv_backward_bias(const Tensor& dy, Tensor& dbias) {
   visit_floating("conv_backward_bias", dy.dtype(), [&]<class T>() {
     using A = Accumulator<T>;
     const T* values = dy.data<T>();
-    const auto term_at = [=](int64_t k, auto lanes) {
+    const auto term_at = [=](int64_t k, auto lanes, Range) {
       return [=](int64_t row) { return std::array<Vec<A>, 1>{load(values + row * K + k, lanes)}; };
     };
     const std::vector<double> sums = column_sums<A, 1>(dy.size() / K, K, term_at);
@@ -252,3 +256,11 @@ void conv_backward_bias(const Tensor& dy, Tensor& dbias) {
 }
 
 }  // namespace fovea::kernels::cpu
+
+fovea::kernels::ConvPlanCounts fovea::kernels::conv_plan_counts() {
+#if FOVEA_HAS_ONEDNN
+  return cpu::onednn::plan_counts();
+#else
+  return {};
+#endif
+}

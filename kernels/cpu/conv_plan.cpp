@@ -1,14 +1,19 @@
 #include "fovea/kernels/cpu/conv_plan.h"
 
 #include <algorithm>
-#include <map>
-#include <memory>
+#include <atomic>
+#include <cstdlib>
 #include <mutex>
+#include <type_traits>
 #include <utility>
 
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+
+#include "fovea/core/environment.h"
+#include "fovea/core/lru_cache.h"
+#include "fovea/kernels/cpu/conv_onednn.h"
 
 namespace fovea::kernels::cpu::onednn {
 
@@ -29,14 +34,35 @@ namespace {
 constexpr int64_t kFloatBytes = sizeof(float);
 constexpr int64_t kChunkBytes = 768 << 10;  // of one chunk: most of a 1 MB L2 cache
 
+/// Never destroyed, as all here: objects with static storage may convolve in their destructors.
 const dnnl::engine& cpu_engine() {
-  static const auto* engine = new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  static const auto* engine = [] {
+    // Plans are kept below. oneDNN's own cache would keep up to 1,024 primitives more.
+    if (environment("ONEDNN_PRIMITIVE_CACHE_CAPACITY").empty() &&
+        environment("DNNL_PRIMITIVE_CACHE_CAPACITY").empty()) {
+      dnnl::set_primitive_cache_capacity(0);
+    }
+    return new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
   return *engine;
 }
 
-dnnl::stream& thread_stream() {
-  thread_local dnnl::stream stream(cpu_engine());
-  return stream;
+struct NoHint {};
+
+/// The description of a primitive, of a backward pass with that of the forward pass as a hint. oneDNN 3 takes
+/// at once what oneDNN 2 took as the description of an operation.
+template <class Primitive, class Hint, class... Operation>
+typename Primitive::primitive_desc describe(const dnnl::primitive_attr& attributes, const Hint& hint,
+                                            const Operation&... operation) {
+  constexpr bool kHasHint = !std::is_same_v<Hint, NoHint>;
+#if DNNL_VERSION_MAJOR >= 3
+  if constexpr (kHasHint) return {cpu_engine(), operation..., hint, attributes};
+  if constexpr (!kHasHint) return {cpu_engine(), operation..., attributes};
+#else
+  const typename Primitive::desc description(operation...);
+  if constexpr (kHasHint) return {description, attributes, cpu_engine(), hint};
+  if constexpr (!kHasHint) return {description, attributes, cpu_engine()};
+#endif
 }
 
 Plan make_plan(Pass pass, const ConvProblem& problem) {
@@ -51,13 +77,17 @@ Plan make_plan(Pass pass, const ConvProblem& problem) {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
 
-  const auto direct = dnnl::algorithm::convolution_direct;
   const memory::desc any_weight({K, C, R, S}, f32, any);
   const auto describe_forward = [&](const memory::desc& from, const memory::desc& weight,
                                     const memory::desc& to) {
-    return dnnl::convolution_forward::primitive_desc(
-        {dnnl::prop_kind::forward_training, direct, from, weight, to, strides, paddings, paddings},
-        attributes, cpu_engine());
+    return describe<dnnl::convolution_forward>(attributes, NoHint(), dnnl::prop_kind::forward_training,
+                                               dnnl::algorithm::convolution_direct, from, weight, to, strides,
+                                               paddings, paddings);
+  };
+  const auto describe_backward = [&]<class Primitive>() {
+    return describe<Primitive>(attributes, describe_forward(plan.x, any_weight, plan.y),
+                               dnnl::algorithm::convolution_direct, plan.x, any_weight, plan.y, strides,
+                               paddings, paddings);
   };
   const auto keep = [&](const auto& description, dnnl::primitive primitive, const memory::desc& weight, int x,
                         int y, int weight_argument) {
@@ -80,15 +110,11 @@ Plan make_plan(Pass pass, const ConvProblem& problem) {
     keep_forward(describe_forward(plan.y, memory::desc({C, K, 1, 1}, f32, any), plan.x), DNNL_ARG_DST,
                  DNNL_ARG_SRC);
   } else if (pass == Pass::backward_input) {
-    const dnnl::convolution_backward_data::primitive_desc description(
-        {direct, plan.x, any_weight, plan.y, strides, paddings, paddings}, attributes, cpu_engine(),
-        describe_forward(plan.x, any_weight, plan.y));
+    const auto description = describe_backward.operator()<dnnl::convolution_backward_data>();
     keep(description, dnnl::convolution_backward_data(description), description.weights_desc(),
          DNNL_ARG_DIFF_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_WEIGHTS);
   } else {
-    const dnnl::convolution_backward_weights::primitive_desc description(
-        {direct, plan.x, any_weight, plan.y, strides, paddings, paddings}, attributes, cpu_engine(),
-        describe_forward(plan.x, any_weight, plan.y));
+    const auto description = describe_backward.operator()<dnnl::convolution_backward_weights>();
     keep(description, dnnl::convolution_backward_weights(description), description.diff_weights_desc(),
          DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_WEIGHTS);
   }
@@ -102,13 +128,33 @@ Plan make_plan(Pass pass, const ConvProblem& problem) {
   return plan;
 }
 
-const Plan& plan_for(Pass pass, const ConvProblem& problem) {
-  static auto* mutex = new std::mutex;
-  static auto* plans = new std::map<std::pair<Pass, ConvProblem>, std::unique_ptr<Plan>>;
-  const std::lock_guard lock(*mutex);
-  std::unique_ptr<Plan>& plan = (*plans)[{pass, problem}];
-  if (!plan) plan = std::make_unique<Plan>(make_plan(pass, problem));
-  return *plan;
+std::atomic<bool> has_ended{false};  // see is_alive
+
+/// The plans that are kept.
+struct Plans {
+  std::mutex mutex;
+  LruCache<std::pair<Pass, ConvProblem>, Plan> kept{kMostPlans};
+  int64_t made = 0;
+  std::array<bool, 6> is_told{};  // for each pass, without and with a reorder
+
+  static Plans& instance() {
+    static auto* plans = new Plans;
+    return *plans;
+  }
+};
+
+std::shared_ptr<const Plan> plan_for(Pass pass, const ConvProblem& problem) {
+  Plans& plans = Plans::instance();
+  const std::lock_guard lock(plans.mutex);
+  const std::pair key(pass, problem);
+  if (auto known = plans.kept.find(key)) return known;
+  Plan made = make_plan(pass, problem);
+  ++plans.made;
+  // What oneDNN has made for such a plan the first time is destroyed at the end of the program: before it, we
+  // are told.
+  bool& is_told = plans.is_told[2 * static_cast<size_t>(pass) + (made.needs_reorder ? 1 : 0)];
+  if (!std::exchange(is_told, true)) std::atexit([] { has_ended = true; });
+  return plans.kept.add(key, std::move(made));
 }
 
 Tensor bytes_for(const memory::desc& desc) {
@@ -123,7 +169,8 @@ memory view(const memory::desc& desc, const void* data) {
 void run_reorder(const Plan& plan, const memory::desc& from, const void* source, const memory::desc& to,
                  void* target) {
   memory from_memory = view(from, source), to_memory = view(to, target);
-  plan.reorder.execute(thread_stream(), {{DNNL_ARG_FROM, from_memory}, {DNNL_ARG_TO, to_memory}});
+  dnnl::stream stream(cpu_engine());
+  plan.reorder.execute(stream, {{DNNL_ARG_FROM, from_memory}, {DNNL_ARG_TO, to_memory}});
 }
 
 }  // namespace
@@ -182,9 +229,9 @@ ChunkConv::ChunkConv(Pass pass, const Cut& cut, const Tensor& weight)
     return;
   }
   for (int64_t count = cut.smallest(); count <= cut.largest(); ++count) {
-    const Plan& plan = plan_for(pass, cut.of(count));
     const auto slot = static_cast<size_t>(count - smallest_);
-    plans_[slot] = &plan;
+    plans_[slot] = plan_for(pass, cut.of(count));
+    const Plan& plan = *plans_[slot];
     if (pass == Pass::backward_weight) {
       check(plan.weight == plans_[0]->weight,
             "conv: oneDNN wants different layouts of the weights' gradient for ", smallest_, " and ", count,
@@ -201,8 +248,10 @@ ChunkConv::ChunkConv(Pass pass, const Cut& cut, const Tensor& weight)
 }
 
 ChunkRunner::ChunkRunner(const ChunkConv& conv) : conv_(conv), winograd_(conv.whole_.H, conv.whole_.W) {
+  if (conv.is_winograd()) return;
+  stream_ = dnnl::stream(cpu_engine());
   int64_t bytes = 1;
-  for (const Plan* plan : conv.plans_) {
+  for (const auto& plan : conv.plans_) {
     if (plan != nullptr) bytes = std::max(bytes, static_cast<int64_t>(plan->scratchpad.get_size()));
   }
   scratch_ = Tensor::empty({bytes}, Dtype::u8);
@@ -237,7 +286,7 @@ void ChunkRunner::operator()(int64_t count, const float* x, const float* y, floa
   arguments.y.set_data_handle(const_cast<float*>(y));
   if (weight != nullptr) arguments.weight.set_data_handle(weight);
   dnnl::error::wrap_c_api(
-      dnnl_primitive_execute(conv_.plans_[slot]->primitive.get(), thread_stream().get(),
+      dnnl_primitive_execute(conv_.plans_[slot]->primitive.get(), stream_.get(),
                              static_cast<int>(arguments.list.size()), arguments.list.data()),
       "could not execute a primitive");
 }
@@ -291,6 +340,16 @@ void add_groups(const ChunkConv& conv, int64_t groups, const Tensor& partials, T
   Tensor sum = conv.is_plain() ? dweight : Tensor::empty({count});
   cpu::add_groups(groups, count, partials.data<float>(), sum.data<float>());
   if (!conv.is_plain()) conv.to_plain(sum, dweight);
+}
+
+bool is_alive() {
+  return !has_ended;
+}
+
+ConvPlanCounts plan_counts() {
+  Plans& plans = Plans::instance();
+  const std::lock_guard lock(plans.mutex);
+  return {static_cast<int64_t>(plans.kept.size()), static_cast<int64_t>(plans.kept.capacity()), plans.made};
 }
 
 #ifdef _OPENMP

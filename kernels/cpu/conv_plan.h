@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <dnnl.hpp>
+#include <memory>
 #include <vector>
 
 #include "fovea/core/check.h"
@@ -81,7 +82,7 @@ class ChunkConv {
   Pass pass_;
   ConvProblem whole_;
   int64_t smallest_;
-  std::array<const Plan*, 2> plans_{};  // for `smallest_` units, and one more
+  std::array<std::shared_ptr<const Plan>, 2> plans_;  // for `smallest_` units, and one more
   std::array<Tensor, 2> weights_;
 };
 
@@ -104,6 +105,7 @@ class ChunkRunner {
 
   const ChunkConv& conv_;
   winograd::Runner winograd_;
+  dnnl::stream stream_;  // of this thread alone, for as long as it is needed
   Tensor scratch_;
   std::array<Arguments, 2> arguments_;
 };

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -42,7 +41,8 @@ class Moments {
         squares += squares_[i] + delta * delta * count_;
       }
       means[c] = static_cast<A>(average);
-      variances[c] = static_cast<A>(std::max(0.0, squares / (count_ * static_cast<double>(folds))));
+      const double average_square = squares / (count_ * static_cast<double>(folds));
+      variances[c] = static_cast<A>(average_square < 0 ? 0.0 : average_square);  // a NaN stays
     }
   }
 

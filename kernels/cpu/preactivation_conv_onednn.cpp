@@ -8,6 +8,7 @@
 #include "fovea/core/parallel_for.h"
 #include "fovea/kernels/cpu/affine.h"
 #include "fovea/kernels/cpu/column_sums.h"
+#include "fovea/kernels/cpu/conv_onednn.h"
 #include "fovea/kernels/cpu/conv_plan.h"
 #include "fovea/kernels/cpu/moments.h"
 #include "fovea/kernels/cpu/rows.h"
@@ -29,21 +30,21 @@ void pass_back(const BackwardAffine<float>& affine, const float* dy, const float
   });
 }
 
-/// y = product + residual, which may be null. sums: [2, width], of the differences from the first row, and of
-/// their squares; origin: that row.
+/// y = product + residual, which may be null. sums: [2, width], of the differences from the origin, and of
+/// their squares.
 void finish_forward(const float* product, const float* residual, int64_t count, int64_t width, Target y,
                     float* origin, float* sums) {
-  const auto term_at = [=](int64_t c, auto lanes) {
+  const auto term_at = [=](int64_t c, auto lanes, Range rows) {
     const auto value_at = [=](int64_t row) {
       const Vec<float> value = load(product + row * width + c, lanes);
       if (residual == nullptr) return value;
       prefetch_ahead(residual + row * width + c);
       return value + load(residual + row * width + c, lanes);
     };
-    const Vec<float> first = value_at(0);
-    store(origin + c, lanes, first);
+    const Vec<float> from = origin_of<float>(rows, value_at);
+    store(origin + c, lanes, from);
     return [=](int64_t row) {
-      const Vec<float> value = value_at(row), d = value - first;
+      const Vec<float> value = value_at(row), d = value - from;
       y.put(row * width + c, lanes, value);
       return std::array<Vec<float>, 2>{d, d * d};
     };
@@ -55,7 +56,7 @@ void finish_forward(const float* product, const float* residual, int64_t count, 
 void finish_backward(const Affine<float>& affine, const float* x, const float* product, int64_t count,
                      Target da, float* sums) {
   const auto width = static_cast<int64_t>(affine.mean.size());
-  const auto term_at = [&](int64_t c, auto lanes) {
+  const auto term_at = [&](int64_t c, auto lanes, Range) {
     const AffineVec<float> channels = affine.at(c, lanes);
     return [=](int64_t row) {
       const int64_t i = row * width + c;
@@ -71,7 +72,7 @@ void finish_backward(const Affine<float>& affine, const float* x, const float* p
 
 bool can_fuse(const ConvProblem& problem) {
   constexpr int64_t kFewest = 16;  // channels: with fewer, oneDNN's kernels are slow
-  return problem.is_safe_in_onednn() && std::min(problem.C, problem.K) >= kFewest &&
+  return is_alive() && problem.is_safe_in_onednn() && std::min(problem.C, problem.K) >= kFewest &&
          problem.W % fold_of(problem.C) == 0 && problem.Q() % fold_of(problem.K) == 0;
 }
 

@@ -58,8 +58,8 @@ int64_t rows_of_backward_panel(int64_t C, int64_t K) {
   return std::max<int64_t>(60, rows_of_panel(std::max<int64_t>(64 << 10, C * K), C + K));
 }
 
-/// Adds the residual, if not null, and stores y. Sums up its differences from the first row of a chunk and
-/// their squares: `sums`, [3, K], if not null, has these sums and that row.
+/// Adds the residual, if not null, and stores y. Sums up its differences from the average of the first four
+/// rows of a chunk, and their squares: `sums`, [3, K], if not null, has these sums and that average.
 struct FinishForward {
   int64_t K;
   const float* residual;
@@ -88,17 +88,20 @@ struct FinishForward {
     if (is_first) {
       store(sums + c, kAll, Vec<float>{});
       store(sums + K + c, kAll, Vec<float>{});
-      store(sums + 2 * K + c, kAll, block.sum[0][s]);
+      static_assert(Rows >= 4);
+      store(sums + 2 * K + c, kAll,
+            0.25f * ((block.sum[0][s] + block.sum[1][s]) + (block.sum[2][s] + block.sum[3][s])));
     }
-    Vec<float> total = load(sums + c, kAll), squares = load(sums + K + c, kAll);
+    // The rows of a block first: one long sum would carry the error of as many roundings as rows.
+    Vec<float> total{}, squares{};
     const Vec<float> origin = load(sums + 2 * K + c, kAll);
     unroll<Rows>([&](auto r) FOVEA_ALWAYS_INLINE {
       const Vec<float> d = block.sum[r][s] - origin;
       total += d;
       squares += d * d;
     });
-    store(sums + c, kAll, total);
-    store(sums + K + c, kAll, squares);
+    store(sums + c, kAll, load(sums + c, kAll) + total);
+    store(sums + K + c, kAll, load(sums + K + c, kAll) + squares);
   }
 };
 
@@ -115,15 +118,15 @@ struct FinishBackward {
     unroll<Strips>([&](auto s) FOVEA_ALWAYS_INLINE {
       const int64_t c = column + s * kWidth;
       const AffineVec<float> channels = affine.at(c, kAll);
-      Vec<float> total = load(sums + c, kAll), weighted = load(sums + C + c, kAll);
+      Vec<float> total{}, weighted{};  // of the block's rows
       unroll<Rows>([&](auto r) FOVEA_ALWAYS_INLINE {
         const auto [g, weighted_g] =
             channels.gradient_terms(load(x + (row + r) * C + c, kAll), block.sum[r][s]);
         total += g;
         weighted += weighted_g;
       });
-      store(sums + c, kAll, total);
-      store(sums + C + c, kAll, weighted);
+      store(sums + c, kAll, load(sums + c, kAll) + total);
+      store(sums + C + c, kAll, load(sums + C + c, kAll) + weighted);
     });
     block.for_each([&, target = da](auto r, auto s) FOVEA_ALWAYS_INLINE {
       target.put((row + r) * C + column + s * kWidth, kAll, block.sum[r][s]);

@@ -15,7 +15,7 @@ void cpu::relu_forward(const Tensor& x, Tensor& y) {
 void cpu::relu_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
   visit_floating("relu", dy.dtype(), [&]<class T>() {
     using A = Accumulator<T>;
-    const auto passed = [](A gradient, A output) { return output > A(0) ? gradient : A(0); };
+    const auto passed = [](A gradient, A output) { return output <= A(0) ? A(0) : gradient; };
     map_elements(dy.size(), dx.data<T>(), passed, dy.data<T>(), y.data<T>());
   });
 }

@@ -59,9 +59,9 @@ struct Channels {
     known.has_relu = true;
     return known;
   }
-  /// dy, or 0 where the relu was 0.
+  /// dy, or 0 where the relu was 0; a NaN passes dy on.
   __device__ float passed(float dy, float centred, float scale, float shift) const {
-    return !has_relu || centred * scale + shift > 0.0f ? dy : 0.0f;
+    return has_relu && centred * scale + shift <= 0.0f ? 0.0f : dy;
   }
 };
 
@@ -146,8 +146,9 @@ struct GradientChannels {
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) {
       const float factor = -share * result.affine.scale[i];
-      result.slope[i] *= factor * sum_g_xhat[i];
-      result.offset[i] *= factor;
+      // 0 where mean and variance are constants, whatever the gradients are.
+      result.slope[i] = share == 0.0f ? 0.0f : result.slope[i] * (factor * sum_g_xhat[i]);
+      result.offset[i] = share == 0.0f ? 0.0f : result.offset[i] * factor;
     }
     return result;
   }

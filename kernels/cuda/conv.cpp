@@ -41,7 +41,7 @@ void run(ConvPass pass, const Tensor& x, const Tensor& weight, const Tensor& y, 
   if (x.size() == 0 || weight.size() == 0 || y.size() == 0) return result.fill_with_zeros();
   try {
     ConvScratch scratch;
-    plan_for(problem)(tensors, scratch);
+    (*plan_for(problem))(tensors, scratch);
   } catch (const DeviceError& error) {
     rethrow_with(error, fovea::cuda::current_device(), problem.str(), operation);
   }

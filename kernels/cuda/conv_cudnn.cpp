@@ -106,7 +106,7 @@ ConvPlans plans_on_current_device() {
 
 }  // namespace
 
-const ConvPlan& plan_for(const ConvProblem& problem) {
+std::shared_ptr<const ConvPlan> plan_for(const ConvProblem& problem) {
   // Never destroyed: cuDNN may be gone before static objects are. Held during a trial, so that another thread
   // neither makes it again nor disturbs the measurement.
   static auto* mutex = new std::mutex;

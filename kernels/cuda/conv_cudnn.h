@@ -6,6 +6,6 @@ namespace fovea::kernels::cuda {
 
 /// The plan for a convolution by cuDNN on the current device: see ConvPlans::plan_for. With FOVEA_AUTOTUNE=0
 /// in the environment engines are not timed, and nothing is kept between processes.
-const ConvPlan& plan_for(const ConvProblem& problem);
+std::shared_ptr<const ConvPlan> plan_for(const ConvProblem& problem);
 
 }  // namespace fovea::kernels::cuda

@@ -7,6 +7,7 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/cuda/runtime.h"
+#include "fovea/core/stream.h"
 #include "fovea/kernels/cuda/conv_reference.h"
 
 namespace fovea::kernels::cuda {
@@ -34,24 +35,50 @@ void ConvPlans::check_can_choose() {
       "no engine is chosen yet, and none can be while a graph is recorded; run it once before");
 }
 
-const ConvPlan& ConvPlans::plan_for(const ConvProblem& problem) {
+std::shared_ptr<const ConvPlan> ConvPlans::plan_for(const ConvProblem& problem) {
   ConvChoicesScope* run = ConvChoicesScope::current();
   const uint64_t id = run == nullptr ? 0 : run->id();
-  if (std::exchange(known_id_, id) != id) known_.clear();
-  if (const auto known = known_.find(problem); known != known_.end()) return known->second->plan;
-  const Made* made = run == nullptr ? nullptr : of_run(problem, *run);
-  if (made == nullptr) made = &own(problem);
-  if (run != nullptr) run->note(library_.name + " on " + library_.device, problem.str(), made->choice);
-  known_.emplace(problem, made);
-  return made->plan;
+  Entry& entry = entry_of(problem);
+  if (entry.known == nullptr || entry.known_id != id) {
+    const Made* made = run == nullptr ? nullptr : of_run(problem, entry, *run);
+    if (made == nullptr) made = &own(problem, entry);
+    if (run != nullptr) run->note(library_.name + " on " + library_.device, problem.str(), made->choice);
+    entry.known = made;
+    entry.known_id = id;
+  }
+  return entry.known->plan;
+}
+
+/// What is kept of a problem, which is used now.
+ConvPlans::Entry& ConvPlans::entry_of(const ConvProblem& problem) {
+  auto found = entries_.find(problem);
+  if (found == entries_.end()) {
+    if (entries_.size() >= kMostProblems) drop_least_recently_used();
+    found = entries_.try_emplace(problem).first;
+  }
+  found->second.used = ++uses_;
+  if (fovea::cuda::is_recording()) found->second.is_recorded = true;
+  return found->second;
+}
+
+void ConvPlans::drop_least_recently_used() {
+  if (fovea::cuda::is_recording()) return;  // nothing can be made now anyway
+  auto oldest = entries_.end();
+  for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
+    if (entry->second.is_recorded) continue;
+    if (oldest == entries_.end() || entry->second.used < oldest->second.used) oldest = entry;
+  }
+  if (oldest == entries_.end()) return;
+  synchronize(device_);  // its kernels may be running still
+  entries_.erase(oldest);
 }
 
 /// The plan for what the run has chosen; null if it has not, or if that cannot be used here.
-const ConvPlans::Made* ConvPlans::of_run(const ConvProblem& problem, ConvChoicesScope& run) {
+const ConvPlans::Made* ConvPlans::of_run(const ConvProblem& problem, Entry& entry, ConvChoicesScope& run) {
   const std::string text = run.find(library_.name + " on " + library_.device, problem.str());
   if (text.empty()) return nullptr;
   const std::optional<ConvChoice> choice = choice_from(text);
-  const Made* made = choice ? tested(problem, *choice) : nullptr;
+  const Made* made = choice ? tested(problem, entry, *choice) : nullptr;
   if (made == nullptr) {
     say(problem, "what the run was computed by until now cannot be used (", text,
         "): another engine is chosen, and the run's bits may differ");
@@ -60,48 +87,48 @@ const ConvPlans::Made* ConvPlans::of_run(const ConvProblem& problem, ConvChoices
 }
 
 /// The plan for what this process has chosen, or the cache.
-const ConvPlans::Made& ConvPlans::own(const ConvProblem& problem) {
-  if (const auto found = own_.find(problem); found != own_.end()) return *found->second;
+const ConvPlans::Made& ConvPlans::own(const ConvProblem& problem, Entry& entry) {
+  if (entry.own != nullptr) return *entry.own;
   check_can_choose();
   const std::optional<ConvChoice> kept = cache_.find(problem);
-  const Made* made = kept ? tested(problem, *kept) : nullptr;
+  const Made* made = kept ? tested(problem, entry, *kept) : nullptr;
   if (made == nullptr) {
     const Selection selection = select(problem);
     if (!selection.choice.engine) say(problem, library_.name, " has no engine that serves; it will be slow");
     if (selection.is_final) {
       const ConvChoice first = cache_.add(problem, selection.choice);
-      if (!(first == selection.choice)) made = tested(problem, first);  // another process's
+      if (!(first == selection.choice)) made = tested(problem, entry, first);  // another process's
     }
-    if (made == nullptr) made = &make(problem, selection.choice);
+    if (made == nullptr) made = &make(problem, entry, selection.choice);
   }
-  own_.emplace(problem, made);
+  entry.own = made;
   return *made;
 }
 
 /// The plan for a choice.
-const ConvPlans::Made& ConvPlans::make(const ConvProblem& problem, const ConvChoice& choice) {
+const ConvPlans::Made& ConvPlans::make(const ConvProblem& problem, Entry& entry, const ConvChoice& choice) {
   const std::string text = text_of(choice);
-  std::vector<std::unique_ptr<Made>>& all = made_[problem];
-  for (const std::unique_ptr<Made>& made : all) {
+  for (const std::unique_ptr<Made>& made : entry.made) {
     if (made->choice == text) return *made;
   }
-  all.push_back(std::make_unique<Made>(Made{text, build(problem, choice)}));
-  return *all.back();
+  entry.made.push_back(
+      std::make_unique<Made>(Made{text, std::make_shared<ConvPlan>(build(problem, choice))}));
+  return *entry.made.back();
 }
 
 /// The plan for a choice that was made some time ago, which gave the right numbers then; null if it cannot be
 /// built or run today.
-const ConvPlans::Made* ConvPlans::tested(const ConvProblem& problem, const ConvChoice& choice) {
+const ConvPlans::Made* ConvPlans::tested(const ConvProblem& problem, Entry& entry, const ConvChoice& choice) {
   const std::string text = text_of(choice);
-  for (const std::unique_ptr<Made>& made : made_[problem]) {
+  for (const std::unique_ptr<Made>& made : entry.made) {
     if (made->choice == text) return made.get();
   }
   check_can_choose();
-  auto made = std::make_unique<Made>(Made{text, {}});
+  auto made = std::make_unique<Made>(Made{text, std::make_shared<ConvPlan>()});
   try {
-    made->plan = build(problem, choice);
+    *made->plan = build(problem, choice);
     ConvScratch scratch;
-    const auto run = [&](ConvTensors& tensors) { made->plan(tensors, scratch); };
+    const auto run = [&](ConvTensors& tensors) { (*made->plan)(tensors, scratch); };
     if (!can_run(problem, device_, {name_of(choice), run})) return nullptr;
   } catch (const DeviceLost&) {
     throw;
@@ -112,7 +139,7 @@ const ConvPlans::Made* ConvPlans::tested(const ConvProblem& problem, const ConvC
   } catch (const DeviceError&) {
     return nullptr;  // it cannot be built
   }
-  return made_[problem].emplace_back(std::move(made)).get();
+  return entry.made.emplace_back(std::move(made)).get();
 }
 
 /// The best of the library's proposals.

@@ -37,12 +37,17 @@ class ConvPlans {
   /// Choices are kept in `cache_folder`, nowhere if it is "". Without a stopwatch, engines are not timed.
   ConvPlans(ConvLibrary library, Device device, const std::string& cache_folder, Stopwatch seconds_of = {});
 
+  /// Convolutions whose plans are kept, for one who counts; the least recently used goes, but not one that
+  /// was used while a graph was recorded: the graph may have its kernels.
+  static constexpr size_t kMostProblems = 1024;
+  size_t problems() const { return entries_.size(); }
+
   /// The plan for a convolution, whose engine has been run here before: the one that the run of this thread
   /// has chosen (see ConvChoicesScope), or else the one that this process or the cache has, or else the
   /// fastest of the library's proposals that give the right numbers; without a stopwatch, or where no trial
   /// is possible, the first that does. The reference serves where none is left. DeviceError if an engine
   /// would have to be chosen while a graph is recorded.
-  const ConvPlan& plan_for(const ConvProblem& problem);
+  std::shared_ptr<const ConvPlan> plan_for(const ConvProblem& problem);
 
   /// DeviceError if a graph is recorded, in which nothing can be tried.
   static void check_can_choose();
@@ -50,7 +55,16 @@ class ConvPlans {
  private:
   struct Made {
     std::string choice;  // its text
-    ConvPlan plan;
+    std::shared_ptr<ConvPlan> plan;
+  };
+  /// What is kept of a problem.
+  struct Entry {
+    std::vector<std::unique_ptr<Made>> made;
+    const Made* own = nullptr;    // by this process or the cache
+    const Made* known = nullptr;  // for the run below
+    uint64_t known_id = 0;        // of that run's ConvChoicesScope; 0 for none
+    uint64_t used = 0;            // when
+    bool is_recorded = false;     // in a graph, perhaps
   };
   struct Selection {
     ConvChoice choice;
@@ -59,12 +73,12 @@ class ConvPlans {
   struct Hash {
     size_t operator()(const ConvProblem& problem) const { return problem.hash(); }
   };
-  using Known = std::unordered_map<ConvProblem, const Made*, Hash>;
-
-  const Made& own(const ConvProblem& problem);
-  const Made* of_run(const ConvProblem& problem, ConvChoicesScope& run);
-  const Made& make(const ConvProblem& problem, const ConvChoice& choice);
-  const Made* tested(const ConvProblem& problem, const ConvChoice& choice);
+  Entry& entry_of(const ConvProblem& problem);
+  void drop_least_recently_used();
+  const Made& own(const ConvProblem& problem, Entry& entry);
+  const Made* of_run(const ConvProblem& problem, Entry& entry, ConvChoicesScope& run);
+  const Made& make(const ConvProblem& problem, Entry& entry, const ConvChoice& choice);
+  const Made* tested(const ConvProblem& problem, Entry& entry, const ConvChoice& choice);
   Selection select(const ConvProblem& problem) const;
   ConvPlan build(const ConvProblem& problem, const ConvChoice& choice) const;
   std::string name_of(const ConvChoice& choice) const;
@@ -73,11 +87,8 @@ class ConvPlans {
   Device device_;
   ConvCache cache_;
   Stopwatch seconds_of_;
-  // A plan stays: a graph may have recorded its kernels.
-  std::unordered_map<ConvProblem, std::vector<std::unique_ptr<Made>>, Hash> made_;
-  Known own_;              // by this process or the cache
-  Known known_;            // for the run below
-  uint64_t known_id_ = 0;  // of that run's ConvChoicesScope; 0 for none
+  std::unordered_map<ConvProblem, Entry, Hash> entries_;
+  uint64_t uses_ = 0;
 };
 
 }  // namespace fovea::kernels::cuda

@@ -10,6 +10,7 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/cuda/runtime.h"
+#include "fovea/core/lru_cache.h"
 #include "fovea/kernels/cuda/add_bias.h"
 #include "fovea/kernels/cuda/workspace.h"
 
@@ -134,14 +135,14 @@ std::optional<Plan> ask(const Problem& problem, const void* bias) {
 
 Plan plan_for(const Problem& problem, const void* bias) {
   static auto* mutex = new std::mutex;
-  static auto* plans = new std::map<Problem, Plan>;
+  static auto* plans = new LruCache<Problem, Plan>(/*capacity=*/4096);
   const std::lock_guard lock(*mutex);
-  if (const auto known = plans->find(problem); known != plans->end()) return known->second;
+  if (const auto known = plans->find(problem)) return *known;
   std::optional<Plan> plan;
   if (problem.bias_alignment >= 16) plan = ask(problem, bias);
   if (!plan) plan = ask(problem, nullptr);
   check<DeviceError>(plan.has_value(), "matmul: cuBLAS has no algorithm");
-  return plans->emplace(problem, *plan).first->second;
+  return *plans->add(problem, *plan);
 }
 
 void multiply(const Problem& problem, const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& y) {

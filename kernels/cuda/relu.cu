@@ -10,7 +10,7 @@ struct Rectified {
 };
 
 struct Passed {
-  __device__ float operator()(float dy, float y) const { return y > 0.0f ? dy : 0.0f; }
+  __device__ float operator()(float dy, float y) const { return y <= 0.0f ? 0.0f : dy; }
 };
 
 }  // namespace

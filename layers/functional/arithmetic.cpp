@@ -1,6 +1,7 @@
 #include "fovea/kernels/arithmetic.h"
 
 #include "fovea/layers/functional.h"
+#include "fovea/layers/functional/defined.h"
 
 namespace fovea {
 namespace {
@@ -13,6 +14,7 @@ void check_alike(const char* operation, const Variable& a, const Variable& b) {
 }  // namespace
 
 Variable F::add(const Variable& a, const Variable& b) {
+  check_defined("add", "a", a, "b", b);
   check_alike("add", a, b);
   Tensor y = Tensor::empty_like(a.value());
   kernels::add_forward(a.value(), b.value(), y);
@@ -20,6 +22,7 @@ Variable F::add(const Variable& a, const Variable& b) {
 }
 
 Variable F::sub(const Variable& a, const Variable& b) {
+  check_defined("sub", "a", a, "b", b);
   check_alike("sub", a, b);
   Tensor y = Tensor::empty_like(a.value());
   kernels::sub_forward(a.value(), b.value(), y);
@@ -34,6 +37,7 @@ Variable F::sub(const Variable& a, const Variable& b) {
 }
 
 Variable F::mul(const Variable& a, const Variable& b) {
+  check_defined("mul", "a", a, "b", b);
   check_alike("mul", a, b);
   Tensor y = Tensor::empty_like(a.value());
   kernels::mul_forward(a.value(), b.value(), y);
@@ -55,6 +59,7 @@ Variable F::mul(const Variable& a, const Variable& b) {
 }
 
 Variable F::scale(const Variable& x, double factor) {
+  check_defined("scale", "x", x);
   Tensor y = Tensor::empty_like(x.value());
   kernels::scale_forward(x.value(), factor, y);
   return record("scale", y, {x}, [factor](const Tensor& dy) -> std::vector<Tensor> {

@@ -1,6 +1,7 @@
 #include "fovea/kernels/attention_merge.h"
 
 #include "fovea/layers/functional.h"
+#include "fovea/layers/functional/defined.h"
 
 namespace fovea {
 namespace {
@@ -13,6 +14,7 @@ void check_alike(const char* operation, const Variable& m, const Variable& t) {
 }  // namespace
 
 Variable F::attention_merge(const Variable& m, const Variable& t) {
+  check_defined("attention_merge", "m", m, "t", t);
   check_alike("attention_merge", m, t);
   const Tensor mt = m.value(), tt = t.value();
   Tensor y = Tensor::empty_like(tt);
@@ -27,6 +29,7 @@ Variable F::attention_merge(const Variable& m, const Variable& t) {
 }
 
 Variable F::attention_merge_naive(const Variable& m, const Variable& t) {
+  check_defined("attention_merge_naive", "m", m, "t", t);
   check_alike("attention_merge_naive", m, t);
   const Tensor mt = m.value(), tt = t.value();
   Tensor y = Tensor::empty_like(tt);

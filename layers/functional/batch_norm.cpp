@@ -1,6 +1,7 @@
 #include "fovea/kernels/batch_norm.h"
 
 #include "fovea/layers/functional.h"
+#include "fovea/layers/functional/defined.h"
 #include "fovea/layers/functional/normalisation.h"
 
 namespace fovea {
@@ -47,6 +48,7 @@ namespace {
 Variable normalise(const char* operation, const Variable& x, const Variable& weight, const Variable& bias,
                    Tensor& running_mean, Tensor& running_variance, const F::BatchNormSettings& settings,
                    bool has_relu) {
+  check_defined(operation, "x", x, "weight", weight, "bias", bias);
   const Tensor xt = x.value();
   check_normalisation(operation, xt.shape(), xt.dtype(), weight.value(), bias.value(), running_mean,
                       running_variance, settings);

@@ -1,6 +1,7 @@
 #include "fovea/kernels/cast.h"
 
 #include "fovea/layers/functional.h"
+#include "fovea/layers/functional/defined.h"
 
 namespace fovea {
 namespace {
@@ -15,6 +16,7 @@ Tensor converted(const Tensor& x, Dtype dtype) {
 }  // namespace
 
 Variable F::cast(const Variable& x, Dtype dtype) {
+  check_defined("cast", "x", x);
   check(is_floating(dtype), "cast: to ", dtype, ", wanted f32, f64, bf16 or f16");
   return record(
       "cast", converted(x.value(), dtype), {x},

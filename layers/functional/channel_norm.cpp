@@ -1,10 +1,12 @@
 #include "fovea/kernels/channel_norm.h"
 
 #include "fovea/layers/functional.h"
+#include "fovea/layers/functional/defined.h"
 
 namespace fovea {
 
 Variable F::channel_norm(const Variable& x) {
+  check_defined("channel_norm", "x", x);
   const Tensor xt = x.value();
   check(xt.rank() == 4, "channel_norm: x is ", xt, ", wanted [N, H, W, C]");
   Tensor y = Tensor::empty_like(xt);

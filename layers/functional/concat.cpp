@@ -1,6 +1,7 @@
 #include "fovea/kernels/concat.h"
 
 #include "fovea/layers/functional.h"
+#include "fovea/layers/functional/defined.h"
 
 namespace fovea {
 namespace {
@@ -15,6 +16,7 @@ Tensor as_rows(const Tensor& x, int axis) {
 
 Variable F::concat(const std::vector<Variable>& parts, int axis) {
   check(!parts.empty(), "concat: there are no parts");
+  for (const Variable& part : parts) check_defined("concat", "a part", part);
   const Shape& first = parts[0].shape();
   const int rank = first.rank();
   check(axis >= -rank && axis < rank, "concat: axis ", axis, " of ", first, " does not exist");

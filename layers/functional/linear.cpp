@@ -1,10 +1,12 @@
 #include "fovea/kernels/matmul.h"
 #include "fovea/kernels/reduce.h"
 #include "fovea/layers/functional.h"
+#include "fovea/layers/functional/defined.h"
 
 namespace fovea {
 
 Variable F::linear(const Variable& x, const Variable& weight, const Variable& bias) {
+  check_defined("linear", "x", x, "weight", weight);
   const bool fits = x.shape().rank() == 2 && weight.shape().rank() == 2 && x.shape(1) == weight.shape(1) &&
                     x.dtype() == weight.dtype() && is_floating(x.dtype());
   check(fits, "linear: x is ", x.value(), ", weight is ", weight.value(),

@@ -1,10 +1,12 @@
 #include "fovea/kernels/matmul.h"
 
 #include "fovea/layers/functional.h"
+#include "fovea/layers/functional/defined.h"
 
 namespace fovea {
 
 Variable F::matmul(const Variable& a, const Variable& b) {
+  check_defined("matmul", "a", a, "b", b);
   const bool fits =
       a.shape().rank() == 2 && b.shape().rank() == 2 && a.shape(1) == b.shape(0) && a.dtype() == b.dtype();
   check(fits, "matmul: a is ", a.value(), ", b is ", b.value(), "; wanted [M, K] and [K, N] of one dtype");

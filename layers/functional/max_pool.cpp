@@ -1,10 +1,12 @@
 #include "fovea/kernels/max_pool.h"
 
 #include "fovea/layers/functional.h"
+#include "fovea/layers/functional/defined.h"
 
 namespace fovea {
 
 Variable F::max_pool(const Variable& x, int64_t window, int64_t stride, int64_t padding) {
+  check_defined("max_pool", "x", x);
   const kernels::Window shape{window, stride, padding};
   const Tensor& xt = x.value();
   shape.check_fits("max_pool", xt.shape());

@@ -5,6 +5,7 @@
 
 #include "fovea/layers/functional.h"
 #include "fovea/layers/functional/conv_shape.h"
+#include "fovea/layers/functional/defined.h"
 #include "fovea/layers/functional/normalisation.h"
 
 namespace fovea {
@@ -68,6 +69,11 @@ Tensor result_of(const Tensor& x, const std::vector<F::PreactivationConv>& convs
 
 Variable F::preactivation_convs(const Variable& x, const std::vector<PreactivationConv>& convs,
                                 const Variable& residual, bool wants_moments) {
+  check_defined(kOperation, "x", x);
+  for (const PreactivationConv& conv : convs) {
+    check_defined(kOperation, "norm_weight", conv.norm_weight, "norm_bias", conv.norm_bias, "weight",
+                  conv.weight);
+  }
   const Tensor rt = residual.defined() ? residual.value() : Tensor();
   const std::vector<Shape> shapes = checked_shapes(x.value(), convs, rt);
   if (!needs_results(x, convs, residual)) {

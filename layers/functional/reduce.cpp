@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "fovea/layers/functional.h"
+#include "fovea/layers/functional/defined.h"
 
 namespace fovea {
 namespace {
@@ -41,19 +42,23 @@ double share(const Variable& x, int64_t count) {
 }  // namespace
 
 Variable F::sum(const Variable& x) {
+  check_defined("sum", "x", x);
   return reduce("sum", x, 0, x.shape().rank(), 1.0);
 }
 
 Variable F::sum(const Variable& x, int axis) {
+  check_defined("sum", "x", x);
   axis = checked_axis("sum", x, axis);
   return reduce("sum", x, axis, axis + 1, 1.0);
 }
 
 Variable F::mean(const Variable& x) {
+  check_defined("mean", "x", x);
   return reduce("mean", x, 0, x.shape().rank(), share(x, x.value().size()));
 }
 
 Variable F::mean(const Variable& x, int axis) {
+  check_defined("mean", "x", x);
   axis = checked_axis("mean", x, axis);
   return reduce("mean", x, axis, axis + 1, share(x, x.shape(axis)));
 }

@@ -1,6 +1,7 @@
 #include "fovea/kernels/softmax_cross_entropy.h"
 
 #include "fovea/layers/functional.h"
+#include "fovea/layers/functional/defined.h"
 
 namespace fovea {
 namespace {
@@ -22,6 +23,7 @@ Tensor empty_probabilities(const Tensor& logits) {
 }  // namespace
 
 Variable F::softmax_cross_entropy(const Variable& logits, const Tensor& labels, double smoothing) {
+  check_defined("softmax_cross_entropy", "logits", logits);
   const Tensor& x = logits.value();
   check_logits("softmax_cross_entropy", x);
   check(labels.shape() == Shape{x.shape(0)} && labels.dtype() == Dtype::i32,
@@ -40,6 +42,7 @@ Variable F::softmax_cross_entropy(const Variable& logits, const Tensor& labels, 
 }
 
 Variable F::softmax_cross_entropy_soft(const Variable& logits, const Tensor& targets) {
+  check_defined("softmax_cross_entropy_soft", "logits", logits);
   const Tensor& x = logits.value();
   check_logits("softmax_cross_entropy_soft", x);
   check(targets.shape() == x.shape() && targets.dtype() == x.dtype(),

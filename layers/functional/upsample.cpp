@@ -1,6 +1,7 @@
 #include "fovea/kernels/upsample.h"
 
 #include "fovea/layers/functional.h"
+#include "fovea/layers/functional/defined.h"
 
 namespace fovea {
 namespace {
@@ -19,6 +20,7 @@ Tensor upsample_backward(const Tensor& dy, const Shape& size) {
 }  // namespace
 
 Variable F::upsample(const Variable& x, int64_t out_h, int64_t out_w) {
+  check_defined("upsample", "x", x);
   const Tensor& xt = x.value();
   check_image("upsample", xt);
   check(out_h >= 1 && out_w >= 1, "upsample: the output is ", out_h, " x ", out_w, ", wanted at least 1 x 1");
@@ -30,6 +32,7 @@ Variable F::upsample(const Variable& x, int64_t out_h, int64_t out_w) {
 }
 
 Variable F::upsample_add(const Variable& x, const Variable& skip) {
+  check_defined("upsample_add", "x", x, "skip", skip);
   const Tensor &xt = x.value(), &st = skip.value();
   check_image("upsample_add", xt);
   check_image("upsample_add", st);

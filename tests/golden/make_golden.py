@@ -2,11 +2,13 @@
 """Writes the stored numbers that tests/parity_test.cpp compares with; run once, with PyTorch on the CPU.
 
     python3 tests/golden/make_golden.py [FOLDER]
+    python3 tests/golden/make_golden.py --maps [FOLDER]   # adds the attention maps to the files that are there
 
 One safetensors file for each variant: a narrow net's parameters and running statistics ("model.PATH"), a batch
 ("pixels" as [N, H, W, 3], "labels"), its logits in evaluation ("eval_logits") and training ("train_logits"),
 the gradients of the training loss ("gradient.PATH"), the running statistics after that pass ("after.PATH") and
-the losses of ten steps of Nesterov SGD on that batch ("losses"). The weights are f32 numbers; the rest is computed
+the losses of ten steps of Nesterov SGD on that batch ("losses"), and for the first image what each attention
+module computes in evaluation ("mask.PATH", "trunk.PATH", "merged.PATH"; not of all variants). The weights are f32 numbers; the rest is computed
 in f64 from them, so it is the truth for every precision. Seeds are tried until no ReLU and no max-pool sits on an
 edge where the rounding of f32 would decide, for there a gradient jumps.
 """
@@ -22,7 +24,7 @@ from unittest.mock import patch
 import torch
 from torch.nn import functional as F
 
-from residual_attention_torch import PreActResNet, ResidualAttentionNetwork, Settings, fovea_name
+from residual_attention_torch import AttentionModule, PreActResNet, ResidualAttentionNetwork, Settings, fovea_name
 
 NARROW = Settings(classes=5, stem=8, channels=(8, 16, 16), modules=(1, 1, 1))
 WIDE = replace(NARROW, stem_bn=True, modules=(1, 2, 1), mask_depth=(2, 1, 0), closing_unit=False,
@@ -43,6 +45,7 @@ VARIANTS = {
                         tail_stride=2),
     "preact": None,
 }
+WITH_MAPS = ("mixed", "channel", "spatial", "naive")
 BATCH, SIZE, STEPS = 4, 16, 10
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.02, 0.9, 5e-4
 EDGE = 1e-5  # for numbers of size 1
@@ -162,6 +165,56 @@ def draw(name, settings):
             return net, pixels.byte(), labels
 
 
+def attention_maps(net, images):
+    """Mask, trunk and merged features of every attention module, [N, H, W, C] under their paths in Fovea."""
+    maps = {}
+    for name, module in net.named_modules():
+        if not isinstance(module, AttentionModule):
+            continue
+        path = fovea_name(name + ".mask.norm1.weight").removesuffix(".mask.norm1.weight")
+
+        def keep(kind, tensor, path=path):
+            maps[f"{kind}.{path}"] = channels_last(tensor.detach()).float()
+
+        module.mask.register_forward_hook(lambda _, __, y, m=module, keep=keep: keep("mask", m.normalise(y)))
+        module.trunk.register_forward_hook(lambda _, __, y, keep=keep: keep("trunk", y))
+        module.after.register_forward_pre_hook(lambda _, x, keep=keep: keep("merged", x[0]))
+    net.eval()(images)
+    return maps
+
+
+def read_safetensors(path):
+    data = path.read_bytes()
+    length, = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8:8 + length])
+    metadata = header.pop("__metadata__")
+    dtypes = {name: dtype for dtype, name in DTYPE_NAMES.items()}
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = (8 + length + offset for offset in entry["data_offsets"])
+        flat = torch.frombuffer(bytearray(data[begin:end]), dtype=dtypes[entry["dtype"]])
+        tensors[name] = flat.reshape(entry["shape"])
+    return tensors, metadata
+
+
+def channels_first(tensor):
+    return tensor.permute(0, 3, 1, 2) if tensor.dim() == 4 else tensor
+
+
+def add_maps(path, settings):
+    tensors, metadata = read_safetensors(path)
+    net = build(settings)
+    state = {name: channels_first(tensors["model." + fovea_name(name)])
+             for name in net.state_dict() if fovea_name(name) is not None}
+    missing, unexpected = net.load_state_dict(state, strict=False)
+    assert not unexpected and all(fovea_name(name) is None for name in missing), (missing, unexpected)
+    net = net.double()
+    images = channels_first(images_of(tensors["pixels"]))
+    distance = (net.eval()(images) - tensors["eval_logits"]).abs().max().item()
+    assert distance < 1e-9, f"{path}: the logits are {distance} from those stored"
+    write_safetensors(path, {**tensors, **attention_maps(net, images[:1])}, metadata)
+
+
 def golden(name, settings):
     net, pixels, labels = draw(name, settings)
     images = images_of(pixels)
@@ -169,11 +222,18 @@ def golden(name, settings):
     tensors["pixels"], tensors["labels"] = channels_last(pixels), labels.int()
     tensors["eval_logits"] = net.eval()(images).detach()
     tensors["losses"], first = train(net, images, labels)
+    if name in WITH_MAPS:
+        tensors.update(attention_maps(net, images[:1]))
     return {**tensors, **first}
 
 
 def main():
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent)
+    only_maps = "--maps" in sys.argv[1:]
+    folder = Path(next((a for a in sys.argv[1:] if a != "--maps"), Path(__file__).parent))
+    if only_maps:
+        for name in WITH_MAPS:
+            add_maps(folder / f"{name}.safetensors", VARIANTS[name])
+        return
     for name, settings in VARIANTS.items():
         tensors = golden(name, settings)
         path = folder / f"{name}.safetensors"

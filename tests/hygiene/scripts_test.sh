@@ -117,7 +117,10 @@ run 1 'neither root nor sudo' "$tools/quickstart.sh"
 run 1 'neither root nor sudo' "$tools/test.sh"
 
 rm "$system/bin/apt-get"
-run 0 'libeigen3-dev' "$tools/install_packages.sh"
+run 1 'libeigen3-dev' "$tools/install_packages.sh"
+run 1 'gcc-c++ ca-certificates eigen3-devel' "$tools/install_packages.sh"
+run 1 'there is no apt-get here' "$tools/test.sh"
+run 1 'there is no apt-get here' "$tools/quickstart.sh"
 run 0 'usage: tools/quickstart.sh' "$tools/quickstart.sh" --help
 run 0 'usage: tools/test.sh' "$tools/test.sh" --help
 run 1 '--preset needs a name' "$tools/test.sh" --preset

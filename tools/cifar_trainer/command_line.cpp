@@ -6,6 +6,7 @@
 #include "fovea/config.h"
 #include "fovea/core/check.h"
 #include "fovea/core/nearest.h"
+#include "fovea/core/printable.h"
 #include "output.h"
 
 namespace fovea::cli {
@@ -18,6 +19,7 @@ constexpr const char* kExamples = R"(Examples:
   cifar_trainer train --resume --out runs/first
   cifar_trainer evaluate --checkpoint runs/first/best.safetensors
   cifar_trainer predict --checkpoint runs/first/best.safetensors cat.png dog.png
+  cifar_trainer attend --checkpoint runs/first/best.safetensors --out runs/first/masks cat.png
   cifar_trainer info --model attention92 --json
 
 Exit codes: 0 done, 1 failed while running, 2 usage, 3 data, 4 device or memory, 5 checkpoint,
@@ -59,6 +61,18 @@ class and the probability of each class; the .npy file is an array of f32, image
 Examples:
   cifar_trainer predict --checkpoint runs/first/best.safetensors cat.png dog.png
   cifar_trainer predict --checkpoint runs/first/best.safetensors --split test --out test.npy)";
+
+constexpr const char* kAttendNotes =
+    R"(For each attention module a picture, a row an image: the image, the mean of the mask over its channels, then for
+the three channels whose mask varies most: mask, features before and features after it (figure 1 of the paper).
+overview.png has the mean masks of all modules, responses.png the mean absolute features before and after each
+mask (figure 4). The colours of a column span its values, which stand above it: of a network that was trained for
+minutes they show small differences. masks.npy: f32 [modules, images, height, width], the mean masks at the size
+of the images; MODULE.npy: f32 [images, height, width, channels], the mask itself.
+
+Examples:
+  cifar_trainer attend --checkpoint runs/first/best.safetensors --out masks cat.png dog.png
+  cifar_trainer attend --checkpoint runs/first/best.safetensors --out masks --split test --limit 8)";
 
 constexpr const char* kInfoNotes = R"(Examples:
   cifar_trainer info --model attention92-wide
@@ -166,6 +180,14 @@ void add_predict(CLI::App& app, Arguments& arguments) {
       ->type_name("FILE");
 }
 
+void add_attend(CLI::App& app, Arguments& arguments) {
+  CLI::App& command =
+      add_use(app, "attend", "Pictures of what the attention modules see in images", arguments);
+  command.footer(kAttendNotes);
+  command.add_option("files", arguments.names, "PNG files; without any: the first images of the dataset");
+  command.add_option("--out", arguments.output, "folder of the pictures")->required()->type_name("DIR");
+}
+
 void add_info(CLI::App& app, Arguments& arguments) {
   CLI::App& command =
       *app.add_subcommand("info", "Parameters, multiply-adds and activation memory of a network");
@@ -204,10 +226,11 @@ void refuse_unknown(const CLI::App& app) {
     std::vector<std::string> names;
     for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
     const auto rest = app.remaining();
-    check<UsageError>(!rest.empty(),
-                      "a command is missing: train, evaluate, predict, info, fetch or devices; see --help");
+    check<UsageError>(
+        !rest.empty(),
+        "a command is missing: train, evaluate, predict, attend, info, fetch or devices; see --help");
     throw UsageError(
-        str("there is no command \"", rest[0], "\"", suggestion(rest[0], names), "; see --help"));
+        str("there is no command ", in_quotes(rest[0]), suggestion(rest[0], names), "; see --help"));
   }
   const CLI::App& command = *commands[0];
   const auto rest = command.remaining();
@@ -215,8 +238,8 @@ void refuse_unknown(const CLI::App& app) {
   const auto is_flag = [](const std::string& text) { return text.starts_with("-"); };
   const auto flag = std::find_if(rest.begin(), rest.end(), is_flag);
   const std::string name = flag == rest.end() ? rest[0] : flag->substr(0, flag->find('='));
-  throw UsageError(str(command.get_name(), ": ", flag == rest.end() ? "unexpected \"" : "there is no flag \"",
-                       name, "\"", suggestion(name, long_flags(command)), "; see cifar_trainer ",
+  throw UsageError(str(command.get_name(), ": ", flag == rest.end() ? "unexpected " : "there is no flag ",
+                       in_quotes(name), suggestion(name, long_flags(command)), "; see cifar_trainer ",
                        command.get_name(), " --help"));
 }
 
@@ -233,6 +256,7 @@ std::optional<Arguments> parse_command_line(int argc, const char* const* argv) {
   add_train(app, arguments);
   add_evaluate(app, arguments);
   add_predict(app, arguments);
+  add_attend(app, arguments);
   add_info(app, arguments);
   add_fetch(app, arguments);
   app.add_subcommand("devices", "What there is to compute on, and why there is no CUDA device")->footer("");

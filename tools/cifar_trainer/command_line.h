@@ -11,7 +11,7 @@ namespace fovea::cli {
 
 /// A command and its flags; which of them a command has is in `cifar_trainer COMMAND --help`.
 struct Arguments {
-  std::string command;  // "train", "evaluate", "predict", "info", "fetch" or "devices"
+  std::string command;  // "train", "evaluate", "predict", "attend", "info", "fetch" or "devices"
   Overrides settings;   // flags that are settings
   std::string config;
   bool resume = false;
@@ -22,8 +22,9 @@ struct Arguments {
   std::string split = "test";
   int64_t limit = 0;               // images of the split; 0: all
   std::vector<std::string> names;  // PNG files, or datasets to fetch
-  std::string output;              // of predict, "": CSV on standard output; of fetch, "": the cache folder
-  std::string url;                 // of fetch; "": the official address
+  std::string
+      output;  // of predict, "": CSV on standard output; of attend, a folder; of fetch, "": the cache folder
+  std::string url;  // of fetch; "": the official address
   std::optional<int64_t> classes, input_size;
   bool json = false;
   bool profile = false;       // of evaluate and predict

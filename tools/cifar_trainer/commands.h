@@ -8,6 +8,7 @@ namespace fovea::cli {
 int train(const Arguments& arguments);
 int evaluate(const Arguments& arguments);
 int predict(const Arguments& arguments);
+int attend(const Arguments& arguments);
 int info(const Arguments& arguments);
 int fetch_datasets(const Arguments& arguments);
 int devices();

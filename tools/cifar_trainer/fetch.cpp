@@ -17,6 +17,7 @@
 
 #include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
+#include "fovea/core/printable.h"
 #include "unpack.h"
 
 namespace fovea {
@@ -285,8 +286,8 @@ Archive official_archive(const std::string& dataset) {
     return {cifar10_format(), "cifar-10-binary.tar.gz",
             "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd", 170052171};
   }
-  check<UsageError>(dataset == "cifar100", "fetch: \"", dataset,
-                    "\" cannot be downloaded, wanted cifar10 or cifar100",
+  check<UsageError>(dataset == "cifar100", "fetch: ", in_quotes(dataset),
+                    " cannot be downloaded, wanted cifar10 or cifar100",
                     dataset == "fashion-mnist" ? "; install Debian's package dataset-fashion-mnist" : "");
   return {cifar100_format(), "cifar-100-binary.tar.gz",
           "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec", 0};

@@ -156,6 +156,22 @@ Tensor parse_png(std::span<const std::byte> bytes, const std::string& path) {
   return pixels;
 }
 
+std::string png_bytes(const Tensor& pixels) {
+  check(pixels.dtype() == Dtype::u8 && pixels.rank() == 3 && pixels.shape(2) == 3, "png_bytes: ", pixels,
+        ", wanted u8[H, W, 3]");
+  PngImage image;
+  image.height = static_cast<png_uint_32>(pixels.shape(0));
+  image.width = static_cast<png_uint_32>(pixels.shape(1));
+  image.format = PNG_FORMAT_RGB;
+  png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
+  std::string bytes(size, '\0');
+  check(png_image_write_to_memory(&image, bytes.data(), &size, /*convert_to_8_bit=*/0, pixels.raw(),
+                                  /*row_stride=*/0, nullptr) != 0,
+        "png_bytes: ", image.message);
+  bytes.resize(size);
+  return bytes;
+}
+
 Tensor read_png(const std::string& path) {
   return parse_png(read_file("read_png", path, kMaxFileBytes, kAdvice), path);
 }

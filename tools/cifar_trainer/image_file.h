@@ -16,4 +16,7 @@ Tensor read_png(const std::string& path);
 /// The same from the file's bytes; `path` is for messages.
 Tensor parse_png(std::span<const std::byte> bytes, const std::string& path);
 
+/// A PNG file of an image u8 [H, W, 3].
+std::string png_bytes(const Tensor& image);
+
 }  // namespace fovea

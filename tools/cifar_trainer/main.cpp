@@ -3,6 +3,7 @@
 
 #include "commands.h"
 #include "fovea/core/check.h"
+#include "fovea/core/printable.h"
 #include "output.h"
 #include "signals.h"
 
@@ -17,6 +18,7 @@ int run(int argc, char** argv) {
   if (command == "train") return train(*arguments);
   if (command == "evaluate") return evaluate(*arguments);
   if (command == "predict") return predict(*arguments);
+  if (command == "attend") return attend(*arguments);
   if (command == "info") return info(*arguments);
   if (command == "fetch") return fetch_datasets(*arguments);
   return devices();
@@ -42,6 +44,6 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return fail("out of memory; use a smaller --batch-size", 4);
   } catch (const std::exception& error) {
-    return fail(error.what(), 1);
+    return fail(fovea::printable(error.what()).c_str(), 1);
   }
 }

@@ -1,13 +1,12 @@
 #include <fmt/format.h>
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <memory>
 
+#include "array_file.h"
 #include "commands.h"
-#include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
-#include "image_file.h"
+#include "images_to_use.h"
 #include "output.h"
 #include "profile.h"
 #include "progress.h"
@@ -16,21 +15,6 @@
 
 namespace fovea::cli {
 namespace {
-
-// Images of one size from PNG files: u8 [N, H, W, 3].
-Tensor read_images(const std::vector<std::string>& paths, int64_t size) {
-  const auto N = static_cast<int64_t>(paths.size());
-  Tensor images = Tensor::empty({N, size, size, 3}, Dtype::u8);
-  for (int64_t n = 0; n < N; ++n) {
-    const std::string& path = paths[static_cast<size_t>(n)];
-    const Tensor image = read_png(path);  // [1, H, W, 3]
-    check<DataError>(image.shape() == images.shape().with(0, 1), "predict: ", path, " has ", image.shape(2),
-                     "x", image.shape(1), " pixels, wanted ", size, "x", size, "; resize it first");
-    images.slice(n * image.size(), image.shape()).copy_from(image);
-    throw_if_stopped("reading images");
-  }
-  return images;
-}
 
 // Of [N, classes]; -1: there is none.
 int64_t first_non_finite_row(const Tensor& probabilities) {
@@ -64,28 +48,6 @@ std::string csv_text(const Tensor& probabilities, const std::vector<std::string>
   return text;
 }
 
-// NumPy's format, version 1.0: magic, version, length of the header, header padded to 64 bytes, numbers.
-std::string npy_bytes(const Tensor& probabilities) {
-  static_assert(std::endian::native == std::endian::little);
-  std::string header = fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}",
-                                   probabilities.shape(0), probabilities.shape(1));
-  constexpr size_t kPrefix = 10;
-  header.resize((header.size() + kPrefix + 1 + 63) / 64 * 64 - kPrefix - 1, ' ');
-  header += '\n';
-  std::string bytes("\x93NUMPY\x01\x00", 8);
-  bytes += static_cast<char>(header.size() & 0xff);
-  bytes += static_cast<char>(header.size() >> 8);
-  bytes += header;
-  bytes.append(static_cast<const char*>(probabilities.raw()), probabilities.bytes());
-  return bytes;
-}
-
-// To a file, or to standard output if `path` is empty.
-void write_bytes(const std::string& path, const std::string& bytes) {
-  if (path.empty()) return write_output(bytes);
-  write_whole(path, bytes, "predict", throw_as<Error>);
-}
-
 }  // namespace
 
 int predict(const Arguments& arguments) {
@@ -97,14 +59,7 @@ int predict(const Arguments& arguments) {
   const Device device = prepare_device(settings);
   Classifier classifier = load_classifier(checkpoint, device, parse_precision(settings.precision));
 
-  std::vector<std::string> names = arguments.names;
-  Tensor images;  // u8 [N, H, W, 3]
-  if (names.empty()) {
-    images = load_split(settings, arguments).images;
-    for (int64_t n = 0; n < images.shape(0); ++n) names.push_back(std::to_string(n));
-  } else {
-    images = read_images(names, model_input_size(settings.model, model_options(settings)));
-  }
+  const auto [images, names] = load_images_to_use(settings, arguments);
 
   Tensor probabilities;
   run_profiled(arguments.profile, device, parse_precision(settings.precision), [&] {
@@ -123,7 +78,7 @@ int predict(const Arguments& arguments) {
                     " names no class, and nothing was written: ",
                     advice_on_non_finite(classifier.model(), settings.precision)));
   }
-  write_bytes(arguments.output,
+  write_bytes("predict", arguments.output,
               is_npy ? npy_bytes(probabilities) : csv_text(probabilities, names, class_names_of(checkpoint)));
   return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/nearest.h"
+#include "fovea/core/printable.h"
 #include "fovea/training/schedule.h"
 
 namespace fovea::cli {
@@ -101,7 +102,10 @@ std::string found_text(const Setting& setting, const Value& value) {
 
 [[noreturn]] void refuse(const Setting& setting, const Value& found, const std::string& where) {
   const auto* text = std::get_if<std::string>(&found);
-  throw UsageError(str("settings: ", where, " is ", found_text(setting, found), ", wanted ", wanted(setting),
+  constexpr size_t kMostBytes = 200;  // of what is shown
+  throw UsageError(str("settings: ", where, " is ",
+                       text != nullptr ? in_quotes(*text) : printable(found_text(setting, found), kMostBytes),
+                       ", wanted ", wanted(setting),
                        text != nullptr ? suggestion(*text, setting.choices) : ""));
 }
 
@@ -185,13 +189,14 @@ const char* Setting::placeholder() const {
   }
 }
 
-const Setting& find_setting(const std::string& key, const std::string& where) {
+const Setting& find_setting(std::string_view key, std::string_view where) {
   std::vector<std::string> keys;
   for (const Setting& setting : setting_table()) {
     if (setting.key == key) return setting;
     keys.push_back(setting.key);
   }
-  throw UsageError(str("settings: ", where, ": there is no setting \"", key, "\"", suggestion(key, keys)));
+  throw UsageError(
+      str("settings: ", where, ": there is no setting ", in_quotes(key), suggestion(std::string(key), keys)));
 }
 
 void assign(Settings& settings, const Setting& setting, const Value& value, const std::string& where) {

@@ -4,6 +4,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -84,7 +85,7 @@ struct Setting {
 /// All settings, in the order of the help.
 const std::vector<Setting>& setting_table();
 /// The setting called `key`; UsageError, which names `where` and the nearest key, if there is none.
-const Setting& find_setting(const std::string& key, const std::string& where);
+const Setting& find_setting(std::string_view key, std::string_view where);
 
 /// Stores a value; UsageError, which calls the setting `where`, if its type, range or choice does not fit.
 void assign(Settings& settings, const Setting& setting, const Value& value, const std::string& where);

@@ -1,5 +1,8 @@
 #include "unpack.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -23,11 +26,25 @@ constexpr const char* kAdvice = "fetch it again";
 
 using Block = std::array<char, kBlock>;
 
+/// The file, unless it is a pipe or a device, which might never end; null and errno if that fails.
+gzFile open_regular(const std::string& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) return nullptr;
+  struct stat status {};
+  const bool is_regular = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+  gzFile file = is_regular ? gzdopen(descriptor, "rb") : nullptr;
+  if (file == nullptr) {
+    close(descriptor);
+    errno = is_regular ? ENOMEM : ENXIO;
+  }
+  return file;
+}
+
 /// Reads a gzipped tar archive block by block.
 class TarReader {
  public:
   TarReader(const std::string& path, int64_t max_bytes)
-      : path_(path), file_(gzopen(path.c_str(), "rb"), &gzclose), max_bytes_(max_bytes) {
+      : path_(path), file_(open_regular(path), &gzclose), max_bytes_(max_bytes) {
     check<DataError>(file_ != nullptr, "unpack: ", path, ": cannot be opened: ", std::strerror(errno));
     gzbuffer(file_.get(), 1 << 17);
   }

@@ -1,0 +1,235 @@
+#include "attention_pictures.h"
+
+#include <fmt/format.h>
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace fovea::cli {
+namespace {
+
+constexpr int64_t kCell = 96, kGap = 6, kTitle = 2 * Picture::kGlyphHeight,
+                  kCaption = 3 * Picture::kGlyphHeight;
+constexpr int64_t kChannels = 3;  // of a module's picture
+constexpr Colour kGrey{110, 110, 110};
+
+struct Extents {
+  explicit Extents(const Tensor& x) : N(x.shape(0)), H(x.shape(1)), W(x.shape(2)), C(x.shape(3)) {}
+  int64_t N, H, W, C;
+};
+
+/// Channel c of image n, [H, W].
+std::vector<float> channel_of(const Tensor& x, int64_t n, int64_t c) {
+  const Extents of(x);
+  std::vector<float> map(static_cast<size_t>(of.H * of.W));
+  const float* from = x.data<float>() + n * of.H * of.W * of.C + c;
+  for (size_t i = 0; i < map.size(); ++i) map[i] = from[static_cast<int64_t>(i) * of.C];
+  return map;
+}
+
+struct Moments {
+  double mean = 0, deviation = 0;
+};
+
+Moments moments_of(std::span<const float> values) {
+  const double count = static_cast<double>(values.size());
+  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / count;
+  double squares = 0;
+  for (const float value : values) squares += (value - mean) * (value - mean);
+  return {mean, std::sqrt(squares / count)};
+}
+
+double mean_magnitude(const Tensor& x) {
+  double sum = 0;
+  for (const float value : x.span<float>()) sum += std::abs(value);
+  return x.size() > 0 ? sum / static_cast<double>(x.size()) : 0;
+}
+
+struct Limits {
+  double least = std::numeric_limits<double>::infinity(), greatest = -least;
+  void add(std::span<const float> values) {
+    for (const float value : values) {
+      least = std::min<double>(least, value);
+      greatest = std::max<double>(greatest, value);
+    }
+  }
+};
+
+/// One column of a picture: a map of each image, in colours that span the column, unless its limits are those
+/// of several.
+struct Column {
+  Column(std::string caption_, int64_t H_, int64_t W_) : caption(std::move(caption_)), H(H_), W(W_) {}
+  void add(std::vector<float> map) {
+    limits.add(map);
+    maps.push_back(std::move(map));
+  }
+
+  std::string caption;
+  int64_t H, W;
+  std::vector<std::vector<float>> maps;
+  Limits limits;
+  bool begins_group = true;  // further from the column before it
+};
+
+Column column_of_channel(const std::string& caption, const Tensor& x, int64_t c) {
+  Column column(caption, x.shape(1), x.shape(2));
+  for (int64_t n = 0; n < x.shape(0); ++n) column.add(channel_of(x, n, c));
+  return column;
+}
+
+Column column_of_mean(const std::string& caption, const AttentionMaps& maps) {
+  const Tensor mean = mean_mask(maps);
+  Column column(caption, mean.shape(1), mean.shape(2));
+  for (int64_t n = 0; n < mean.shape(0); ++n) {
+    const auto map = mean.span<float>().subspan(static_cast<size_t>(n * column.H * column.W),
+                                                static_cast<size_t>(column.H * column.W));
+    column.add({map.begin(), map.end()});
+  }
+  return column;
+}
+
+/// The images, and the columns beside them, each under its caption and the values of its darkest and
+/// brightest colour.
+Picture draw_columns(const Tensor& images, const std::vector<Column>& columns, const std::string& title) {
+  const int64_t N = images.shape(0);
+  std::vector<int64_t> lefts;
+  int64_t end = kGap + kCell;
+  for (const Column& column : columns) {
+    lefts.push_back(end + (column.begins_group ? 3 * kGap : kGap));
+    end = lefts.back() + kCell;
+  }
+  const int64_t title_width = static_cast<int64_t>(title.size()) * Picture::kGlyphWidth;
+  Picture picture(kTitle + kCaption + N * (kCell + kGap) + kGap, std::max(end, kGap + title_width) + kGap);
+  picture.write(kGap, kGap, title);
+  const auto top_of = [](int64_t n) { return kTitle + kCaption + n * (kCell + kGap); };
+  picture.write(kTitle, kGap, "image");
+  const int64_t H = images.shape(1), W = images.shape(2);
+  for (int64_t n = 0; n < N; ++n) {
+    picture.draw_image(top_of(n), kGap, kCell, kCell, images.slice(n * H * W * 3, {H, W, 3}));
+  }
+  for (size_t i = 0; i < columns.size(); ++i) {
+    const Column& column = columns[i];
+    const auto& [least, greatest] = column.limits;
+    picture.write(kTitle, lefts[i], column.caption);
+    picture.write(kTitle + Picture::kGlyphHeight + 2, lefts[i],
+                  fmt::format("{:.2f} - {:.2f}", least, greatest), kGrey);
+    for (int64_t n = 0; n < N; ++n) {
+      picture.draw_map(top_of(n), lefts[i], kCell, kCell, column.maps[static_cast<size_t>(n)], column.H,
+                       column.W, least, greatest);
+    }
+  }
+  return picture;
+}
+
+}  // namespace
+
+MaskSpread spread_of(const AttentionMaps& maps) {
+  const Extents of(maps.mask);
+  MaskSpread spread;
+  Limits limits;
+  limits.add(maps.mask.span<float>());
+  spread.mean = moments_of(maps.mask.span<float>()).mean;
+  spread.least = limits.least;
+  spread.greatest = limits.greatest;
+  for (int64_t n = 0; n < of.N; ++n) {
+    std::vector<float> means;
+    for (int64_t c = 0; c < of.C; ++c) {
+      const Moments moments = moments_of(channel_of(maps.mask, n, c));
+      spread.over_positions += moments.deviation / static_cast<double>(of.N * of.C);
+      means.push_back(static_cast<float>(moments.mean));
+    }
+    spread.over_channels += moments_of(means).deviation / static_cast<double>(of.N);
+  }
+  spread.trunk = mean_magnitude(maps.trunk);
+  spread.merged = mean_magnitude(maps.merged);
+  return spread;
+}
+
+Tensor mean_mask(const AttentionMaps& maps) {
+  const Extents of(maps.mask);
+  Tensor mean = Tensor::empty({of.N, of.H, of.W});
+  const auto* mask = maps.mask.data<float>();
+  auto* out = mean.data<float>();
+  for (int64_t i = 0; i < mean.size(); ++i) {
+    out[i] = static_cast<float>(std::accumulate(mask + i * of.C, mask + (i + 1) * of.C, 0.0) /
+                                static_cast<double>(of.C));
+  }
+  return mean;
+}
+
+std::vector<int64_t> varying_channels(const AttentionMaps& maps, int64_t count) {
+  const Extents of(maps.mask);
+  std::vector<double> deviations(static_cast<size_t>(of.C));
+  for (int64_t c = 0; c < of.C; ++c) {
+    for (int64_t n = 0; n < of.N; ++n) {
+      deviations[static_cast<size_t>(c)] += moments_of(channel_of(maps.mask, n, c)).deviation;
+    }
+  }
+  std::vector<int64_t> channels(deviations.size());
+  std::iota(channels.begin(), channels.end(), 0);
+  std::stable_sort(channels.begin(), channels.end(), [&](int64_t a, int64_t b) {
+    return deviations[static_cast<size_t>(a)] > deviations[static_cast<size_t>(b)];
+  });
+  channels.resize(static_cast<size_t>(std::min(count, of.C)));
+  return channels;
+}
+
+Picture draw_module(const AttentionMaps& maps, const Tensor& images, const std::string& title) {
+  std::vector<Column> columns{column_of_mean("mean mask", maps)};
+  for (const int64_t c : varying_channels(maps, kChannels)) {
+    columns.push_back(column_of_channel(fmt::format("mask {}", c), maps.mask, c));
+    Column before = column_of_channel(fmt::format("before {}", c), maps.trunk, c);
+    Column after = column_of_channel(fmt::format("after {}", c), maps.merged, c);
+    // In the same colours, so that what the mask brings out is brighter.
+    for (Column* column : {&before, &after}) {
+      column->limits = {std::min(before.limits.least, after.limits.least),
+                        std::max(before.limits.greatest, after.limits.greatest)};
+      column->begins_group = false;
+      columns.push_back(*column);
+    }
+  }
+  return draw_columns(images, columns, title);
+}
+
+Picture draw_overview(const std::vector<AttentionMaps>& maps, const Tensor& images,
+                      const std::string& title) {
+  std::vector<Column> columns;
+  for (const AttentionMaps& of_module : maps) {
+    columns.push_back(column_of_mean(of_module.path, of_module));
+    columns.back().begins_group = false;
+  }
+  return draw_columns(images, columns, title);
+}
+
+Picture draw_responses(const std::vector<AttentionMaps>& maps, const std::string& title) {
+  constexpr int64_t kRow = 26, kBars = 360, kLabel = 150, kBar = 9;
+  constexpr Colour kBefore{120, 140, 180}, kAfter{222, 76, 66};
+  std::vector<MaskSpread> spreads;
+  double greatest = 0;
+  for (const AttentionMaps& of_module : maps) {
+    spreads.push_back(spread_of(of_module));
+    greatest = std::max({greatest, spreads.back().trunk, spreads.back().merged});
+  }
+  const int64_t width = kLabel + kBars + 80;
+  Picture picture(kTitle + kRow + std::ssize(maps) * kRow + kGap, width);
+  picture.write(kGap, kGap, title);
+  picture.fill(kTitle + 1, kLabel, kBar, kBar, kBefore);
+  picture.write(kTitle + 2, kLabel + 14, "before the mask");
+  picture.fill(kTitle + 1, kLabel + 140, kBar, kBar, kAfter);
+  picture.write(kTitle + 2, kLabel + 154, "after it");
+  for (size_t i = 0; i < maps.size(); ++i) {
+    const int64_t top = kTitle + kRow + static_cast<int64_t>(i) * kRow;
+    picture.write(top + 6, kGap, maps[i].path);
+    const auto draw = [&](int64_t h, double value, Colour colour) {
+      const auto length = static_cast<int64_t>(std::lround(kBars * (greatest > 0 ? value / greatest : 0)));
+      picture.fill(h, kLabel, kBar, length, colour);
+      picture.write(h + 1, kLabel + length + 5, fmt::format("{:.3f}", value), kGrey);
+    };
+    draw(top, spreads[i].trunk, kBefore);
+    draw(top + kBar + 1, spreads[i].merged, kAfter);
+  }
+  return picture;
+}
+
+}  // namespace fovea::cli
