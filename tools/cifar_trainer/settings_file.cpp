@@ -137,8 +137,8 @@ void apply_toml(Settings& settings, const std::string& text, const std::string& 
 
 void apply_toml_file(Settings& settings, const std::string& path) {
   std::error_code ignored;
-  check<UsageError>(!std::filesystem::is_directory(path, ignored), "settings: ", path,
-                    " is a folder, wanted a TOML file, such as the settings.toml of a run");
+  check<UnreadableSettings>(!std::filesystem::is_directory(path, ignored), "settings: ", path,
+                            " is a folder, wanted a TOML file, such as the settings.toml of a run");
   const ReadableFile file(path, "settings", [](const std::string& message) {
     throw UnreadableSettings(message + "; --config takes a TOML file");
   });

@@ -33,12 +33,6 @@ const std::string& info_of(const Checkpoint& checkpoint, const char* key) {
   return found->second;
 }
 
-auto find_last_layer(const std::vector<NamedTensor>& weights) {
-  return std::find_if(weights.begin(), weights.end(), [](const NamedTensor& entry) {
-    return entry.name == kLastLayer && entry.tensor.shape().rank() == 2;
-  });
-}
-
 // The authors' files are what they are. Others may be anyone's, but not anything.
 void tell_of_files(const std::string& name, const std::string& folder, const Dataset& dataset) {
   const FileCheck files = check_files(name, folder, known_files(), should_stop);
@@ -50,6 +44,12 @@ void tell_of_files(const std::string& name, const std::string& folder, const Dat
                      more > 0 ? "s" : "", name));
   }
   for (const std::string& warning : check_plausible(dataset, name + ": " + folder)) show(warning + "\n");
+}
+
+auto find_last_layer(const std::vector<NamedTensor>& weights) {
+  return std::find_if(weights.begin(), weights.end(), [](const NamedTensor& entry) {
+    return entry.name == kLastLayer && entry.tensor.shape().rank() == 2;
+  });
 }
 
 // The first images of each split; 0: all. Drawn images have no end, and only those wanted are drawn.
