@@ -9,6 +9,7 @@
 #include "fovea/core/caching_allocator.h"
 #include "fovea/core/check.h"
 #include "fovea/core/cuda_backend.h"
+#include "fovea/core/fork.h"
 #include "fovea/core/large_blocks.h"
 
 namespace fovea {
@@ -57,6 +58,9 @@ CpuAllocator& cpu_allocator() {
   static auto* allocator = new CpuAllocator;
   return *allocator;
 }
+
+const ForkLock fork_lock{ForkOrder::cpu_memory, [] { cpu_allocator().lock(); },
+                         [] { cpu_allocator().unlock(); }};
 
 void check_usable(Device device) {
   check<DeviceError>(device.is_cpu() || device.index < cuda_status().device_count, "allocate: ", device,

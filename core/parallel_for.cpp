@@ -8,6 +8,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -36,6 +37,8 @@ std::atomic<int>& thread_count() {
 /// Asked when the program starts: inside a call of a library OpenMP may be set to one thread for a while.
 [[maybe_unused]] const int threads_at_start = thread_count();
 
+const auto processors = static_cast<int>(std::thread::hardware_concurrency());
+
 /// How many NoGrain live.
 std::atomic<int> grain_ignored{0};
 
@@ -52,7 +55,6 @@ inline void pause() {
 /// processor each, which is longer than what one does between two kernels, and a tenth of it where they wait
 /// for each other's.
 int spins_of(int members) {
-  static const auto processors = static_cast<int>(std::thread::hardware_concurrency());
   return members <= processors ? 20000 : 2000;
 }
 
@@ -87,8 +89,9 @@ class ThreadPool {
  public:
   using Work = void (*)(void* context, int member);
 
-  /// The pool of this process. It is never destroyed; a child process made by fork gets a new one.
-  static ThreadPool& instance();
+  /// The pool of this process. It is never destroyed; a child process made by fork gets a new one, or null
+  /// if there is no memory for it.
+  static ThreadPool* instance();
 
   /// Calls work(context, 0), ..., work(context, members - 1), each on a thread of its own, member 0 on this
   /// one, and returns when all have ended. `work` must not throw. False, and nothing was called, if another
@@ -114,16 +117,19 @@ class ThreadPool {
 
 std::atomic<ThreadPool*> current_pool{nullptr};
 
-ThreadPool& ThreadPool::instance() {
+ThreadPool* ThreadPool::instance() {
   static const bool is_ready = [] {
     current_pool = new ThreadPool;
     // The threads of a pool do not live on in a child process.
-    pthread_atfork(nullptr, nullptr, [] { current_pool = new ThreadPool; });
+    pthread_atfork(nullptr, nullptr, [] { current_pool = new (std::nothrow) ThreadPool; });
     return true;
   }();
   static_cast<void>(is_ready);
-  return *current_pool;
+  return current_pool;
 }
+
+/// Made when the program starts: a fork while another thread makes it would leave the child waiting for it.
+[[maybe_unused]] const ThreadPool* pool_at_start = ThreadPool::instance();
 
 bool ThreadPool::try_run(int members, Work work, void* context) {
   const std::unique_lock lock(in_use_, std::try_to_lock);
@@ -219,7 +225,8 @@ void internal::parallel_for(int64_t count, int64_t grain, RangeBody body, void* 
   }
   Loop loop{count, threads, body, context};
   const auto work = [](void* shared, int member) { static_cast<Loop*>(shared)->run(member); };
-  if (!ThreadPool::instance().try_run(threads, work, &loop)) body(context, 0, count);
+  ThreadPool* pool = ThreadPool::instance();
+  if (pool == nullptr || !pool->try_run(threads, work, &loop)) body(context, 0, count);
   if (loop.failure) std::rethrow_exception(loop.failure);
 }
 

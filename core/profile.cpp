@@ -6,6 +6,8 @@
 #include <mutex>
 #include <utility>
 
+#include "fovea/core/fork.h"
+
 namespace fovea {
 namespace {
 
@@ -18,6 +20,8 @@ Calls& calls() {
   static auto* all = new Calls;
   return *all;
 }
+
+const ForkLock fork_lock{ForkOrder::profile, [] { calls().mutex.lock(); }, [] { calls().mutex.unlock(); }};
 
 }  // namespace
 

@@ -10,6 +10,8 @@
 #include <omp.h>
 #endif
 
+#include "fovea/core/fork.h"
+
 namespace fovea::kernels::cpu::onednn {
 
 using dnnl::memory;
@@ -102,11 +104,24 @@ Plan make_plan(Pass pass, const ConvProblem& problem) {
   return plan;
 }
 
+/// All plans, never destroyed.
+struct Plans {
+  std::mutex mutex;
+  std::map<std::pair<Pass, ConvProblem>, std::unique_ptr<Plan>> by_problem;
+};
+
+Plans& plans() {
+  static auto* all = new Plans;
+  return *all;
+}
+
+/// It keeps oneDNN's own locks free over a fork, too: they are taken while something is planned.
+const ForkLock fork_lock{ForkOrder::conv_plans, [] { plans().mutex.lock(); }, [] { plans().mutex.unlock(); }};
+
 const Plan& plan_for(Pass pass, const ConvProblem& problem) {
-  static auto* mutex = new std::mutex;
-  static auto* plans = new std::map<std::pair<Pass, ConvProblem>, std::unique_ptr<Plan>>;
-  const std::lock_guard lock(*mutex);
-  std::unique_ptr<Plan>& plan = (*plans)[{pass, problem}];
+  Plans& all = plans();
+  const std::lock_guard lock(all.mutex);
+  std::unique_ptr<Plan>& plan = all.by_problem[{pass, problem}];
   if (!plan) plan = std::make_unique<Plan>(make_plan(pass, problem));
   return *plan;
 }
