@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -95,7 +96,7 @@ class ThreadPool {
 
   /// Calls work(context, 0), ..., work(context, members - 1), each on a thread of its own, member 0 on this
   /// one, and returns when all have ended. `work` must not throw. False, and nothing was called, if another
-  /// thread is using the pool.
+  /// thread is using the pool, or if there is no memory for so many threads.
   bool try_run(int members, Work work, void* context);
 
  private:
@@ -104,6 +105,8 @@ class ThreadPool {
     std::atomic<uint32_t> ticket{0};
     std::thread thread;
   };
+  /// Makes those that are missing; false if it cannot.
+  bool has_workers(int count);
   void serve(Worker& worker, int member);
 
   std::mutex in_use_;
@@ -131,16 +134,27 @@ ThreadPool* ThreadPool::instance() {
 /// Made when the program starts: a fork while another thread makes it would leave the child waiting for it.
 [[maybe_unused]] const ThreadPool* pool_at_start = ThreadPool::instance();
 
+bool ThreadPool::has_workers(int count) {
+  try {
+    while (static_cast<int>(workers_.size()) < count) {
+      workers_.reserve(workers_.size() + 1);
+      auto worker = std::make_unique<Worker>();
+      const int member = static_cast<int>(workers_.size()) + 1;
+      worker->thread = std::thread([this, &worker = *worker, member] { serve(worker, member); });
+      workers_.push_back(std::move(worker));
+    }
+  } catch (const std::bad_alloc&) {
+    return false;
+  } catch (const std::system_error&) {  // no memory for its stack, or no more threads (ulimit -u)
+    return false;
+  }
+  return true;
+}
+
 bool ThreadPool::try_run(int members, Work work, void* context) {
   const std::unique_lock lock(in_use_, std::try_to_lock);
   if (!lock) return false;
-  while (static_cast<int>(workers_.size()) < members - 1) {
-    workers_.reserve(workers_.size() + 1);
-    auto worker = std::make_unique<Worker>();
-    const int member = static_cast<int>(workers_.size()) + 1;
-    worker->thread = std::thread([this, &worker = *worker, member] { serve(worker, member); });
-    workers_.push_back(std::move(worker));
-  }
+  if (!has_workers(members - 1)) return false;
   work_ = work;
   context_ = context;
   members_ = members;

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <numeric>
 #include <span>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -54,7 +55,12 @@ class Loader::Worker {
     check<UsageError>(batches_per_epoch() >= 1, "Loader: ", set_.size(), " images of ", set_.name,
                       " fill no batch of ", settings_.batch_size,
                       "; take more images or a smaller batch size");
-    thread_ = std::thread([this] { run(); });
+    try {
+      thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error& error) {
+      throw OutOfMemory(str("Loader: no thread for its batches: ", error.what(),
+                            "; raise the limits of memory and threads (ulimit -v, -u)"));
+    }
   }
 
   ~Worker() {

@@ -10,7 +10,9 @@
 #include <omp.h>
 #endif
 
+#include "fovea/core/allocator.h"
 #include "fovea/core/fork.h"
+#include "fovea/kernels/cpu/onednn_memory.h"
 
 namespace fovea::kernels::cpu::onednn {
 
@@ -32,7 +34,12 @@ constexpr int64_t kFloatBytes = sizeof(float);
 constexpr int64_t kChunkBytes = 768 << 10;  // of one chunk: most of a 1 MB L2 cache
 
 const dnnl::engine& cpu_engine() {
-  static const auto* engine = new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  static const auto* engine = [] {
+    // Plans are kept here. In oneDNN's cache a primitive for which there was no memory leaves a key that
+    // points to what is gone.
+    dnnl::set_primitive_cache_capacity(0);
+    return new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
   return *engine;
 }
 
@@ -42,6 +49,7 @@ dnnl::stream& thread_stream() {
 }
 
 Plan make_plan(Pass pass, const ConvProblem& problem) {
+  const MemoryScope scope;
   const auto& [N, H, W, C, K, R, S, stride, padding] = problem;
   const auto f32 = memory::data_type::f32;
   const auto any = memory::format_tag::any;
@@ -122,7 +130,9 @@ const Plan& plan_for(Pass pass, const ConvProblem& problem) {
   Plans& all = plans();
   const std::lock_guard lock(all.mutex);
   std::unique_ptr<Plan>& plan = all.by_problem[{pass, problem}];
-  if (!plan) plan = std::make_unique<Plan>(make_plan(pass, problem));
+  if (plan) return *plan;
+  check_room();
+  plan = std::make_unique<Plan>(make_plan(pass, problem));
   return *plan;
 }
 
@@ -132,11 +142,13 @@ Tensor bytes_for(const memory::desc& desc) {
 
 /// A null pointer: none yet.
 memory view(const memory::desc& desc, const void* data) {
+  const MemoryScope scope;
   return memory(desc, cpu_engine(), data == nullptr ? DNNL_MEMORY_NONE : const_cast<void*>(data));
 }
 
 void run_reorder(const Plan& plan, const memory::desc& from, const void* source, const memory::desc& to,
                  void* target) {
+  const MemoryScope scope;
   memory from_memory = view(from, source), to_memory = view(to, target);
   plan.reorder.execute(thread_stream(), {{DNNL_ARG_FROM, from_memory}, {DNNL_ARG_TO, to_memory}});
 }
@@ -216,6 +228,7 @@ ChunkConv::ChunkConv(Pass pass, const Cut& cut, const Tensor& weight)
 }
 
 ChunkRunner::ChunkRunner(const ChunkConv& conv) : conv_(conv), winograd_(conv.whole_.H, conv.whole_.W) {
+  const MemoryScope scope;
   int64_t bytes = 1;
   for (const Plan* plan : conv.plans_) {
     if (plan != nullptr) bytes = std::max(bytes, static_cast<int64_t>(plan->scratchpad.get_size()));
@@ -246,6 +259,7 @@ void ChunkRunner::operator()(int64_t count, const float* x, const float* y, floa
                ? winograd_.forward(count, whole.C, whole.K, x, filters, const_cast<float*>(y))
                : winograd_.forward(count, whole.K, whole.C, y, filters, const_cast<float*>(x));
   }
+  const MemoryScope scope;
   const auto slot = static_cast<size_t>(count - conv_.smallest_);
   Arguments& arguments = arguments_[slot];
   arguments.x.set_data_handle(const_cast<float*>(x));
@@ -306,6 +320,13 @@ void add_groups(const ChunkConv& conv, int64_t groups, const Tensor& partials, T
   Tensor sum = conv.is_plain() ? dweight : Tensor::empty({count});
   cpu::add_groups(groups, count, partials.data<float>(), sum.data<float>());
   if (!conv.is_plain()) conv.to_plain(sum, dweight);
+}
+
+void throw_out_of_memory(const char* operation, const ConvProblem& problem) {
+  const MemoryStats memory = memory_stats();
+  throw OutOfMemory(fovea::str(operation, ": oneDNN has no memory for ", problem, ": ", memory.in_use,
+                               " bytes of tensors are in use on the CPU and ", memory.cached,
+                               " cached; try a smaller batch size"));
 }
 
 #ifdef _OPENMP
