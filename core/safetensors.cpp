@@ -14,6 +14,7 @@
 
 #include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
+#include "fovea/core/printable.h"
 #include "fovea/core/safetensors_header.h"
 
 namespace fovea {
@@ -28,8 +29,7 @@ constexpr const char* kChecksumPrefix = "xxh3_128.";  // + the tensor's name; wi
 /// Copies the file's bytes from `offset` on to `destination`.
 using ReadBytes = std::function<void(uint64_t offset, void* destination, size_t count)>;
 
-std::string checksum_of(const void* bytes, size_t count) {
-  const XXH128_hash_t hash = XXH3_128bits(bytes, count);
+std::string text_of(const XXH128_hash_t& hash) {
   XXH128_canonical_t canonical;
   XXH128_canonicalFromHash(&canonical, hash);
   std::string text;
@@ -41,13 +41,19 @@ std::string checksum_of(const void* bytes, size_t count) {
 }
 
 std::string checksum_of(const Tensor& tensor) {
-  return checksum_of(tensor.raw(), tensor.bytes());
+  return text_of(XXH3_128bits(tensor.raw(), tensor.bytes()));
 }
 
 std::string checksum_of(const std::map<std::string, std::string>& metadata) {
-  std::string all;
-  for (const auto& [key, text] : metadata) (all += key + '\0') += text + '\0';
-  return checksum_of(all.data(), all.size());
+  XXH3_state_t state;
+  XXH3_INITSTATE(&state);
+  XXH3_128bits_reset(&state);
+  for (const auto& [key, text] : metadata) {
+    // With the zero at its end.
+    for (const std::string* part : {&key, &text})
+      XXH3_128bits_update(&state, part->c_str(), part->size() + 1);
+  }
+  return text_of(XXH3_128bits_digest(&state));
 }
 
 /// Compares tensors and metadata with the checksums among the metadata, if any, and takes those out.
@@ -56,21 +62,20 @@ void verify_checksums(SafetensorsFile& file, const std::string& where) {
   if (first == file.metadata.end() || !first->first.starts_with(kChecksumPrefix))
     return;  // another program's file
   const auto take = [&](const std::string& name) {
-    const auto stored = file.metadata.find(kChecksumPrefix + name);
-    if (stored == file.metadata.end()) return std::string("missing");
-    const std::string checksum = stored->second;
-    file.metadata.erase(stored);
-    return checksum;
+    const auto stored = file.metadata.extract(kChecksumPrefix + name);
+    return stored.empty() ? std::string("missing") : stored.mapped();
   };
-  const auto verify = [&](const std::string& what, const std::string& stored, const std::string& found) {
-    check<CheckpointError>(stored == found, "safetensors: ", where, ": ", what, ": XXH3-128 is ", found,
-                           ", the stored one is ", stored, "; the file is damaged, use an earlier one");
+  const auto verify = [&](const char* what, const std::string& name, const std::string& stored,
+                          const std::string& found) {
+    check<CheckpointError>(stored == found, "safetensors: ", where, ": ", what,
+                           name.empty() ? "" : in_quotes(name), ": XXH3-128 is ", found,
+                           ", the stored one is ", in_quotes(stored),
+                           "; the file is damaged, use an earlier one");
   };
-  for (const NamedTensor& entry : file.tensors) {
-    verify("tensor \"" + entry.name + "\"", take(entry.name), checksum_of(entry.tensor));
-  }
+  for (const NamedTensor& entry : file.tensors)
+    verify("tensor ", entry.name, take(entry.name), checksum_of(entry.tensor));
   const std::string of_metadata = take("");
-  verify("the metadata", of_metadata, checksum_of(file.metadata));
+  verify("the metadata", "", of_metadata, checksum_of(file.metadata));
 }
 
 SafetensorsFile read_all(uint64_t file_bytes, const std::string& where, const ReadBytes& read) {
@@ -84,17 +89,19 @@ SafetensorsFile read_all(uint64_t file_bytes, const std::string& where, const Re
   check<CheckpointError>(header_bytes <= file_bytes - kLengthBytes, "safetensors: ", where,
                          ": offset 0: the header's length is ", header_bytes, ", but only ",
                          file_bytes - kLengthBytes, " bytes follow");
-  std::string text(header_bytes, '\0');
-  read(kLengthBytes, text.data(), text.size());
-
   const uint64_t data_begin = kLengthBytes + header_bytes;
-  SafetensorsHeader header = parse_safetensors_header(text, file_bytes - data_begin, where);
+  SafetensorsHeader header = [&] {  // whose text is freed before the tensors get their memory
+    std::string text(header_bytes, '\0');
+    read(kLengthBytes, text.data(), text.size());
+    return parse_safetensors_header(text, file_bytes - data_begin, where);
+  }();
   SafetensorsFile file;
   file.metadata = std::move(header.metadata);
-  for (const SafetensorsEntry& entry : header.entries) {
+  file.tensors.reserve(header.entries.size());
+  for (SafetensorsEntry& entry : header.entries) {
     Tensor tensor = Tensor::empty(entry.shape, entry.dtype);
     read(data_begin + entry.begin, tensor.raw(), tensor.bytes());
-    file.tensors.push_back({entry.name, tensor});
+    file.tensors.push_back({std::move(entry.name), tensor});
   }
   verify_checksums(file, where);
   return file;

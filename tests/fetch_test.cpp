@@ -1,6 +1,7 @@
 #include "fetch.h"
 
 #include <openssl/evp.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -251,4 +252,19 @@ TEST_CASE("fetch: a folder that cannot be made is an error") {
   write_file(fixture.cache / "cache", "a file");
   CHECK_THAT(message_of<DataError>([&] { fetch(fixture.request); }),
              Contains("fetch: ") && Contains("cache"));
+}
+
+TEST_CASE("fetch: what stands in the place of the .part is replaced, never written to") {
+  Fixture fixture;
+  std::filesystem::create_directories(fixture.cache / "cache");
+  const std::string victim = fixture.cache / "victim";
+  write_file(victim, "precious");
+  const std::string kind = GENERATE("link", "second name", "pipe");
+  INFO(kind);
+  if (kind == "link") std::filesystem::create_symlink(victim, fixture.part);
+  if (kind == "second name") std::filesystem::create_hard_link(victim, fixture.part);
+  if (kind == "pipe") REQUIRE(mkfifo(fixture.part.c_str(), 0600) == 0);
+  CHECK(fetch(fixture.request) == fixture.target);
+  fixture.check_complete();
+  CHECK(file_bytes(victim) == "precious");
 }

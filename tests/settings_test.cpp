@@ -1,11 +1,14 @@
 #include "settings.h"
 
+#include <sys/stat.h>
+
 #include <catch2/catch.hpp>
 #include <filesystem>
 
 #include "command_line.h"
 #include "fovea/core/check.h"
 #include "setup.h"
+#include "temporary_folder.h"
 
 using namespace fovea;
 using namespace fovea::cli;
@@ -99,8 +102,53 @@ TEST_CASE("settings: an error in a file names file, line and key") {
   CHECK(toml_message("lr = 0.1\nlr = 0.2").find("settings: recipe.toml:2: ") == 0);
   CHECK(toml_message(std::string(100000, '[')).find("settings: recipe.toml:1: ") == 0);
   Settings settings;
-  CHECK(message_of([&] { apply_toml_file(settings, "no/such/file.toml"); }) ==
-        "settings: cannot read no/such/file.toml; --config takes a TOML file");
+  CHECK(
+      message_of([&] { apply_toml_file(settings, "no/such/file.toml"); }) ==
+      "settings: no/such/file.toml: cannot be opened: No such file or directory; --config takes a TOML file");
+}
+
+TEST_CASE("settings: only a regular file of a reasonable size is read") {
+  const TemporaryFolder folder;
+  const auto message = [](const std::string& path) {
+    Settings settings;
+    return message_of([&] { apply_toml_file(settings, path); });
+  };
+  REQUIRE(mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  for (const std::string& path : {folder / "pipe", std::string("/dev/zero"), folder.path().string()}) {
+    CHECK(message(path) ==
+          "settings: " + path + ": is not a regular file, expected a file; --config takes a TOML file");
+  }
+  const std::string large = folder / "large";
+  write_bytes(large, "");
+  std::filesystem::resize_file(large, uint64_t{1} << 40);  // of a hole
+  CHECK(message(large) ==
+        "settings: " + large +
+            " has 1099511627776 bytes, at most 1048576 are allowed; --config takes a TOML file");
+}
+
+TEST_CASE("settings: outside of texts and comments there is ASCII only") {
+  CHECK(
+      toml_message("# caf\xc3\xa9 \"\nlr = 0.1\na = \xc2\xa1") ==
+      "settings: recipe.toml:3: column 5: found \"\xc2\xa1\" outside of quotation marks and comments, wanted "
+      "ASCII there");
+  // Every letter for which toml++ 3.3 looks beyond the end of a table.
+  for (unsigned code = 0xa1; code <= 0x499; ++code) {
+    const std::string letter{static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))};
+    for (const char* before : {"a = ", "a = [", "a = {b = ", "a = \"\"\"x\"\"\"\"\"\nb = ", "a = '\\'\nb = ",
+                               "a = '''x'''\nb = ", "a=\"\\\"\"\nb=", ""}) {
+      INFO(code << " after " << before);
+      REQUIRE(toml_message(before + letter).find("outside of quotation marks") != std::string::npos);
+    }
+  }
+  const std::string e = "\xc3\xa9";
+  for (const std::string& text :
+       {"data = \"" + e + "\"", "data = '" + e + "'", "data = \"\"\"\n" + e + "\"x\"\"\"\" # " + e,
+        "data = '''" + e + "'''", "\xef\xbb\xbflr = 0.1 # " + e, "data = \"\\\"" + e + "\"",
+        "data = \"#" + e + "\""}) {
+    INFO(text);
+    CHECK(toml_message(text) == "(no error)");
+  }
+  CHECK(toml_message("a = \xff").find("column 5: found \"\\xff\" outside") != std::string::npos);
 }
 
 TEST_CASE("settings: an error on the command line names the flag") {

@@ -133,3 +133,27 @@ TEST_CASE("trainer_resume: a file that is not there leaves nothing behind") {
   check_failure({"train", "--resume", folder / "empty"}, 5, "empty/last.safetensors");
   CHECK(std::filesystem::is_empty(folder / "empty"));
 }
+
+TEST_CASE("trainer_resume: a settings file that a power loss has spoilt is said, and no obstacle") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "run", settings = out + "/settings.toml";
+  begin_run(out, "16");
+  const std::string spoilt =
+      GENERATE(std::string(300, '\0'), std::string(), std::string("lr = 0.1\nmodel = \"at"));
+  write_bytes(settings, spoilt);
+  const Outcome outcome = trainer({"train", "--resume", out, "--max-steps", "0"});
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK_THAT(outcome.err, Contains(settings) && Contains("going on with the settings in the checkpoint"));
+  check_whole(out);
+  CHECK_THAT(file_bytes(settings), Contains("model = \"attention-nano\""));
+}
+
+TEST_CASE("trainer_resume: a settings file with a wrong value was edited, and is an error") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "run";
+  begin_run(out, "16");
+  write_bytes(out + "/settings.toml", "thread = 2\n");
+  check_failure({"train", "--resume", out}, 2,
+                "settings.toml:1: there is no setting \"thread\"; did you mean threads?");
+}

@@ -1,8 +1,11 @@
 #include "unpack.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "file_calls.h"
 #include "gzipped.h"
 #include "tar_file.h"
 #include "test_files.h"
@@ -133,4 +136,22 @@ TEST_CASE("unpack: an archive that inflates without end is given up, and a stop 
   CHECK_THAT(message_of<DataError>(
                  [&] { unpack_tar_gz(fixture.archive, kMembers, fixture.out, [] { return true; }); }),
              Contains("stopped"));
+}
+
+TEST_CASE("unpack: every file is durable before it has its name") {
+  Fixture fixture;
+  file_calls::calls.clear();
+  fixture.unpack(gzipped(good_tar()));
+  CHECK(file_calls::calls == std::vector<std::string>{"sync a.bin.part", "rename a.bin.part a.bin",
+                                                      "sync out", "sync names.part",
+                                                      "rename names.part names", "sync out"});
+}
+
+TEST_CASE("unpack: a pipe or a device is refused, and not waited for") {
+  Fixture fixture;
+  REQUIRE(mkfifo(fixture.archive.c_str(), 0600) == 0);
+  for (const std::string& path : {fixture.archive, std::string("/dev/zero")}) {
+    CHECK_THAT(message_of<DataError>([&] { unpack_tar_gz(path, kMembers, fixture.out, {}); }),
+               Contains(path + ": cannot be opened"));
+  }
 }

@@ -98,16 +98,18 @@ Normalisation read_normalisation(const TextReader& reader, const std::string& wh
 }
 
 /// Moves what begins with `prefix` over, without it.
-void take(const Texts& texts, const std::string& prefix, Texts& result) {
-  for (const auto& [key, text] : texts) {
-    if (key.starts_with(prefix)) result[key.substr(prefix.size())] = text;
+void take(Texts& texts, const std::string& prefix, Texts& result) {
+  for (auto entry = texts.lower_bound(prefix); entry != texts.end() && entry->first.starts_with(prefix);) {
+    auto node = texts.extract(entry++);
+    node.key().erase(0, prefix.size());
+    result.insert(std::move(node));
   }
 }
 
 }  // namespace
 
 Checkpoint read_checkpoint(const std::string& path) {
-  const SafetensorsFile file = read_safetensors(path);
+  SafetensorsFile file = read_safetensors(path);
   const auto format = file.metadata.find("format");
   check<CheckpointError>(format != file.metadata.end() && format->second == kFormat, "load: ", path,
                          ": this is no checkpoint of Fovea: the metadata's \"format\" is \"",

@@ -19,7 +19,7 @@ int evaluate(const Arguments& arguments) {
   const Device device = prepare_device(settings);
   Classifier classifier = load_classifier(checkpoint, device, parse_precision(settings.precision));
   const ImageSet images = load_split(settings, arguments);
-  const auto classes = static_cast<int64_t>(class_names_of(checkpoint).size());
+  const auto classes = class_count(checkpoint);
   check<UsageError>(images.classes() == classes, "evaluate: ", settings.dataset, " has ", images.classes(),
                     " classes, but the network of ", arguments.checkpoint, " was trained on ", classes);
   throw_if_stopped("loading");

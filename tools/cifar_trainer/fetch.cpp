@@ -1,18 +1,21 @@
 #include "fetch.h"
 
 #include <curl/curl.h>
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 
+#include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
 #include "unpack.h"
 
@@ -53,10 +56,32 @@ bool is_complete(const fs::path& folder, const std::vector<ArchiveMember>& membe
   return true;
 }
 
+/// Opens the file that a download grows in for appending; -1 and errno if that fails. A link, a file with a
+/// second name, a pipe or a device that stands there is removed first: what is downloaded goes into no file
+/// of another name.
+int open_part(const fs::path& path) {
+  constexpr int kAttempts = 100;  // others may create and remove it as well
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    // O_NONBLOCK: opening a pipe must not wait for a reader.
+    const int descriptor =
+        open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+    if (descriptor < 0 && errno != ELOOP && errno != ENXIO) return -1;
+    struct stat status {};
+    if (descriptor >= 0 && fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1)
+      return descriptor;
+    if (descriptor >= 0) close(descriptor);
+    if (unlink(path.c_str()) != 0 && errno != ENOENT) return -1;
+  }
+  errno = EAGAIN;
+  return -1;
+}
+
 /// The file that a download grows in. Only one process at a time has it.
 class PartFile {
  public:
-  explicit PartFile(const fs::path& path) : path_(path), file_(std::fopen(path.c_str(), "ab"), &std::fclose) {
+  explicit PartFile(const fs::path& path) : path_(path), file_(nullptr, &std::fclose) {
+    const int descriptor = open_part(path);
+    if (descriptor >= 0) file_.reset(fdopen(descriptor, "ab"));
     check<DataError>(file_ != nullptr, "fetch: ", path.string(),
                      ": cannot be written: ", std::strerror(errno));
     check<DataError>(flock(fileno(file_.get()), LOCK_EX | LOCK_NB) == 0, "fetch: ", path.string(),
@@ -191,14 +216,16 @@ std::string sha256_of(const FetchRequest& request, const fs::path& path) {
   const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
   check(context != nullptr && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1,
         "fetch: SHA-256 cannot be started");
-  std::ifstream in(path, std::ios::binary);
+  const ReadableFile in(path.string(), "fetch", throw_as<DataError>);
   std::array<char, 1 << 16> bytes;
-  while (in.read(bytes.data(), bytes.size()), in.gcount() > 0) {
+  for (uint64_t offset = 0; offset < in.size();) {
     check<DataError>(!stopped(request), "fetch: ", path.string(),
                      ": stopped; the next fetch goes on from here");
-    EVP_DigestUpdate(context.get(), bytes.data(), static_cast<size_t>(in.gcount()));
+    const size_t count = std::min<uint64_t>(bytes.size(), in.size() - offset);
+    in.read(offset, bytes.data(), count);
+    EVP_DigestUpdate(context.get(), bytes.data(), count);
+    offset += count;
   }
-  check<DataError>(in.eof(), "fetch: ", path.string(), ": cannot be read");
   std::array<unsigned char, 32> digest;
   EVP_DigestFinal_ex(context.get(), digest.data(), nullptr);
   std::string text;
@@ -236,6 +263,12 @@ void unpack(const FetchRequest& request, const fs::path& archive, const fs::path
       for (const ArchiveMember& member : members) fs::rename(temporary / member.name, target / member.name);
     } else {
       fs::rename(temporary, target);
+    }
+    // The files are durable, their names are to be, before the archive goes.
+    for (const fs::path& folder : {target, target.parent_path()}) {
+      const int code = sync_folder(folder.string());
+      check<DataError>(code == 0, "fetch: ", folder.string(),
+                       ": cannot be made durable: ", std::strerror(code), "; check the disk and fetch again");
     }
   } catch (...) {
     std::error_code ignored;

@@ -29,7 +29,7 @@ int info(const Arguments& arguments) {
   if (!arguments.checkpoint.empty()) {
     const Checkpoint checkpoint = read_checkpoint(arguments.checkpoint);
     settings = settings_of(checkpoint);
-    if (!classes) classes = static_cast<int64_t>(class_names_of(checkpoint).size());
+    if (!classes) classes = class_count(checkpoint);
   }
   apply_overrides(settings, arguments.settings);
   ModelOptions options = model_options(settings);

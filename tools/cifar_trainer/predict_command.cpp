@@ -2,11 +2,10 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
 #include <memory>
 
 #include "commands.h"
+#include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
 #include "image_file.h"
 #include "output.h"
@@ -84,10 +83,7 @@ std::string npy_bytes(const Tensor& probabilities) {
 // To a file, or to standard output if `path` is empty.
 void write_bytes(const std::string& path, const std::string& bytes) {
   if (path.empty()) return write_output(bytes);
-  std::FILE* file = std::fopen(path.c_str(), "wb");
-  const bool is_written = file != nullptr && std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
-  const bool is_closed = file != nullptr && std::fclose(file) == 0;
-  check(is_written && is_closed, "predict: cannot write ", path, ": ", std::strerror(errno));
+  write_whole(path, bytes, "predict", throw_as<Error>);
 }
 
 }  // namespace

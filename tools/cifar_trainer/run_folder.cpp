@@ -1,11 +1,12 @@
 #include "run_folder.h"
 
 #include <fmt/format.h>
+#include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
-#include <fstream>
+#include <limits>
+#include <sstream>
+#include <string_view>
 
 #include "fovea/config.h"
 #include "fovea/core/atomic_file.h"
@@ -20,21 +21,27 @@ constexpr std::array kFiles = {"settings.toml",    "metrics.csv", "summary.json"
 constexpr const char* kHeader =
     "epoch,step,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds\n";
 
-// Into a file beside it first, so that a reader never sees half of it.
+constexpr auto kCommas = std::count(std::string_view(kHeader).begin(), std::string_view(kHeader).end(), ',');
+// A table has some hundred bytes an epoch.
+constexpr uint64_t kMaxTableBytes = uint64_t{64} << 20;
+
+// Whole or not at all, and durable, whatever stands beside it: see AtomicFile.
 void write_text(const std::string& path, const std::string& text) {
-  const std::string part = path + ".part";
-  std::ofstream file(part, std::ios::binary);
-  file << text;
-  file.close();
-  const bool is_written = file.good() && std::rename(part.c_str(), path.c_str()) == 0;
-  check(is_written, "run: cannot write ", path, ": ", std::strerror(errno), "; is the disk full?");
+  write_whole(path, text, "run", throw_as<Error>);
 }
 
-std::string read_whole(const std::string& path) {
-  const ReadableFile file(path);
+std::string read_whole(const std::string& path, uint64_t max_bytes) {
+  const ReadableFile file(path, "run", throw_as<Error>);
+  check(file.size() <= max_bytes, "run: ", path, " has ", file.size(), " bytes, wanted at most ", max_bytes,
+        "; it is no file of a run, move it away");
   std::string bytes(file.size(), '\0');
   file.read(0, bytes.data(), bytes.size());
   return bytes;
+}
+
+// What metrics.csv has; the heading alone where there is none.
+std::string read_table(const std::string& path) {
+  return std::filesystem::exists(path) ? read_whole(path, kMaxTableBytes) : kHeader;
 }
 
 }  // namespace
@@ -65,7 +72,7 @@ void RunFolder::carry_over(const std::string& checkpoint, int64_t best_epoch) co
   const RunFolder source(std::filesystem::path(checkpoint).parent_path().string());
   const auto copy = [this](const std::string& from, const char* name) {
     if (!std::filesystem::exists(from)) return;
-    write_whole(file(name), read_whole(from));
+    write_text(file(name), read_whole(from, std::numeric_limits<uint64_t>::max()));
   };
   std::error_code error;
   std::filesystem::create_directories(path_, error);
@@ -82,13 +89,14 @@ double RunFolder::resume(int64_t epochs) const {
   std::error_code error;
   std::filesystem::create_directories(path_, error);
   check(!error, "run: cannot make the folder ", path_.string(), ": ", error.message());
-  std::ifstream file_in(file("metrics.csv"));
+  std::istringstream file_in(read_table(file("metrics.csv")));
   std::string kept = kHeader, line;
   double seconds = 0;
   std::getline(file_in, line);  // the header
   while (std::getline(file_in, line)) {
     const int64_t epoch = std::atoll(line.c_str());
-    if (epoch < 1 || epoch > epochs) continue;
+    const bool is_whole = std::count(line.begin(), line.end(), ',') == kCommas && !file_in.eof();
+    if (epoch < 1 || epoch > epochs || !is_whole) continue;
     kept += line + "\n";
     seconds = std::atof(line.substr(line.rfind(',') + 1).c_str());
   }
@@ -104,12 +112,11 @@ void RunFolder::write_settings(const Settings& settings) const {
 
 void RunFolder::append(const MetricsRow& row) const {
   const std::string test = row.test ? fmt::format("{:.6g},{:.6g}", row.test->loss, row.test->accuracy) : ",";
-  std::ofstream table(file("metrics.csv"), std::ios::app);
-  table << fmt::format("{},{},{:.6g},{:.6g},{:.6g},{},{:.1f},{:.1f}\n", row.epoch, row.step,
-                       row.learning_rate, row.train_loss, row.train_accuracy, test, row.images_per_second,
-                       row.seconds);
-  table.close();
-  check(table.good(), "run: cannot write ", file("metrics.csv"), ": ", std::strerror(errno));
+  write_text(file("metrics.csv"),
+             read_table(file("metrics.csv")) + fmt::format("{},{},{:.6g},{:.6g},{:.6g},{},{:.1f},{:.1f}\n",
+                                                           row.epoch, row.step, row.learning_rate,
+                                                           row.train_loss, row.train_accuracy, test,
+                                                           row.images_per_second, row.seconds));
 }
 
 void RunFolder::write_summary(const std::string& json) const {
@@ -117,8 +124,8 @@ void RunFolder::write_summary(const std::string& json) const {
 }
 
 void RunFolder::write_profile(const std::string& tables, const std::string& trace) const {
-  write_whole(file("profile.md"), tables);
-  write_whole(file("trace.json"), trace);
+  write_text(file("profile.md"), tables);
+  write_text(file("trace.json"), trace);
 }
 
 }  // namespace fovea::cli

@@ -8,6 +8,8 @@
 #include <variant>
 #include <vector>
 
+#include "fovea/core/check.h"
+
 namespace fovea::cli {
 
 /// Everything that can be set. Each field is a key of a settings file and a flag of the same name; what a
@@ -93,8 +95,13 @@ using Overrides = std::vector<std::pair<std::string, std::string>>;
 /// Assigns each of them; errors name the flag.
 void apply_overrides(Settings& settings, const Overrides& overrides);
 
-/// Assigns every key of TOML text; UsageError with `name`, line and key for bad syntax, an unknown key (with
-/// the nearest one) or a value that does not fit.
+/// A settings file that cannot be read, or whose text is no TOML; what the text says is not wrong then.
+struct UnreadableSettings : UsageError {
+  using UsageError::UsageError;
+};
+
+/// Assigns every key of TOML text; UnreadableSettings for bad syntax, UsageError for an unknown key (with the
+/// nearest one) or a value that does not fit, each with `name`, line and key.
 void apply_toml(Settings& settings, const std::string& text, const std::string& name);
 /// apply_toml on the contents of a file.
 void apply_toml_file(Settings& settings, const std::string& path);

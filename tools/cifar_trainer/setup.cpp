@@ -16,12 +16,22 @@ namespace {
 // Keys in a checkpoint's info.
 constexpr const char* kSettings = "cifar_trainer.settings";
 constexpr const char* kClassNames = "cifar_trainer.class_names";
+constexpr const char* kLastLayer = "linear.weight";  // of every network of models/
+constexpr const char* kWanted = "wanted a file that cifar_trainer train wrote";
+// Of the settings' text, which becomes a tree many times its size.
+constexpr size_t kMaxSettingsBytes = size_t{1} << 20;
 
 const std::string& info_of(const Checkpoint& checkpoint, const char* key) {
   const auto found = checkpoint.info.find(key);
   check<CheckpointError>(found != checkpoint.info.end(), "checkpoint: ", checkpoint.where, " has no entry \"",
-                         key, "\"; wanted a file that cifar_trainer train wrote");
+                         key, "\"; ", kWanted);
   return found->second;
+}
+
+auto find_last_layer(const std::vector<NamedTensor>& weights) {
+  return std::find_if(weights.begin(), weights.end(), [](const NamedTensor& entry) {
+    return entry.name == kLastLayer && entry.tensor.shape().rank() == 2;
+  });
 }
 
 // The first images of each split; 0: all. Drawn images have no end, and only those wanted are drawn.
@@ -114,8 +124,12 @@ std::map<std::string, std::string> checkpoint_info(const Settings& settings,
 
 Settings settings_of(const Checkpoint& checkpoint) {
   Settings settings;
+  const std::string& text = info_of(checkpoint, kSettings);
+  check<CheckpointError>(text.size() <= kMaxSettingsBytes, "checkpoint: ", checkpoint.where,
+                         ": its settings have ", text.size(), " bytes, at most ", kMaxSettingsBytes,
+                         " are allowed; ", kWanted);
   try {
-    apply_toml(settings, info_of(checkpoint, kSettings), "the settings in " + checkpoint.where);
+    apply_toml(settings, text, "the settings in " + checkpoint.where);
   } catch (const UsageError& error) {
     throw CheckpointError(error.what());
   }
@@ -131,9 +145,33 @@ Settings settings_for_use(const Checkpoint& checkpoint, const Arguments& argumen
   return settings;
 }
 
+int64_t class_count(const Checkpoint& checkpoint) {
+  const std::string& names = info_of(checkpoint, kClassNames);
+  const int64_t classes =
+      std::count(names.begin(), names.end(), '\n') + (names.empty() || names.ends_with('\n') ? 0 : 1);
+  const auto weight = find_last_layer(checkpoint.model);
+  check<CheckpointError>(weight != checkpoint.model.end(), "checkpoint: ", checkpoint.where,
+                         " has no weight \"", kLastLayer, "\" [classes, channels]; ", kWanted);
+  const Shape shape = weight->tensor.shape();
+  check<CheckpointError>(shape[0] == classes, "checkpoint: ", checkpoint.where, " names ", classes,
+                         " classes, and its last layer has ", shape[0], " outputs; ", kWanted);
+  constexpr int64_t kFew = 1000;
+  if (classes <= kFew) return classes;
+  // A weight of many rows without columns is no bytes in a file, and many in a network.
+  const Settings settings = settings_of(checkpoint);
+  ModelOptions options = model_options(settings);
+  options.classes = 1;
+  const std::vector<NamedTensor> small = weights_of(*make_model(settings.model, options, /*seed=*/0));
+  const int64_t channels = find_last_layer(small)->tensor.shape(1);
+  check<CheckpointError>(shape[1] == channels, "checkpoint: ", checkpoint.where, ": its last layer has ",
+                         shape[1], " channels, that of ", settings.model, " has ", channels, "; ", kWanted);
+  return classes;
+}
+
 std::vector<std::string> class_names_of(const Checkpoint& checkpoint) {
-  std::istringstream lines(info_of(checkpoint, kClassNames));
   std::vector<std::string> names;
+  names.reserve(static_cast<size_t>(class_count(checkpoint)));
+  std::istringstream lines(info_of(checkpoint, kClassNames));
   for (std::string name; std::getline(lines, name);) names.push_back(name);
   return names;
 }
@@ -141,7 +179,7 @@ std::vector<std::string> class_names_of(const Checkpoint& checkpoint) {
 Classifier load_classifier(const Checkpoint& checkpoint, Device device, Precision precision) {
   const Settings settings = settings_of(checkpoint);
   ModelOptions options = model_options(settings);
-  options.classes = static_cast<int64_t>(class_names_of(checkpoint).size());
+  options.classes = class_count(checkpoint);
   Classifier classifier(make_model(settings.model, options, /*seed=*/0), checkpoint.normalisation,
                         checkpoint.info);
   classifier.load(checkpoint);

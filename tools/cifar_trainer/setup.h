@@ -34,6 +34,9 @@ std::map<std::string, std::string> checkpoint_info(const Settings& settings,
 Settings settings_of(const Checkpoint& checkpoint);
 /// The same for evaluate and predict, changed by the flags.
 Settings settings_for_use(const Checkpoint& checkpoint, const Arguments& arguments);
+/// How many classes its network tells apart, one for each name. CheckpointError unless its last layer has as
+/// many outputs: nothing is built of names that a file only claims.
+int64_t class_count(const Checkpoint& checkpoint);
 std::vector<std::string> class_names_of(const Checkpoint& checkpoint);
 /// The network of a checkpoint, with its weights, on a device.
 Classifier load_classifier(const Checkpoint& checkpoint, Device device, Precision precision);

@@ -8,6 +8,7 @@
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
 #include "fovea/training/device_speed.h"
+#include "output.h"
 #include "profile.h"
 #include "progress.h"
 #include "reports.h"
@@ -63,6 +64,22 @@ bool is_within(const std::string& file, const std::string& folder) {
   return std::filesystem::equivalent(std::filesystem::absolute(file).parent_path(), folder, ignored);
 }
 
+// The settings file of a run to be continued. Its checkpoint has all that shapes the result, so that a file
+// that a power loss has emptied stands in no way. One that says something wrong was edited, and is an error.
+void apply_saved_settings(Settings& settings, const std::string& path) {
+  try {
+    std::error_code ignored;
+    check<UnreadableSettings>(std::filesystem::file_size(path, ignored) != 0, "settings: ", path,
+                              " is empty");
+    apply_toml_file(settings, path);
+  } catch (const UnreadableSettings& error) {
+    show(
+        fmt::format("{}\ngoing on with the settings in the checkpoint, and the defaults of data, device, "
+                    "threads and save-every; {} is written anew\n",
+                    error.what(), path));
+  }
+}
+
 struct Start {
   Settings settings;
   std::optional<Checkpoint> checkpoint;  // where the run goes on from
@@ -79,7 +96,7 @@ Start start_from_checkpoint(const Arguments& arguments, const Place& place) {
   start.checkpoint = read_checkpoint(path);
   const Settings saved = settings_of(*start.checkpoint);
   const RunFolder source(std::filesystem::path(path).parent_path().string());
-  if (std::filesystem::exists(source.settings())) apply_toml_file(start.settings, source.settings());
+  if (std::filesystem::exists(source.settings())) apply_saved_settings(start.settings, source.settings());
   apply_toml(start.settings, to_toml(saved, Selection::shaping), path);
   apply_arguments(start.settings, arguments);
   start.settings.out = place.out;

@@ -1,5 +1,8 @@
 #include "unpack.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -7,11 +10,12 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 
+#include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
 
 namespace fovea {
@@ -22,11 +26,25 @@ constexpr const char* kAdvice = "fetch it again";
 
 using Block = std::array<char, kBlock>;
 
+/// The file, unless it is a pipe or a device, which might never end; null and errno if that fails.
+gzFile open_regular(const std::string& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) return nullptr;
+  struct stat status {};
+  const bool is_regular = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+  gzFile file = is_regular ? gzdopen(descriptor, "rb") : nullptr;
+  if (file == nullptr) {
+    close(descriptor);
+    errno = is_regular ? ENOMEM : ENXIO;
+  }
+  return file;
+}
+
 /// Reads a gzipped tar archive block by block.
 class TarReader {
  public:
   TarReader(const std::string& path, int64_t max_bytes)
-      : path_(path), file_(gzopen(path.c_str(), "rb"), &gzclose), max_bytes_(max_bytes) {
+      : path_(path), file_(open_regular(path), &gzclose), max_bytes_(max_bytes) {
     check<DataError>(file_ != nullptr, "unpack: ", path, ": cannot be opened: ", std::strerror(errno));
     gzbuffer(file_.get(), 1 << 17);
   }
@@ -121,34 +139,33 @@ void unpack_tar_gz(const std::string& archive, const std::vector<ArchiveMember>&
                    const std::string& folder, const std::function<bool()>& should_stop) {
   TarReader reader(archive, max_unzipped(members));
   std::set<std::string> written;
+  constexpr size_t kWriteBytes = 1 << 17;
+  std::string unwritten;
   Block block;
   while (reader.read(block) && !is_zero(block)) {
     const Entry entry = parse_header(reader, block);
     const auto member = std::find_if(members.begin(), members.end(), [&](const ArchiveMember& m) {
       return m.path == entry.path && entry.is_file;
     });
-    std::ofstream out;
-    std::string path;
+    std::optional<AtomicFile> out;
     if (member != members.end()) {
       reader.check_file(entry.size >= member->min_bytes && entry.size <= member->max_bytes, entry.path,
                         ": expected ", member->min_bytes, " to ", member->max_bytes, " bytes, found ",
                         entry.size);
       reader.check_file(written.insert(member->name).second, entry.path, ": found a second time");
-      path = (std::filesystem::path(folder) / member->name).string();
-      out.open(path, std::ios::binary | std::ios::trunc);
-      check<DataError>(out.is_open(), "unpack: ", path, ": cannot be written: ", std::strerror(errno));
+      out.emplace((std::filesystem::path(folder) / member->name).string(), "unpack", throw_as<DataError>);
     }
     for (int64_t left = entry.size; left > 0; left -= kBlock) {
       check<DataError>(!should_stop || !should_stop(), "unpack: ", archive,
                        ": stopped; the next fetch goes on from here");
       reader.check_file(reader.read(block), entry.path, ": the archive ends ", left, " bytes too early");
-      if (out.is_open()) out.write(block.data(), std::min(left, kBlock));
+      if (!out) continue;
+      unwritten.append(block.data(), static_cast<size_t>(std::min(left, kBlock)));
+      if (left > kBlock && unwritten.size() < kWriteBytes) continue;
+      out->write(unwritten.data(), unwritten.size());
+      unwritten.clear();
     }
-    if (out.is_open()) {
-      out.close();
-      check<DataError>(out.good(), "unpack: ", path, ": writing failed: ", std::strerror(errno),
-                       "; make room on the disk and fetch again");
-    }
+    if (out) out->commit();
   }
   for (const ArchiveMember& member : members) {
     reader.check_file(written.contains(member.name), member.path, ": expected in the archive, not found");
