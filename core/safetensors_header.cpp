@@ -263,7 +263,8 @@ SafetensorsHeader parse_safetensors_header(std::string_view text, uint64_t data_
 }
 
 std::string safetensors_header_text(const SafetensorsHeader& header, const std::string& where) {
-  // Not an object of the library's: the destructor of one asks for memory.
+  // Not an object of the library's, whose destructor asks for memory, and not through a stream, which leaves
+  // out what it has no memory for.
   std::map<std::string, std::string> members;
   const auto quoted = [&](const std::string& plain) {
     try {
@@ -276,7 +277,7 @@ std::string safetensors_header_text(const SafetensorsHeader& header, const std::
   if (!header.metadata.empty()) {
     std::string& metadata = members[kMetadata];
     for (const auto& [key, value] : header.metadata) {
-      metadata += str(metadata.empty() ? "{" : ",", quoted(key), ":", quoted(value));
+      metadata.append(metadata.empty() ? "{" : ",").append(quoted(key)).append(":").append(quoted(value));
     }
     metadata += "}";
   }
@@ -287,8 +288,9 @@ std::string safetensors_header_text(const SafetensorsHeader& header, const std::
     const auto dtype = std::find_if(kDtypeNames.begin(), kDtypeNames.end(),
                                     [&](const auto& candidate) { return candidate.first == entry.dtype; });
     std::string& member = members[entry.name];
-    member = str("{\"data_offsets\":[", entry.begin, ",", entry.end, "],\"dtype\":\"", dtype->second,
-                 "\",\"shape\":[");
+    member.append("{\"data_offsets\":[").append(std::to_string(entry.begin)).append(",");
+    member.append(std::to_string(entry.end)).append("],\"dtype\":\"").append(dtype->second);
+    member.append("\",\"shape\":[");
     for (const int64_t extent : entry.shape.extents()) {
       if (member.back() != '[') member += ',';
       member += std::to_string(extent);
@@ -297,7 +299,9 @@ std::string safetensors_header_text(const SafetensorsHeader& header, const std::
     data_bytes = entry.end;
   }
   std::string text;
-  for (const auto& [name, member] : members) text += str(text.empty() ? "{" : ",", quoted(name), ":", member);
+  for (const auto& [name, member] : members) {
+    text.append(text.empty() ? "{" : ",").append(quoted(name)).append(":").append(member);
+  }
   text += text.empty() ? "{}" : "}";
   text.resize((text.size() + 7) / 8 * 8, ' ');
   parse_safetensors_header(text, data_bytes, where);

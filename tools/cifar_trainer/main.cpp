@@ -1,6 +1,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -29,10 +30,17 @@ int run(int argc, char** argv) {
   return devices();
 }
 
+// Whether `operator new` has failed. Some libraries make another error of that, or none.
+std::atomic<bool> memory_is_out{false};
+
 // Whether or not the message can be shown, the exit code is the error's.
 int fail(const char* message, int exit_code) {
   using namespace fovea::cli;
   show("cifar_trainer: ");
+  if (memory_is_out && exit_code != 4) {
+    show("out of memory: ");
+    exit_code = 4;
+  }
   show(message);
   show("\n");
   return finish_output(exit_code);
@@ -41,15 +49,21 @@ int fail(const char* message, int exit_code) {
 [[noreturn]] void end_without_handler();
 
 // Before all other objects of the program.
-struct TerminateHandler {
-  const std::terminate_handler before = std::set_terminate(end_without_handler);
+struct Handlers {
+  Handlers() { std::set_new_handler(note_lack); }
+  static void note_lack() {
+    memory_is_out = true;
+    throw std::bad_alloc();
+  }
+  const std::terminate_handler terminate_before = std::set_terminate(end_without_handler);
 };
-[[gnu::init_priority(101)]] const TerminateHandler terminate_handler;
+[[gnu::init_priority(101)]] const Handlers handlers;
 
 // Where no handler can get it, before main or in a destructor, a lack of memory still has its exit code.
 [[noreturn]] void end_without_handler() {
   try {
     if (const std::exception_ptr error = std::current_exception()) std::rethrow_exception(error);
+    if (memory_is_out) throw std::bad_alloc();  // in a function that must not throw
   } catch (const std::bad_alloc&) {
     // Nothing that might be locked.
     constexpr char kMessage[] = "cifar_trainer: out of memory\n";
@@ -57,7 +71,7 @@ struct TerminateHandler {
     _exit(4);
   } catch (...) {
   }
-  terminate_handler.before();  // says what it was
+  handlers.terminate_before();  // says what it was
   std::abort();
 }
 

@@ -179,9 +179,11 @@ const Setting& find_setting(const std::string& key, const std::string& where) {
 }
 
 void assign(Settings& settings, const Setting& setting, const Value& value, const std::string& where) {
-  Value fitting = value;
   const auto* whole = std::get_if<int64_t>(&value);
-  if (kind_of(setting) == Kind::number && whole != nullptr) fitting = static_cast<double>(*whole);
+  const bool is_widened = kind_of(setting) == Kind::number && whole != nullptr;
+  const Value widened = is_widened ? static_cast<double>(*whole) : 0.0;
+  // No copy of the whole: where a copy of a text in a variant has no memory, the code of GCC 12 crashes.
+  const Value& fitting = is_widened ? widened : value;
   if (!fits(setting, fitting)) refuse(setting, value, where);
   std::visit(
       [&](auto field) {
@@ -202,7 +204,7 @@ void assign(Settings& settings, const Setting& setting, const Value& value, cons
 Value parse_value(const Setting& setting, const std::string& text, const std::string& where) {
   std::optional<Value> value;
   switch (kind_of(setting)) {
-    case Kind::text: value = text; break;
+    case Kind::text: value = std::string(text); break;  // copied outside, where that may fail
     case Kind::integer:
       if (const auto number = parse<int64_t>(text)) value = *number;
       break;
@@ -217,7 +219,7 @@ Value parse_value(const Setting& setting, const std::string& text, const std::st
       break;
   }
   if (!value) refuse(setting, text, where);
-  return *value;
+  return std::move(*value);  // a copy needs memory
 }
 
 std::string value_text(const Settings& settings, const Setting& setting) {
