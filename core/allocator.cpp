@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
@@ -9,6 +10,7 @@
 #include "fovea/core/caching_allocator.h"
 #include "fovea/core/check.h"
 #include "fovea/core/cuda_backend.h"
+#include "fovea/core/fork.h"
 #include "fovea/core/large_blocks.h"
 
 namespace fovea {
@@ -49,7 +51,16 @@ class CpuAllocator : public CachingAllocator {
   }
   std::string place() const override { return "on the CPU"; }
 
-  LargeBlocks large_{/*segment_bytes=*/size_t{1} << 30};
+  /// Large, so that few blocks end at a segment's end; but where address space is limited (ulimit -v) much of
+  /// it must be left for all others: at most a segment stands empty.
+  static size_t segment_bytes() {
+    constexpr size_t kMost = size_t{1} << 30, kStep = size_t{2} << 20;
+    rlimit limit{};
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return kMost;
+    return std::clamp<size_t>(limit.rlim_cur / 32 / kStep * kStep, kStep, kMost);
+  }
+
+  LargeBlocks large_{segment_bytes()};
 };
 
 /// Never destroyed, so that tensors with static storage can be freed at any time.
@@ -57,6 +68,9 @@ CpuAllocator& cpu_allocator() {
   static auto* allocator = new CpuAllocator;
   return *allocator;
 }
+
+const ForkLock fork_lock{ForkOrder::cpu_memory, [] { cpu_allocator().lock(); },
+                         [] { cpu_allocator().unlock(); }};
 
 void check_usable(Device device) {
   check<DeviceError>(device.is_cpu() || device.index < cuda_status().device_count, "allocate: ", device,

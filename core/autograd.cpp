@@ -25,16 +25,24 @@ struct Variable::Node {
   explicit Node(bool requires_grad_) : requires_grad(requires_grad_), sequence(next_sequence()) {}
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
-  /// Frees a long history in a loop: letting the members do it would recurse once per operation.
+  /// Frees a long history in a loop: letting the members do it would recurse once per operation. The nodes
+  /// that are to go wait in a chain, which needs no memory.
   ~Node() {
-    std::vector<std::shared_ptr<Node>> doomed = std::move(inputs);
-    while (!doomed.empty()) {
-      const std::shared_ptr<Node> node = std::move(doomed.back());
-      doomed.pop_back();
-      if (node.use_count() == 1) {
-        for (auto& input : node->inputs) doomed.push_back(std::move(input));
-        node->inputs.clear();
+    std::shared_ptr<Node> doomed;
+    const auto give_up = [&doomed](std::vector<std::shared_ptr<Node>>& nodes) {
+      for (std::shared_ptr<Node>& node : nodes) {
+        if (node.use_count() == 1) {
+          node->next_doomed = std::move(doomed);
+          doomed = std::move(node);
+        }
       }
+      nodes.clear();
+    };
+    give_up(inputs);
+    while (doomed != nullptr) {
+      const std::shared_ptr<Node> node = std::move(doomed);
+      doomed = std::move(node->next_doomed);
+      give_up(node->inputs);
     }
   }
 
@@ -74,6 +82,7 @@ struct Variable::Node {
   uint64_t sequence;         // every input is older than the result made from it
   const char* operation = "leaf";
   std::vector<std::shared_ptr<Node>> inputs;
+  std::shared_ptr<Node> next_doomed;
   Backward backward;
   struct Saved {
     Tensor tensor;

@@ -28,6 +28,9 @@ class CachingAllocator {
   void deallocate(void* pointer, size_t bytes) noexcept;
   MemoryStats stats() const;
   void reset_peak();
+  /// Between the two no other thread gets or gives back anything: see ForkLock.
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
   /// Does nothing until close_pool: what is recorded may refer to the blocks.
   void release_cached();
 

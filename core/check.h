@@ -60,6 +60,7 @@ struct CheckpointError : Error {
 template <class... Parts>
 std::string str(const Parts&... parts) {
   std::ostringstream out;
+  out.exceptions(std::ios_base::badbit);  // without memory it would leave out what comes next
   (out << ... << parts);
   return out.str();
 }

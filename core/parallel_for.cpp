@@ -8,6 +8,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -42,6 +43,8 @@ std::atomic<int>& thread_count() {
 /// Asked when the program starts: inside a call of a library OpenMP may be set to one thread for a while.
 [[maybe_unused]] const int threads_at_start = thread_count();
 
+const int processors = threads_within(static_cast<int>(std::thread::hardware_concurrency()), cpu_quota());
+
 /// How many NoGrain live.
 std::atomic<int> grain_ignored{0};
 
@@ -58,8 +61,6 @@ inline void pause() {
 /// processor each, which is longer than what one does between two kernels, and a tenth of it where they wait
 /// for each other's.
 int spins_of(int members) {
-  static const int processors =
-      threads_within(static_cast<int>(std::thread::hardware_concurrency()), cpu_quota());
   return members <= processors ? 20000 : 2000;
 }
 
@@ -94,13 +95,14 @@ class ThreadPool {
  public:
   using Work = void (*)(void* context, int member, int members);
 
-  /// The pool of this process. It is never destroyed; a child process made by fork gets a new one.
-  static ThreadPool& instance();
+  /// The pool of this process. It is never destroyed; a child process made by fork gets a new one, or null
+  /// if there is no memory for it.
+  static ThreadPool* instance();
 
   /// Calls work(context, 0, members), ..., work(context, members - 1, members), each on a thread of its own,
   /// member 0 on this one, and returns when all have ended. `members` is less than wanted where the system
-  /// gives no more threads. `work` must not throw. False, and nothing was called, if another thread is using
-  /// the pool.
+  /// gives no more threads, or no memory for them. `work` must not throw. False, and nothing was called, if
+  /// another thread is using the pool.
   bool try_run(int wanted, Work work, void* context);
 
  private:
@@ -127,29 +129,33 @@ class ThreadPool {
 
 std::atomic<ThreadPool*> current_pool{nullptr};
 
-ThreadPool& ThreadPool::instance() {
+ThreadPool* ThreadPool::instance() {
   static const bool is_ready = [] {
     current_pool = new ThreadPool;
     // The threads of a pool do not live on in a child process.
-    pthread_atfork(nullptr, nullptr, [] { current_pool = new ThreadPool; });
+    pthread_atfork(nullptr, nullptr, [] { current_pool = new (std::nothrow) ThreadPool; });
     return true;
   }();
   static_cast<void>(is_ready);
-  return *current_pool;
+  return current_pool;
 }
 
+/// Made when the program starts: a fork while another thread makes it would leave the child waiting for it.
+[[maybe_unused]] const ThreadPool* pool_at_start = ThreadPool::instance();
+
 int ThreadPool::workers_of(int wanted) {
-  while (static_cast<int>(workers_.size()) < wanted && failures_ < kMostFailures) {
-    workers_.reserve(workers_.size() + 1);
-    auto worker = std::make_unique<Worker>();
-    const int member = static_cast<int>(workers_.size()) + 1;
-    try {
+  try {
+    while (static_cast<int>(workers_.size()) < wanted && failures_ < kMostFailures) {
+      workers_.reserve(workers_.size() + 1);
+      auto worker = std::make_unique<Worker>();
+      const int member = static_cast<int>(workers_.size()) + 1;
       worker->thread = std::thread([this, &worker = *worker, member] { serve(worker, member); });
-    } catch (const std::system_error&) {
-      ++failures_;  // of RLIMIT_NPROC, of a container's pids.max, or of memory: those that are there serve
-      break;
+      workers_.push_back(std::move(worker));
     }
-    workers_.push_back(std::move(worker));
+  } catch (const std::system_error&) {
+    ++failures_;  // of RLIMIT_NPROC, of a container's pids.max, or of memory: those that are there serve
+  } catch (const std::bad_alloc&) {
+    ++failures_;
   }
   return std::min(wanted, static_cast<int>(workers_.size()));
 }
@@ -243,7 +249,8 @@ void internal::parallel_for(int64_t count, int64_t grain, RangeBody body, void* 
   const auto work = [](void* shared, int member, int members) {
     static_cast<Loop*>(shared)->run(member, members);
   };
-  if (!ThreadPool::instance().try_run(threads, work, &loop)) body(context, 0, count);
+  ThreadPool* pool = ThreadPool::instance();
+  if (pool == nullptr || !pool->try_run(threads, work, &loop)) body(context, 0, count);
   if (loop.failure) std::rethrow_exception(loop.failure);
 }
 

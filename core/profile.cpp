@@ -6,18 +6,30 @@
 #include <mutex>
 #include <utility>
 
+#include "fovea/core/fork.h"
+
 namespace fovea {
 namespace {
 
 struct Calls {
   std::mutex mutex;
   std::vector<KernelCall> ended;
+  size_t running = 0;
+
+  /// So that a call can end, in a destructor, without asking for memory.
+  void make_room_for_one() {
+    const size_t needed = ended.size() + running + 1;
+    if (ended.capacity() < needed) ended.reserve(2 * needed);
+    ++running;
+  }
 };
 
 Calls& calls() {
   static auto* all = new Calls;
   return *all;
 }
+
+const ForkLock fork_lock{ForkOrder::profile, [] { calls().mutex.lock(); }, [] { calls().mutex.unlock(); }};
 
 }  // namespace
 
@@ -66,6 +78,10 @@ RunningCall* begin_call(const char* name, const std::vector<const Tensor*>& tens
     running->call.bytes += static_cast<int64_t>(tensor->bytes());
   }
   running->call.thread = profiled_thread();
+  {
+    const std::lock_guard lock(calls().mutex);
+    calls().make_room_for_one();
+  }
   innermost = running.get();
   running->call.begin = profile_clock();
   return running.release();
@@ -79,6 +95,7 @@ void end_call(RunningCall* running) {
   innermost = running->caller;
   if (innermost != nullptr) innermost->inner_seconds += call.seconds;
   const std::lock_guard lock(calls().mutex);
+  --calls().running;
   calls().ended.push_back(std::move(call));
 }
 

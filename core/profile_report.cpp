@@ -4,9 +4,9 @@
 #include <array>
 #include <cstdio>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <utility>
 
+#include "fovea/core/json_writer.h"
 #include "fovea/core/stream.h"
 
 namespace fovea {
@@ -160,30 +160,42 @@ std::string profile_tables(const Profile& profile, const DeviceSpeed& speed) {
 }
 
 std::string chrome_trace(const Profile& profile) {
-  using Json = nlohmann::ordered_json;
   double first = profile.steps.empty() ? 0 : profile.steps[0].begin;
   for (const KernelCall& call : profile.calls) first = std::min(first, call.begin);
-  Json events = Json::array();
-  const auto add = [&](const std::string& name, const char* category, double begin, double seconds,
-                       int thread) -> Json& {
-    events.push_back({{"name", name},
-                      {"cat", category},
-                      {"ph", "X"},
-                      {"ts", (begin - first) * 1e6},
-                      {"dur", seconds * 1e6},
-                      {"pid", 0},
-                      {"tid", thread}});
-    return events.back();
+  JsonWriter json;
+  const auto begin_event = [&](const std::string& name, const char* category, double begin, double seconds,
+                               int thread) {
+    json.begin_object();
+    json.key("name"), json.text(name);
+    json.key("cat"), json.text(category);
+    json.key("ph"), json.text("X");
+    json.key("ts"), json.number((begin - first) * 1e6);
+    json.key("dur"), json.number(seconds * 1e6);
+    json.key("pid"), json.integer(0);
+    json.key("tid"), json.integer(thread);
   };
+  json.begin_object();
+  json.key("displayTimeUnit"), json.text("ms");
+  json.key("traceEvents");
+  json.begin_array();
   for (size_t i = 0; i < profile.steps.size(); ++i) {
     const ProfiledStep& step = profile.steps[i];
-    add("step " + std::to_string(i + 1), "step", step.begin, step.seconds, profile.thread);
+    begin_event("step " + std::to_string(i + 1), "step", step.begin, step.seconds, profile.thread);
+    json.end_object();
   }
   for (const KernelCall& call : profile.calls) {
-    add(call.name, "kernel", call.begin, call.seconds, call.thread)["args"] = {
-        {"shapes", call.shapes}, {"bytes", call.bytes}, {"flop", 2 * call.multiply_adds}};
+    begin_event(call.name, "kernel", call.begin, call.seconds, call.thread);
+    json.key("args");
+    json.begin_object();
+    json.key("shapes"), json.text(call.shapes);
+    json.key("bytes"), json.integer(call.bytes);
+    json.key("flop"), json.integer(2 * call.multiply_adds);
+    json.end_object();
+    json.end_object();
   }
-  return Json{{"displayTimeUnit", "ms"}, {"traceEvents", std::move(events)}}.dump() + "\n";
+  json.end_array();
+  json.end_object();
+  return json.str() + "\n";
 }
 
 }  // namespace fovea

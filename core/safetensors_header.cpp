@@ -4,8 +4,9 @@
 #include <array>
 #include <charconv>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <string>
 #include <tuple>
 #include <utility>
 
@@ -301,28 +302,46 @@ SafetensorsHeader parse_safetensors_header(std::string_view text, uint64_t data_
 }
 
 std::string safetensors_header_text(const SafetensorsHeader& header, const std::string& where) {
-  Json json = Json::object();
-  std::set<std::string> names;
-  if (!header.metadata.empty()) json[kMetadata] = header.metadata;
+  // Not an object of the library's, whose destructor asks for memory, and not through a stream, which leaves
+  // out what it has no memory for.
+  std::map<std::string, std::string> members;
+  const auto quoted = [&](const std::string& plain) {
+    try {
+      return Json(plain).dump();
+    } catch (const Json::exception& error) {
+      throw CheckpointError(
+          str("safetensors: ", where, ": a name or a text cannot be written: ", error.what()));
+    }
+  };
+  if (!header.metadata.empty()) {
+    std::string& metadata = members[kMetadata];
+    for (const auto& [key, value] : header.metadata) {
+      metadata.append(metadata.empty() ? "{" : ",").append(quoted(key)).append(":").append(quoted(value));
+    }
+    metadata += "}";
+  }
   uint64_t data_bytes = 0;
   for (const SafetensorsEntry& entry : header.entries) {
-    check<CheckpointError>(entry.name != kMetadata && names.insert(entry.name).second, "safetensors: ", where,
+    check<CheckpointError>(entry.name != kMetadata && !members.contains(entry.name), "safetensors: ", where,
                            ": the name ", in_quotes(entry.name), " is there twice or is reserved");
     const auto dtype = std::find_if(kDtypeNames.begin(), kDtypeNames.end(),
                                     [&](const auto& candidate) { return candidate.first == entry.dtype; });
-    const std::span<const int64_t> extents = entry.shape.extents();
-    json[entry.name] = {{"dtype", dtype->second},
-                        {"shape", std::vector<int64_t>(extents.begin(), extents.end())},
-                        {"data_offsets", {entry.begin, entry.end}}};
+    std::string& member = members[entry.name];
+    member.append("{\"data_offsets\":[").append(std::to_string(entry.begin)).append(",");
+    member.append(std::to_string(entry.end)).append("],\"dtype\":\"").append(dtype->second);
+    member.append("\",\"shape\":[");
+    for (const int64_t extent : entry.shape.extents()) {
+      if (member.back() != '[') member += ',';
+      member += std::to_string(extent);
+    }
+    member += "]}";
     data_bytes = entry.end;
   }
   std::string text;
-  try {
-    text = json.dump();
-  } catch (const Json::exception& error) {
-    throw CheckpointError(
-        str("safetensors: ", where, ": a name or a text cannot be written: ", error.what()));
+  for (const auto& [name, member] : members) {
+    text.append(text.empty() ? "{" : ",").append(quoted(name)).append(":").append(member);
   }
+  text += text.empty() ? "{}" : "}";
   text.resize((text.size() + 7) / 8 * 8, ' ');
   parse_safetensors_header(text, data_bytes, where);
   return text;

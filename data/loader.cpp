@@ -1,5 +1,7 @@
 #include "fovea/data/loader.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
@@ -8,6 +10,7 @@
 #include <mutex>
 #include <numeric>
 #include <span>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -52,7 +55,12 @@ class Loader::Worker {
     check<UsageError>(batches_per_epoch() >= 1, "Loader: ", set_.size(), " images of ", set_.name,
                       " fill no batch of ", settings_.batch_size,
                       "; take more images or a smaller batch size");
-    thread_ = std::thread([this] { run(); });
+    try {
+      thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error& error) {
+      throw OutOfMemory(str("Loader: no thread for its batches: ", error.what(),
+                            "; raise the limits of memory and threads (ulimit -v, -u)"));
+    }
   }
 
   ~Worker() {
@@ -64,12 +72,16 @@ class Loader::Worker {
     thread_.join();
   }
 
+  /// Whether this is the process that has its thread.
+  bool is_here() const { return process_ == getpid(); }
+
   int64_t batches_per_epoch() const {
     const int64_t B = settings_.batch_size, N = set_.labels.defined() ? set_.size() : 0;
     return settings_.drop_last ? N / B : (N + B - 1) / B;
   }
 
   void seek(int64_t epoch, int64_t batch) {
+    check_is_here();
     check<UsageError>(epoch >= 0 && epoch <= std::numeric_limits<uint32_t>::max(), "Loader::seek: epoch ",
                       epoch, ", wanted 0 to 2^32 - 1");
     check<UsageError>(batch >= 0 && batch < batches_per_epoch(), "Loader::seek: batch ", batch,
@@ -85,6 +97,7 @@ class Loader::Worker {
   }
 
   Batch next() {
+    check_is_here();
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return !ready_.empty() || failure_ != nullptr; });
     if (ready_.empty()) std::rethrow_exception(failure_);
@@ -96,6 +109,11 @@ class Loader::Worker {
   }
 
  private:
+  void check_is_here() const {
+    check<UsageError>(is_here(), "Loader: made before fork, in process ", process_, ": process ", getpid(),
+                      " does not have its thread; make the loader after the fork");
+  }
+
   void run() {
     const SerialScope serial;  // the cores belong to the threads that compute
     std::unique_lock lock(mutex_);
@@ -141,6 +159,7 @@ class Loader::Worker {
   const ImageSet set_;
   const Normalisation normalisation_;
   const LoaderSettings settings_;
+  const pid_t process_ = getpid();
 
   // Of the thread alone: the order of one epoch.
   std::vector<int64_t> order_;
@@ -157,8 +176,14 @@ class Loader::Worker {
   std::thread thread_;
 };
 
+void Loader::WorkerDeleter::operator()(Worker* worker) const noexcept {
+  // A child process cannot wait for the end of a thread that it does not have: it leaves the whole to its
+  // end.
+  if (worker->is_here()) delete worker;
+}
+
 Loader::Loader(ImageSet set, const Normalisation& normalisation, const LoaderSettings& settings)
-    : worker_(std::make_unique<Worker>(std::move(set), normalisation, settings)) {}
+    : worker_(new Worker(std::move(set), normalisation, settings)) {}
 Loader::~Loader() = default;
 Loader::Loader(Loader&&) noexcept = default;
 Loader& Loader::operator=(Loader&&) noexcept = default;

@@ -20,7 +20,9 @@ struct LoaderSettings {
 };
 
 /// Gives the batches of epoch after epoch, without end. A thread of its own prepares the next few. Batch b of
-/// epoch e depends on (set, settings, e, b) alone, so seeking there gives the same bits as getting there.
+/// epoch e depends on (set, settings, e, b) alone, so seeking there gives the same bits as getting there. The
+/// thread stays behind when the process forks: in the child the loader gives a UsageError, and a new one
+/// works.
 class Loader {
  public:
   /// UsageError if the set has not even one batch.
@@ -37,7 +39,10 @@ class Loader {
 
  private:
   class Worker;
-  std::unique_ptr<Worker> worker_;
+  struct WorkerDeleter {
+    void operator()(Worker* worker) const noexcept;
+  };
+  std::unique_ptr<Worker, WorkerDeleter> worker_;
 };
 
 /// The order in which an epoch visits `count` images: a Fisher-Yates shuffle keyed by (seed, epoch).

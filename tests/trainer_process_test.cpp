@@ -204,6 +204,22 @@ TEST_CASE("trainer_process: a signal that was ignored at the start stays ignored
   CHECK_THAT(outcome.err, Contains("--resume"));
 }
 
+TEST_CASE("trainer_process: where address space is limited it works, or says what it wanted") {
+  const TemporaryFolder folder;
+  std::string codes;
+  for (int megabytes = 500; megabytes <= 1700; megabytes += 60) {
+    const std::string out = folder / std::to_string(megabytes);
+    const std::string limit = "ulimit -v " + std::to_string(megabytes * 1000) + "; \"$@\"";
+    const Outcome outcome = in_shell(limit, short_run(out, {"--max-steps", "1"}));
+    INFO(megabytes << " MB\n" << outcome.err);
+    CHECK((outcome.code == 0 || outcome.code == 4));
+    if (outcome.code == 4) CHECK_THAT(outcome.err, Contains(" bytes "));
+    codes += std::to_string(outcome.code);
+  }
+  // Once there is enough, more is enough, too.
+  CHECK_THAT(codes, Catch::Matchers::Matches("4*0+"));
+}
+
 TEST_CASE("trainer_process: a file at its greatest size is an error of writing") {
   const TemporaryFolder folder;
   const Outcome outcome = in_shell("ulimit -f 100; \"$@\"", short_run(folder / "run"));

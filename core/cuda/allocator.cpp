@@ -5,6 +5,7 @@
 
 #include "fovea/core/cuda/runtime.h"
 #include "fovea/core/cuda_backend.h"
+#include "fovea/core/fork.h"
 
 namespace fovea::cuda {
 namespace {
@@ -77,6 +78,17 @@ Allocators& allocators() {
   static auto* all = new Allocators;
   return *all;
 }
+
+/// A child cannot use the device, but it frees what lies there.
+const ForkLock fork_lock{ForkOrder::cuda_memory,
+                         [] {
+                           allocators().mutex.lock();
+                           for (auto& [device, allocator] : allocators().by_device) allocator.lock();
+                         },
+                         [] {
+                           for (auto& [device, allocator] : allocators().by_device) allocator.unlock();
+                           allocators().mutex.unlock();
+                         }};
 
 template <class Count>
 int64_t sum_over_devices(const Count& count) {

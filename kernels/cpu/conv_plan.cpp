@@ -11,9 +11,11 @@
 #include <omp.h>
 #endif
 
-#include "fovea/core/environment.h"
+#include "fovea/core/allocator.h"
+#include "fovea/core/fork.h"
 #include "fovea/core/lru_cache.h"
 #include "fovea/kernels/cpu/conv_onednn.h"
+#include "fovea/kernels/cpu/onednn_memory.h"
 
 namespace fovea::kernels::cpu::onednn {
 
@@ -37,11 +39,9 @@ constexpr int64_t kChunkBytes = 768 << 10;  // of one chunk: most of a 1 MB L2 c
 /// Never destroyed, as all here: objects with static storage may convolve in their destructors.
 const dnnl::engine& cpu_engine() {
   static const auto* engine = [] {
-    // Plans are kept below. oneDNN's own cache would keep up to 1,024 primitives more.
-    if (environment("ONEDNN_PRIMITIVE_CACHE_CAPACITY").empty() &&
-        environment("DNNL_PRIMITIVE_CACHE_CAPACITY").empty()) {
-      dnnl::set_primitive_cache_capacity(0);
-    }
+    // Plans are kept below. oneDNN's own cache would keep up to 1,024 primitives more, and in it a primitive
+    // for which there was no memory leaves a key that points to what is gone.
+    dnnl::set_primitive_cache_capacity(0);
     return new dnnl::engine(dnnl::engine::kind::cpu, 0);
   }();
   return *engine;
@@ -66,6 +66,7 @@ typename Primitive::primitive_desc describe(const dnnl::primitive_attr& attribut
 }
 
 Plan make_plan(Pass pass, const ConvProblem& problem) {
+  const MemoryScope scope;
   const auto& [N, H, W, C, K, R, S, stride, padding] = problem;
   const auto f32 = memory::data_type::f32;
   const auto any = memory::format_tag::any;
@@ -143,11 +144,16 @@ struct Plans {
   }
 };
 
+/// It keeps oneDNN's own locks free over a fork, too: they are taken while something is planned.
+const ForkLock fork_lock{ForkOrder::conv_plans, [] { Plans::instance().mutex.lock(); },
+                         [] { Plans::instance().mutex.unlock(); }};
+
 std::shared_ptr<const Plan> plan_for(Pass pass, const ConvProblem& problem) {
   Plans& plans = Plans::instance();
   const std::lock_guard lock(plans.mutex);
   const std::pair key(pass, problem);
   if (auto known = plans.kept.find(key)) return known;
+  check_room();
   Plan made = make_plan(pass, problem);
   ++plans.made;
   // What oneDNN has made for such a plan the first time is destroyed at the end of the program: before it, we
@@ -163,11 +169,13 @@ Tensor bytes_for(const memory::desc& desc) {
 
 /// A null pointer: none yet.
 memory view(const memory::desc& desc, const void* data) {
+  const MemoryScope scope;
   return memory(desc, cpu_engine(), data == nullptr ? DNNL_MEMORY_NONE : const_cast<void*>(data));
 }
 
 void run_reorder(const Plan& plan, const memory::desc& from, const void* source, const memory::desc& to,
                  void* target) {
+  const MemoryScope scope;
   memory from_memory = view(from, source), to_memory = view(to, target);
   dnnl::stream stream(cpu_engine());
   plan.reorder.execute(stream, {{DNNL_ARG_FROM, from_memory}, {DNNL_ARG_TO, to_memory}});
@@ -249,6 +257,7 @@ ChunkConv::ChunkConv(Pass pass, const Cut& cut, const Tensor& weight)
 
 ChunkRunner::ChunkRunner(const ChunkConv& conv) : conv_(conv), winograd_(conv.whole_.H, conv.whole_.W) {
   if (conv.is_winograd()) return;
+  const MemoryScope scope;
   stream_ = dnnl::stream(cpu_engine());
   int64_t bytes = 1;
   for (const auto& plan : conv.plans_) {
@@ -280,6 +289,7 @@ void ChunkRunner::operator()(int64_t count, const float* x, const float* y, floa
                ? winograd_.forward(count, whole.C, whole.K, x, filters, const_cast<float*>(y))
                : winograd_.forward(count, whole.K, whole.C, y, filters, const_cast<float*>(x));
   }
+  const MemoryScope scope;
   const auto slot = static_cast<size_t>(count - conv_.smallest_);
   Arguments& arguments = arguments_[slot];
   arguments.x.set_data_handle(const_cast<float*>(x));
@@ -350,6 +360,13 @@ ConvPlanCounts plan_counts() {
   Plans& plans = Plans::instance();
   const std::lock_guard lock(plans.mutex);
   return {static_cast<int64_t>(plans.kept.size()), static_cast<int64_t>(plans.kept.capacity()), plans.made};
+}
+
+void throw_out_of_memory(const char* operation, const ConvProblem& problem) {
+  const MemoryStats memory = memory_stats();
+  throw OutOfMemory(fovea::str(operation, ": oneDNN has no memory for ", problem, ": ", memory.in_use,
+                               " bytes of tensors are in use on the CPU and ", memory.cached,
+                               " cached; try a smaller batch size"));
 }
 
 #ifdef _OPENMP

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <dnnl.hpp>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "fovea/core/check.h"
@@ -144,13 +145,19 @@ class SingleThread {
   int before_ = 1;
 };
 
+/// OutOfMemory: what was planned or run, and how much memory is in use.
+[[noreturn]] void throw_out_of_memory(const char* operation, const ConvProblem& problem);
+
 /// Calls body with oneDNN set to one thread, and turns its errors into ours, with the problem.
 template <class Body>
 void call_onednn(const char* operation, const ConvProblem& problem, Body&& body) {
   const SingleThread single_thread;
   try {
     body();
+  } catch (const std::bad_alloc&) {
+    throw_out_of_memory(operation, problem);
   } catch (const dnnl::error& error) {
+    if (error.status == dnnl_out_of_memory) throw_out_of_memory(operation, problem);
     throw Error(fovea::str(operation, ": oneDNN says \"", error.what(), "\" for ", problem));
   }
 }

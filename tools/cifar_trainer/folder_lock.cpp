@@ -45,6 +45,7 @@ std::string owner_of(int descriptor) {
 }  // namespace
 
 FolderLock::FolderLock(const fs::path& folder) : file_(folder / "run.lock") {
+  const std::string owner = this_process();  // before there is anything to be undone
   try {
     constexpr int kAttempts = 100;
     for (int attempt = 0;; ++attempt) {
@@ -67,7 +68,7 @@ FolderLock::FolderLock(const fs::path& folder) : file_(folder / "run.lock") {
     remove_empty_folders();
     throw;
   }
-  const std::string owner = this_process();  // for messages only: whether it can be written does not matter
+  // For messages only: whether it can be written does not matter.
   if (ftruncate(descriptor_, 0) != 0) return;
   [[maybe_unused]] const ssize_t written = pwrite(descriptor_, owner.data(), owner.size(), 0);
 }

@@ -1,7 +1,15 @@
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <new>
+#include <system_error>
 
 #include "commands.h"
+#include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
 #include "fovea/core/printable.h"
 #include "output.h"
@@ -24,13 +32,68 @@ int run(int argc, char** argv) {
   return devices();
 }
 
+// Whether `operator new` has failed. Some libraries make another error of that, or none.
+std::atomic<bool> memory_is_out{false};
+
 // Whether or not the message can be shown, the exit code is the error's.
 int fail(const char* message, int exit_code) {
   using namespace fovea::cli;
   show("cifar_trainer: ");
+  if (memory_is_out && exit_code != 4) {
+    show("out of memory: ");
+    exit_code = 4;
+  }
   show(message);
   show("\n");
   return finish_output(exit_code);
+}
+
+[[noreturn]] void end_without_handler();
+
+// Before all other objects of the program.
+struct Handlers {
+  Handlers() { std::set_new_handler(note_lack); }
+  static void note_lack() {
+    memory_is_out = true;
+    throw std::bad_alloc();
+  }
+  const std::terminate_handler terminate_before = std::set_terminate(end_without_handler);
+};
+[[gnu::init_priority(101)]] const Handlers handlers;
+
+// Where no handler can get it, before main or in a destructor, a lack of memory still has its exit code.
+[[noreturn]] void end_without_handler() {
+  try {
+    if (const std::exception_ptr error = std::current_exception()) std::rethrow_exception(error);
+    if (memory_is_out) throw std::bad_alloc();  // in a function that must not throw
+  } catch (const std::bad_alloc&) {
+    // Nothing that might be locked.
+    constexpr char kMessage[] = "cifar_trainer: out of memory\n";
+    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
+    _exit(4);
+  } catch (...) {
+  }
+  handlers.terminate_before();  // says what it was
+  std::abort();
+}
+
+// Of memory that was none of a tensor's, whose error says more. Needs none itself.
+int fail_without_memory() {
+  const fovea::MemoryStats memory = fovea::memory_stats();
+  rlimit limit{};
+  const bool is_limited = getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+  char message[300], limited[100] = "";
+  if (is_limited) {
+    std::snprintf(limited, sizeof limited, ", and no more than %llu of address space may be (ulimit -v)",
+                  static_cast<unsigned long long>(limit.rlim_cur));
+  }
+  std::snprintf(
+      message, sizeof message,
+      "out of memory: %lld bytes of tensors are in use, %lld cached, at most %lld of the process were in "
+      "memory at once%s; use a smaller --batch-size",
+      static_cast<long long>(memory.in_use), static_cast<long long>(memory.cached),
+      static_cast<long long>(fovea::peak_memory_bytes(fovea::Device::cpu())), limited);
+  return fail(message, 4);
 }
 
 }  // namespace
@@ -42,7 +105,10 @@ int main(int argc, char** argv) {
   } catch (const fovea::Error& error) {
     return fail(error.what(), error.exit_code());
   } catch (const std::bad_alloc&) {
-    return fail("out of memory; use a smaller --batch-size", 4);
+    return fail_without_memory();
+  } catch (const std::system_error& error) {
+    if (error.code() == std::errc::not_enough_memory) return fail_without_memory();
+    return fail(error.what(), 1);
   } catch (const std::exception& error) {
     return fail(fovea::printable(error.what()).c_str(), 1);
   }

@@ -1,90 +1,137 @@
 #include "reports.h"
 
-#include <nlohmann/json.hpp>
+#include <concepts>
+#include <optional>
+#include <type_traits>
 
 #include "fovea/config.h"
+#include "fovea/core/json_writer.h"
 
 namespace fovea::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
+/// An object, on a line for each entry.
+class Report {
+ public:
+  Report() { json_.begin_object(); }
 
-Json number_or_null(const std::optional<double>& number) {
-  return number ? Json(*number) : Json();
-}
+  void add(const char* key, const std::string& value) {
+    json_.key(key);
+    json_.text(value);
+  }
+  void add(const char* key, const char* value) { add(key, std::string(value)); }
+  template <std::integral T>
+  void add(const char* key, T value) {
+    json_.key(key);
+    if constexpr (std::is_same_v<T, bool>) {
+      json_.boolean(value);
+    } else {
+      json_.integer(static_cast<int64_t>(value));
+    }
+  }
+  void add(const char* key, double value) {
+    json_.key(key);
+    json_.number(value);
+  }
+  /// Null without one.
+  void add(const char* key, std::optional<double> value) {
+    json_.key(key);
+    value ? json_.number(*value) : json_.null();
+  }
+  void add(const char* key, const Shape& shape) {
+    json_.key(key);
+    json_.begin_array();
+    for (const int64_t extent : shape.extents()) json_.integer(extent);
+    json_.end_array();
+  }
+  void add_layer(const LayerSummary& layer) {
+    json_.begin_object();
+    add("path", layer.path);
+    add("operation", layer.operation);
+    add("output", layer.output);
+    add("parameters", layer.parameters);
+    add("multiply_adds", layer.multiply_adds);
+    add("activation_bytes", layer.activation_bytes);
+    json_.end_object();
+  }
+  void add_layers(const std::vector<LayerSummary>& layers) {
+    json_.key("layers");
+    json_.begin_array();
+    for (const LayerSummary& layer : layers) add_layer(layer);
+    json_.end_array();
+  }
 
-std::string text_of(const Json& json) {
-  return json.dump(/*indent=*/2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
-}
+  std::string text() {
+    json_.end_object();
+    return json_.str();
+  }
+
+ private:
+  JsonWriter json_{/*indent=*/2};
+};
 
 }  // namespace
 
 std::string to_json(const RunSummary& summary) {
-  Json json;
-  json["model"] = summary.model;
-  json["parameters"] = summary.parameters;
-  json["dataset"] = summary.dataset;
-  json["train_images"] = summary.train_images;
-  json["test_images"] = summary.test_images;
-  json["finished"] = summary.finished;
-  json["epochs"] = summary.epochs;
-  json["steps"] = summary.steps;
-  json["train_loss"] = summary.train_loss;
-  json["train_accuracy"] = summary.train_accuracy;
-  json["test_loss"] = summary.test ? Json(summary.test->loss) : Json();
-  json["test_accuracy"] = summary.test ? Json(summary.test->accuracy) : Json();
-  json["best_test_accuracy"] = summary.best_epoch > 0 ? Json(summary.best_test_accuracy) : Json();
-  json["best_epoch"] = summary.best_epoch;
-  json["images_per_second"] = summary.images_per_second > 0 ? Json(summary.images_per_second) : Json();
-  json["peak_memory_bytes"] = summary.peak_memory_bytes;
-  json["seconds"] = summary.seconds;
-  json["device"] = summary.device;
-  json["precision"] = summary.precision;
-  json["threads"] = summary.threads;
-  json["batch_size"] = summary.batch_size;
-  json["seed"] = summary.seed;
-  json["version"] = FOVEA_VERSION;
-  return text_of(json);
+  Report json;
+  json.add("model", summary.model);
+  json.add("parameters", summary.parameters);
+  json.add("dataset", summary.dataset);
+  json.add("train_images", summary.train_images);
+  json.add("test_images", summary.test_images);
+  json.add("finished", summary.finished);
+  json.add("epochs", summary.epochs);
+  json.add("steps", summary.steps);
+  json.add("train_loss", summary.train_loss);
+  json.add("train_accuracy", summary.train_accuracy);
+  json.add("test_loss", summary.test ? std::optional(summary.test->loss) : std::nullopt);
+  json.add("test_accuracy", summary.test ? std::optional(summary.test->accuracy) : std::nullopt);
+  json.add("best_test_accuracy",
+           summary.best_epoch > 0 ? std::optional(summary.best_test_accuracy) : std::nullopt);
+  json.add("best_epoch", summary.best_epoch);
+  json.add("images_per_second",
+           summary.images_per_second > 0 ? std::optional(summary.images_per_second) : std::nullopt);
+  json.add("peak_memory_bytes", summary.peak_memory_bytes);
+  json.add("seconds", summary.seconds);
+  json.add("device", summary.device);
+  json.add("precision", summary.precision);
+  json.add("threads", summary.threads);
+  json.add("batch_size", summary.batch_size);
+  json.add("seed", summary.seed);
+  json.add("version", FOVEA_VERSION);
+  return json.text();
 }
 
 std::string to_json(const EvaluationReport& report) {
-  Json json;
-  json["checkpoint"] = report.checkpoint;
-  json["model"] = report.model;
-  json["dataset"] = report.dataset;
-  json["split"] = report.split;
-  json["images"] = report.evaluation.images;
-  json["loss"] = report.evaluation.loss;
-  json["accuracy"] = report.evaluation.accuracy;
-  json["top5_accuracy"] = number_or_null(report.evaluation.top5_accuracy);
-  json["images_per_second"] = report.images_per_second;
-  json["peak_memory_bytes"] = report.peak_memory_bytes;
-  json["seconds"] = report.seconds;
-  json["device"] = report.device;
-  json["precision"] = report.precision;
-  json["version"] = FOVEA_VERSION;
-  return text_of(json);
+  Report json;
+  json.add("checkpoint", report.checkpoint);
+  json.add("model", report.model);
+  json.add("dataset", report.dataset);
+  json.add("split", report.split);
+  json.add("images", report.evaluation.images);
+  json.add("loss", report.evaluation.loss);
+  json.add("accuracy", report.evaluation.accuracy);
+  json.add("top5_accuracy", report.evaluation.top5_accuracy);
+  json.add("images_per_second", report.images_per_second);
+  json.add("peak_memory_bytes", report.peak_memory_bytes);
+  json.add("seconds", report.seconds);
+  json.add("device", report.device);
+  json.add("precision", report.precision);
+  json.add("version", FOVEA_VERSION);
+  return json.text();
 }
 
 std::string to_json(const ModelReport& report) {
-  Json json;
-  json["model"] = report.model;
-  json["input"] = report.input.extents();
-  json["classes"] = report.classes;
-  json["parameters"] = report.summary.parameters;
-  json["multiply_adds"] = report.summary.multiply_adds;
-  json["activation_bytes"] = report.summary.activation_bytes;
-  json["layers"] = Json::array();
-  for (const LayerSummary& layer : report.summary.layers) {
-    json["layers"].push_back({{"path", layer.path},
-                              {"operation", layer.operation},
-                              {"output", layer.output.extents()},
-                              {"parameters", layer.parameters},
-                              {"multiply_adds", layer.multiply_adds},
-                              {"activation_bytes", layer.activation_bytes}});
-  }
-  json["version"] = FOVEA_VERSION;
-  return text_of(json);
+  Report json;
+  json.add("model", report.model);
+  json.add("input", report.input);
+  json.add("classes", report.classes);
+  json.add("parameters", report.summary.parameters);
+  json.add("multiply_adds", report.summary.multiply_adds);
+  json.add("activation_bytes", report.summary.activation_bytes);
+  json.add_layers(report.summary.layers);
+  json.add("version", FOVEA_VERSION);
+  return json.text();
 }
 
 }  // namespace fovea::cli

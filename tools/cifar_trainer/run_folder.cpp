@@ -109,6 +109,7 @@ double RunFolder::resume(int64_t epochs) const {
   std::filesystem::create_directories(path_, error);
   check(!error, "run: cannot make the folder ", path_.string(), ": ", error.message());
   std::istringstream file_in(read_table(file("metrics.csv")));
+  file_in.exceptions(std::ios_base::badbit);  // without memory it would end early
   std::string kept = kHeader, line;
   double seconds = 0;
   std::getline(file_in, line);  // the header

@@ -200,13 +200,15 @@ const Setting& find_setting(std::string_view key, std::string_view where) {
 }
 
 void assign(Settings& settings, const Setting& setting, const Value& value, const std::string& where) {
-  Value fitting = value;
   const auto* whole = std::get_if<int64_t>(&value);
-  if (kind_of(setting) == Kind::number && whole != nullptr) fitting = static_cast<double>(*whole);
+  std::optional<Value> converted;  // to the kind of number that the setting is
+  if (kind_of(setting) == Kind::number && whole != nullptr) converted = static_cast<double>(*whole);
   if (const auto* number = std::get_if<double>(&value);
       kind_of(setting) == Kind::integer && number != nullptr) {
-    if (const auto exact = whole_number(*number)) fitting = *exact;
+    if (const auto exact = whole_number(*number)) converted = *exact;
   }
+  // No copy of the whole: where a copy of a text in a variant has no memory, the code of GCC 12 crashes.
+  const Value& fitting = converted ? *converted : value;
   if (!fits(setting, fitting)) refuse(setting, value, where);
   std::visit(
       [&](auto field) {
@@ -227,7 +229,7 @@ void assign(Settings& settings, const Setting& setting, const Value& value, cons
 Value parse_value(const Setting& setting, const std::string& text, const std::string& where) {
   std::optional<Value> value;
   switch (kind_of(setting)) {
-    case Kind::text: value = text; break;
+    case Kind::text: value = std::string(text); break;  // copied outside, where that may fail
     case Kind::integer:
       if (const auto number = parse<int64_t>(text)) {
         value = *number;
@@ -246,7 +248,7 @@ Value parse_value(const Setting& setting, const std::string& text, const std::st
       break;
   }
   if (!value) refuse(setting, text, where);
-  return *value;
+  return std::move(*value);  // a copy needs memory
 }
 
 std::string value_text(const Settings& settings, const Setting& setting) {

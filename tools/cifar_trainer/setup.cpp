@@ -193,6 +193,7 @@ std::vector<std::string> class_names_of(const Checkpoint& checkpoint) {
   std::vector<std::string> names;
   names.reserve(static_cast<size_t>(class_count(checkpoint)));
   std::istringstream lines(info_of(checkpoint, kClassNames));
+  lines.exceptions(std::ios_base::badbit);  // without memory it would end early
   for (std::string name; std::getline(lines, name);) names.push_back(name);
   return names;
 }
