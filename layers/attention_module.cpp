@@ -5,7 +5,7 @@
 namespace fovea {
 namespace {
 
-thread_local MergeObserver::Callback merge_callback;
+thread_local const MergeObserver::Callback* merge_callback = nullptr;  // of the innermost MergeObserver
 
 }  // namespace
 
@@ -52,7 +52,7 @@ Variable AttentionModule::forward(const Variable& x) {
   const Variable t = trunk.forward(y);
   const Variable logits = mask.forward(y, t);
   const Variable merged = merge(logits, t);
-  if (merge_callback) merge_callback(*this, logits, t, merged);
+  if (merge_callback != nullptr) (*merge_callback)(*this, logits, t, merged);
   return after.forward(merged);
 }
 
@@ -84,9 +84,9 @@ void AttentionModule::visit(Visitor& v) {
 }
 
 MergeObserver::MergeObserver(Callback callback)
-    : before_(std::exchange(merge_callback, std::move(callback))) {}
+    : callback_(std::move(callback)), before_(std::exchange(merge_callback, &callback_)) {}
 MergeObserver::~MergeObserver() {
-  merge_callback = std::move(before_);
+  merge_callback = before_;
 }
 
 }  // namespace fovea

@@ -70,7 +70,8 @@ class MergeObserver {
   MergeObserver& operator=(const MergeObserver&) = delete;
 
  private:
-  Callback before_;
+  Callback callback_;
+  const Callback* before_;  // of the one around it on this thread, or null
 };
 
 }  // namespace fovea

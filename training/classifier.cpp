@@ -113,7 +113,6 @@ Tensor Classifier::predict_probabilities(const Tensor& images, const EvaluationS
   const int64_t N = images.shape(0);
   const DeviceBatches batches = batches_of(images);
   const EvaluationMode evaluation_mode(*model_);
-  const Device device = place_of(*model_).device;
   Tensor probabilities;
   const int64_t done = for_each_batch(
       N, settings.batch_size, settings, place_of(*model_).device, [&](int64_t first, int64_t count) {

@@ -193,7 +193,7 @@ class Loop:
       if code == 4 and 'memory' not in text:
         return f'exit code 4 without a word on memory: {text}'
       if self.left_over(out):
-        return f'has left {self.left_over(out)}'
+        return f'exit code {code} has left {self.left_over(out)}: {text}'
       if name == 'train' and code == 0 and self.reference not in states:
         return f'exit code 0, but {self.differs(out)}'
       problem = None if states else self.resumed(out)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -30,6 +31,8 @@ std::string this_process() {
   if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
   return str("process ", getpid(), " on ", host.data());
 }
+
+std::atomic<const FolderLock*> last_lock{nullptr};
 
 /// What the owner of a lock has written about itself; only what this_process() can have written is shown.
 std::string owner_of(int descriptor) {
@@ -68,15 +71,22 @@ FolderLock::FolderLock(const fs::path& folder) : file_(folder / "run.lock") {
     remove_empty_folders();
     throw;
   }
+  last_lock = this;
   // For messages only: whether it can be written does not matter.
   if (ftruncate(descriptor_, 0) != 0) return;
   [[maybe_unused]] const ssize_t written = pwrite(descriptor_, owner.data(), owner.size(), 0);
 }
 
 FolderLock::~FolderLock() {
+  const FolderLock* self = this;
+  last_lock.compare_exchange_strong(self, nullptr);
   unlink(file_.c_str());  // while it is locked, so that it is this process's
   close(descriptor_);
   remove_empty_folders();
+}
+
+void FolderLock::remove_file() noexcept {
+  if (const FolderLock* lock = last_lock) unlink(lock->file_.c_str());
 }
 
 void FolderLock::make_folder(const fs::path& folder) {

@@ -16,6 +16,10 @@ class FolderLock {
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
 
+  /// Takes away the file of the lock that was made last, if it lives: for a program that ends where nothing
+  /// is destroyed. Needs no memory.
+  static void remove_file() noexcept;
+
  private:
   void make_folder(const std::filesystem::path& folder);
   void open_file();

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "commands.h"
+#include "folder_lock.h"
 #include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
 #include "fovea/core/printable.h"
@@ -68,6 +69,7 @@ struct Handlers {
     if (memory_is_out) throw std::bad_alloc();  // in a function that must not throw
   } catch (const std::bad_alloc&) {
     // Nothing that might be locked.
+    fovea::cli::FolderLock::remove_file();
     constexpr char kMessage[] = "cifar_trainer: out of memory\n";
     [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
     _exit(4);
