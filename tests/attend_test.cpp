@@ -95,6 +95,12 @@ TEST_CASE("attend: colours rise from dark to bright, and text is drawn") {
   CHECK(black == 3 * (2 * 3 + 5));  // the capital I, and nothing for a sign that there is not
 }
 
+TEST_CASE("attend: captions fit above their maps") {
+  CHECK(caption_of("stages.0.modules.1") == "stages.0.1");
+  CHECK(caption_of("a") == "a");
+  CHECK(caption_of("outermost.inner.modules.12.more") == "st.inner.12.more");
+}
+
 TEST_CASE("attend: the spread of a mask by hand") {
   // One image of 1x2 places and two channels: 0, 1 in the first channel, 0.5, 0.5 in the second.
   const Tensor mask = Tensor::from<float>({0, 0.5, 1, 0.5}, {1, 1, 2, 2});

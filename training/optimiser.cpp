@@ -11,18 +11,10 @@
 #include "fovea/kernels/finite.h"
 #include "fovea/kernels/sgd.h"
 #include "fovea/kernels/step.h"
+#include "fovea/training/arena.h"
 #include "fovea/training/precision.h"
 
 namespace fovea {
-namespace {
-
-constexpr int64_t kAlignment = 32;  // in elements: every parameter begins on a cache line, in 16 bits as well
-
-int64_t aligned(int64_t size) {
-  return (size + kAlignment - 1) / kAlignment * kAlignment;
-}
-
-}  // namespace
 
 const char* name_of(OptimiserKind kind) {
   return kind == OptimiserKind::sgd ? "sgd" : "adamw";
@@ -109,7 +101,7 @@ void Optimiser::place(size_t number, Dtype dtype, Device device) {
       const bool is_decayed = settings_.decay_norm_and_bias || slot.variable.shape().rank() > 1;
       if (slot.arena != number || is_decayed != decayed) continue;
       slot.offset = arena.size;
-      arena.size += aligned(slot.variable.value().size());
+      arena.size += size_in_arena(slot.variable.value().size());
     }
   };
   place_those(/*decayed=*/true);

@@ -5,17 +5,9 @@
 #include "fovea/core/check.h"
 #include "fovea/kernels/finite.h"
 #include "fovea/kernels/step.h"
+#include "fovea/training/arena.h"
 
 namespace fovea {
-namespace {
-
-constexpr int64_t kAlignment = 32;  // in elements: every buffer begins on a cache line, in 16 bits as well
-
-int64_t aligned(int64_t size) {
-  return (size + kAlignment - 1) / kAlignment * kAlignment;
-}
-
-}  // namespace
 
 RunningStatistics::RunningStatistics(Module& module) {
   std::map<Dtype, int64_t> sizes;
@@ -24,7 +16,7 @@ RunningStatistics::RunningStatistics(Module& module) {
     if (!is_floating(buffer.tensor.dtype())) continue;
     check(buffer.tensor.device() == device, "train: buffer ", buffer.path, " is on ", buffer.tensor.device(),
           ", the first parameter on ", device);
-    sizes[buffer.tensor.dtype()] += aligned(buffer.tensor.size());
+    sizes[buffer.tensor.dtype()] += size_in_arena(buffer.tensor.size());
   }
   for (const auto& [dtype, size] : sizes) {
     const Arena arena{Tensor::zeros({size}, dtype, device), Tensor::zeros({size}, dtype, device)};
@@ -33,7 +25,7 @@ RunningStatistics::RunningStatistics(Module& module) {
       if (buffer.dtype() != wanted) return buffer;
       Tensor place = arena.now.slice(offset, buffer.shape());
       place.copy_from(buffer);
-      offset += aligned(buffer.size());
+      offset += size_in_arena(buffer.size());
       return place;
     });
     arenas_.push_back(arena);

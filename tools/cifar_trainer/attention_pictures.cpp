@@ -192,11 +192,19 @@ Picture draw_module(const AttentionMaps& maps, const Tensor& images, const std::
   return draw_columns(images, columns, title);
 }
 
+std::string caption_of(const std::string& path) {
+  constexpr size_t kLetters = kCell / Picture::kGlyphWidth;
+  const std::string inner = ".modules";
+  std::string caption = path;
+  if (const size_t at = caption.find(inner); at != std::string::npos) caption.erase(at, inner.size());
+  return caption.size() <= kLetters ? caption : caption.substr(caption.size() - kLetters);
+}
+
 Picture draw_overview(const std::vector<AttentionMaps>& maps, const Tensor& images,
                       const std::string& title) {
   std::vector<Column> columns;
   for (const AttentionMaps& of_module : maps) {
-    columns.push_back(column_of_mean(of_module.path, of_module));
+    columns.push_back(column_of_mean(caption_of(of_module.path), of_module));
     columns.back().begins_group = false;
   }
   return draw_columns(images, columns, title);

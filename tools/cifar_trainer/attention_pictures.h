@@ -27,6 +27,9 @@ std::vector<int64_t> varying_channels(const AttentionMaps& maps, int64_t count);
 /// for each of the channels whose mask varies most: mask, features before, features after.
 /// images: u8 [N, H, W, 3]
 Picture draw_module(const AttentionMaps& maps, const Tensor& images, const std::string& title);
+/// A module's path, short enough to stand above a map: "stages.0.modules.1" as "stages.0.1", the end of a
+/// longer one.
+std::string caption_of(const std::string& path);
 /// The masks' means of all modules side by side, a row an image.
 Picture draw_overview(const std::vector<AttentionMaps>& maps, const Tensor& images, const std::string& title);
 /// Figure 4 of the paper: the mean absolute response of each module, before and after its mask, as bars.
