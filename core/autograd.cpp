@@ -31,9 +31,10 @@ struct Variable::Node {
     std::shared_ptr<Node> doomed;
     const auto give_up = [&doomed](std::vector<std::shared_ptr<Node>>& nodes) {
       for (std::shared_ptr<Node>& node : nodes) {
-        if (node.use_count() == 1) {
-          node->next_doomed = std::move(doomed);
-          doomed = std::move(node);
+        const std::shared_ptr<Node> own = std::move(node);  // which may be there twice: add(y, y)
+        if (own.use_count() == 1) {
+          own->next_doomed = std::move(doomed);
+          doomed = own;
         }
       }
       nodes.clear();

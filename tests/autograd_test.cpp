@@ -148,6 +148,15 @@ TEST_CASE("autograd: memory is freed as backward goes") {
   CHECK(memory_stats().in_use - before == 2 * bytes);  // x and its gradient
 }
 
+TEST_CASE("autograd: a long history is freed in a loop, also where an input stands twice") {
+  const Variable x(Tensor::full({1}, 1), /*requires_grad=*/true);
+  for (const bool is_twice : {false, true}) {
+    Variable y = F::add(x, x);
+    for (int i = 0; i < 300000; ++i) y = F::add(y, is_twice ? y : x);
+    CHECK(y.requires_grad());
+  }
+}
+
 TEST_CASE("autograd: without history a result frees its inputs at once") {
   const NoGrad no_grad;
   const int64_t bytes = 8 << 16;
