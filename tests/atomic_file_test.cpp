@@ -11,7 +11,7 @@
 namespace fovea {
 namespace {
 
-using Catch::Matchers::Contains;
+using Catch::Contains;
 using Events = std::vector<std::string>;
 
 /// What came of `write_whole` in a process of its own, which may take some seconds: "" or the error's

@@ -16,7 +16,7 @@
 #include "unpack.h"
 
 using namespace fovea;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

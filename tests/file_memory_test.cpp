@@ -11,7 +11,7 @@
 #include "test_files.h"
 
 using namespace fovea;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

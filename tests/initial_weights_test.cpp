@@ -12,7 +12,7 @@
 #include "trainer_program.h"
 
 using namespace fovea;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 using Json = nlohmann::json;
 
 namespace {

@@ -9,7 +9,7 @@
 #include "trainer_program.h"
 
 using namespace fovea;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

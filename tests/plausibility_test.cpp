@@ -11,7 +11,7 @@
 namespace fovea {
 namespace {
 
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 constexpr int64_t kTrain = 400, kTest = 200;
 

@@ -9,7 +9,7 @@
 
 using namespace fovea;
 using namespace fovea::cli;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 using Events = std::vector<std::string>;
 
 namespace {
