@@ -9,7 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
-#include <system_error>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -24,12 +24,18 @@
 namespace fovea {
 namespace {
 
+/// Read once: it is in files.
+std::optional<double> quota() {
+  static const std::optional<double> found = cpu_quota();
+  return found;
+}
+
 /// OMP_NUM_THREADS, or the processors that this process may run on, as far as its control groups' quota of
 /// their time goes; OMP_THREAD_LIMIT at most.
 int default_threads() {
 #ifdef _OPENMP
   const int most = std::max(1, std::min(omp_get_max_threads(), omp_get_thread_limit()));
-  return environment("OMP_NUM_THREADS").empty() ? threads_within(most, cpu_quota()) : most;
+  return environment("OMP_NUM_THREADS").empty() ? threads_within(most, quota()) : most;
 #else
   return 1;
 #endif
@@ -43,7 +49,7 @@ std::atomic<int>& thread_count() {
 /// Asked when the program starts: inside a call of a library OpenMP may be set to one thread for a while.
 [[maybe_unused]] const int threads_at_start = thread_count();
 
-const int processors = threads_within(static_cast<int>(std::thread::hardware_concurrency()), cpu_quota());
+const int processors = threads_within(static_cast<int>(std::thread::hardware_concurrency()), quota());
 
 /// How many NoGrain live.
 std::atomic<int> grain_ignored{0};
@@ -152,10 +158,8 @@ int ThreadPool::workers_of(int wanted) {
       worker->thread = std::thread([this, &worker = *worker, member] { serve(worker, member); });
       workers_.push_back(std::move(worker));
     }
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {
     ++failures_;  // of RLIMIT_NPROC, of a container's pids.max, or of memory: those that are there serve
-  } catch (const std::bad_alloc&) {
-    ++failures_;
   }
   return std::min(wanted, static_cast<int>(workers_.size()));
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <string_view>
+#include <utility>
 
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
@@ -64,16 +65,21 @@ void warn(std::vector<std::string>& warnings, const std::string& where, int64_t 
   warnings.push_back(str("warning: ", where, ": ", count, " of ", of, what));
 }
 
-std::vector<size_t> check_split(const ImageSet& set, const std::string& split,
-                                std::vector<std::string>& warnings) {
+/// What was found out about a split; nothing about one that is not looked at.
+struct SplitFacts {
+  std::vector<size_t> hashes;   // sorted_hashes
+  std::vector<int64_t> counts;  // class_counts
+};
+
+SplitFacts check_split(const ImageSet& set, const std::string& split, std::vector<std::string>& warnings) {
   if (set.size() < kFewest || set.classes() < 2) return {};
-  class_counts(set, split);
+  std::vector<int64_t> counts = class_counts(set, split);
   std::vector<size_t> hashes = sorted_hashes(set.images);
   const Repetitions repetitions = repetitions_of(hashes);
   check<DataError>(2 * repetitions.longest <= set.size(), split, ": ", repetitions.longest, " of ",
                    set.size(), " images are one and the same, expected different ones", kAdvice);
   warn(warnings, split, repetitions.copies, set.size(), " images are the same as an earlier one");
-  return hashes;
+  return {std::move(hashes), std::move(counts)};
 }
 
 }  // namespace
@@ -81,19 +87,19 @@ std::vector<size_t> check_split(const ImageSet& set, const std::string& split,
 std::vector<std::string> check_plausible(const Dataset& dataset, const std::string& where) {
   std::vector<std::string> warnings;
   const std::string train = where + ": training images", test = where + ": test images";
-  const std::vector<size_t> train_hashes = check_split(dataset.train, train, warnings);
-  const std::vector<size_t> test_hashes = check_split(dataset.test, test, warnings);
+  const auto [train_hashes, counts] = check_split(dataset.train, train, warnings);
+  const std::vector<size_t> test_hashes = check_split(dataset.test, test, warnings).hashes;
   if (train_hashes.empty()) return warnings;
-  const std::vector<int64_t> counts = class_counts(dataset.train, train);
   for (size_t label = 0; label < counts.size(); ++label) {
     if (counts[label] > 0) continue;
     warnings.push_back(
         str("warning: ", train, ": none has the label ", label, " (", dataset.train.class_names[label], ")"));
   }
   if (test_hashes.empty()) return warnings;
-  const int64_t known = std::count_if(test_hashes.begin(), test_hashes.end(), [&](size_t hash) {
-    return std::binary_search(train_hashes.begin(), train_hashes.end(), hash);
-  });
+  const int64_t known =
+      std::count_if(test_hashes.begin(), test_hashes.end(), [&known_hashes = train_hashes](size_t hash) {
+        return std::binary_search(known_hashes.begin(), known_hashes.end(), hash);
+      });
   const auto tests = static_cast<int64_t>(test_hashes.size());
   check<DataError>(2 * known <= tests, test, ": ", known, " of ", tests,
                    " are training images as well, expected images that were held back", kAdvice);

@@ -31,7 +31,7 @@ std::string npy_bytes(const Tensor& array) {
 
 void write_bytes(const std::string& command, const std::string& path, const std::string& bytes) {
   if (path.empty()) return write_output(bytes);
-  write_whole(path, bytes, command.c_str(), throw_as<Error>);
+  write_whole(path, bytes, command, throw_as<Error>);
 }
 
 }  // namespace fovea::cli

@@ -22,9 +22,8 @@ struct Arguments {
   std::string split = "test";
   int64_t limit = 0;               // images of the split; 0: all
   std::vector<std::string> names;  // PNG files, or datasets to fetch
-  std::string
-      output;  // of predict, "": CSV on standard output; of attend, a folder; of fetch, "": the cache folder
-  std::string url;  // of fetch; "": the official address
+  std::string output;              // of predict, "": CSV on standard output; of fetch, "": the cache folder
+  std::string url;                 // of fetch; "": the official address
   std::optional<int64_t> classes, input_size;
   bool json = false;
   bool profile = false;       // of evaluate and predict

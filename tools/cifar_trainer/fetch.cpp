@@ -2,7 +2,6 @@
 
 #include <curl/curl.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +17,7 @@
 #include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
 #include "fovea/core/printable.h"
+#include "sha256.h"
 #include "unpack.h"
 
 namespace fovea {
@@ -213,30 +213,6 @@ class Download {
   std::unique_ptr<CURL, void (*)(CURL*)> curl_{curl_easy_init(), &curl_easy_cleanup};
 };
 
-std::string sha256_of(const FetchRequest& request, const fs::path& path) {
-  const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
-  check(context != nullptr && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1,
-        "fetch: SHA-256 cannot be started");
-  const ReadableFile in(path.string(), "fetch", throw_as<DataError>);
-  std::array<char, 1 << 16> bytes;
-  for (uint64_t offset = 0; offset < in.size();) {
-    check<DataError>(!stopped(request), "fetch: ", path.string(),
-                     ": stopped; the next fetch goes on from here");
-    const size_t count = std::min<uint64_t>(bytes.size(), in.size() - offset);
-    in.read(offset, bytes.data(), count);
-    EVP_DigestUpdate(context.get(), bytes.data(), count);
-    offset += count;
-  }
-  std::array<unsigned char, 32> digest;
-  EVP_DigestFinal_ex(context.get(), digest.data(), nullptr);
-  std::string text;
-  for (const unsigned char byte : digest) {
-    constexpr const char* kDigits = "0123456789abcdef";
-    text += {kDigits[byte / 16], kDigits[byte % 16]};
-  }
-  return text;
-}
-
 /// Brings `part` to its full size and makes sure of its checksum; removes it if that is wrong.
 void download(const FetchRequest& request, PartFile& part) {
   const Archive& archive = request.archive;
@@ -245,7 +221,10 @@ void download(const FetchRequest& request, PartFile& part) {
   check<DataError>(archive.bytes == 0 || part.size() == archive.bytes, "fetch: ", archive.file,
                    ": the server ended after ", part.size(), " bytes, expected ", archive.bytes,
                    "; fetch again, which goes on from there");
-  const std::string found = sha256_of(request, part.path());
+  const ReadableFile file(part.path().string(), "fetch", throw_as<DataError>);
+  const std::string found = sha256_of(file, [&] { return stopped(request); });
+  check<DataError>(!found.empty(), "fetch: ", part.path().string(),
+                   ": stopped; the next fetch goes on from here");
   if (found == archive.sha256) return;
   part.remove();
   throw DataError(str("fetch: ", archive.file, ": the SHA-256 of its ", part.size(), " bytes is ", found,

@@ -1,6 +1,5 @@
 #include "known_files.h"
 
-#include <openssl/evp.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -11,61 +10,29 @@
 #include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
+#include "sha256.h"
 
 namespace fovea {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr size_t kBlock = 1 << 18;
-
-class Sha256 {
- public:
-  Sha256() {
-    check(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1, "SHA-256 cannot be started");
-  }
-
-  void add(const char* bytes, size_t count) { EVP_DigestUpdate(context_.get(), bytes, count); }
-
-  /// 64 hexadecimal digits.
-  std::string text() {
-    unsigned char digest[32];
-    EVP_DigestFinal_ex(context_.get(), digest, nullptr);
-    std::string digits;
-    for (const unsigned char byte : digest) {
-      constexpr const char* kDigits = "0123456789abcdef";
-      digits += {kDigits[byte / 16], kDigits[byte % 16]};
-    }
-    return digits;
-  }
-
- private:
-  std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context_{EVP_MD_CTX_new(), &EVP_MD_CTX_free};
-};
 
 /// Of a file's contents, inflated where its name ends in .gz; "" if that was stopped, or cannot be inflated:
 /// who reads the images says so.
-std::string sha256_of(const fs::path& path, const std::function<bool()>& is_stopping) {
+std::string sha256_of_contents(const fs::path& path, const std::function<bool()>& is_stopping) {
+  if (path.extension() != ".gz") {
+    return sha256_of(ReadableFile(path.string(), "data", throw_as<DataError>), is_stopping);
+  }
+  const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), &gzclose);
+  if (file == nullptr) return "";
   Sha256 sha;
-  std::vector<char> block(kBlock);
-  if (path.extension() == ".gz") {
-    const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), &gzclose);
-    if (file == nullptr) return "";
-    int count = 0;
-    while ((count = gzread(file.get(), block.data(), static_cast<unsigned>(block.size()))) > 0) {
-      if (is_stopping()) return "";
-      sha.add(block.data(), static_cast<size_t>(count));
-    }
-    return count == 0 ? sha.text() : "";
-  }
-  const ReadableFile file(path.string(), "data", throw_as<DataError>);
-  for (uint64_t offset = 0; offset < file.size();) {
+  std::vector<char> block(size_t{1} << 18);
+  int count = 0;
+  while ((count = gzread(file.get(), block.data(), static_cast<unsigned>(block.size()))) > 0) {
     if (is_stopping()) return "";
-    const size_t count = std::min<uint64_t>(block.size(), file.size() - offset);
-    file.read(offset, block.data(), count);
-    sha.add(block.data(), count);
-    offset += count;
+    sha.add(block.data(), static_cast<size_t>(count));
   }
-  return sha.text();
+  return count == 0 ? sha.text() : "";
 }
 
 }  // namespace
@@ -111,7 +78,7 @@ FileCheck check_files(const std::string& dataset, const std::string& folder,
   };
   parallel_for(std::ssize(wanted), /*grain=*/1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      found[static_cast<size_t>(i)] = sha256_of(paths[static_cast<size_t>(i)], is_stopping);
+      found[static_cast<size_t>(i)] = sha256_of_contents(paths[static_cast<size_t>(i)], is_stopping);
     }
   });
   FileCheck result;
