@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 #include <random>
 #include <vector>
+
+#include "limited_new.h"
 
 using fovea::LargeBlocks;
 
@@ -27,43 +27,13 @@ bool is_resident(void* address) {
   return mincore(address, 1, &resident) == 0 && (resident & 1) != 0;
 }
 
-constexpr int kUnlimited = -1;
-int allocations_left = kUnlimited;  // of this program, before they fail
-
-void* allocate_or_null(size_t bytes) noexcept {
-  if (allocations_left == 0) return nullptr;
-  if (allocations_left > 0) --allocations_left;
-  return std::malloc(std::max(bytes, size_t{1}));
-}
-
 /// A block, where `allocations` allocations can be had for its notes.
 void* take_with(LargeBlocks& memory, size_t bytes, int allocations) {
-  allocations_left = allocations;
-  void* block = memory.take(bytes);
-  allocations_left = kUnlimited;
-  return block;
+  const fovea::test::LimitedNew limited(allocations);
+  return memory.take(bytes);
 }
 
 }  // namespace
-
-// All that belong together, as the address sanitizer wants it; inlined, one of them with malloc or free in it
-// would look to the compiler as if it did not fit the other.
-[[gnu::noinline]] void* operator new(size_t bytes) {
-  if (void* block = allocate_or_null(bytes)) return block;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
-  return allocate_or_null(bytes);
-}
-[[gnu::noinline]] void operator delete(void* block) noexcept {
-  std::free(block);
-}
-[[gnu::noinline]] void operator delete(void* block, size_t) noexcept {
-  std::free(block);
-}
-[[gnu::noinline]] void operator delete(void* block, const std::nothrow_t&) noexcept {
-  std::free(block);
-}
 
 TEST_CASE("LargeBlocks: blocks are aligned to pages, and the first to a huge page") {
   LargeBlocks memory(4 * kMiB);

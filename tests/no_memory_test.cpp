@@ -1,5 +1,4 @@
 // Where there is no memory left, what was begun can still be ended: destructors ask for none.
-#include <cstdlib>
 #include <memory>
 #include <new>
 #include <optional>
@@ -11,51 +10,16 @@
 #include "fovea/core/profile.h"
 #include "fovea/core/safetensors_header.h"
 #include "fovea/layers/functional.h"
+#include "limited_new.h"
 #include "tiny_classifier.h"
 
 using namespace fovea;
-
-namespace {
-
-constexpr int kUnlimited = -1;
-thread_local int allocations_left = kUnlimited;  // of this thread, before all fail
-
-void* allocate_or_null(size_t bytes) noexcept {
-  if (allocations_left == 0) return nullptr;
-  if (allocations_left > 0) --allocations_left;
-  return std::malloc(bytes == 0 ? 1 : bytes);
-}
-
-/// While one lives, this thread can have no memory, or so many allocations.
-struct NoMemory {
-  explicit NoMemory(int but = 0) { allocations_left = but; }
-  ~NoMemory() { allocations_left = kUnlimited; }
-};
-
-}  // namespace
-
-[[gnu::noinline]] void* operator new(size_t bytes) {
-  if (void* block = allocate_or_null(bytes)) return block;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
-  return allocate_or_null(bytes);
-}
-[[gnu::noinline]] void operator delete(void* block) noexcept {
-  std::free(block);
-}
-[[gnu::noinline]] void operator delete(void* block, const std::nothrow_t&) noexcept {
-  std::free(block);
-}
-[[gnu::noinline]] void operator delete(void* block, size_t) noexcept {
-  std::free(block);
-}
 
 TEST_CASE("no memory: a history is freed") {
   Variable x(Tensor::full({2, 3}, 1), /*requires_grad=*/true);
   std::optional<Variable> y = F::relu(x);
   for (int i = 0; i < 100000; ++i) y = F::add(*y, i % 3 == 0 ? x : *y);
-  const NoMemory none;
+  const test::LimitedNew none;
   y.reset();
 }
 
@@ -63,7 +27,7 @@ TEST_CASE("no memory: evaluation ends") {
   test::TinyModel model(/*seed=*/1);
   auto mode = std::make_unique<EvaluationMode>(model);
   auto no_grad = std::make_unique<NoGrad>();
-  const NoMemory none;
+  const test::LimitedNew none;
   no_grad.reset();
   mode.reset();
 }
@@ -75,7 +39,7 @@ TEST_CASE("no memory: a profiled call ends, and is counted") {
   for (int calls = 1; calls <= 100; ++calls) {
     const ProfileScope outer("outer", for_each);
     auto inner = std::make_unique<ProfileScope>("inner", for_each);
-    const NoMemory none;
+    const test::LimitedNew none;
     inner.reset();
   }
   set_profiling(false);
@@ -93,7 +57,7 @@ TEST_CASE("no memory: JSON that is half written is given up") {
   json->null();
   const std::string half = "{\n  \"text\": [\n    \"a\\n\xEF\xBF\xBD\",\n    -1,\n    0.5,\n    null";
   CHECK(json->str() == half);
-  const NoMemory none;
+  const test::LimitedNew none;
   json.reset();
 }
 
@@ -108,7 +72,7 @@ TEST_CASE("no memory: the text of a header is a std::bad_alloc, whichever alloca
   std::string text;
   int failures = 0;
   while (text.empty()) {
-    const NoMemory after(failures);
+    const test::LimitedNew after(failures);
     try {
       text = safetensors_header_text(header, "here");
     } catch (const std::bad_alloc&) {
