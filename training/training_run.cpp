@@ -65,6 +65,11 @@ void TrainingRun::close() {
 
 void TrainingRun::load(const Checkpoint& checkpoint) {
   check_finite(checkpoint.model, str("load: ", checkpoint.where, ": "), kAdviceOnFile);
+  take_weights(checkpoint);
+}
+
+/// Of numbers that are known to be finite.
+void TrainingRun::take_weights(const Checkpoint& checkpoint) {
   copy_by_name(checkpoint.model, weights(), str(checkpoint.where, ": weights of the model"),
                checkpoint.others);
   optimiser_.renew_copies();
@@ -110,7 +115,7 @@ void TrainingRun::resume(const Checkpoint& checkpoint) {
   check_finite(checkpoint.model, str("resume: ", checkpoint.where, ": "), kAdviceOnFile);
   copy_by_name(checkpoint.optimiser, state(),
                str(checkpoint.where, ": state of the optimiser ", name_of(settings_.optimiser.kind)));
-  load(checkpoint);
+  take_weights(checkpoint);
   step_.renew();
   progress_ = checkpoint.progress;
   if (checkpoint.step_seconds > 0) {

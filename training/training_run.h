@@ -53,6 +53,7 @@ class TrainingRun {
   std::vector<NamedTensor> state() const;
 
  private:
+  void take_weights(const Checkpoint& checkpoint);
   void begin_epoch();
   bool is_profile_pending() const;
   int64_t steps_at_once() const;
