@@ -105,6 +105,21 @@ TEST_CASE("conv_cache: a damaged file is as good as none, and is replaced") {
   }
 }
 
+TEST_CASE("conv_cache: the numbers of a choice are whole, and of 64 bits") {
+  const auto choice = [](const std::string& engine, const std::string& knobs) {
+    return kernels::cuda::choice_from("{\"padded\":true,\"engine\":" + engine + ",\"knobs\":" + knobs + "}");
+  };
+  CHECK(choice("62", "[[2,4],[27,8]]") == ConvChoice{ConvEngine{62, {{2, 4}, {27, 8}}}, /*is_padded=*/true});
+  CHECK(choice("-9223372036854775808", "[[9223372036854775807,0]]").has_value());
+  for (const std::string number : {"2.5", "2.0", "1e120", "9223372036854775808", "18446744073709551615",
+                                   "88888888888888888888888", "\"2\"", "true", "[]"}) {
+    INFO(number);
+    CHECK_FALSE(choice(number, "[]").has_value());
+    CHECK_FALSE(choice("62", "[[" + number + ",0]]").has_value());
+    CHECK_FALSE(choice("62", "[[0," + number + "]]").has_value());
+  }
+}
+
 TEST_CASE("conv_cache: a folder that cannot be written is said once, and is no error") {
   const TemporaryFolder folder;
   write_bytes(folder / "file", "");

@@ -147,6 +147,22 @@ TEST_CASE("settings: outside of texts and comments there is ASCII only") {
     }
   }
   const std::string e = "\xc3\xa9";
+  // There toml++ asks whether the letter is white space, and looks beyond its table as well.
+  for (const char* before : {"\\", "\\ ", "\\\n", "\\ \t\r\n\n ", "x\\\\\\", "\\\v\f\n"}) {
+    const std::string text = std::string("data = \"\"\"") + before + e;
+    INFO(text);
+    CHECK(toml_message(text + "\"\"\"").find("after a backslash in a text") != std::string::npos);
+    CHECK(toml_message("# \"\"\"\n" + text).find("after a backslash in a text") != std::string::npos);
+  }
+  CHECK(
+      toml_message("data = \"\"\"\n\\" + e + "\"\"\"") ==
+      "settings: recipe.toml:2: column 2: found \"" + e +
+          "\" after a backslash in a text of several lines, wanted ASCII there; write the text on one line");
+  for (const std::string& text : {"data = '''\\" + e + "'''", "data = '\\" + e + "'",
+                                  "data = \"\"\"\\\n x" + e + "\"\"\"", "data = \"\"\"\\\\" + e + "\"\"\""}) {
+    INFO(text);
+    CHECK(toml_message(text) == "(no error)");
+  }
   for (const std::string& text :
        {"data = \"" + e + "\"", "data = '" + e + "'", "data = \"\"\"\n" + e + "\"x\"\"\"\" # " + e,
         "data = '''" + e + "'''", "\xef\xbb\xbflr = 0.1 # " + e, "data = \"\\\"" + e + "\"",

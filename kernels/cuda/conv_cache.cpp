@@ -4,6 +4,7 @@
 #include <cctype>
 #include <filesystem>
 #include <iostream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -38,13 +39,22 @@ Json to_json(const ConvChoice& choice) {
   return result;
 }
 
+/// What is none of 64 bits is an Error: the library would cut it to something else.
+int64_t whole_number(const Json& json) {
+  const bool fits = json.is_number_integer() &&
+                    (!json.is_number_unsigned() ||
+                     json.get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()));
+  check(fits, "conv: the choice has ", json.dump().substr(0, 40), ", wanted a whole number of 64 bits");
+  return json.get<int64_t>();
+}
+
 ConvChoice from_json(const Json& json) {
   ConvChoice choice;
   choice.is_padded = json.at("padded").get<bool>();
   if (json.at("engine").is_null()) return choice;
-  choice.engine.emplace().index = json.at("engine").get<int64_t>();
+  choice.engine.emplace().index = whole_number(json.at("engine"));
   for (const Json& knob : json.value("knobs", Json::array())) {
-    choice.engine->knobs.push_back({knob.at(0).get<int64_t>(), knob.at(1).get<int64_t>()});
+    choice.engine->knobs.push_back({whole_number(knob.at(0)), whole_number(knob.at(1))});
   }
   return choice;
 }
@@ -59,6 +69,8 @@ std::optional<ConvChoice> choice_from(const std::string& text) {
   try {
     return from_json(Json::parse(text));
   } catch (const Json::exception&) {
+    return {};
+  } catch (const Error&) {
     return {};
   }
 }

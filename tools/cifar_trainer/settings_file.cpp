@@ -33,6 +33,10 @@ Value value_of(const toml::node& node, const std::string& where) {
       str("settings: ", where, " is neither text, number, true, false nor a list; settings have no tables"));
 }
 
+bool is_ascii(char c) {
+  return static_cast<unsigned char>(c) < 0x80;
+}
+
 // Goes over TOML as far as is needed to know what is a text or a comment.
 class Outline {
  public:
@@ -40,7 +44,8 @@ class Outline {
     if (text_.starts_with("\xef\xbb\xbf")) place_ = word_begin_ = 3;  // the mark that some editors put first
   }
 
-  // The place of the next byte that is neither in a text nor in a comment; nothing at the end.
+  // The place of the next byte that is neither in a text nor in a comment, or that is no ASCII and follows a
+  // backslash in a text of several lines; nothing at the end.
   std::optional<size_t> next() {
     while (place_ < text_.size()) {
       const char c = text_[place_];
@@ -48,6 +53,7 @@ class Outline {
         place_ = std::min(text_.find('\n', place_), text_.size());
       } else if ((c == '"' || c == '\'') && can_begin_text()) {
         skip_text(c);
+        if (after_backslash_) return after_backslash_;
       } else {
         note(c);
         return place_++;
@@ -55,6 +61,9 @@ class Outline {
     }
     return std::nullopt;
   }
+
+  // Whether that byte is one after a backslash.
+  bool is_after_backslash() const { return after_backslash_.has_value(); }
 
  private:
   bool has_three(char quote) const { return text_.substr(place_).starts_with(std::string(3, quote)); }
@@ -86,33 +95,45 @@ class Outline {
       const char c = text_[place_];
       if (is_long ? has_three(quote) : c == quote || c == '\n') break;
       const bool is_escape = c == '\\' && quote == '"' && place_ + 1 < text_.size();
+      if (is_escape && is_long) note_letter_after_backslash();
       if (is_escape && (is_long || text_[place_ + 1] != '\n')) ++place_;
     }
     // Up to two more belong to a long one.
     for (int i = 0; i < (is_long ? 5 : 1) && place_ < text_.size() && text_[place_] == quote; ++i) ++place_;
   }
 
+  // toml++ asks whether the letter behind a backslash and white space is white space, too.
+  void note_letter_after_backslash() {
+    const size_t letter = text_.find_first_not_of(" \t\n\v\f\r", place_ + 1);
+    if (letter != std::string_view::npos && !is_ascii(text_[letter]) && !after_backslash_)
+      after_backslash_ = letter;
+  }
+
   std::string_view text_;
   size_t place_ = 0;
+  std::optional<size_t> after_backslash_;
   size_t word_begin_ = 0;  // of the letters that stand together
   bool is_first_ = true;   // whether they are the first of their line
   int64_t depth_ = 0;      // of brackets
 };
 
 // TOML has letters of ASCII only outside of texts and comments, and toml++ 3.3 reads beyond its tables where
-// a value begins with one of some others.
+// a value begins with one of some others, or one follows a backslash in a text of several lines.
 void check_ascii(const std::string& text, const std::string& name) {
   const std::string_view all = text;
   Outline outline(all);
   while (const auto place = outline.next()) {
-    if (static_cast<unsigned char>(all[*place]) < 0x80) continue;
+    if (is_ascii(all[*place])) continue;
     const std::string_view before = all.substr(0, *place), rest = all.substr(*place);
     const std::string_view line = before.substr(before.rfind('\n') + 1);  // from the begin, if there is none
     const auto begins = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; };
     throw UnreadableSettings(str("settings: ", name, ":", 1 + std::count(before.begin(), before.end(), '\n'),
                                  ": column ", 1 + std::count_if(line.begin(), line.end(), begins), ": found ",
                                  in_quotes(rest.substr(0, std::max<size_t>(utf8_length(rest), 1))),
-                                 " outside of quotation marks and comments, wanted ASCII there"));
+                                 outline.is_after_backslash()
+                                     ? " after a backslash in a text of several lines, wanted ASCII there; "
+                                       "write the text on one line"
+                                     : " outside of quotation marks and comments, wanted ASCII there"));
   }
 }
 
