@@ -31,7 +31,7 @@ class Pretended(Case):
         for folder in (programs, bin_folder, packed / "half-1", packed / "half-2", self.out):
             folder.mkdir(parents=True)
         for name, text in PRETENDED.items():
-            place = bin_folder if name in ("python3", "nvidia-smi", "compute-sanitizer") else programs
+            place = bin_folder if name in ("python3", "nvidia-smi", "ncu", "compute-sanitizer") else programs
             (place / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
             (place / name).chmod(0o755)
         with tarfile.open(packed / pack.ARCHIVE, "w:xz") as tar:
@@ -61,11 +61,14 @@ class Pretended(Case):
 class Run(Pretended):
     def test_three_calls(self):
         self.call("1")
-        for part in ("unpack", "versions", "compile", "tests", "compiled", "step-wide", "step-attention92"):
+        for part in ("unpack", "versions", "compile", "tests", "compiled", "step-wide", "counters",
+                     "step-attention92"):
             self.assert_row(1, part, "passed")
         self.assert_row(1, "engines", "not run: no engine was chosen")
         for words in ("GPU: Pretended H100", "cuDNN 9.19.0", "PyTorch 9.9", "5 of 5 subjects passed (16 tests)",
-                      "**50.00 ms, 10240 images/s**", "| conv | 1 |"):
+                      "**50.00 ms, 10240 images/s**", "| conv | 1 |",
+                      "| attention_merge_backward/N:2048/ | forward_kernel<bf16, 64> | 1234.5 | - | 40.1 | - | - | "
+                      "long_scoreboard 7.2, wait 1.5 |"):
             self.assertIn(words, self.report)
         log = self.log.read_text(encoding="utf-8")
         self.assertIn(f"[#relu_test] autotune '0' golden '{ROOT}/tests/golden'", log)
@@ -96,7 +99,8 @@ class Run(Pretended):
         self.assertFalse([name for name in names if name.endswith("safetensors")])
 
     def test_failures(self):
-        said = self.call("1", "--drop", "step-attention92", broken="product compiler", status=1)
+        said = self.call("1", "--drop", "step-attention92", broken="product compiler counted", status=1)
+        self.assert_row(1, "counters", "failed: ncu counted nothing of max_pool_forward/N:2048/: exit status 9: ==ERR")
         self.assert_row(1, "tests", "failed: 1 of 5 subjects: preactivation_conv")
         self.assert_row(1, "compiled", "failed: exit status 1: no Triton")
         self.assert_row(1, "step-wide", "passed")

@@ -2,7 +2,7 @@
 import pathlib
 import re
 
-from . import measure, pack, parts
+from . import counters, measure, pack, parts
 from .session import Failed, NotRun
 
 HOUR = 3600
@@ -63,6 +63,7 @@ PARTS = [
     ("tests", all_tests, HOUR),
     ("step-wide", parts.step("attention92-wide"), 300),
     ("step-attention92", parts.step("attention92"), 300),
+    ("counters", counters.counters, 600),
     ("bench-bf16", measure.bench("bf16", KERNELS_ALONE), HOUR),
     ("bench-f32", measure.bench("f32", KERNELS_ALONE), HOUR),
     ("bench-steps", measure.bench("bf16", STEPS), HOUR),
