@@ -40,6 +40,17 @@ TEST_CASE("device memory: a request leaves this thread on its device") {
   CHECK(cuda::current_device() == 0);
 }
 
+TEST_CASE("device memory: guarded or not, a block lies as well as what CUDA gives") {
+  const auto is_aligned = [](const Tensor& tensor) {
+    return reinterpret_cast<uintptr_t>(tensor.raw()) % 256 == 0;  // "CUDA C++ Programming Guide", 5.3.2
+  };
+  for (const int64_t bytes : {1, 80, 1000, 1 << 20}) {
+    CHECK(is_aligned(Tensor::empty({bytes}, Dtype::u8, Device::cuda(0))));
+    const AllocatorGuard guard;
+    CHECK(is_aligned(Tensor::empty({bytes}, Dtype::u8, Device::cuda(0))));
+  }
+}
+
 TEST_CASE("device memory: a guarded block of another device may be freed while a graph is recorded") {
   const Device here = Device::cuda(0), there = Device::cuda(1);
   const Tensor sevens = Tensor::full({2}, 7, Dtype::f32, here);
