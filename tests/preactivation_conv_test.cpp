@@ -100,7 +100,7 @@ Variable unfused(const Chain& chain, const Inputs& in) {
 }
 
 /// 16 channels and whole vectors in a row: the fused form of the CPU; 1x1 of 8 channels: that of a GPU, in
-/// tiles of 128 rows, and of 32, 64 or 128 channels; the others: the composed one.
+/// tiles of 64 rows, and of 32, 64 or 128 channels; the others: the composed one.
 std::vector<Chain> chains() {
   return {
       {{2, 3, 3, 3}, {{5, 1, 1}}},
@@ -134,8 +134,9 @@ std::vector<OperationCase> cases() {
     const int64_t rows = chain.x.size() / chain.x[3];
     table.push_back({chain.str(), chain.inputs(), [chain](const Inputs& in) { return fused(chain, in); },
                      rows * 16,
-                     /*step=*/2e-6,  // larger ones cross the kinks of the relus, smaller ones are lost in
-                                     // rounding a and y of every stage forward, da and dy backward
+                     // Larger ones cross the kinks of the relus, smaller ones are lost in rounding.
+                     /*step=*/2e-6,
+                     // a and y of every stage forward, da and dy backward
                      /*roundings=*/4 * static_cast<int64_t>(chain.stages.size()) - 3});
   }
   return table;

@@ -13,10 +13,13 @@ namespace {
 struct Extents {
   int64_t rows, C, K;
 };
-// Tiles of 128 and 64 rows left over or just full, splits of rows, every width of a tile, channels beyond it.
+// Tiles of 64 rows left over or just full, one or several of them for a block, splits of rows, every width of
+// a tile, channels beyond it.
 constexpr Extents kExtents[] = {{257, 40, 72}, {64, 16, 64},   {128, 64, 16},  {300, 128, 32},
                                 {1, 8, 8},     {65, 136, 104}, {1100, 40, 24}, {33, 72, 56},
                                 {70, 24, 128}, {3300, 8, 16},  {40, 80, 136}};
+// So many rows that a block has several tiles: products of one step, and of two.
+constexpr Extents kSeveralTiles[] = {{17000, 8, 40}, {17000, 40, 8}};
 
 /// Rows of a case, as its tensors have them on the CPU.
 struct Numbers {
@@ -46,6 +49,15 @@ struct Numbers {
   Dtype dtype_;
 };
 
+/// Calls body(dtype, extents) for all of them in both dtypes, and for several tiles of a block in one.
+template <class Body>
+void for_each_case(Body body) {
+  for (const Dtype dtype : {Dtype::bf16, Dtype::f16}) {
+    for (const Extents& extents : kExtents) body(dtype, extents);
+  }
+  for (const Extents& extents : kSeveralTiles) body(Dtype::bf16, extents);
+}
+
 kernels::Normalisation on(Device device, const kernels::Normalisation& norm) {
   return {norm.mean.to(device),   norm.variance.to(device),
           norm.weight.to(device), norm.bias.to(device),
@@ -62,31 +74,29 @@ TEST_CASE(
     "preactivation_pointwise: y is the composition's, and the moments are those of y as it was rounded") {
   if (!has_device()) return;
   const Device device = Device::cuda();
-  for (const Dtype dtype : {Dtype::bf16, Dtype::f16}) {
-    for (const Extents& extents : kExtents) {
-      INFO(dtype << ", " << extents.rows << " x " << extents.C << " -> " << extents.K);
-      Numbers numbers(extents, dtype);
-      const Tensor x = numbers.image(extents.C), weight = numbers.filters();
-      const Tensor residual = numbers.image(extents.K, /*mean=*/50);
-      const kernels::Normalisation norm = numbers.norm(extents.C);
-      Tensor wanted = Tensor::empty_like(residual), activated, none;
-      kernels::composed_preactivation_conv_forward(x, norm, weight, 1, 0, residual, wanted, activated, none,
-                                                   none);
+  for_each_case([&](Dtype dtype, const Extents& extents) {
+    INFO(dtype << ", " << extents.rows << " x " << extents.C << " -> " << extents.K);
+    Numbers numbers(extents, dtype);
+    const Tensor x = numbers.image(extents.C), weight = numbers.filters();
+    const Tensor residual = numbers.image(extents.K, /*mean=*/50);
+    const kernels::Normalisation norm = numbers.norm(extents.C);
+    Tensor wanted = Tensor::empty_like(residual), activated, none;
+    kernels::composed_preactivation_conv_forward(x, norm, weight, 1, 0, residual, wanted, activated, none,
+                                                 none);
 
-      Tensor y = Tensor::empty_like(residual.to(device));
-      Tensor mean = Tensor::empty({extents.K}, Dtype::f32, device), variance = Tensor::empty_like(mean);
-      kernels::cuda::preactivation_pointwise_forward(x.to(device), on(device, norm), weight.to(device),
-                                                     residual.to(device), y, mean, variance);
-      test::check_near(y, wanted, test::tolerance(dtype, extents.C, /*roundings=*/3));
+    Tensor y = Tensor::empty_like(residual.to(device));
+    Tensor mean = Tensor::empty({extents.K}, Dtype::f32, device), variance = Tensor::empty_like(mean);
+    kernels::cuda::preactivation_pointwise_forward(x.to(device), on(device, norm), weight.to(device),
+                                                   residual.to(device), y, mean, variance);
+    test::check_near(y, wanted, test::tolerance(dtype, extents.C, /*roundings=*/3));
 
-      const Tensor exact = test::cast(y.to(Device::cpu()), Dtype::f64);
-      Tensor exact_mean = Tensor::empty({extents.K}, Dtype::f64),
-             exact_variance = Tensor::empty_like(exact_mean);
-      kernels::batch_norm_statistics(exact, exact_mean, exact_variance);
-      test::check_near(mean, exact_mean, 1e-6);
-      test::check_near(variance, exact_variance, 1e-4);
-    }
-  }
+    const Tensor exact = test::cast(y.to(Device::cpu()), Dtype::f64);
+    Tensor exact_mean = Tensor::empty({extents.K}, Dtype::f64),
+           exact_variance = Tensor::empty_like(exact_mean);
+    kernels::batch_norm_statistics(exact, exact_mean, exact_variance);
+    test::check_near(mean, exact_mean, 1e-6);
+    test::check_near(variance, exact_variance, 1e-4);
+  });
 }
 
 TEST_CASE("preactivation_pointwise: the gradients are the composition's, from dy and from behind a norm") {
@@ -133,38 +143,35 @@ TEST_CASE(
     "preactivation_pointwise: the gradient of x itself, with what is added to it, is the composition's") {
   if (!has_device()) return;
   const Device device = Device::cuda();
-  for (const Dtype dtype : {Dtype::bf16, Dtype::f16}) {
-    for (const Extents& extents : kExtents) {
-      for (const int added : {0, 1, 2, 3}) {
-        INFO(dtype << ", " << extents.rows << " x " << extents.C << " -> " << extents.K
-                   << ", added: " << added);
-        Numbers numbers(extents, dtype);
-        const Tensor x = numbers.image(extents.C), weight = numbers.filters(), dy = numbers.image(extents.K);
-        const kernels::Normalisation norm = numbers.norm(extents.C);
-        const kernels::NextNormalisation next{numbers.image(extents.K), numbers.norm(extents.K),
-                                              numbers.row(extents.K), numbers.row(extents.K)};
-        const Tensor other = added % 2 == 1 ? numbers.image(extents.C) : Tensor();
-        const Tensor earlier = added / 2 == 1 ? numbers.image(extents.C) : Tensor();
-        Tensor dx = Tensor::empty_like(x), dfilters = Tensor::empty_like(weight);
-        Tensor dweight = Tensor::empty({extents.C}), dbias = Tensor::empty({extents.C});
-        kernels::composed_preactivation_conv_backward_input(dy, next, x, /*activated=*/{}, norm, weight, 1, 0,
-                                                            other, earlier, dx, dfilters, dweight, dbias);
-        const auto there = [&](const Tensor& tensor) {
-          return tensor.defined() ? tensor.to(device) : Tensor();
-        };
-        Tensor found = Tensor::empty_like(there(x)), found_filters = Tensor::empty_like(there(weight));
-        Tensor found_weight = Tensor::empty_like(there(dweight)),
-               found_bias = Tensor::empty_like(found_weight);
-        kernels::cuda::preactivation_conv_backward_input(
-            there(dy), {there(next.y), on(device, next.norm), there(next.dweight), there(next.dbias)},
-            there(x), {}, on(device, norm), there(weight), 1, 0, there(other), there(earlier), found,
-            found_filters, found_weight, found_bias);
-        test::check_near(found, dx,
-                         test::tolerance(dtype, std::max(extents.rows, extents.K), /*roundings=*/4));
-        test::check_near(found_filters, dfilters, test::tolerance(dtype, extents.rows, /*roundings=*/3));
-      }
+  for_each_case([&](Dtype dtype, const Extents& extents) {
+    for (const int added : {0, 1, 2, 3}) {
+      if (extents.rows > 10000 && added != 3) continue;
+      INFO(dtype << ", " << extents.rows << " x " << extents.C << " -> " << extents.K
+                 << ", added: " << added);
+      Numbers numbers(extents, dtype);
+      const Tensor x = numbers.image(extents.C), weight = numbers.filters(), dy = numbers.image(extents.K);
+      const kernels::Normalisation norm = numbers.norm(extents.C);
+      const kernels::NextNormalisation next{numbers.image(extents.K), numbers.norm(extents.K),
+                                            numbers.row(extents.K), numbers.row(extents.K)};
+      const Tensor other = added % 2 == 1 ? numbers.image(extents.C) : Tensor();
+      const Tensor earlier = added / 2 == 1 ? numbers.image(extents.C) : Tensor();
+      Tensor dx = Tensor::empty_like(x), dfilters = Tensor::empty_like(weight);
+      Tensor dweight = Tensor::empty({extents.C}), dbias = Tensor::empty({extents.C});
+      kernels::composed_preactivation_conv_backward_input(dy, next, x, /*activated=*/{}, norm, weight, 1, 0,
+                                                          other, earlier, dx, dfilters, dweight, dbias);
+      const auto there = [&](const Tensor& tensor) {
+        return tensor.defined() ? tensor.to(device) : Tensor();
+      };
+      Tensor found = Tensor::empty_like(there(x)), found_filters = Tensor::empty_like(there(weight));
+      Tensor found_weight = Tensor::empty_like(there(dweight)), found_bias = Tensor::empty_like(found_weight);
+      kernels::cuda::preactivation_conv_backward_input(
+          there(dy), {there(next.y), on(device, next.norm), there(next.dweight), there(next.dbias)}, there(x),
+          {}, on(device, norm), there(weight), 1, 0, there(other), there(earlier), found, found_filters,
+          found_weight, found_bias);
+      test::check_near(found, dx, test::tolerance(dtype, std::max(extents.rows, extents.K), /*roundings=*/4));
+      test::check_near(found_filters, dfilters, test::tolerance(dtype, extents.rows, /*roundings=*/3));
     }
-  }
+  });
 }
 
 TEST_CASE("preactivation_pointwise: what it cannot do is left to others") {

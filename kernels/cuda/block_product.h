@@ -34,10 +34,12 @@ struct Factor {
 
   __device__ Fetched fetch(int step) const {
     Fetched result;
-    Tile::for_each_pack([&](int i, int r, int c) {
-      const int at_row = row_of(step, r), at_column = column_of(step, c);
-      if (at_row < rows && at_column < columns) {
-        result.packs[i] = reader.read(int64_t{at_row} * columns + at_column);
+    const int own_row = row_of(step, Tile::own_row()), own_column = column_of(step, Tile::own_column());
+    const int64_t first = int64_t{own_row} * columns + own_column;
+    if (own_column >= columns) return result;
+    Tile::for_each_pack([&](int i, int, int) {
+      if (own_row + i * Tile::kRowsBetween < rows) {
+        result.packs[i] = reader.read(first + i * Tile::kRowsBetween * columns);
       }
     });
     return result;
@@ -50,17 +52,16 @@ struct Factor {
       return;
     }
     constexpr int kPart = Reader::kPart;
+    Pack<T, 8> packs[Tile::kPacksOfThread] = {};
 #pragma unroll
     for (int part = 0; part < 8 / kPart; ++part) {
       const auto constants = reader.constants(own_column + part * kPart);
-      Tile::for_each_pack([&](int i, int r, int c) {
-        Pack<T, kPart> pack{};
-        if (const int at_row = row_of(step, r); at_row < rows) {
-          pack = reader.result(constants, fetched.packs[i], part);
-        }
-        store_pack<kPart>(tile + r * Tile::kStride + c + part * kPart, pack);
+      Tile::for_each_pack([&](int i, int r, int) {
+        if (row_of(step, r) < rows)
+          set_part(packs[i], part, reader.result(constants, fetched.packs[i], part));
       });
     }
+    Tile::for_each_pack([&](int i, int r, int c) { store_pack<8>(tile + r * Tile::kStride + c, packs[i]); });
   }
 };
 
@@ -88,38 +89,55 @@ struct BlockProduct : TileProduct<T, kTileM, kTileN, kProductDepth, /*kADown=*/f
   template <class Reader>
   using FactorB = Factor<T, Reader, TileB, kBDown>;
   static constexpr int kStage = TileA::kSize + TileB::kSize;
-  /// What compute, and then the result as TileC, take of shared memory, in elements.
-  static constexpr int kShared = 2 * kStage > TileC::kSize ? 2 * kStage : TileC::kSize;
+  /// What `stream` takes of shared memory, in elements: two stages, and a result.
+  static constexpr int kResult = 2 * kStage, kShared = kResult + TileC::kSize;
 
-  /// Computes the product over `steps` steps of kProductDepth terms, at least one. While one is multiplied,
-  /// the next is on its way from memory. prepare() is called while the first is, and what it leaves in shared
-  /// memory the readers find; read_more() is called before the last is multiplied. Afterwards nobody reads
-  /// `shared` any more.
-  template <class A, class B, class Prepare, class ReadMore>
-  __device__ void compute(const A& a, const B& b, int steps, T* shared, Prepare prepare, ReadMore read_more) {
-    this->clear();
+  /// Computes tiles below each other, from the row of `a` to row `end`, at least one, each over `steps` steps
+  /// of kProductDepth terms, at least one. While one step is multiplied, the next is on its way from memory,
+  /// also that of the next tile. prepare() is called while the first is, and what it leaves in shared memory
+  /// the readers find; read_more(row) is called before the last step of the tile that begins with this row is
+  /// multiplied, finish(row, result) when all threads find the tile, rounded, as TileC. Afterwards nobody
+  /// reads `shared` any more.
+  template <class A, class B, class Prepare, class ReadMore, class Finish>
+  __device__ void stream(A a, const B& b, int steps, int end, T* shared, Prepare prepare, ReadMore read_more,
+                         Finish finish) {
+    T* const result = shared + kResult;
+    T *now = shared, *other = shared + kStage;
     auto next_a = a.fetch(0);
     auto next_b = b.fetch(0);
     prepare();
     __syncthreads();
-    a.put(0, next_a, shared);
-    b.put(0, next_b, shared + TileA::kSize);
+    a.put(0, next_a, now);
+    b.put(0, next_b, now + TileA::kSize);
     __syncthreads();
+    this->clear();
+    int step = 0;
 #pragma unroll 1
-    for (int step = 0; step + 1 < steps; ++step) {
-      const T* const now = shared + step % 2 * kStage;
-      T* const other = shared + (step + 1) % 2 * kStage;
-      next_a = a.fetch(step + 1);
-      next_b = b.fetch(step + 1);
+    while (a.row < end) {
+      const int row = a.row;
+      const bool ends_tile = step + 1 == steps, ends = ends_tile && end - row <= TileA::kRows;
+      step = ends_tile ? 0 : step + 1;
+      if (ends_tile) a.row += TileA::kRows;
+      if (!ends) {
+        next_a = a.fetch(step);
+        next_b = b.fetch(step);
+      }
+      if (ends_tile) read_more(row);
       this->add(now, now + TileA::kSize);
-      b.put(step + 1, next_b, other + TileA::kSize);
-      a.put(step + 1, next_a, other);
+      if (!ends) {
+        b.put(step, next_b, other + TileA::kSize);
+        a.put(step, next_a, other);
+      }
+      if (ends_tile) {
+        this->store_rounded(result);
+        this->clear();
+      }
+      __syncthreads();
+      std::swap(now, other);
+      if (!ends_tile) continue;
+      finish(row, result);
       __syncthreads();
     }
-    read_more();
-    const T* const last = shared + (steps - 1) % 2 * kStage;
-    this->add(last, last + TileA::kSize);
-    __syncthreads();
   }
 };
 

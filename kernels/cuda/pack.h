@@ -122,6 +122,15 @@ __device__ inline Floats<kWidth> part_to_floats(const Pack<T, kAll>& pack, int p
   return result;
 }
 
+/// Sets the first kWidth elements of a pack, or the second, ...
+template <class T, int kAll, int kWidth>
+__device__ inline void set_part(Pack<T, kAll>& pack, int part, const Pack<T, kWidth>& elements) {
+  constexpr int kWords = Pack<T, kWidth>::kWords;
+  static_assert(std::is_same_v<typename Pack<T, kAll>::Word, typename Pack<T, kWidth>::Word>);
+#pragma unroll
+  for (int word = 0; word < kWords; ++word) pack.words[part * kWords + word] = elements.words[word];
+}
+
 template <class T, int kWidth>
 __device__ inline Floats<kWidth> to_floats(const Pack<T, kWidth>& pack) {
   return part_to_floats<kWidth>(pack, 0);

@@ -9,13 +9,16 @@
 namespace fovea::kernels::cuda {
 namespace {
 
-constexpr int kTileRows = 128;                   // of a block
+constexpr int kTileRows = 64;
 constexpr int64_t kMostRows = int64_t{1} << 30;  // that are numbered
 constexpr int64_t kMostChannels = 2048;          // whose constants have room in shared memory
 
-/// Calls body.template operator()<width>() with the width of the tiles for so many columns.
-template <class Body>
+/// Calls body.template operator()<width>() with the width of the tiles for so many columns, at most kMost.
+template <int kMost, class Body>
 void visit_tile_columns(int64_t columns, Body&& body) {
+  if constexpr (kMost > 64) {
+    if (columns > 64) return body.template operator()<kMost>();
+  }
   if (columns > 32) {
     body.template operator()<64>();
   } else {
@@ -23,18 +26,49 @@ void visit_tile_columns(int64_t columns, Body&& body) {
   }
 }
 
-/// A grid of tiles, whose blocks multiply in `elements` elements of shared memory of 16 bits and have
-/// `constants` numbers beside.
-Grid tile_grid(int64_t row_tiles, int64_t column_tiles, int64_t elements, int64_t constants) {
-  return {dim3(static_cast<unsigned>(row_tiles * column_tiles)), dim3(kProductThreads),
-          static_cast<size_t>(2 * elements + 4 * constants)};
-}
+/// How [rows, columns] are shared by blocks, each with some tiles below each other.
+struct TileSplits {
+  int rows;  // of a block
+  int64_t count, beside;
 
-/// Calls body(i, row, column) for the packs of this thread that lie in a tile of [rows, columns].
+  TileSplits(int64_t all_rows, int64_t columns, int of_columns) {
+    // As many blocks as an H100 runs at once, whatever the device, for the same bits; but sums are taken over
+    // so many rows at most, so that squares keep their digits when the first row is far from the others.
+    constexpr int64_t kBlocks = 2 * 132, kMostRowsOfSum = 1024;
+    const int64_t tiles = (all_rows + kTileRows - 1) / kTileRows;
+    beside = (columns + of_columns - 1) / of_columns;
+    rows = kTileRows * static_cast<int>(std::clamp<int64_t>((tiles * beside + kBlocks - 1) / kBlocks, 1,
+                                                            kMostRowsOfSum / kTileRows));
+    count = (all_rows + rows - 1) / rows;
+  }
+  /// A grid whose blocks have `elements` elements of 16 bits and `numbers` of f32 in shared memory.
+  Grid grid(int64_t elements, int64_t numbers) const {
+    return {dim3(static_cast<unsigned>(count * beside)), dim3(kProductThreads),
+            static_cast<size_t>(2 * elements + 4 * numbers)};
+  }
+};
+
+/// The tiles of a block: those beside each other, which read the same rows, follow each other.
+struct TilePlace {
+  int number, row, end, column;  // number: of the split, whose rows go from `row` to `end`
+
+  __device__ TilePlace(int rows, int columns, int of_columns, int split_rows) {
+    const int block = static_cast<int>(blockIdx.x), beside = tiles_of(columns, of_columns);
+    number = block / beside;
+    row = number * split_rows;
+    end = rows - row > split_rows ? row + split_rows : rows;
+    column = block % beside * of_columns;
+  }
+};
+
+/// Calls body(i, row, column) for the packs of this thread in a tile whose first row is `first` of [rows,
+/// columns], and which begins with `first_column`; those that are outside are left out.
 template <class Tile, class Body>
-__device__ inline void for_each_pack_inside(const TilePlace& tile, int rows, int columns, Body body) {
+__device__ inline void for_each_pack_inside(int first, int first_column, int rows, int columns, Body body) {
+  if (first_column + Tile::own_column() >= columns) return;
+  const int left = rows - first;
   Tile::for_each_pack([&](int i, int row, int column) {
-    if (tile.row + row < rows && tile.column + column < columns) body(i, row, column);
+    if (row < left) body(i, row, column);
   });
 }
 
@@ -48,54 +82,77 @@ struct Forward {
   RunningMoments running;
 };
 
-/// The moments of the columns of a tile of y, which lies in shared memory, in the first kTileN threads. Sums
-/// up differences from the first row, so that a large mean does not cancel the variance.
-template <class TileC, class T>
-__device__ inline void tile_moments(T* shared, int rows, Floats<1> (&results)[2]) {
-  const int thread = static_cast<int>(threadIdx.x), pack = thread % TileC::kPacksOfRow;
-  const Floats<8> origin = load<8>(shared + 8 * pack);
-  const Floats<1> own_origin{{thread < TileC::kColumns ? to_float(shared[thread]) : 0.0f}};
+/// The moments of the columns that a block writes: every thread sums up the rows that it has of its columns,
+/// as differences from the block's first row, so that a large mean does not cancel the variance.
+template <class T>
+struct TileMoments {
+  Pack<T, 8> origin{};
   Floats<8> sums[2] = {};
-  for (int row = thread / TileC::kPacksOfRow; row < rows; row += kProductThreads / TileC::kPacksOfRow) {
-    const Floats<8> numbers = load<8>(shared + row * TileC::kStride + 8 * pack);
+
+  __device__ void add(const Pack<T, 8>& row) {
+    const Floats<8> numbers = to_floats(row), first = to_floats(origin);
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
-      const float difference = numbers[i] - origin[i];
+      const float difference = numbers[i] - first[i];
       sums[0][i] += difference;
       sums[1][i] += difference * difference;
     }
   }
-  __syncthreads();
-  Floats<1> total[2] = {};
-  sum_tile_columns<TileC::kColumns>(sums, reinterpret_cast<float*>(shared), total);
-  MomentJoin<1>::finish(own_origin, total, static_cast<float>(rows), results);
+  /// Leaves the moments of all rows, `rows` of them, in the first threads, one for each column of TileC.
+  template <class TileC>
+  __device__ void finish(float* shared, int rows, Floats<1> (&results)[2]) const {
+    constexpr int kColumns = TileC::kColumns;
+    const int thread = static_cast<int>(threadIdx.x);
+    float* const origins = shared + kProductWarps * 2 * kColumns;
+    if (thread < TileC::kPacksOfRow) store_wide(origins + 8 * thread, to_floats(origin));
+    Floats<1> total[2] = {};
+    sum_tile_columns<kColumns>(sums, shared, total);  // has a barrier
+    const Floats<1> own_origin{{thread < kColumns ? origins[thread] : 0.0f}};
+    MomentJoin<1>::finish(own_origin, total, static_cast<float>(rows), results);
+  }
+};
+
+/// The pack of a tile, plus the residual, if there is one.
+template <class T>
+__device__ inline Pack<T, 8> with_residual(const Pack<T, 8>& pack, const Pack<T, 8>& residual, bool has_one) {
+  if (!has_one) return pack;
+  Floats<8> sums = to_floats(pack);
+  const Floats<8> added = to_floats(residual);
+#pragma unroll
+  for (int i = 0; i < 8; ++i) sums[i] += added[i];
+  return to_pack<T>(sums);
 }
 
-/// A block computes kTileRows rows of kTileN channels of y: reads x and the residual once, the weights once a
-/// tile of rows, writes y once. The last block of a column of tiles joins the moments.
+/// A block computes some tiles of y, below each other: reads x and the residual once, the weights once a
+/// tile, writes y once. The last block of a column of tiles joins the moments.
 template <class T, int kTileN>
 __global__ void __launch_bounds__(kProductThreads, 2)
-    forward_kernel(Extents extents, Forward<T> arguments, ChunkJoin::Plan plan) {
+    forward_kernel(Extents extents, Forward<T> arguments, int split_rows, ChunkJoin::Plan plan) {
   using Product = BlockProduct<T, kTileRows, kTileN, /*kBDown=*/false>;
   using TileC = typename Product::TileC;
   FOVEA_DYNAMIC_SHARED(memory, 2 * Product::kShared + 4 * SharedAffine::kArrays * extents.C);
   T* const shared = reinterpret_cast<T*>(memory);
   float* const constants = reinterpret_cast<float*>(shared + Product::kShared);
   const auto [rows, C, K] = extents;
-  const TilePlace tile(K, kTileRows, kTileN);
+  const TilePlace place(rows, K, kTileN, split_rows);
   ActivatedReader<T> x = arguments.x;
   x.channels = x.channels.with_relu();
   x.shared = {constants, C};
   Pack<T, 8> residual[TileC::kPacksOfThread] = {};
-  const bool has_residual = arguments.residual != nullptr;
-  const auto offset_of = [&](int row, int column) {
-    return int64_t{tile.row + row} * K + tile.column + column;
+  TileMoments<T> moments;
+  const bool has_residual = arguments.residual != nullptr, has_moments = arguments.mean != nullptr;
+  // Calls body(i, at, offset): where a pack is in a result in shared memory, and from the tile's first
+  // element of y, at `begin_of(row)`.
+  const auto begin_of = [&](int row) { return int64_t{row} * K + place.column; };
+  const auto for_each_pack_of = [&](int row, auto body) {
+    for_each_pack_inside<TileC>(row, place.column, rows, K,
+                                [&](int i, int r, int c) { body(i, r * TileC::kStride + c, r * K + c); });
   };
   Product product;
-  product.compute(
-      typename Product::template FactorA<ActivatedReader<T>>{x, rows, C, tile.row, 0},
-      typename Product::template FactorB<PlainReader<T>>{arguments.weight, K, C, tile.column, 0},
-      tiles_of(C, kProductDepth), shared,
+  product.stream(
+      typename Product::template FactorA<ActivatedReader<T>>{x, rows, C, place.row, 0},
+      typename Product::template FactorB<PlainReader<T>>{arguments.weight, K, C, place.column, 0},
+      tiles_of(C, kProductDepth), place.end, shared,
       [&] {
         SharedAffine::fill(constants, C, x.channels, 0, C);
         if (!arguments.running.defined() || blockIdx.x != 0) return;
@@ -103,43 +160,41 @@ __global__ void __launch_bounds__(kProductThreads, 2)
           arguments.running.move(c, x.channels);
         }
       },
-      [&] {
+      [&](int row) {
         if (!has_residual) return;
-        for_each_pack_inside<TileC>(tile, rows, K, [&](int i, int row, int column) {
-          residual[i] = load_pack<8>(arguments.residual + offset_of(row, column));
+        const T* const begin = arguments.residual + begin_of(row);
+        for_each_pack_of(row, [&](int i, int, int offset) { residual[i] = load_pack<8>(begin + offset); });
+      },
+      [&](int row, const T* result) {
+        const int column = TileC::own_column();
+        if (has_moments && row == place.row && place.column + column < K) {
+          Pack<T, 8> of_residual{};
+          if (has_residual) {
+            of_residual = load_pack<8>(arguments.residual + begin_of(place.row) + column);
+          }
+          moments.origin = with_residual(load_pack<8>(result + column), of_residual, has_residual);
+        }
+        T* const begin = arguments.y + begin_of(row);
+        for_each_pack_of(row, [&](int i, int at, int offset) {
+          const Pack<T, 8> pack = with_residual(load_pack<8>(result + at), residual[i], has_residual);
+          store_pack<8>(begin + offset, pack);
+          if (has_moments) moments.add(pack);
         });
       });
 
-  product.store_rounded(shared);
-  __syncthreads();
-  const bool has_moments = arguments.mean != nullptr;
-  for_each_pack_inside<TileC>(tile, rows, K, [&](int i, int row, int column) {
-    T* const place = shared + row * TileC::kStride + column;
-    Pack<T, 8> pack = load_pack<8>(place);
-    if (has_residual) {
-      Floats<8> sums = to_floats(pack);
-      const Floats<8> added = to_floats(residual[i]);
-#pragma unroll
-      for (int j = 0; j < 8; ++j) sums[j] += added[j];
-      pack = to_pack<T>(sums);
-      if (has_moments) store_pack<8>(place, pack);
-    }
-    store_pack<8>(arguments.y + offset_of(row, column), pack);
-  });
   if (!has_moments) return;
-  __syncthreads();
   Floats<1> results[2];
-  tile_moments<TileC>(shared, rows - tile.row < kTileRows ? rows - tile.row : kTileRows, results);
-  const int thread = static_cast<int>(threadIdx.x), column = tile.column + thread % kTileN;
-  const JoinPlace place{.has_column = column < K,
-                        .o = 0,
-                        .i = column,
-                        .slice = tile.column / kTileN,
-                        .chunk = tile.number,
-                        .row = thread / kTileN,
-                        .down = kProductThreads / kTileN,
-                        .stride = kTileN};
-  if (!join_chunks<MomentJoin<1>, kProductThreads, 1>(plan, place, results)) return;
+  moments.template finish<TileC>(reinterpret_cast<float*>(shared), place.end - place.row, results);
+  const int thread = static_cast<int>(threadIdx.x), column = place.column + thread % kTileN;
+  const JoinPlace join_place{.has_column = column < K,
+                             .o = 0,
+                             .i = column,
+                             .slice = place.column / kTileN,
+                             .chunk = place.number,
+                             .row = thread / kTileN,
+                             .down = kProductThreads / kTileN,
+                             .stride = kTileN};
+  if (!join_chunks<MomentJoin<1>, kProductThreads, 1>(plan, join_place, results)) return;
   if (thread >= kTileN || column >= K) return;
   arguments.mean[column] = results[0][0];
   arguments.variance[column] = results[1][0];
@@ -153,64 +208,69 @@ struct InputGradient {
   GradientChannels channels;
 };
 
-/// A block computes kTileRows rows of kTileN channels of dx = batch norm's gradient of (gradient * weight) +
-/// other: reads the gradient, the weights, x and other once, writes dx once.
+/// A block computes some tiles, below each other, of dx = other + earlier + batch norm's gradient of
+/// (gradient * weight): reads the gradient, x, other and earlier once, the weights once a tile, writes dx
+/// once.
 template <class T, int kTileN>
 __global__ void __launch_bounds__(kProductThreads, 2)
-    input_gradient_kernel(Extents extents, InputGradient<T> arguments) {
+    input_gradient_kernel(Extents extents, InputGradient<T> arguments, int split_rows) {
   using Product = BlockProduct<T, kTileRows, kTileN, /*kBDown=*/true>;
   using TileC = typename Product::TileC;
   FOVEA_DYNAMIC_SHARED(memory, 2 * Product::kShared + 4 * SharedGradientAffine::kArrays * kTileN);
   T* const shared = reinterpret_cast<T*>(memory);
   float* const constants = reinterpret_cast<float*>(shared + Product::kShared);
   const auto [rows, C, K] = extents;
-  const TilePlace tile(C, kTileRows, kTileN);
+  const TilePlace place(rows, C, kTileN, split_rows);
   Pack<T, 8> x[TileC::kPacksOfThread], other[TileC::kPacksOfThread] = {};
   const bool has_other = arguments.other != nullptr;
-  const auto offset_of = [&](int row, int column) {
-    return int64_t{tile.row + row} * C + tile.column + column;
+  // Calls body(i, at, offset): where a pack is in a result in shared memory, and from the tile's first
+  // element of x, at `begin_of(row)`.
+  const auto begin_of = [&](int row) { return int64_t{row} * C + place.column; };
+  const auto for_each_pack_of = [&](int row, auto body) {
+    for_each_pack_inside<TileC>(row, place.column, rows, C,
+                                [&](int i, int r, int c) { body(i, r * TileC::kStride + c, r * C + c); });
   };
-  Product product;
-  product.compute(
-      typename Product::template FactorA<PlainReader<T>>{arguments.gradient, rows, K, tile.row, 0},
-      typename Product::template FactorB<PlainReader<T>>{arguments.weight, K, C, 0, tile.column},
-      tiles_of(K, kProductDepth), shared,
-      [&] { SharedGradientAffine::fill(constants, kTileN, arguments.channels, tile.column, C); },
-      [&] {
-        for_each_pack_inside<TileC>(tile, rows, C, [&](int i, int row, int column) {
-          x[i] = load_pack<8>(arguments.x + offset_of(row, column));
-          if (has_other) other[i] = load_pack<8>(arguments.other + offset_of(row, column));
-        });
-      });
-
-  product.store_rounded(shared);
-  // Loaded only now that the sums of the product have left their registers.
-  Pack<T, 8> earlier[TileC::kPacksOfThread] = {};
-  if (arguments.earlier != nullptr) {
-    for_each_pack_inside<TileC>(tile, rows, C, [&](int i, int row, int column) {
-      earlier[i] = load_pack<8>(arguments.earlier + offset_of(row, column));
-    });
-  }
-  __syncthreads();
   const SharedGradientAffine affine{constants, kTileN};
   const GradientChannels channels = arguments.channels.with_relu();
+  Product product;
+  product.stream(
+      typename Product::template FactorA<PlainReader<T>>{arguments.gradient, rows, K, place.row, 0},
+      typename Product::template FactorB<PlainReader<T>>{arguments.weight, K, C, 0, place.column},
+      tiles_of(K, kProductDepth), place.end, shared,
+      [&] { SharedGradientAffine::fill(constants, kTileN, arguments.channels, place.column, C); },
+      [&](int row) {
+        const T* const begin = arguments.x + begin_of(row);
+        for_each_pack_of(row, [&](int i, int, int offset) { x[i] = load_pack<8>(begin + offset); });
+        if (!has_other) return;
+        const T* const begin_of_other = arguments.other + begin_of(row);
+        for_each_pack_of(row,
+                         [&](int i, int, int offset) { other[i] = load_pack<8>(begin_of_other + offset); });
+      },
+      [&](int row, const T* result) {
+        // Loaded only now that the sums of the product have left their registers.
+        Pack<T, 8> earlier[TileC::kPacksOfThread] = {};
+        if (arguments.earlier != nullptr) {
+          const T* const begin = arguments.earlier + begin_of(row);
+          for_each_pack_of(row, [&](int i, int, int offset) { earlier[i] = load_pack<8>(begin + offset); });
+        }
+        Pack<T, 8> da[TileC::kPacksOfThread] = {};
+        for_each_pack_of(row, [&](int i, int at, int) { da[i] = load_pack<8>(result + at); });
 #pragma unroll
-  for (int part = 0; part < 2; ++part) {
-    const GradientAffine<4> own = affine.at<4>(TileC::own_column() + 4 * part);
-    for_each_pack_inside<TileC>(tile, rows, C, [&](int i, int row, int column) {
-      const Floats<4> da = load<4>(shared + row * TileC::kStride + column + 4 * part);
-      const Floats<4> added = part_to_floats<4>(other[i], part), sent = part_to_floats<4>(earlier[i], part);
-      Floats<4> dx = channels.result(own, da, part_to_floats<4>(x[i], part));
+        for (int part = 0; part < 2; ++part) {
+          const GradientAffine<4> own = affine.at<4>(TileC::own_column() + 4 * part);
+          for_each_pack_of(row, [&](int i, int, int) {
+            const Floats<4> added = part_to_floats<4>(other[i], part);
+            const Floats<4> sent = part_to_floats<4>(earlier[i], part);
+            Floats<4> dx =
+                channels.result(own, part_to_floats<4>(da[i], part), part_to_floats<4>(x[i], part));
 #pragma unroll
-      for (int j = 0; j < 4; ++j) dx[j] += added[j] + sent[j];
-      const Pack<T, 4> pack = to_pack<T>(dx);
-#pragma unroll
-      for (int j = 0; j < 2; ++j) x[i].words[2 * part + j] = pack.words[j];  // in its place
-    });
-  }
-  for_each_pack_inside<TileC>(tile, rows, C, [&](int i, int row, int column) {
-    store_pack<8>(arguments.dx + offset_of(row, column), x[i]);
-  });
+            for (int j = 0; j < 4; ++j) dx[j] += added[j] + sent[j];
+            set_part(x[i], part, to_pack<T>(dx));  // in its place
+          });
+        }
+        T* const begin = arguments.dx + begin_of(row);
+        for_each_pack_of(row, [&](int i, int, int offset) { store_pack<8>(begin + offset, x[i]); });
+      });
 }
 
 }  // namespace
@@ -231,18 +291,19 @@ void preactivation_pointwise_forward(const Tensor& x, const Normalisation& norm,
                                      const Tensor& residual, Tensor& y, Tensor& mean, Tensor& variance) {
   constexpr const char* kOperation = "preactivation_conv_forward";
   const Extents extents(x, weight);
-  const int64_t rows = extents.rows, C = extents.C, K = extents.K, tiles = tiles_of(extents.rows, kTileRows);
+  const int64_t rows = extents.rows, C = extents.C, K = extents.K;
   add_multiply_adds(rows * C * K);
   visit_16_bits(x.dtype(), [&]<class T>() {
-    visit_tile_columns(K, [&]<int kTileN>() {
+    visit_tile_columns<128>(K, [&]<int kTileN>() {
       using Product = BlockProduct<T, kTileRows, kTileN, false>;
-      const int64_t beside = tiles_of(extents.K, kTileN);
+      const TileSplits splits(rows, K, kTileN);
       ChunkJoin join;
       if (mean.defined()) {
-        join = ChunkJoin(kOperation, MomentJoin<1>::kResults, /*O=*/1, rows, K, kTileRows, tiles, beside);
+        join = ChunkJoin(kOperation, MomentJoin<1>::kResults, /*O=*/1, rows, K, splits.rows, splits.count,
+                         splits.beside);
       }
-      launch(kOperation, forward_kernel<T, kTileN>,
-             tile_grid(tiles, beside, Product::kShared, SharedAffine::kArrays * C), extents,
+      launch(kOperation, forward_kernel<T, kTileN>, splits.grid(Product::kShared, SharedAffine::kArrays * C),
+             extents,
              Forward<T>{{x.data<T>(), Channels(norm, /*has_relu=*/true)},
                         {weight.data<T>()},
                         residual.defined() ? residual.data<T>() : nullptr,
@@ -250,7 +311,7 @@ void preactivation_pointwise_forward(const Tensor& x, const Normalisation& norm,
                         mean.defined() ? mean.data<float>() : nullptr,
                         mean.defined() ? variance.data<float>() : nullptr,
                         RunningMoments(norm, rows)},
-             join.plan());
+             splits.rows, join.plan());
     });
   });
 }
@@ -262,19 +323,19 @@ void preactivation_pointwise_input_gradient(const Tensor& gradient, const Tensor
   const Extents extents(x, weight);
   add_multiply_adds(int64_t{extents.rows} * extents.C * extents.K);
   visit_16_bits(x.dtype(), [&]<class T>() {
-    visit_tile_columns(extents.C, [&]<int kTileN>() {
+    visit_tile_columns<64>(extents.C, [&]<int kTileN>() {
       using Product = BlockProduct<T, kTileRows, kTileN, true>;
+      const TileSplits splits(extents.rows, extents.C, kTileN);
       launch("preactivation_conv_backward: gradient of the input", input_gradient_kernel<T, kTileN>,
-             tile_grid(tiles_of(extents.rows, kTileRows), tiles_of(extents.C, kTileN), Product::kShared,
-                       SharedGradientAffine::kArrays * kTileN),
-             extents,
+             splits.grid(Product::kShared, SharedGradientAffine::kArrays * kTileN), extents,
              InputGradient<T>{{gradient.data<T>()},
                               {weight.data<T>()},
                               x.data<T>(),
                               other.defined() ? other.data<T>() : nullptr,
                               earlier.defined() ? earlier.data<T>() : nullptr,
                               dx.data<T>(),
-                              GradientChannels(norm, /*has_relu=*/true, extents.rows, dweight, dbias)});
+                              GradientChannels(norm, /*has_relu=*/true, extents.rows, dweight, dbias)},
+             splits.rows);
     });
   });
 }

@@ -41,8 +41,12 @@ struct Backward {
 /// How the tiles of a block lie in shared memory, in elements of 16 bits; kK channels of y, kC of x.
 template <class T, int kK, int kC, bool kIsPassed>
 struct BackwardTiles {
-  static constexpr int kRows = kK <= 64 ? 64 : 32;             // of a tile
-  static constexpr int kProductRows = kC >= 128 ? 32 : kRows;  // of da at once: as many as registers allow
+  // Blocks that are wanted on a multiprocessor: one where a split has so many sums that to write and read
+  // them would cost more than a second block gains. It may have twice the registers.
+  static constexpr int kWantedBlocks = kK * kC >= 16384 ? 1 : 2;
+  static constexpr int kRows = kK <= 64 || kWantedBlocks == 1 ? 64 : 32;  // of a tile
+  // Of da at once: as many as registers allow.
+  static constexpr int kProductRows = kC >= 128 && kWantedBlocks > 1 ? 32 : kRows;
   using Gradient = SharedTile<kRows, kK>;
   using Input = SharedTile<kRows, kC>;
   using ProductOfInput = TileProduct<T, kProductRows, kC, kK, /*kADown=*/false, /*kBDown=*/true>;
@@ -56,9 +60,7 @@ struct BackwardTiles {
   static constexpr int kFloats =
       SharedAffine::kArrays * kC + (kIsPassed ? SharedGradientAffine::kArrays * kK : 0);
   static constexpr size_t kBytes = 2 * size_t{kConstants} + sizeof(float) * kFloats;
-  // Blocks on a multiprocessor: one where a split has so many sums that to write and read them would cost
-  // more than a second block gains, or where its shared memory has no room for two.
-  static constexpr int kWantedBlocks = kK * kC >= 16384 ? 1 : 2;
+  // Blocks that there can be: its shared memory may have no room for two.
   static constexpr int kBlocks = 2 * (kBytes + kBesideBytes) <= kSharedMemory ? kWantedBlocks : 1;
 };
 
@@ -170,6 +172,13 @@ __global__ void __launch_bounds__(kProductThreads, BackwardTiles<T, kK, kC, kIsP
   const Channels channels_of_x = arguments.of_x.with_relu();
   const GradientChannels channels_of_y = arguments.of_y.with_relu();
 
+  // A block that is alone has registers to keep those of the columns of this thread's packs.
+  constexpr bool kKeepsConstants = Tiles::kWantedBlocks == 1;
+  Affine<4> kept_of_x[2] = {};
+  if constexpr (kKeepsConstants) {
+    for (int part = 0; part < 2; ++part) kept_of_x[part] = of_x.at<4>(Input::own_column() + 4 * part);
+  }
+
   typename Tiles::ProductOfWeight dfilters;
   dfilters.clear();
   using ProductOfInput = typename Tiles::ProductOfInput;
@@ -183,37 +192,42 @@ __global__ void __launch_bounds__(kProductThreads, BackwardTiles<T, kK, kC, kIsP
     copies.wait<0>();
     // What this thread has copied itself needs no barrier yet.
     if constexpr (kIsPassed) {
+      Pack<T, 8> dy[Gradient::kPacksOfThread] = {}, y[Gradient::kPacksOfThread] = {};
+      Gradient::for_each_pack([&](int i, int r, int k) {
+        T* const place = gradient + r * Gradient::kStride + k;
+        dy[i] = load_pack<8>(place);
+        y[i] = load_pack<8>(place + Tiles::kY);
+      });
 #pragma unroll
       for (int part = 0; part < 2; ++part) {
         const GradientAffine<4> own = of_y.at<4>(Gradient::own_column() + 4 * part);
-        Gradient::for_each_pack([&](int, int r, int k) {
-          T* const place = gradient + r * Gradient::kStride + k + 4 * part;
-          const bool is_inside = row + r < end && k < K;
-          Pack<T, 4> pack{};
-          if (is_inside) {
-            pack = to_pack<T>(channels_of_y.result(own, load<4>(place), load<4>(place + Tiles::kY)));
-          }
-          store_pack<4>(place, pack);
-        });
-      }
-      if (arguments.kept != nullptr && column == 0) {
-        Gradient::for_each_pack([&](int, int r, int k) {
+        Gradient::for_each_pack([&](int i, int r, int k) {
           if (row + r >= end || k >= K) return;
-          store_pack<8>(arguments.kept + int64_t{row + r} * K + k,
-                        load_pack<8>(gradient + r * Gradient::kStride + k));
+          set_part(dy[i], part,
+                   to_pack<T>(channels_of_y.result(own, part_to_floats<4>(dy[i], part),
+                                                   part_to_floats<4>(y[i], part))));
         });
       }
-    }
-#pragma unroll
-    for (int part = 0; part < 2; ++part) {
-      const Affine<4> own = of_x.at<4>(Input::own_column() + 4 * part);
-      Input::for_each_pack([&](int, int r, int c) {
-        const int place = r * Input::kStride + c + 4 * part;
-        Pack<T, 4> pack{};
-        if (row + r < end) pack = to_pack<T>(channels_of_x.result(own, load<4>(x + place)));
-        store_pack<4>(activated + place, pack);
+      Gradient::for_each_pack([&](int i, int r, int k) {
+        store_pack<8>(gradient + r * Gradient::kStride + k, dy[i]);
+        if (arguments.kept == nullptr || column != 0 || row + r >= end || k >= K) return;
+        store_pack<8>(arguments.kept + int64_t{row + r} * K + k, dy[i]);
       });
     }
+    Pack<T, 8> a[Input::kPacksOfThread] = {};
+    Input::for_each_pack([&](int i, int r, int c) { a[i] = load_pack<8>(x + r * Input::kStride + c); });
+#pragma unroll
+    for (int part = 0; part < 2; ++part) {
+      const Affine<4> own = kKeepsConstants ? kept_of_x[part] : of_x.at<4>(Input::own_column() + 4 * part);
+      Input::for_each_pack([&](int i, int r, int) {
+        // Beyond, it is 0 of x as it was copied, of which norm makes something else.
+        set_part(a[i], part,
+                 row + r < end ? to_pack<T>(channels_of_x.result(own, part_to_floats<4>(a[i], part)))
+                               : Pack<T, 4>{});
+      });
+    }
+    Input::for_each_pack(
+        [&](int i, int r, int c) { store_pack<8>(activated + r * Input::kStride + c, a[i]); });
     __syncthreads();
     if (tile + 1 < tiles) fetch(tile + 1);
     copies.commit();

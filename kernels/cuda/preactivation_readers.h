@@ -21,18 +21,6 @@ struct Extents {
         K(static_cast<int>(weight.shape(0))) {}
 };
 
-/// The tile of a block: those beside each other, which read the same rows, follow each other.
-struct TilePlace {
-  int number, row, column;  // number: of its rows
-
-  __device__ TilePlace(int columns, int tile_rows, int tile_columns) {
-    const int block = static_cast<int>(blockIdx.x), beside = tiles_of(columns, tile_columns);
-    number = block / beside;
-    row = number * tile_rows;
-    column = block % beside * tile_columns;
-  }
-};
-
 /// Calls body.template operator()<T>() for the two dtypes.
 template <class Body>
 void visit_16_bits(Dtype dtype, Body&& body) {

@@ -31,7 +31,7 @@ def broken(name, code, among=rules.RULES):
     return [rule for rule, _ in rules.check(kernel(name, code)) if rule in among]
 
 
-FORWARD = "forward_kernel<bf16, 64>"
+FORWARD = "forward_kernel<bf16, 32>"
 # A step as it should be: asks for the next tiles, multiplies, puts them into shared memory.
 STEP = """
 .L_x_0:
