@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "fovea/core/check.h"
+#include "fovea/core/stream.h"
 #include "fovea/kernels/arithmetic.h"
 #include "fovea/kernels/batch_norm.h"
 #include "fovea/kernels/conv.h"
@@ -119,6 +120,7 @@ TEST_CASE("profile: multiply-adds of convolutions and products, on every device"
       kernels::matmul_forward(a, /*transpose_a=*/true, b, /*transpose_b=*/false, {}, product);
     };
     compute();  // engines are chosen, which calls kernels, too
+    synchronize(device);
     const std::vector<KernelCall> calls = calls_of(compute);
     REQUIRE(calls.size() == 4);
     for (size_t i = 0; i < 3; ++i) CHECK(calls[i].multiply_adds == of_conv);
