@@ -5,7 +5,9 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
+#include "fovea/core/printable.h"
 #include "fovea/data/file.h"
+#include "fovea/data/pickle.h"
 
 namespace fovea {
 namespace {
@@ -21,6 +23,14 @@ int64_t row_bytes(const CifarFormat& format) {
   return format.label_bytes + 3 * kPlane;
 }
 
+/// Writes the image of a row, three planes one after the other, as pixels.
+template <class Plane>
+void write_pixels(const Plane& planes, uint8_t* out) {
+  for (int64_t i = 0; i < kPlane; ++i) {
+    for (int64_t c = 0; c < 3; ++c) out[3 * i + c] = static_cast<uint8_t>(planes(c * kPlane + i));
+  }
+}
+
 /// The lines of a text file, without the empty ones and the carriage returns.
 std::vector<std::string> parse_lines(std::span<const std::byte> bytes) {
   std::vector<std::string> lines(1);
@@ -33,16 +43,56 @@ std::vector<std::string> parse_lines(std::span<const std::byte> bytes) {
   return lines;
 }
 
+/// Whether a folder has files of the version for Python alone.
+bool is_python(const CifarFormat& format, const std::filesystem::path& folder) {
+  const auto has_any = [&](const std::vector<std::string>& files) {
+    std::error_code ignored;
+    return std::any_of(files.begin(), files.end(), [&](const std::string& file) {
+      return std::filesystem::exists(folder / file, ignored);
+    });
+  };
+  return !has_any(format.train_files) && !has_any(format.test_files) &&
+         (has_any(format.python.train_files) || has_any(format.python.test_files));
+}
+
+/// The list of a dictionary's key, with values of one kind; DataError if there is none.
+const std::vector<const PickleValue*>& list_of(const Pickle& pickle, const std::string& key,
+                                               PickleValue::Kind kind, const std::string& begin) {
+  const PickleValue* const list = pickle.value().find(key);
+  check<DataError>(list != nullptr && list->kind == PickleValue::Kind::list, begin, "expected a list ",
+                   in_quotes(key), ", found none; ", kAdvice);
+  for (const PickleValue* const value : list->values) {
+    check<DataError>(value->kind == kind, begin, "expected ",
+                     kind == PickleValue::Kind::integer ? "numbers" : "texts", " in ", in_quotes(key),
+                     ", found something else; ", kAdvice);
+  }
+  return list->values;
+}
+
+std::vector<std::string> class_names_of_pickle(const CifarFormat& format, const std::string& path) {
+  const std::vector<std::byte> bytes = read_file(format.name, path, kMaxNamesBytes, kAdvice);
+  const Pickle pickle(bytes, format.name, path, kAdvice);
+  const std::string begin = str(format.name, ": ", path, ": ");
+  const auto& values = list_of(pickle, format.python.names_key, PickleValue::Kind::text, begin);
+  std::vector<std::string> names;
+  for (const PickleValue* const name : values) names.emplace_back(name->text);
+  return names;
+}
+
 std::vector<std::string> load_class_names(const CifarFormat& format, const std::string& folder) {
   std::vector<std::string> names;
-  const std::filesystem::path path = std::filesystem::path(folder) / format.names_file;
+  const bool has_pickles = is_python(format, folder);
+  const std::filesystem::path path =
+      std::filesystem::path(folder) / (has_pickles ? format.python.names_file : format.names_file);
   if (!std::filesystem::exists(path)) {
     for (int64_t i = 0; i < format.classes; ++i) names.push_back(std::to_string(i));
     return names;
   }
-  names = parse_lines(read_file(format.name, path.string(), kMaxNamesBytes, kAdvice));
+  names = has_pickles ? class_names_of_pickle(format, path.string())
+                      : parse_lines(read_file(format.name, path.string(), kMaxNamesBytes, kAdvice));
   check<DataError>(std::ssize(names) == format.classes, format.name, ": ", path.string(), ": expected ",
-                   format.classes, " class names, one in each line, found ", names.size(), "; ", kAdvice);
+                   format.classes, " class names", has_pickles ? "" : ", one in each line", ", found ",
+                   names.size(), "; ", kAdvice);
   return names;
 }
 
@@ -58,7 +108,14 @@ CifarFormat cifar10_format() {
           .classes = 10,
           .label_bytes = 1,
           .train_rows = 10000,
-          .test_rows = 10000};
+          .test_rows = 10000,
+          .python = {
+              .folder = "cifar-10-batches-py",
+              .train_files = {"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"},
+              .test_files = {"test_batch"},
+              .names_file = "batches.meta",
+              .labels_key = "labels",
+              .names_key = "label_names"}};
 }
 
 CifarFormat cifar100_format() {
@@ -70,7 +127,13 @@ CifarFormat cifar100_format() {
           .classes = 100,
           .label_bytes = 2,
           .train_rows = 50000,
-          .test_rows = 10000};
+          .test_rows = 10000,
+          .python = {.folder = "cifar-100-python",
+                     .train_files = {"train"},
+                     .test_files = {"test"},
+                     .names_file = "meta",
+                     .labels_key = "fine_labels",
+                     .names_key = "fine_label_names"}};
 }
 
 void parse_cifar(std::span<const std::byte> bytes, const CifarFormat& format, const std::string& path,
@@ -90,11 +153,8 @@ void parse_cifar(std::span<const std::byte> bytes, const CifarFormat& format, co
   parallel_for(rows, /*grain=*/256, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const std::byte* in = bytes.data() + row * row_size + format.label_bytes;
-      uint8_t* out = pixels + row * 3 * kPlane;
       label[row] = static_cast<int32_t>(in[-1]);
-      for (int64_t i = 0; i < kPlane; ++i) {
-        for (int64_t c = 0; c < 3; ++c) out[3 * i + c] = static_cast<uint8_t>(in[c * kPlane + i]);
-      }
+      write_pixels([in](int64_t i) { return in[i]; }, pixels + row * 3 * kPlane);
     }
   });
   for (int64_t row = 0; row < rows; ++row) {
@@ -104,11 +164,50 @@ void parse_cifar(std::span<const std::byte> bytes, const CifarFormat& format, co
   }
 }
 
+void parse_cifar_pickle(std::span<const std::byte> bytes, const CifarFormat& format, const std::string& path,
+                        Tensor& images, Tensor& labels) {
+  const int64_t rows = labels.size();
+  check(images.shape() == Shape{rows, kSide, kSide, 3}, "parse_cifar_pickle: images are ", images, " for ",
+        rows, " labels");
+  const Pickle pickle(bytes, format.name, path, kAdvice);
+  const std::string begin = str(format.name, ": ", path, ": "), &key = format.python.labels_key;
+  const auto& numbers = list_of(pickle, key, PickleValue::Kind::integer, begin);
+  const PickleValue* const data = pickle.value().find("data");
+  check<DataError>(data != nullptr && data->kind == PickleValue::Kind::array, begin,
+                   "expected an array 'data', found none; ", kAdvice);
+  std::vector<int64_t> extents;
+  for (const PickleValue* const extent : data->values) extents.push_back(extent->number);
+  check<DataError>(extents == std::vector<int64_t>{rows, 3 * kPlane} && std::ssize(numbers) == rows, begin,
+                   "expected ", rows, " rows of ", 3 * kPlane, " bytes in 'data', and as many ",
+                   in_quotes(key), ", found ", data->text.size(), " bytes in ",
+                   extents.empty() ? 0 : extents[0], " rows, and ", numbers.size(), "; ", kAdvice);
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t label = numbers[static_cast<size_t>(row)]->number;
+    check<DataError>(label >= 0 && label < format.classes, begin, "expected a label from 0 to ",
+                     format.classes - 1, ", found ", label, " (row ", row, "); ", kAdvice);
+    labels.data<int32_t>()[row] = static_cast<int32_t>(label);
+  }
+  const char* const in = data->text.data();
+  const int64_t row_stride = data->number == 1 ? 1 : 3 * kPlane, stride = data->number == 1 ? rows : 1;
+  uint8_t* const pixels = images.data<uint8_t>();
+  parallel_for(rows, /*grain=*/256, [&](int64_t first, int64_t end) {
+    for (int64_t row = first; row < end; ++row) {
+      write_pixels([&](int64_t i) { return in[row * row_stride + i * stride]; }, pixels + row * 3 * kPlane);
+    }
+  });
+}
+
 ImageSet load_cifar(const CifarFormat& format, const std::string& folder, Split split) {
-  const bool is_train = split == Split::train;
-  const std::vector<std::string>& files = is_train ? format.train_files : format.test_files;
+  const bool is_train = split == Split::train, has_pickles = is_python(format, folder);
+  const std::vector<std::string>& files =
+      has_pickles ? (is_train ? format.python.train_files : format.python.test_files)
+                  : (is_train ? format.train_files : format.test_files);
   const int64_t rows = is_train ? format.train_rows : format.test_rows;
-  const int64_t max_bytes = rows * row_bytes(format), N = rows * std::ssize(files);
+  // Beside an image a pickle has its label and the name of its file.
+  constexpr int64_t kBesideImage = 128, kBesideAll = 1 << 16;
+  const int64_t max_bytes =
+      has_pickles ? rows * (3 * kPlane + kBesideImage) + kBesideAll : rows * row_bytes(format);
+  const int64_t N = rows * std::ssize(files);
 
   ImageSet set{format.name, Tensor::empty({N, kSide, kSide, 3}, Dtype::u8), Tensor::empty({N}, Dtype::i32),
                load_class_names(format, folder)};
@@ -118,7 +217,8 @@ ImageSet load_cifar(const CifarFormat& format, const std::string& folder, Split 
         read_file(format.name, path, static_cast<size_t>(max_bytes), kAdvice);
     Tensor images = set.images.slice(i * rows * 3 * kPlane, {rows, kSide, kSide, 3});
     Tensor labels = set.labels.slice(i * rows, {rows});
-    parse_cifar(bytes, format, path, images, labels);
+    has_pickles ? parse_cifar_pickle(bytes, format, path, images, labels)
+                : parse_cifar(bytes, format, path, images, labels);
   }
   return set;
 }

@@ -10,6 +10,16 @@
 
 namespace fovea {
 
+/// The official version for Python, which torchvision and Keras take: a file is a pickle of a dictionary,
+/// with the images as an array of bytes, [rows, 3072], and the labels as a list.
+/// https://www.cs.toronto.edu/~kriz/cifar.html
+struct CifarPythonFormat {
+  std::string folder;  // the folder in the official archive
+  std::vector<std::string> train_files, test_files;
+  std::string names_file;             // a pickle, too, with a list of the class names
+  std::string labels_key, names_key;  // in the dictionaries
+};
+
 /// The official binary format: a file is `rows_per_file` rows of label bytes, of which the last counts, and
 /// a 32x32 image as three planes, red, green, blue. https://www.cs.toronto.edu/~kriz/cifar.html
 struct CifarFormat {
@@ -20,6 +30,7 @@ struct CifarFormat {
   int64_t classes = 0;
   int64_t label_bytes = 1;
   int64_t train_rows = 0, test_rows = 0;  // in each file
+  CifarPythonFormat python;               // the same images, in the same order
 };
 
 /// Ten classes, five files to train with.
@@ -32,7 +43,12 @@ CifarFormat cifar100_format();
 void parse_cifar(std::span<const std::byte> bytes, const CifarFormat& format, const std::string& path,
                  Tensor& images, Tensor& labels);
 
-/// Loads one split from the folder that holds the files.
+/// The same from a file of the version for Python.
+void parse_cifar_pickle(std::span<const std::byte> bytes, const CifarFormat& format, const std::string& path,
+                        Tensor& images, Tensor& labels);
+
+/// Loads one split from the folder that holds the files, of either version; if there are both, the binary
+/// one.
 ImageSet load_cifar(const CifarFormat& format, const std::string& folder, Split split);
 
 }  // namespace fovea

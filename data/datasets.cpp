@@ -19,21 +19,26 @@ constexpr const char* kDebianFashionMnist = "/usr/share/datasets/fashion-mnist";
 
 /// How to know a dataset's folder.
 struct Layout {
-  std::string child;               // the folder's usual name
-  std::vector<std::string> files;  // any of these marks the folder
+  std::vector<std::string> children;  // the folder's usual names
+  std::vector<std::string> files;     // any of these marks the folder
   std::string advice;
 };
 
 Layout cifar_layout(const CifarFormat& format) {
-  Layout layout{format.folder, format.train_files,
-                "get it with `cifar_trainer fetch`, or say with --data or FOVEA_DATA where it is"};
-  layout.files.insert(layout.files.end(), format.test_files.begin(), format.test_files.end());
+  Layout layout{
+      {format.folder, format.python.folder},
+      format.train_files,
+      "get it with `cifar_trainer fetch`, or say with --data or FOVEA_DATA where it is, in its binary "
+      "version or in that for Python"};
+  for (const auto* files : {&format.test_files, &format.python.train_files, &format.python.test_files}) {
+    layout.files.insert(layout.files.end(), files->begin(), files->end());
+  }
   return layout;
 }
 
 Layout fashion_mnist_layout() {
   Layout layout{
-      "fashion-mnist",
+      {"fashion-mnist"},
       {},
       "install Debian's package dataset-fashion-mnist, or say with --data or FOVEA_DATA where it is"};
   for (const char* name : {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
@@ -63,8 +68,22 @@ Layout layout_of(const std::string& name) {
 bool holds_any(const std::filesystem::path& folder, const std::vector<std::string>& files) {
   std::error_code ignored;
   return std::any_of(files.begin(), files.end(), [&](const std::string& file) {
-    return std::filesystem::exists(folder / file, ignored);
+    const std::filesystem::file_status status = std::filesystem::status(folder / file, ignored);
+    return exists(status) && !is_directory(status);  // `train` may be a folder of pictures
   });
+}
+
+/// Where Keras (2 and 3) keeps CIFAR, and where torchvision's examples do: those that are there.
+void add_folders_of_python(std::vector<std::filesystem::path>& roots) {
+  const std::filesystem::path home = environment("HOME"), keras = home / ".keras/datasets";
+  for (const std::filesystem::path& root :
+       {keras, keras / "cifar-10-batches-py-target", keras / "cifar-100-python-target",
+        std::filesystem::path("data")}) {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(root, ignored) && (!home.empty() || root == "data")) {
+      roots.push_back(root);
+    }
+  }
 }
 
 }  // namespace
@@ -83,10 +102,13 @@ std::string find_dataset(const std::string& name, const std::string& folder) {
     if (const std::string data = environment("FOVEA_DATA"); !data.empty()) roots.emplace_back(data);
     roots.emplace_back(cache_folder());
     if (name == "fashion-mnist") roots.emplace_back(kDebianFashionMnist);
+    if (name.starts_with("cifar")) add_folders_of_python(roots);
   }
   std::string searched;
   for (const std::filesystem::path& root : roots) {
-    for (const std::filesystem::path& candidate : {root, root / layout.child}) {
+    std::vector<std::filesystem::path> candidates{root};
+    for (const std::string& child : layout.children) candidates.push_back(root / child);
+    for (const std::filesystem::path& candidate : candidates) {
       if (holds_any(candidate, layout.files)) return candidate.string();
       searched += (searched.empty() ? "" : ", ") + candidate.string();
     }

@@ -21,8 +21,9 @@ std::vector<std::string> dataset_names();
 Dataset load_dataset(const std::string& name, const std::string& folder, uint64_t seed);
 
 /// The folder that holds the files of a dataset: `folder` or its child of the archive's name if `folder` is
-/// given, else the same under $FOVEA_DATA, cache_folder() and, for fashion-mnist, where Debian's package
-/// puts it. DataError says where it looked and what to do.
+/// given, else the same under $FOVEA_DATA and cache_folder(), and where others put them: Debian's package
+/// (fashion-mnist), Keras (~/.keras/datasets) and torchvision's examples (data). DataError says where it
+/// looked and what to do.
 std::string find_dataset(const std::string& name, const std::string& folder);
 
 }  // namespace fovea

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "pickle_files.h"
 #include "test_files.h"
 
 using namespace fovea;
@@ -51,6 +52,41 @@ void write_dataset(const CifarFormat& format, const std::filesystem::path& folde
   write_file(folder / format.names_file, names_of(format));
 }
 
+/// The same rows as of a file of the version for Python.
+std::string pickle_of_rows(const CifarFormat& format, int64_t rows, int64_t first = 0,
+                           bool by_columns = false) {
+  const int64_t columns = 3 * kPlane;
+  std::vector<int64_t> labels;
+  std::vector<std::string_view> names;
+  std::string bytes(static_cast<size_t>(rows * columns), 0);
+  for (int64_t row = 0; row < rows; ++row) {
+    labels.push_back((first + row) % format.classes);
+    names.emplace_back("picture_s_000001.png");
+    for (int64_t k = 0; k < columns; ++k) {
+      const int64_t place = by_columns ? k * rows + row : row * columns + k;
+      bytes[static_cast<size_t>(place)] = static_cast<char>(pixel(first + row, k / kPlane, k % kPlane));
+    }
+  }
+  return test::pickle_of({{"batch_label", test::pickled("training batch 1 of 5")},
+                          {format.python.labels_key, test::pickled(labels)},
+                          {"data", test::pickled_array(rows, columns, bytes, by_columns)},
+                          {"filenames", test::pickled(names)}});
+}
+
+void write_python_dataset(const CifarFormat& format, const std::filesystem::path& folder) {
+  int64_t row = 0;
+  for (const std::string& name : format.python.train_files) {
+    write_file(folder / name, pickle_of_rows(format, format.train_rows, row, /*by_columns=*/row == 3));
+    row += format.train_rows;
+  }
+  write_file(folder / format.python.test_files[0], pickle_of_rows(format, format.test_rows));
+  std::vector<std::string> names;
+  for (int64_t i = 0; i < format.classes; ++i) names.push_back("name " + std::to_string(i));
+  write_file(folder / format.python.names_file,
+             test::pickle_of({{"num_cases_per_batch", test::pickled(int64_t{10000})},
+                              {format.python.names_key, test::pickled(names)}}));
+}
+
 void parse(const std::string& text, const CifarFormat& format, int64_t rows) {
   Tensor images = Tensor::empty({rows, 32, 32, 3}, Dtype::u8), labels = Tensor::empty({rows}, Dtype::i32);
   parse_cifar(bytes_of(text), format, "a.bin", images, labels);
@@ -85,6 +121,55 @@ TEST_CASE("cifar: planes become pixels, in the order of the files") {
     }
   }
   CHECK(wrong == 0);
+}
+
+TEST_CASE("cifar: the version for Python gives the same images, labels and names") {
+  const CifarFormat format = small(GENERATE(cifar10_format(), cifar100_format()));
+  TemporaryFolder binary, python, both;
+  write_dataset(format, binary.path().string());
+  write_python_dataset(format, python.path().string());
+  for (const Split split : {Split::train, Split::test}) {
+    const ImageSet wanted = load_cifar(format, binary.path().string(), split);
+    const ImageSet found = load_cifar(format, python.path().string(), split);
+    CHECK((found.images.to_doubles() == wanted.images.to_doubles()));
+    CHECK(found.labels.to_doubles() == wanted.labels.to_doubles());
+    CHECK(found.class_names == wanted.class_names);
+  }
+  // Where there are both, the binary one is taken.
+  write_dataset(format, both.path().string());
+  write_file(both / format.python.train_files[0], "no pickle");
+  CHECK(load_cifar(format, both.path().string(), Split::train).size() == 3 * std::ssize(format.train_files));
+  std::filesystem::remove(python / format.python.names_file);
+  CHECK(load_cifar(format, python.path().string(), Split::test).class_names[7] == "7");
+}
+
+TEST_CASE("cifar: a pickle that holds something else is an error") {
+  const CifarFormat format = small(cifar10_format());
+  const auto message = [&](const std::string& text) {
+    Tensor images = Tensor::empty({2, 32, 32, 3}, Dtype::u8), labels = Tensor::empty({2}, Dtype::i32);
+    return message_of<DataError>([&] { parse_cifar_pickle(bytes_of(text), format, "a", images, labels); });
+  };
+  const auto labels = [](const std::vector<int64_t>& numbers) {
+    return std::pair<std::string, std::string>{"labels", test::pickled(numbers)};
+  };
+  const std::pair<std::string, std::string> data{
+      "data", test::pickled_array(2, 3072, std::string(size_t{2 * 3072}, 'x'))};
+  CHECK_THAT(message(test::pickle_of({data})),
+             Contains("cifar10: a: expected a list \"labels\", found none"));
+  CHECK_THAT(message(test::pickle_of({{"labels", "N"}, data})), Contains("expected a list"));
+  CHECK_THAT(message(test::pickle_of({{"labels", "](" + test::pickled("1") + "Ne"}, data})),
+             Contains("expected numbers in \"labels\""));
+  CHECK_THAT(message(test::pickle_of({labels({1, 2})})), Contains("expected an array 'data', found none"));
+  CHECK_THAT(message(test::pickle_of({labels({1, 2}), {"data", "N"}})), Contains("expected an array"));
+  CHECK_THAT(message(test::pickle_of({labels({1, 2, 3}), data})), Contains("and as many") && Contains("3"));
+  CHECK_THAT(message(test::pickle_of({labels({1, 10}), data})), Contains("from 0 to 9, found 10 (row 1)"));
+  CHECK_THAT(message(test::pickle_of({labels({-1, 2}), data})), Contains("from 0 to 9, found -1 (row 0)"));
+  CHECK_THAT(message(test::pickle_of(
+                 {labels({1, 2}), {"data", test::pickled_array(1, 6144, std::string(size_t{6144}, 'x'))}})),
+             Contains("expected 2 rows of 3072 bytes"));
+  CHECK_THAT(message(test::pickle_of({labels({1, 2}), data}) + "x"),
+             Contains("expected the end of the file"));
+  CHECK_THAT(message("\x80\x02N."), Contains("expected a list"));
 }
 
 TEST_CASE("cifar: a file cut short at any place is an error that says where") {

@@ -49,6 +49,23 @@ TEST_CASE("find_dataset: the folder, its child, FOVEA_DATA, the cache, in that o
   CHECK_THROWS_AS(find_dataset("cifar10", given / "missing"), DataError);
 }
 
+TEST_CASE("find_dataset: the version for Python, also where Keras keeps it") {
+  const CleanEnvironment environment;
+  TemporaryFolder given;
+  for (const char* place : {"cifar-10-batches-py", "cifar-10-batches-py-target/cifar-10-batches-py"}) {
+    const std::filesystem::path folder = std::filesystem::path(environment.home / ".keras/datasets") / place;
+    CHECK_THROWS_AS(find_dataset("cifar10", ""), DataError);
+    write_file(folder / "data_batch_1", "");
+    CHECK(find_dataset("cifar10", "") == folder.string());
+    std::filesystem::remove_all(folder);
+  }
+  // A folder of pictures may have the names of files.
+  std::filesystem::create_directories(given / "train");
+  CHECK_THROWS_AS(find_dataset("cifar100", given.path().string()), DataError);
+  write_file(given / "cifar-100-python/train", "");
+  CHECK(find_dataset("cifar100", given.path().string()) == given / "cifar-100-python");
+}
+
 TEST_CASE("find_dataset: says where it looked and what to do") {
   const CleanEnvironment environment;
   const ScopedVariable variable("FOVEA_DATA", "/nowhere/at/all");

@@ -10,8 +10,8 @@ usage: tools/quickstart.sh [--data DIR] [--out DIR] [--no-install] [TRAINING FLA
 Trains attention-nano for 4 epochs on CIFAR-10 (tools/cifar_trainer/settings/quick.toml): some minutes.
 Builds for CUDA where there is a GPU with all that this needs (nvcc 13, cuDNN 9.11 or newer), otherwise for the CPU.
 
-  --data DIR      the folder with CIFAR-10's .bin files, or its parent. Otherwise $FOVEA_DATA, then the cache
-                  folder, then a download; where none of them has it, Fashion-MNIST from Debian's package
+  --data DIR      the folder with CIFAR-10's files, or its parent. Otherwise $FOVEA_DATA, the cache folder, where
+                  Keras keeps it, then a download; where none has it, Fashion-MNIST from Debian's package
   --out DIR       the folder of the run; otherwise a new one in runs/
   --no-install    do not look for missing Debian packages
 
@@ -49,7 +49,8 @@ find_images() {
   if [ -n "$data" ]; then
     return  # what the user named is taken, and cifar_trainer says what is wrong with it
   fi
-  for folder in "${FOVEA_DATA:-}" "$cache"; do
+  for folder in "${FOVEA_DATA:-}" "$cache" "$HOME/.keras/datasets" \
+    "$HOME/.keras/datasets/cifar-10-batches-py-target"; do
     if [ -n "$folder" ] && has_cifar10 "$folder"; then
       data=$folder
       return

@@ -68,6 +68,13 @@ void parse_rows(Bytes bytes) {
   for (const int32_t label : labels.span<int32_t>()) require(label >= 0 && label < 10, "a label is wrong");
 }
 
+void parse_pickle(Bytes bytes) {
+  CifarFormat format = cifar10_format();
+  Tensor images = Tensor::empty({2, 32, 32, 3}, Dtype::u8), labels = Tensor::empty({2}, Dtype::i32);
+  parse_cifar_pickle(bytes, format, "fuzz", images, labels);
+  for (const int32_t label : labels.span<int32_t>()) require(label >= 0 && label < 10, "a label is wrong");
+}
+
 /// As it is, and inflated.
 void parse_idx_file(Bytes bytes) {
   const Shape shape{3, 5, 7};
@@ -129,6 +136,7 @@ Parser chosen_parser() {
   static const std::map<std::string, Parser> parsers{{"safetensors", parse_safetensors_file},
                                                      {"checkpoint", parse_checkpoint},
                                                      {"cifar", parse_rows},
+                                                     {"pickle", parse_pickle},
                                                      {"idx", parse_idx_file},
                                                      {"png", parse_image},
                                                      {"archive", parse_archive},

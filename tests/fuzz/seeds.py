@@ -67,6 +67,21 @@ b'''
 attention = \"\"\"mixed\"\"\"
 """
 
+
+
+def pickle(rows=2, columns=3072):
+    """As Python 2 writes CIFAR-10: labels, and an array of bytes."""
+    def text(words):
+        return (b"U" + bytes([len(words)]) if len(words) < 256 else b"T" + len(words).to_bytes(4, "little")) + words
+
+    dtype = b"cnumpy\ndtype\nq\x04U\x02u1K\0K\1\x87Rq\x05(K\3U\1|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
+    array = (b"cnumpy.core.multiarray\n_reconstruct\nq\x06cnumpy\nndarray\nq\x07K\0\x85U\1b\x87Rq\x08(K\1K" +
+             bytes([rows]) + b"M" + columns.to_bytes(2, "little") + b"\x86" + dtype + b"\x89" +
+             text(bytes(rows * columns)) + b"tb")
+    return (b"\x80\x02}q\1(" + text(b"labels") + b"]q\2(K\3K\7eh\2h\2NX\1\0\0\0aM\0\1J\0\0\0\1" +
+            text(b"data") + array + b"u.")
+
+
 SEEDS = {
     "safetensors": [
         safetensors({}),
@@ -77,6 +92,7 @@ SEEDS = {
     ],
     "checkpoint": [checkpoint()],
     "cifar": [(b"\x03" + bytes(3072)) * 2, b"\x0b" + bytes(3072)],
+    "pickle": [pickle(), pickle(2, 8), b"\x80\x02](K\1K\2e\x85\x88N\x87."],
     "idx": [IDX, gzip.compress(IDX, mtime=0), IDX[:20]],
     "png": [png(8, 2, 3), png(8, 0, 1, 1), png(16, 6, 4, 1), png(4, 3, 1), png(1, 0, 1), png(16, 0, 1)],
     "archive": [gzip.compress(archive(), mtime=0), archive()],
