@@ -36,12 +36,13 @@ struct Factor {
     Fetched result;
     const int own_row = row_of(step, Tile::own_row()), own_column = column_of(step, Tile::own_column());
     const int64_t first = int64_t{own_row} * columns + own_column;
-    if (own_column >= columns) return result;
-    Tile::for_each_pack([&](int i, int, int) {
-      if (own_row + i * Tile::kRowsBetween < rows) {
-        result.packs[i] = reader.read(first + i * Tile::kRowsBetween * columns);
-      }
-    });
+    if (own_column < columns) {
+      Tile::for_each_pack([&](int i, int, int) {
+        if (own_row + i * Tile::kRowsBetween < rows) {
+          result.packs[i] = reader.read(first + i * Tile::kRowsBetween * columns);
+        }
+      });
+    }
     return result;
   }
   __device__ void put(int step, const Fetched& fetched, T* tile) const {
