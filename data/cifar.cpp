@@ -45,14 +45,8 @@ std::vector<std::string> parse_lines(std::span<const std::byte> bytes) {
 
 /// Whether a folder has files of the version for Python alone.
 bool is_python(const CifarFormat& format, const std::filesystem::path& folder) {
-  const auto has_any = [&](const std::vector<std::string>& files) {
-    std::error_code ignored;
-    return std::any_of(files.begin(), files.end(), [&](const std::string& file) {
-      return std::filesystem::exists(folder / file, ignored);
-    });
-  };
-  return !has_any(format.train_files) && !has_any(format.test_files) &&
-         (has_any(format.python.train_files) || has_any(format.python.test_files));
+  return !holds_any(folder, format.train_files) && !holds_any(folder, format.test_files) &&
+         (holds_any(folder, format.python.train_files) || holds_any(folder, format.python.test_files));
 }
 
 /// The list of a dictionary's key, with values of one kind; DataError if there is none.
@@ -79,9 +73,9 @@ std::vector<std::string> class_names_of_pickle(const CifarFormat& format, const 
   return names;
 }
 
-std::vector<std::string> load_class_names(const CifarFormat& format, const std::string& folder) {
+std::vector<std::string> load_class_names(const CifarFormat& format, const std::string& folder,
+                                          bool has_pickles) {
   std::vector<std::string> names;
-  const bool has_pickles = is_python(format, folder);
   const std::filesystem::path path =
       std::filesystem::path(folder) / (has_pickles ? format.python.names_file : format.names_file);
   if (!std::filesystem::exists(path)) {
@@ -210,7 +204,7 @@ ImageSet load_cifar(const CifarFormat& format, const std::string& folder, Split 
   const int64_t N = rows * std::ssize(files);
 
   ImageSet set{format.name, Tensor::empty({N, kSide, kSide, 3}, Dtype::u8), Tensor::empty({N}, Dtype::i32),
-               load_class_names(format, folder)};
+               load_class_names(format, folder, has_pickles)};
   for (int64_t i = 0; i < std::ssize(files); ++i) {
     const std::string path = (std::filesystem::path(folder) / files[static_cast<size_t>(i)]).string();
     const std::vector<std::byte> bytes =

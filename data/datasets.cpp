@@ -8,6 +8,7 @@
 #include "fovea/core/environment.h"
 #include "fovea/core/printable.h"
 #include "fovea/data/cifar.h"
+#include "fovea/data/file.h"
 #include "fovea/data/idx.h"
 #include "fovea/data/synthetic.h"
 
@@ -63,14 +64,6 @@ Layout layout_of(const std::string& name) {
   check<UsageError>(name == "fashion-mnist", "find_dataset: ", name,
                     " is made from the seed, not found in a folder");
   return fashion_mnist_layout();
-}
-
-bool holds_any(const std::filesystem::path& folder, const std::vector<std::string>& files) {
-  std::error_code ignored;
-  return std::any_of(files.begin(), files.end(), [&](const std::string& file) {
-    const std::filesystem::file_status status = std::filesystem::status(folder / file, ignored);
-    return exists(status) && !is_directory(status);  // `train` may be a folder of pictures
-  });
 }
 
 /// Where Keras (2 and 3) keeps CIFAR, and where torchvision's examples do: those that are there.

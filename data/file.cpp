@@ -1,6 +1,6 @@
 #include "fovea/data/file.h"
 
-#include <filesystem>
+#include <algorithm>
 #include <system_error>
 
 #include "fovea/core/atomic_file.h"
@@ -25,6 +25,14 @@ std::vector<std::byte> read_file(const std::string& operation, const std::string
   } catch (const DataError& error) {
     throw DataError(str(error.what(), "; ", advice));
   }
+}
+
+bool holds_any(const std::filesystem::path& folder, const std::vector<std::string>& files) {
+  std::error_code ignored;
+  return std::any_of(files.begin(), files.end(), [&](const std::string& file) {
+    const std::filesystem::file_status status = std::filesystem::status(folder / file, ignored);
+    return exists(status) && !is_directory(status);
+  });
 }
 
 }  // namespace fovea

@@ -13,8 +13,7 @@ namespace {
 struct Extents {
   int64_t rows, C, K;
 };
-// Tiles of 64 rows left over or just full, one or several of them for a block, splits of rows, every width of
-// a tile, channels beyond it.
+// Tiles of 64 rows left over or just full, splits of rows, every width of a tile, channels beyond it.
 constexpr Extents kExtents[] = {{257, 40, 72}, {64, 16, 64},   {128, 64, 16},  {300, 128, 32},
                                 {1, 8, 8},     {65, 136, 104}, {1100, 40, 24}, {33, 72, 56},
                                 {70, 24, 128}, {3300, 8, 16},  {40, 80, 136}};

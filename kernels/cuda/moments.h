@@ -33,8 +33,21 @@ struct MomentJoin {
   }
 };
 
-/// Mean and biased variance of the rows, which are summed as differences from the first of a chunk, so that a
+/// Adds a row to sums of differences from `origin`, such as the first row of a chunk, and of their squares: a
 /// large mean does not cancel the variance.
+template <class T, int kWidth>
+__device__ inline void add_moments(const Floats<kWidth>& origin, const Pack<T, kWidth>& row,
+                                   Floats<kWidth> (&sums)[2]) {
+  const Floats<kWidth> numbers = to_floats(row);
+#pragma unroll
+  for (int i = 0; i < kWidth; ++i) {
+    const float difference = numbers[i] - origin[i];
+    sums[0][i] += difference;
+    sums[1][i] += difference * difference;
+  }
+}
+
+/// Mean and biased variance of the rows.
 template <class T, int kWidth>
 struct MomentTerms {
   static constexpr int kSums = 2, kAtOnce = 4;
@@ -48,13 +61,7 @@ struct MomentTerms {
   }
   __device__ Pack<T, kWidth> read(int64_t offset) const { return load_pack<kWidth>(x + offset); }
   __device__ void add(const Floats<kWidth>& origin, const Pack<T, kWidth>& row, Sums& sums) const {
-    const Floats<kWidth> numbers = to_floats(row);
-#pragma unroll
-    for (int i = 0; i < kWidth; ++i) {
-      const float difference = numbers[i] - origin[i];
-      sums[0][i] += difference;
-      sums[1][i] += difference * difference;
-    }
+    add_moments(origin, row, sums);
   }
   __device__ void finish(const ColumnPart& part, const Floats<kWidth>& origin, const Sums& sums,
                          Sums& results) const {

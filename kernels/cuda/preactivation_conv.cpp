@@ -1,5 +1,8 @@
 #include "fovea/kernels/preactivation_conv.h"
 
+#include <algorithm>
+#include <string>
+
 #include "fovea/core/environment.h"
 #include "fovea/kernels/cuda/preactivation_pointwise.h"
 

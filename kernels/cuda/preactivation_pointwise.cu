@@ -27,20 +27,15 @@ void visit_tile_columns(int64_t columns, Body&& body) {
 }
 
 /// How [rows, columns] are shared by blocks, each with some tiles below each other.
-struct TileSplits {
-  int rows;  // of a block
-  int64_t count, beside;
+struct TileSplits : RowSplits {
+  int64_t beside;
 
-  TileSplits(int64_t all_rows, int64_t columns, int of_columns) {
-    // As many blocks as an H100 runs at once, whatever the device, for the same bits; but sums are taken over
-    // so many rows at most, so that squares keep their digits when the first row is far from the others.
-    constexpr int64_t kBlocks = 2 * 132, kMostRowsOfSum = 1024;
-    const int64_t tiles = (all_rows + kTileRows - 1) / kTileRows;
-    beside = (columns + of_columns - 1) / of_columns;
-    rows = kTileRows * static_cast<int>(std::clamp<int64_t>((tiles * beside + kBlocks - 1) / kBlocks, 1,
-                                                            kMostRowsOfSum / kTileRows));
-    count = (all_rows + rows - 1) / rows;
-  }
+  // Sums are taken over 1024 rows at most, so that squares keep their digits when the first row is far from
+  // the others.
+  TileSplits(int all_rows, int columns, int of_columns)
+      : RowSplits(all_rows, kTileRows, tiles_of(columns, of_columns), /*blocks=*/2, /*least=*/kTileRows,
+                  /*most=*/1024),
+        beside(tiles_of(columns, of_columns)) {}
   /// A grid whose blocks have `elements` elements of 16 bits and `numbers` of f32 in shared memory.
   Grid grid(int64_t elements, int64_t numbers) const {
     return {dim3(static_cast<unsigned>(count * beside)), dim3(kProductThreads),
@@ -48,29 +43,34 @@ struct TileSplits {
   }
 };
 
-/// The tiles of a block: those beside each other, which read the same rows, follow each other.
+/// The tiles of a block in a matrix [rows, columns]: those beside each other, which read the same rows,
+/// follow each other.
 struct TilePlace {
+  int rows, columns;
   int number, row, end, column;  // number: of the split, whose rows go from `row` to `end`
 
-  __device__ TilePlace(int rows, int columns, int of_columns, int split_rows) {
+  __device__ TilePlace(int rows_, int columns_, int of_columns, int split_rows)
+      : rows(rows_), columns(columns_) {
     const int block = static_cast<int>(blockIdx.x), beside = tiles_of(columns, of_columns);
     number = block / beside;
     row = number * split_rows;
     end = rows - row > split_rows ? row + split_rows : rows;
     column = block % beside * of_columns;
   }
+  /// Where the first element of the tile is that begins with a row.
+  __device__ int64_t begin_of(int first) const { return int64_t{first} * columns + column; }
+  /// Calls body(i, at, offset) for the packs of this thread in the tile that begins with a row: where a pack
+  /// is in a Tile in shared memory, and from `begin_of` on in the matrix. Those outside the matrix are left
+  /// out.
+  template <class Tile, class Body>
+  __device__ void for_each_pack(int first, Body body) const {
+    if (column + Tile::own_column() >= columns) return;
+    const int left = rows - first;
+    Tile::for_each_pack([&](int i, int r, int c) {
+      if (r < left) body(i, r * Tile::kStride + c, r * columns + c);
+    });
+  }
 };
-
-/// Calls body(i, row, column) for the packs of this thread in a tile whose first row is `first` of [rows,
-/// columns], and which begins with `first_column`; those that are outside are left out.
-template <class Tile, class Body>
-__device__ inline void for_each_pack_inside(int first, int first_column, int rows, int columns, Body body) {
-  if (first_column + Tile::own_column() >= columns) return;
-  const int left = rows - first;
-  Tile::for_each_pack([&](int i, int row, int column) {
-    if (row < left) body(i, row, column);
-  });
-}
 
 template <class T>
 struct Forward {
@@ -83,21 +83,13 @@ struct Forward {
 };
 
 /// The moments of the columns that a block writes: every thread sums up the rows that it has of its columns,
-/// as differences from the block's first row, so that a large mean does not cancel the variance.
+/// with the block's first row as origin.
 template <class T>
 struct TileMoments {
   Pack<T, 8> origin{};
   Floats<8> sums[2] = {};
 
-  __device__ void add(const Pack<T, 8>& row) {
-    const Floats<8> numbers = to_floats(row), first = to_floats(origin);
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      const float difference = numbers[i] - first[i];
-      sums[0][i] += difference;
-      sums[1][i] += difference * difference;
-    }
-  }
+  __device__ void add(const Pack<T, 8>& row) { add_moments(to_floats(origin), row, sums); }
   /// Leaves the moments of all rows, `rows` of them, in the first threads, one for each column of TileC.
   template <class TileC>
   __device__ void finish(float* shared, int rows, Floats<1> (&results)[2]) const {
@@ -141,13 +133,6 @@ __global__ void __launch_bounds__(kProductThreads, 2)
   Pack<T, 8> residual[TileC::kPacksOfThread] = {};
   TileMoments<T> moments;
   const bool has_residual = arguments.residual != nullptr, has_moments = arguments.mean != nullptr;
-  // Calls body(i, at, offset): where a pack is in a result in shared memory, and from the tile's first
-  // element of y, at `begin_of(row)`.
-  const auto begin_of = [&](int row) { return int64_t{row} * K + place.column; };
-  const auto for_each_pack_of = [&](int row, auto body) {
-    for_each_pack_inside<TileC>(row, place.column, rows, K,
-                                [&](int i, int r, int c) { body(i, r * TileC::kStride + c, r * K + c); });
-  };
   Product product;
   product.stream(
       typename Product::template FactorA<ActivatedReader<T>>{x, rows, C, place.row, 0},
@@ -162,20 +147,21 @@ __global__ void __launch_bounds__(kProductThreads, 2)
       },
       [&](int row) {
         if (!has_residual) return;
-        const T* const begin = arguments.residual + begin_of(row);
-        for_each_pack_of(row, [&](int i, int, int offset) { residual[i] = load_pack<8>(begin + offset); });
+        const T* const begin = arguments.residual + place.begin_of(row);
+        place.for_each_pack<TileC>(
+            row, [&](int i, int, int offset) { residual[i] = load_pack<8>(begin + offset); });
       },
       [&](int row, const T* result) {
         const int column = TileC::own_column();
         if (has_moments && row == place.row && place.column + column < K) {
           Pack<T, 8> of_residual{};
           if (has_residual) {
-            of_residual = load_pack<8>(arguments.residual + begin_of(place.row) + column);
+            of_residual = load_pack<8>(arguments.residual + place.begin_of(place.row) + column);
           }
           moments.origin = with_residual(load_pack<8>(result + column), of_residual, has_residual);
         }
-        T* const begin = arguments.y + begin_of(row);
-        for_each_pack_of(row, [&](int i, int at, int offset) {
+        T* const begin = arguments.y + place.begin_of(row);
+        place.for_each_pack<TileC>(row, [&](int i, int at, int offset) {
           const Pack<T, 8> pack = with_residual(load_pack<8>(result + at), residual[i], has_residual);
           store_pack<8>(begin + offset, pack);
           if (has_moments) moments.add(pack);
@@ -223,13 +209,6 @@ __global__ void __launch_bounds__(kProductThreads, 2)
   const TilePlace place(rows, C, kTileN, split_rows);
   Pack<T, 8> x[TileC::kPacksOfThread], other[TileC::kPacksOfThread] = {};
   const bool has_other = arguments.other != nullptr;
-  // Calls body(i, at, offset): where a pack is in a result in shared memory, and from the tile's first
-  // element of x, at `begin_of(row)`.
-  const auto begin_of = [&](int row) { return int64_t{row} * C + place.column; };
-  const auto for_each_pack_of = [&](int row, auto body) {
-    for_each_pack_inside<TileC>(row, place.column, rows, C,
-                                [&](int i, int r, int c) { body(i, r * TileC::kStride + c, r * C + c); });
-  };
   const SharedGradientAffine affine{constants, kTileN};
   const GradientChannels channels = arguments.channels.with_relu();
   Product product;
@@ -239,26 +218,27 @@ __global__ void __launch_bounds__(kProductThreads, 2)
       tiles_of(K, kProductDepth), place.end, shared,
       [&] { SharedGradientAffine::fill(constants, kTileN, arguments.channels, place.column, C); },
       [&](int row) {
-        const T* const begin = arguments.x + begin_of(row);
-        for_each_pack_of(row, [&](int i, int, int offset) { x[i] = load_pack<8>(begin + offset); });
+        const T* const begin = arguments.x + place.begin_of(row);
+        place.for_each_pack<TileC>(row, [&](int i, int, int offset) { x[i] = load_pack<8>(begin + offset); });
         if (!has_other) return;
-        const T* const begin_of_other = arguments.other + begin_of(row);
-        for_each_pack_of(row,
-                         [&](int i, int, int offset) { other[i] = load_pack<8>(begin_of_other + offset); });
+        const T* const begin_of_other = arguments.other + place.begin_of(row);
+        place.for_each_pack<TileC>(
+            row, [&](int i, int, int offset) { other[i] = load_pack<8>(begin_of_other + offset); });
       },
       [&](int row, const T* result) {
         // Loaded only now that the sums of the product have left their registers.
         Pack<T, 8> earlier[TileC::kPacksOfThread] = {};
         if (arguments.earlier != nullptr) {
-          const T* const begin = arguments.earlier + begin_of(row);
-          for_each_pack_of(row, [&](int i, int, int offset) { earlier[i] = load_pack<8>(begin + offset); });
+          const T* const begin = arguments.earlier + place.begin_of(row);
+          place.for_each_pack<TileC>(
+              row, [&](int i, int, int offset) { earlier[i] = load_pack<8>(begin + offset); });
         }
         Pack<T, 8> da[TileC::kPacksOfThread] = {};
-        for_each_pack_of(row, [&](int i, int at, int) { da[i] = load_pack<8>(result + at); });
+        place.for_each_pack<TileC>(row, [&](int i, int at, int) { da[i] = load_pack<8>(result + at); });
 #pragma unroll
         for (int part = 0; part < 2; ++part) {
           const GradientAffine<4> own = affine.at<4>(TileC::own_column() + 4 * part);
-          for_each_pack_of(row, [&](int i, int, int) {
+          place.for_each_pack<TileC>(row, [&](int i, int, int) {
             const Floats<4> added = part_to_floats<4>(other[i], part);
             const Floats<4> sent = part_to_floats<4>(earlier[i], part);
             Floats<4> dx =
@@ -268,8 +248,8 @@ __global__ void __launch_bounds__(kProductThreads, 2)
             set_part(x[i], part, to_pack<T>(dx));  // in its place
           });
         }
-        T* const begin = arguments.dx + begin_of(row);
-        for_each_pack_of(row, [&](int i, int, int offset) { store_pack<8>(begin + offset, x[i]); });
+        T* const begin = arguments.dx + place.begin_of(row);
+        place.for_each_pack<TileC>(row, [&](int i, int, int offset) { store_pack<8>(begin + offset, x[i]); });
       });
 }
 
@@ -296,7 +276,7 @@ void preactivation_pointwise_forward(const Tensor& x, const Normalisation& norm,
   visit_16_bits(x.dtype(), [&]<class T>() {
     visit_tile_columns<128>(K, [&]<int kTileN>() {
       using Product = BlockProduct<T, kTileRows, kTileN, false>;
-      const TileSplits splits(rows, K, kTileN);
+      const TileSplits splits(extents.rows, extents.K, kTileN);
       ChunkJoin join;
       if (mean.defined()) {
         join = ChunkJoin(kOperation, MomentJoin<1>::kResults, /*O=*/1, rows, K, splits.rows, splits.count,

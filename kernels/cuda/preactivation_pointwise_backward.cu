@@ -273,19 +273,6 @@ __global__ void __launch_bounds__(kProductThreads, BackwardTiles<T, kK, kC, kIsP
   arguments.dweight[c] = results[1][0] * arguments.of_x.template rstd<1>(c)[0];
 }
 
-/// Splits of `rows` rows, each a multiple of `unit`, so that about `blocks` blocks are there, `tiles` for
-/// each.
-struct Splits {
-  int64_t rows, count;  // rows: of a split
-
-  Splits(int64_t all_rows, int64_t unit, int64_t tiles, int64_t blocks) {
-    constexpr int64_t kFewestRows = 512;  // of a split: its sums are written and read again
-    const int64_t most = std::clamp<int64_t>(blocks / tiles, 1, (all_rows + kFewestRows - 1) / kFewestRows);
-    rows = (all_rows + most * unit - 1) / (most * unit) * unit;
-    count = (all_rows + rows - 1) / rows;
-  }
-};
-
 /// dfilters = the sums over the splits of `partial`.
 template <class T>
 void join_filters(const Tensor& partial, const Extents& extents, Tensor& dfilters) {
@@ -297,12 +284,11 @@ template <class T, int kK, int kC, bool kIsPassed>
 void backward(const Extents& extents, Backward<T> arguments, Tensor& dfilters) {
   using Tiles = BackwardTiles<T, kK, kC, kIsPassed>;
   const int64_t rows = extents.rows, C = extents.C, beside = tiles_of(extents.C, kC);
-  // As many blocks as an H100 runs at once, whatever the device, for the same bits.
-  constexpr int64_t kBlocks = 132 * Tiles::kWantedBlocks;
-  const Splits splits(rows, Tiles::kRows, beside, kBlocks);
+  constexpr int64_t kLeastRows = 512;  // of a split: its sums are written and read again
+  const RowSplits splits(rows, Tiles::kRows, beside, Tiles::kWantedBlocks, kLeastRows, /*most=*/rows);
   Tensor partial = Tensor::empty({splits.count, int64_t{extents.K} * C}, Dtype::f32, dfilters.device());
   arguments.partial = partial.data<float>();
-  arguments.split_rows = static_cast<int>(splits.rows);
+  arguments.split_rows = splits.rows;
   ChunkJoin join(kOperation, /*results=*/2, /*O=*/1, rows, C, splits.rows, splits.count, beside);
   const Grid grid{dim3(static_cast<unsigned>(splits.count * beside)), dim3(kProductThreads), Tiles::kBytes};
   launch(kOperation, backward_kernel<T, kK, kC, kIsPassed>, grid, extents, arguments, join.plan());

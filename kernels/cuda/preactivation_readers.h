@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include "fovea/kernels/cuda/batch_norm_channels.h"
 #include "fovea/kernels/cuda/block_product.h"
 
@@ -10,6 +12,22 @@ namespace fovea::kernels::cuda {
 __host__ __device__ constexpr int tiles_of(int extent, int of_tile) {
   return (extent + of_tile - 1) / of_tile;
 }
+
+/// How rows are shared by blocks, `beside` of which read the same ones: so that about `blocks` of them are
+/// there for each multiprocessor of an H100, whatever the device, for the same bits.
+struct RowSplits {
+  int rows;  // of a split: a multiple of `unit`
+  int64_t count;
+
+  /// A split has `most` rows at most, and, but for that, not fewer than `least`.
+  RowSplits(int64_t all_rows, int64_t unit, int64_t beside, int64_t blocks, int64_t least, int64_t most) {
+    constexpr int64_t kMultiprocessors = 132;
+    const auto splits_of = [all_rows](int64_t of_rows) { return (all_rows + of_rows - 1) / of_rows; };
+    const int64_t splits = std::clamp(kMultiprocessors * blocks / beside, splits_of(most), splits_of(least));
+    rows = static_cast<int>((all_rows + splits * unit - 1) / (splits * unit) * unit);
+    count = splits_of(rows);
+  }
+};
 
 /// Of rows of pixels: [rows, C] -> [rows, K].
 struct Extents {

@@ -61,17 +61,11 @@ void parse_checkpoint(Bytes bytes) {
   read_checkpoint(MemoryFile(bytes).path());
 }
 
+/// Two rows of CIFAR-10, by parse_cifar or parse_cifar_pickle.
+template <auto kParse>
 void parse_rows(Bytes bytes) {
-  CifarFormat format = cifar10_format();
   Tensor images = Tensor::empty({2, 32, 32, 3}, Dtype::u8), labels = Tensor::empty({2}, Dtype::i32);
-  parse_cifar(bytes, format, "fuzz", images, labels);
-  for (const int32_t label : labels.span<int32_t>()) require(label >= 0 && label < 10, "a label is wrong");
-}
-
-void parse_pickle(Bytes bytes) {
-  CifarFormat format = cifar10_format();
-  Tensor images = Tensor::empty({2, 32, 32, 3}, Dtype::u8), labels = Tensor::empty({2}, Dtype::i32);
-  parse_cifar_pickle(bytes, format, "fuzz", images, labels);
+  kParse(bytes, cifar10_format(), "fuzz", images, labels);
   for (const int32_t label : labels.span<int32_t>()) require(label >= 0 && label < 10, "a label is wrong");
 }
 
@@ -135,8 +129,8 @@ using Parser = void (*)(Bytes);
 Parser chosen_parser() {
   static const std::map<std::string, Parser> parsers{{"safetensors", parse_safetensors_file},
                                                      {"checkpoint", parse_checkpoint},
-                                                     {"cifar", parse_rows},
-                                                     {"pickle", parse_pickle},
+                                                     {"cifar", parse_rows<parse_cifar>},
+                                                     {"pickle", parse_rows<parse_cifar_pickle>},
                                                      {"idx", parse_idx_file},
                                                      {"png", parse_image},
                                                      {"archive", parse_archive},
