@@ -130,6 +130,15 @@ CifarFormat cifar100_format() {
                      .names_key = "fine_label_names"}};
 }
 
+FileSize binary_size(const CifarFormat& format, int64_t rows) {
+  return {rows * row_bytes(format), rows * row_bytes(format)};
+}
+
+FileSize pickle_size(int64_t rows) {
+  constexpr int64_t kBesideImage = 128, kBesideAll = 1 << 16;
+  return {rows * 3 * kPlane, rows * (3 * kPlane + kBesideImage) + kBesideAll};
+}
+
 void parse_cifar(std::span<const std::byte> bytes, const CifarFormat& format, const std::string& path,
                  Tensor& images, Tensor& labels) {
   const int64_t rows = labels.size(), row_size = row_bytes(format), found = std::ssize(bytes);
@@ -197,10 +206,7 @@ ImageSet load_cifar(const CifarFormat& format, const std::string& folder, Split 
       has_pickles ? (is_train ? format.python.train_files : format.python.test_files)
                   : (is_train ? format.train_files : format.test_files);
   const int64_t rows = is_train ? format.train_rows : format.test_rows;
-  // Beside an image a pickle has its label and the name of its file.
-  constexpr int64_t kBesideImage = 128, kBesideAll = 1 << 16;
-  const int64_t max_bytes =
-      has_pickles ? rows * (3 * kPlane + kBesideImage) + kBesideAll : rows * row_bytes(format);
+  const int64_t max_bytes = (has_pickles ? pickle_size(rows) : binary_size(format, rows)).greatest;
   const int64_t N = rows * std::ssize(files);
 
   ImageSet set{format.name, Tensor::empty({N, kSide, kSide, 3}, Dtype::u8), Tensor::empty({N}, Dtype::i32),

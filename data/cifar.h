@@ -38,6 +38,15 @@ CifarFormat cifar10_format();
 /// A hundred classes; the rows' first label, one of twenty groups of classes, is left aside.
 CifarFormat cifar100_format();
 
+/// The bytes that a file may have.
+struct FileSize {
+  int64_t least = 0, greatest = 0;
+};
+/// Of a file of the binary format, with so many rows.
+FileSize binary_size(const CifarFormat& format, int64_t rows);
+/// Of a file of the version for Python: an image has a label and the name of a file beside it.
+FileSize pickle_size(int64_t rows);
+
 /// Reads the rows of one file into images (u8 [rows, 32, 32, 3]) and labels (i32 [rows]). DataError names
 /// `path` and the byte offset if there are more or fewer bytes than rows, or a label is out of range.
 void parse_cifar(std::span<const std::byte> bytes, const CifarFormat& format, const std::string& path,

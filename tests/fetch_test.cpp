@@ -1,101 +1,46 @@
-#include "fetch.h"
-
-#include <openssl/evp.h>
+// Downloading, checking and unpacking an archive, from a server that may misbehave.
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <catch2/catch.hpp>
-#include <cstdio>
 
-#include "gzipped.h"
-#include "http_server.h"
-#include "tar_file.h"
-#include "test_files.h"
+#include "fetch_fixture.h"
 
 using namespace fovea;
 using Catch::Contains;
 
-namespace {
-
-std::string sha256(const std::string& text) {
-  unsigned char digest[32];
-  REQUIRE(EVP_Digest(text.data(), text.size(), digest, nullptr, EVP_sha256(), nullptr) == 1);
-  std::string hex;
-  for (const unsigned char byte : digest) {
-    char digits[3];
-    std::snprintf(digits, sizeof(digits), "%02x", byte);
-    hex += digits;
-  }
-  return hex;
-}
-
-/// CIFAR-10 with forty rows in each file, of bytes that do not compress.
-CifarFormat small_format() {
-  CifarFormat format = cifar10_format();
-  format.train_rows = format.test_rows = 40;
-  return format;
-}
-
-std::string rows(uint32_t seed) {
-  std::string text(40 * 3073, '\0');
-  for (char& c : text) c = static_cast<char>((seed = seed * 1664525u + 1013904223u) >> 24);
-  for (size_t row = 0; row < 40; ++row) text[row * 3073] = static_cast<char>(row % 10);
-  return text;
-}
-
-std::string archive_bytes() {
-  const CifarFormat format = small_format();
-  std::string tar =
-      tar_entry(format.folder + "/", "", '5') + tar_entry(format.folder + "/readme.html", "<p>read</p>");
-  for (uint32_t i = 0; i < 5; ++i) tar += tar_entry(format.folder + "/" + format.train_files[i], rows(i));
-  tar += tar_entry(format.folder + "/test_batch.bin", rows(5));
-  tar += tar_entry(format.folder + "/batches.meta.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n");
-  return gzipped(tar + tar_end());
-}
-
-/// A server that has the archive, a folder to fetch it into, and the request for it.
-struct Fixture {
-  std::string bytes = archive_bytes();
-  HttpServer server{bytes};
-  TemporaryFolder cache;
-  ScopedVariable no_proxy{"no_proxy", "*"};
-  FetchRequest request{.archive = {small_format(), "small.tar.gz", sha256(bytes), std::ssize(bytes)},
-                       .folder = cache / "cache",
-                       .base_url = server.url()};
-  std::string part = cache / "cache/small.tar.gz.part";
-  std::string target = cache / "cache/cifar-10-batches-bin";
-
-  void check_complete() const {
-    const ImageSet train = load_cifar(small_format(), target, Split::train);
-    CHECK(train.size() == 200);
-    CHECK(train.class_names[2] == "c");
-    CHECK(file_bytes(target + "/data_batch_3.bin") == rows(2));
-    CHECK(file_bytes(target + "/test_batch.bin") == rows(5));
-    CHECK_FALSE(std::filesystem::exists(part));
-    CHECK_FALSE(std::filesystem::exists(target + ".unpacking"));
-    CHECK(std::distance(std::filesystem::directory_iterator(cache / "cache"), {}) == 1);
-  }
-};
-
-}  // namespace
-
 TEST_CASE("fetch: the official archives") {
-  CHECK(official_archive("cifar10").bytes == 170052171);
-  CHECK(official_archive("cifar10").file == "cifar-10-binary.tar.gz");
-  CHECK(official_archive("cifar100").file == "cifar-100-binary.tar.gz");
-  CHECK(official_archive("cifar100").sha256.size() == 64);
-  CHECK_THAT(message_of<UsageError>([] { official_archive("fashion-mnist"); }),
+  for (const char* dataset : {"cifar10", "cifar100"}) {
+    const std::vector<Archive> archives = official_archives(dataset);
+    REQUIRE(archives.size() == 2);
+    for (const Archive& archive : archives) {
+      INFO(archive.file);
+      CHECK(archive.format.name == dataset);
+      CHECK(archive.file.ends_with(archive.is_python ? "-python.tar.gz" : "-binary.tar.gz"));
+      CHECK(archive.bytes > 168000000);
+      CHECK(archive.digest.size() == (archive.is_python ? 32 : 64));
+      CHECK(archive.addresses.size() >= 2);
+      for (const std::string& address : archive.addresses) {
+        CHECK((address.starts_with("https://") && address.ends_with("/")));
+      }
+    }
+  }
+  const Archive python = official_archives("cifar10")[1];
+  CHECK(python.members().size() == 7);
+  CHECK(python.members()[0].path == "cifar-10-batches-py/data_batch_1");
+  CHECK(python.members()[6].path == "cifar-10-batches-py/batches.meta");
+  CHECK_THAT(message_of<UsageError>([] { official_archives("fashion-mnist"); }),
              Contains("dataset-fashion-mnist"));
-  CHECK_THROWS_AS(official_archive("imagenet"), UsageError);
+  CHECK_THROWS_AS(official_archives("imagenet"), UsageError);
 }
 
 TEST_CASE("fetch: downloads, checks, unpacks, and does nothing the second time") {
-  Fixture fixture;
+  FetchFixture fixture;
   int64_t done = 0, total = 0;
-  fixture.request.progress = [&](int64_t bytes, int64_t all) {
-    CHECK(bytes >= done);
-    done = bytes;
-    total = std::max(total, all);
+  fixture.request.progress = [&](const FetchProgress& progress) {
+    CHECK(progress.bytes >= done);
+    CHECK(progress.url == fixture.server.url() + "small.tar.gz");
+    done = progress.bytes;
+    total = progress.total;
   };
   CHECK(fetch(fixture.request) == fixture.target);
   fixture.check_complete();
@@ -109,9 +54,9 @@ TEST_CASE("fetch: downloads, checks, unpacks, and does nothing the second time")
 }
 
 TEST_CASE("fetch: after an interruption asks for the rest only") {
-  Fixture fixture;
+  FetchFixture fixture;
   const bool is_size_known = GENERATE(true, false);
-  if (!is_size_known) fixture.request.archive.bytes = 0;
+  if (!is_size_known) fixture.request.archives[0].bytes = 0;
   fixture.server.cut_after = 100000;
   CHECK_THAT(message_of<DataError>([&] { fetch(fixture.request); }),
              Contains("small.tar.gz") && Contains("100000 bytes") && Contains("fetch again"));
@@ -130,9 +75,9 @@ TEST_CASE("fetch: after an interruption asks for the rest only") {
 }
 
 TEST_CASE("fetch: stopped by the caller, and continued") {
-  Fixture fixture;
+  FetchFixture fixture;
   bool is_stopping = false;
-  fixture.request.progress = [&](int64_t done, int64_t) { is_stopping = done > 0; };
+  fixture.request.progress = [&](const FetchProgress& progress) { is_stopping = progress.bytes > 0; };
   fixture.request.should_stop = [&] { return is_stopping; };
   CHECK_THAT(message_of<DataError>([&] { fetch(fixture.request); }),
              Contains("stopped") && Contains("goes on"));
@@ -147,9 +92,9 @@ TEST_CASE("fetch: stopped by the caller, and continued") {
 }
 
 TEST_CASE("fetch: a complete download that was not unpacked needs no more bytes") {
-  Fixture fixture;
+  FetchFixture fixture;
   const bool is_size_known = GENERATE(true, false);
-  if (!is_size_known) fixture.request.archive.bytes = 0;
+  if (!is_size_known) fixture.request.archives[0].bytes = 0;
   write_file(fixture.part, fixture.bytes);
   fetch(fixture.request);
   fixture.check_complete();
@@ -158,7 +103,7 @@ TEST_CASE("fetch: a complete download that was not unpacked needs no more bytes"
 }
 
 TEST_CASE("fetch: starts again where the server knows no ranges, or the part is too long") {
-  Fixture fixture;
+  FetchFixture fixture;
   const bool is_too_long = GENERATE(true, false);
   write_file(fixture.part, is_too_long ? fixture.bytes + "x" : std::string(1000, 'x'));
   fixture.server.knows_ranges = false;
@@ -168,9 +113,9 @@ TEST_CASE("fetch: starts again where the server knows no ranges, or the part is 
 }
 
 TEST_CASE("fetch: a wrong checksum names both and removes the file") {
-  Fixture fixture;
-  const std::string found = fixture.request.archive.sha256;
-  fixture.request.archive.sha256 = std::string(64, '0');
+  FetchFixture fixture;
+  const std::string found = fixture.request.archives[0].digest;
+  fixture.request.archives[0].digest = std::string(64, '0');
   CHECK_THAT(message_of<DataError>([&] { fetch(fixture.request); }),
              Contains(found) && Contains("expected " + std::string(64, '0')) && Contains("removed"));
   CHECK_FALSE(std::filesystem::exists(fixture.part));
@@ -178,7 +123,7 @@ TEST_CASE("fetch: a wrong checksum names both and removes the file") {
 }
 
 TEST_CASE("fetch: damage in what was kept is found, and the next run starts anew") {
-  Fixture fixture;
+  FetchFixture fixture;
   write_file(fixture.part, std::string(1000, 'x'));
   CHECK_THROWS_AS(fetch(fixture.request), DataError);
   CHECK_FALSE(std::filesystem::exists(fixture.part));
@@ -187,7 +132,7 @@ TEST_CASE("fetch: damage in what was kept is found, and the next run starts anew
 }
 
 TEST_CASE("fetch: refused connections and HTTP errors are errors, and keep what is there") {
-  Fixture fixture;
+  FetchFixture fixture;
   write_file(fixture.part, fixture.bytes.substr(0, 5000));
   SECTION("refused") {
     fixture.server.stop();
@@ -204,7 +149,7 @@ TEST_CASE("fetch: refused connections and HTTP errors are errors, and keep what 
     CHECK_THAT(message_of<DataError>([&] { fetch(fixture.request); }), Contains("500"));
   }
   SECTION("another protocol") {
-    fixture.request.base_url = "file:///etc/";
+    fixture.request.archives[0].addresses = {"file:///etc/"};
     CHECK_THAT(message_of<DataError>([&] { fetch(fixture.request); }), Contains("file:///etc/"));
   }
   CHECK(file_bytes(fixture.part) == fixture.bytes.substr(0, 5000));
@@ -212,7 +157,7 @@ TEST_CASE("fetch: refused connections and HTTP errors are errors, and keep what 
 }
 
 TEST_CASE("fetch: a connection that ends early without having told the length") {
-  Fixture fixture;
+  FetchFixture fixture;
   fixture.server.tells_length = false;
   fixture.server.cut_after = 3000;
   CHECK_THAT(message_of<DataError>([&] { fetch(fixture.request); }),
@@ -223,14 +168,15 @@ TEST_CASE("fetch: a connection that ends early without having told the length") 
 }
 
 TEST_CASE("fetch: a server that sends more than the archive is cut off") {
-  Fixture fixture;
-  fixture.request.archive.bytes = 20000;
+  FetchFixture fixture;
+  fixture.request.archives[0].bytes = 20000;
+  fixture.server.tells_length = GENERATE(true, false);
   CHECK_THAT(message_of<DataError>([&] { fetch(fixture.request); }), Contains("more than the 20000 bytes"));
 }
 
 TEST_CASE("fetch: an archive of other contents is an error and leaves no folder") {
-  Fixture fixture;
-  fixture.request.archive.format.train_rows = 41;
+  FetchFixture fixture;
+  fixture.request.archives[0].format.train_rows = 41;
   CHECK_THAT(message_of<DataError>([&] { fetch(fixture.request); }),
              Contains("data_batch_1.bin: expected 125993") && Contains("found 122920"));
   CHECK_FALSE(std::filesystem::exists(fixture.target));
@@ -238,7 +184,7 @@ TEST_CASE("fetch: an archive of other contents is an error and leaves no folder"
 }
 
 TEST_CASE("fetch: completes a folder that lacks files and leaves what else is in it") {
-  Fixture fixture;
+  FetchFixture fixture;
   write_file(fixture.target + "/notes.txt", "mine");
   write_file(fixture.target + "/test_batch.bin", "short");
   write_file(fixture.target + ".unpacking/data_batch_1.bin", "left by a run that was killed");
@@ -248,14 +194,14 @@ TEST_CASE("fetch: completes a folder that lacks files and leaves what else is in
 }
 
 TEST_CASE("fetch: a folder that cannot be made is an error") {
-  Fixture fixture;
+  FetchFixture fixture;
   write_file(fixture.cache / "cache", "a file");
   CHECK_THAT(message_of<DataError>([&] { fetch(fixture.request); }),
              Contains("fetch: ") && Contains("cache"));
 }
 
 TEST_CASE("fetch: what stands in the place of the .part is replaced, never written to") {
-  Fixture fixture;
+  FetchFixture fixture;
   std::filesystem::create_directories(fixture.cache / "cache");
   const std::string victim = fixture.cache / "victim";
   write_file(victim, "precious");

@@ -53,8 +53,9 @@ class HttpServer {
 
   std::atomic<bool> knows_ranges = true;
   std::atomic<bool> tells_length = true;
-  std::atomic<int> status = 200;        // another one instead of the file
-  std::atomic<int64_t> cut_after = -1;  // bytes of an answer after which the connection ends; -1: none
+  std::atomic<int> status = 200;           // another one instead of the file
+  std::atomic<int64_t> cut_after = -1;     // bytes of an answer after which the connection ends; -1: none
+  std::atomic<int64_t> stalls_after = -1;  // bytes of the first answer after which no more come; -1: none
 
  private:
   void serve() {
@@ -98,8 +99,12 @@ class HttpServer {
     }
     if (tells_length) head += "Content-Length: " + std::to_string(body.size()) + "\r\n";
     if (cut_after >= 0) body.resize(std::min(body.size(), static_cast<size_t>(cut_after)));
+    const int64_t stall = stalls_after.exchange(-1);
+    if (stall >= 0) body.resize(std::min(body.size(), static_cast<size_t>(stall)));
     sent_ += static_cast<int64_t>(body.size());
     send_all(connection, head + "Connection: close\r\n\r\n" + body);
+    if (stall >= 0) [[maybe_unused]]
+      const ssize_t at_end = recv(connection, bytes, sizeof(bytes), 0);  // the client gives up
   }
 
   static std::string between(const std::string& text, const std::string& before, const std::string& after) {

@@ -78,7 +78,17 @@ constexpr const char* kInfoNotes = R"(Examples:
   cifar_trainer info --model attention92-wide
   cifar_trainer info --model attention56 --attention spatial --classes 100 --json)";
 
-constexpr const char* kFetchNotes = R"(An unfinished download is continued. Prints the folder of the dataset.
+constexpr const char* kDatasetsNotes =
+    R"(Looks where training does: in FOVEA_DATA, the cache folder, Debian's packages, ~/.keras/datasets and ./data. With
+names prints their folders alone, and ends with 3 where one is not here.
+
+Examples:
+  cifar_trainer datasets
+  cifar_trainer datasets cifar10)";
+
+constexpr const char* kFetchNotes =
+    R"(Several addresses have the archives; a slow one is left for the next, and what arrives is known by its checksum.
+An unfinished download is continued. Prints the folder of the dataset. Ends with 1 where --at-most was too short.
 
 Examples:
   cifar_trainer fetch cifar10 cifar100
@@ -201,6 +211,12 @@ void add_info(CLI::App& app, Arguments& arguments) {
                arguments.settings);
 }
 
+void add_datasets(CLI::App& app, Arguments& arguments) {
+  CLI::App& command = *app.add_subcommand("datasets", "Which datasets are here, and where");
+  command.footer(kDatasetsNotes);
+  command.add_option("datasets", arguments.names, "cifar10, cifar100, fashion-mnist; without any: a list");
+}
+
 void add_fetch(CLI::App& app, Arguments& arguments) {
   CLI::App& command = *app.add_subcommand("fetch", "Download a dataset, check it and unpack it");
   command.footer(kFetchNotes);
@@ -210,6 +226,11 @@ void add_fetch(CLI::App& app, Arguments& arguments) {
   command
       .add_option("--url", arguments.url, "folder of the archives on a mirror; the checksums stay the same")
       ->type_name("URL");
+  command
+      .add_option("--at-most", arguments.at_most,
+                  "give up once the download cannot be done in so many seconds; 0: never [0]")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("N");
 }
 
 std::vector<std::string> long_flags(const CLI::App& command) {
@@ -226,9 +247,9 @@ void refuse_unknown(const CLI::App& app) {
     std::vector<std::string> names;
     for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
     const auto rest = app.remaining();
-    check<UsageError>(
-        !rest.empty(),
-        "a command is missing: train, evaluate, predict, attend, info, fetch or devices; see --help");
+    check<UsageError>(!rest.empty(),
+                      "a command is missing: train, evaluate, predict, attend, info, datasets, fetch or "
+                      "devices; see --help");
     throw UsageError(
         str("there is no command ", in_quotes(rest[0]), suggestion(rest[0], names), "; see --help"));
   }
@@ -258,6 +279,7 @@ std::optional<Arguments> parse_command_line(int argc, const char* const* argv) {
   add_predict(app, arguments);
   add_attend(app, arguments);
   add_info(app, arguments);
+  add_datasets(app, arguments);
   add_fetch(app, arguments);
   app.add_subcommand("devices", "What there is to compute on, and why there is no CUDA device")->footer("");
   for (CLI::App* command : app.get_subcommands({})) command->allow_extras();

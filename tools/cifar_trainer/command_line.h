@@ -11,7 +11,7 @@ namespace fovea::cli {
 
 /// A command and its flags; which of them a command has is in `cifar_trainer COMMAND --help`.
 struct Arguments {
-  std::string command;  // "train", "evaluate", "predict", "attend", "info", "fetch" or "devices"
+  std::string command;  // "train", "evaluate", "predict", "attend", "info", "datasets", "fetch" or "devices"
   Overrides settings;   // flags that are settings
   std::string config;
   bool resume = false;
@@ -21,9 +21,10 @@ struct Arguments {
   std::string checkpoint;  // of --checkpoint, or the file or folder after --resume; "": none
   std::string split = "test";
   int64_t limit = 0;               // images of the split; 0: all
-  std::vector<std::string> names;  // PNG files, or datasets to fetch
+  std::vector<std::string> names;  // image files, or datasets
   std::string output;              // of predict, "": CSV on standard output; of fetch, "": the cache folder
-  std::string url;                 // of fetch; "": the official address
+  std::string url;                 // of fetch; "": the addresses that are known
+  int64_t at_most = 0;             // seconds, of fetch; 0: as long as it takes
   std::optional<int64_t> classes, input_size;
   bool json = false;
   bool profile = false;       // of evaluate and predict

@@ -10,6 +10,7 @@ int evaluate(const Arguments& arguments);
 int predict(const Arguments& arguments);
 int attend(const Arguments& arguments);
 int info(const Arguments& arguments);
+int datasets(const Arguments& arguments);
 int fetch_datasets(const Arguments& arguments);
 int devices();
 

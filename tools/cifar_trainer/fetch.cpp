@@ -1,23 +1,16 @@
 #include "fetch.h"
 
-#include <curl/curl.h>
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cstdio>
+#include <chrono>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <memory>
+#include <list>
 
+#include "digest.h"
+#include "download.h"
 #include "fovea/core/atomic_file.h"
-#include "fovea/core/check.h"
 #include "fovea/core/printable.h"
-#include "sha256.h"
 #include "unpack.h"
 
 namespace fovea {
@@ -26,24 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kMaxArchiveBytes = int64_t{1} << 30;  // where the size is not known
-constexpr int64_t kMaxNamesBytes = 1 << 16;
-
-bool stopped(const FetchRequest& request) {
-  return request.should_stop && request.should_stop();
-}
-
-std::vector<ArchiveMember> members_of(const CifarFormat& format) {
-  std::vector<ArchiveMember> members;
-  const auto add = [&](const std::string& name, int64_t min_bytes, int64_t max_bytes) {
-    members.push_back({format.folder + "/" + name, name, min_bytes, max_bytes});
-  };
-  const int64_t row_bytes = format.label_bytes + 3 * 32 * 32;
-  const int64_t train_bytes = format.train_rows * row_bytes, test_bytes = format.test_rows * row_bytes;
-  for (const std::string& name : format.train_files) add(name, train_bytes, train_bytes);
-  for (const std::string& name : format.test_files) add(name, test_bytes, test_bytes);
-  add(format.names_file, 1, kMaxNamesBytes);
-  return members;
-}
+// An address that has shown over kTrialSeconds that it is slower is left for the next.
+constexpr double kFastBytesPerSecond = 1e6, kTrialSeconds = 8;
 
 bool is_complete(const fs::path& folder, const std::vector<ArchiveMember>& members) {
   for (const ArchiveMember& member : members) {
@@ -57,179 +34,163 @@ bool is_complete(const fs::path& folder, const std::vector<ArchiveMember>& membe
   return true;
 }
 
-/// Opens the file that a download grows in for appending; -1 and errno if that fails. A link, a file with a
-/// second name, a pipe or a device that stands there is removed first: what is downloaded goes into no file
-/// of another name.
-int open_part(const fs::path& path) {
-  constexpr int kAttempts = 100;  // others may create and remove it as well
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    // O_NONBLOCK: opening a pipe must not wait for a reader.
-    const int descriptor =
-        open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
-    if (descriptor < 0 && errno != ELOOP && errno != ENXIO) return -1;
-    struct stat status {};
-    if (descriptor >= 0 && fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1)
-      return descriptor;
-    if (descriptor >= 0) close(descriptor);
-    if (unlink(path.c_str()) != 0 && errno != ENOENT) return -1;
-  }
-  errno = EAGAIN;
-  return -1;
+double seconds_of_system() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-/// The file that a download grows in. Only one process at a time has it.
-class PartFile {
- public:
-  explicit PartFile(const fs::path& path) : path_(path), file_(nullptr, &std::fclose) {
-    const int descriptor = open_part(path);
-    if (descriptor >= 0) file_.reset(fdopen(descriptor, "ab"));
-    check<DataError>(file_ != nullptr, "fetch: ", path.string(),
-                     ": cannot be written: ", std::strerror(errno));
-    check<DataError>(flock(fileno(file_.get()), LOCK_EX | LOCK_NB) == 0, "fetch: ", path.string(),
-                     ": another fetch is at work on it; wait for its end");
-    size_ = static_cast<int64_t>(fs::file_size(path));
-  }
-
-  const fs::path& path() const { return path_; }
-  int64_t size() const { return size_; }
-
-  bool append(const char* bytes, size_t count) {
-    if (std::fwrite(bytes, 1, count, file_.get()) != count) return false;
-    size_ += static_cast<int64_t>(count);
-    return true;
-  }
-  bool flush() { return std::fflush(file_.get()) == 0; }
-  void clear() {
-    check<DataError>(flush() && ftruncate(fileno(file_.get()), 0) == 0, "fetch: ", path_.string(),
-                     ": cannot be emptied: ", std::strerror(errno));
-    size_ = 0;
-  }
-  void remove() { fs::remove(path_); }
-
- private:
-  fs::path path_;
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
-  int64_t size_ = 0;
+/// An archive, as far as it is here.
+struct Download {
+  Download(const Archive& archive_, const fs::path& folder)
+      : archive(archive_), part(folder / (archive_.file + ".part")) {}
+  const Archive& archive;
+  PartFile part;
 };
 
-/// One HTTP request whose answer goes to the end of a part file.
-class Download {
+/// An address of one of them.
+struct Source {
+  Download* download;
+  std::string url;
+  double bytes_per_second = 0;  // that it was seen to have
+  std::string failure{};
+};
+
+/// The downloads of one call of fetch.
+class Fetcher {
  public:
-  Download(const FetchRequest& request, PartFile& part)
-      : request_(request), part_(part), offset_(part.size()) {
-    static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-    check<DataError>(ready == CURLE_OK && curl_ != nullptr, "fetch: libcurl cannot be started");
-    const std::string& base = request.base_url;
-    url_ = base + (base.ends_with('/') ? "" : "/") + request.archive.file;
-    limit_ = request.archive.bytes > 0 ? request.archive.bytes : kMaxArchiveBytes;
+  explicit Fetcher(const FetchRequest& request)
+      : request_(request), clock_(request.clock ? request.clock : seconds_of_system), begin_(clock_()) {}
+
+  /// The archive that is here, whole, in the end.
+  Download& run() {
+    open_parts();
+    for (Source& source : sources_) {
+      if (try_source(source, Patience::until_slow)) return *source.download;
+    }
+    // None is fast.
+    std::stable_sort(sources_.begin(), sources_.end(), [](const Source& a, const Source& b) {
+      return a.bytes_per_second > b.bytes_per_second;
+    });
+    for (Source& source : sources_) {
+      if (source.failure.empty() && try_source(source, Patience::to_the_end)) return *source.download;
+    }
+    throw DataError(failure());
   }
 
-  /// Returns when all that the server has is in the file. DataError says what stood in the way.
-  void run() {
-    CURL* curl = curl_.get();
-    const std::string range = std::to_string(offset_) + "-";
-    curl_easy_setopt(curl, CURLOPT_URL, url_.c_str());
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 5L);
-    curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 30L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, 60L);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason_.data());
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, &Download::on_bytes);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, this);
-    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, &Download::on_progress);
-    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, this);
-    if (offset_ > 0) curl_easy_setopt(curl, CURLOPT_RANGE, range.c_str());
-    const CURLcode result = curl_easy_perform(curl);
-    const bool is_written = part_.flush();
-
-    constexpr long kRangeNotSatisfiable = 416;  // there is nothing after what is here: it is complete
-    if (result == CURLE_HTTP_RETURNED_ERROR && status() == kRangeNotSatisfiable && offset_ > 0) return;
-    check<DataError>(is_written && failure_.empty(), "fetch: ", url_, ": ",
-                     failure_.empty() ? std::strerror(errno) : failure_);
-    check<DataError>(result != CURLE_ABORTED_BY_CALLBACK, "fetch: ", url_, ": stopped with ", part_.size(),
-                     " bytes in ", part_.path().string(), "; the next fetch goes on from there");
-    check<DataError>(result == CURLE_OK, "fetch: ", url_, ": ",
-                     reason_[0] != '\0' ? reason_.data() : curl_easy_strerror(result), " (", part_.size(),
-                     " bytes are in ", part_.path().string(),
-                     "); see to the network or the address and fetch again, which goes on from there");
+  /// What is no longer needed once one archive is unpacked.
+  void remove_parts() {
+    for (Download& download : downloads_) download.part.remove();
   }
 
  private:
-  static size_t on_bytes(char* bytes, size_t, size_t count, void* self) {
-    return static_cast<Download*>(self)->take(bytes, count);
-  }
-  static int on_progress(void* self, curl_off_t total, curl_off_t, curl_off_t, curl_off_t) {
-    return static_cast<Download*>(self)->report(total) ? 0 : 1;
+  enum class Patience { until_slow, to_the_end };
+
+  void open_parts() {
+    for (const Archive& archive : request_.archives) downloads_.emplace_back(archive, request_.folder);
+    // What has come already decides which one is taken first.
+    downloads_.sort([](const Download& a, const Download& b) { return a.part.size() > b.part.size(); });
+    for (Download& download : downloads_) {
+      for (const std::string& address : download.archive.addresses) {
+        sources_.push_back(
+            {&download, address + (address.ends_with('/') ? "" : "/") + download.archive.file});
+      }
+    }
   }
 
-  /// Whether to go on. No exception may pass through libcurl.
-  bool report(int64_t total) {
+  /// Of all addresses. Those whose reason was told are not listed again.
+  std::string failure() const {
+    const Download& first = downloads_.front();
+    std::string text = sources_[0].failure;
+    if (sources_.size() > 1) {
+      text = str("fetch: none of ", sources_.size(), " addresses has the archive");
+      for (const Source& source : sources_) text += request_.tell ? "" : "\n  " + source.failure;
+    }
+    return str(text, " (", first.part.size(), " bytes are in ", first.part.path().string(),
+               "); see to the network or the address and fetch again, which goes on from there");
+  }
+
+  /// Whether the archive is here and whole. Not so if the source is slow, or its failure is kept.
+  bool try_source(Source& source, Patience patience) {
     try {
-      if (request_.progress) request_.progress(part_.size(), total > 0 ? offset_ + total : 0);
-      return !stopped(request_);
-    } catch (const std::exception& error) {
-      failure_ = error.what();
+      if (!download_from(source, patience)) return false;
+      check_digest(source);
+      return true;
+    } catch (const DiskError&) {
+      throw;  // which another address does not mend
+    } catch (const DataError& error) {
+      throw_if_stopped(*source.download);
+      source.failure = error.what();
+      if (request_.tell && sources_.size() > 1) request_.tell(source.failure);
       return false;
     }
   }
 
-  long status() {
-    long code = 0;
-    curl_easy_getinfo(curl_.get(), CURLINFO_RESPONSE_CODE, &code);
-    return code;
+  /// False where it is too slow.
+  bool download_from(Source& source, Patience patience) {
+    PartFile& part = source.download->part;
+    const int64_t bytes = source.download->archive.bytes;
+    if (bytes > 0 && part.size() > bytes) part.clear();
+    if (bytes > 0 && part.size() == bytes) return true;
+    TransferRate rate;
+    const auto go_on = [&](int64_t done) {
+      rate.add(clock_(), done);
+      const double per_second = rate.bytes_per_second();
+      const bool is_known = per_second > 0 && bytes > 0;
+      const double left = is_known ? static_cast<double>(bytes - done) / per_second : -1;
+      if (request_.progress) request_.progress({source.url, done, bytes, per_second, left});
+      if (request_.should_stop && request_.should_stop()) return false;
+      const bool has_shown = rate.span() >= kTrialSeconds;
+      if (has_shown) source.bytes_per_second = per_second;
+      check_time(done, bytes, per_second, has_shown && patience == Patience::to_the_end ? left : 0);
+      return patience == Patience::to_the_end || !has_shown || per_second >= kFastBytesPerSecond;
+    };
+    const bool is_whole = transfer({source.url, bytes, kMaxArchiveBytes, go_on}, part);
+    throw_if_stopped(*source.download);
+    if (!is_whole && request_.tell) {
+      request_.tell(str("fetch: ", source.url, ": ", std::llround(source.bytes_per_second / 1e3),
+                        " kB/s, which is slow"));
+    }
+    check<DataError>(!is_whole || bytes == 0 || part.size() == bytes, "fetch: ", source.url,
+                     ": the server ended after ", part.size(), " bytes, expected ", bytes);
+    return is_whole;
   }
 
-  /// Anything but `count` makes libcurl give up.
-  size_t take(const char* bytes, size_t count) {
-    try {
-      constexpr long kPartialContent = 206;
-      if (offset_ > 0 && status() != kPartialContent) {
-        part_.clear();  // the server sends everything from the start
-        offset_ = 0;
-      }
-      check<DataError>(part_.size() + static_cast<int64_t>(count) <= limit_,
-                       "the server sends more than the ", limit_, " bytes expected");
-      check<DataError>(part_.append(bytes, count), part_.path().string(),
-                       ": writing failed: ", std::strerror(errno), "; make room on the disk and fetch again");
-      return count;
-    } catch (const std::exception& error) {
-      failure_ = error.what();
-      return 0;
-    }
+  void check_time(int64_t done, int64_t bytes, double per_second, double left) const {
+    if (request_.max_seconds <= 0) return;
+    const double passed = clock_() - begin_;
+    if (passed <= request_.max_seconds && left <= request_.max_seconds - passed) return;
+    throw TookTooLong(str("fetch: ", done / 1000000, " of ", bytes / 1000000, " MB are here after ",
+                          std::llround(passed), " s, at ", std::llround(per_second / 1e3),
+                          " kB/s, and no more than ", std::llround(request_.max_seconds),
+                          " s were allowed; the next fetch goes on from there"));
+  }
+
+  void throw_if_stopped(const Download& download) const {
+    if (!request_.should_stop || !request_.should_stop()) return;
+    throw DataError(str("fetch: ", download.archive.file, ": stopped with ", download.part.size(),
+                        " bytes in ", download.part.path().string(), "; the next fetch goes on from there"));
+  }
+
+  void check_digest(const Source& source) const {
+    const Archive& archive = source.download->archive;
+    PartFile& part = source.download->part;
+    const DigestKind kind = digest_kind(archive.digest);
+    const ReadableFile file(part.path().string(), "fetch", throw_as<DataError>);
+    const std::string found =
+        digest_of(file, kind, [&] { return request_.should_stop && request_.should_stop(); });
+    throw_if_stopped(*source.download);
+    if (found == archive.digest) return;
+    const int64_t bytes = part.size();
+    part.clear();
+    throw DataError(str("fetch: ", source.url, ": the ", digest_name(kind), " of its ", bytes, " bytes is ",
+                        found, ", expected ", archive.digest, "; the file has been removed"));
   }
 
   const FetchRequest& request_;
-  PartFile& part_;
-  int64_t offset_;  // where in the file the answer begins
-  int64_t limit_ = 0;
-  std::string url_, failure_;
-  std::array<char, CURL_ERROR_SIZE> reason_{};
-  std::unique_ptr<CURL, void (*)(CURL*)> curl_{curl_easy_init(), &curl_easy_cleanup};
+  std::function<double()> clock_;
+  double begin_;
+  std::list<Download> downloads_;
+  std::vector<Source> sources_;
 };
-
-/// Brings `part` to its full size and makes sure of its checksum; removes it if that is wrong.
-void download(const FetchRequest& request, PartFile& part) {
-  const Archive& archive = request.archive;
-  if (archive.bytes > 0 && part.size() > archive.bytes) part.clear();
-  if (archive.bytes == 0 || part.size() < archive.bytes) Download(request, part).run();
-  check<DataError>(archive.bytes == 0 || part.size() == archive.bytes, "fetch: ", archive.file,
-                   ": the server ended after ", part.size(), " bytes, expected ", archive.bytes,
-                   "; fetch again, which goes on from there");
-  const ReadableFile file(part.path().string(), "fetch", throw_as<DataError>);
-  const std::string found = sha256_of(file, [&] { return stopped(request); });
-  check<DataError>(!found.empty(), "fetch: ", part.path().string(),
-                   ": stopped; the next fetch goes on from here");
-  if (found == archive.sha256) return;
-  part.remove();
-  throw DataError(str("fetch: ", archive.file, ": the SHA-256 of its ", part.size(), " bytes is ", found,
-                      ", expected ", archive.sha256, "; the file has been removed, fetch again"));
-}
 
 /// Unpacks beside `target` and moves the files there once all are whole.
 void unpack(const FetchRequest& request, const fs::path& archive, const fs::path& target,
@@ -260,27 +221,18 @@ void unpack(const FetchRequest& request, const fs::path& archive, const fs::path
 
 }  // namespace
 
-Archive official_archive(const std::string& dataset) {
-  if (dataset == "cifar10") {
-    return {cifar10_format(), "cifar-10-binary.tar.gz",
-            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd", 170052171};
-  }
-  check<UsageError>(dataset == "cifar100", "fetch: ", in_quotes(dataset),
-                    " cannot be downloaded, wanted cifar10 or cifar100",
-                    dataset == "fashion-mnist" ? "; install Debian's package dataset-fashion-mnist" : "");
-  return {cifar100_format(), "cifar-100-binary.tar.gz",
-          "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec", 0};
-}
-
 std::string fetch(const FetchRequest& request) try {
-  const std::vector<ArchiveMember> members = members_of(request.archive.format);
-  const fs::path folder = request.folder, target = folder / request.archive.format.folder;
-  if (is_complete(target, members)) return target.string();
+  const fs::path folder = request.folder;
+  for (const Archive& archive : request.archives) {
+    const fs::path target = folder / archive.folder();
+    if (is_complete(target, archive.members())) return target.string();
+  }
   fs::create_directories(folder);
-  PartFile part(folder / (request.archive.file + ".part"));
-  download(request, part);
-  unpack(request, part.path(), target, members);
-  part.remove();
+  Fetcher fetcher(request);
+  Download& download = fetcher.run();
+  const fs::path target = folder / download.archive.folder();
+  unpack(request, download.part.path(), target, download.archive.members());
+  fetcher.remove_parts();
   return target.string();
 } catch (const fs::filesystem_error& error) {
   throw DataError(

@@ -3,35 +3,44 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
-#include "fovea/data/cifar.h"
+#include "archives.h"
+#include "fovea/core/check.h"
 
 namespace fovea {
 
-/// A dataset's archive: what it holds, and how to know that it is whole.
-struct Archive {
-  CifarFormat format;
-  std::string file;    // its name at the address
-  std::string sha256;  // 64 hexadecimal digits
-  int64_t bytes = 0;   // its size; 0 where it is not known
+/// A download would not be done, or was not, in the time that it was given. What came of it is kept.
+class TookTooLong : public Error {
+  using Error::Error;
 };
 
-/// The archive of "cifar10" or "cifar100" as their authors publish it. UsageError for another name.
-Archive official_archive(const std::string& dataset);
+struct FetchProgress {
+  std::string url;
+  int64_t bytes = 0, total = 0;  // that are here, and in all; 0 where the size is not known
+  double bytes_per_second = 0;   // over the last ten seconds; 0: not known yet
+  double seconds_left = -1;      // at that rate; -1: not known
+};
 
 struct FetchRequest {
-  Archive archive;
-  std::string folder;  // where the dataset's own folder is to be, for example cache_folder()
-  std::string base_url = "https://www.cs.toronto.edu/~kriz/";
-  /// Bytes that are here, and bytes in all (0 while not known); called about once a second or more often.
-  std::function<void(int64_t done, int64_t total)> progress{};
+  std::vector<Archive> archives;  // one of them is wanted: the first is the one to prefer
+  std::string folder;             // where the dataset's own folder is to be, for example cache_folder()
+  double max_seconds = 0;         // the download may take; 0: as long as it needs
+  /// Called about once a second or more often.
+  std::function<void(const FetchProgress&)> progress{};
+  /// A line about an address that fails or is slow, where there are others.
+  std::function<void(const std::string&)> tell{};
   /// Polled at least once a second: true ends the download, which the next call continues.
   std::function<bool()> should_stop{};
+  /// Seconds since any time.
+  std::function<double()> clock{};
 };
 
-/// Downloads, checks and unpacks an archive; returns the dataset's folder, at once if it is there already.
-/// DataError if the server, the network or the disk fails or the checksum is wrong. What came of an
-/// unfinished download stays in FILE.part, and the next call asks for the rest only.
+/// Downloads, checks and unpacks one of the archives; returns the dataset's folder, at once if it is there
+/// already. Goes through all addresses until one is fast (a megabyte a second), and takes the fastest where
+/// none is. DataError if none of them can be read, or the disk fails; TookTooLong as soon as it is plain that
+/// max_seconds will not do. What came of an unfinished download stays in FILE.part, and the next call asks
+/// for the rest only.
 std::string fetch(const FetchRequest& request);
 
 }  // namespace fovea

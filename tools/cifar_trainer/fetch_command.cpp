@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "archives.h"
 #include "commands.h"
 #include "fetch.h"
 #include "fovea/core/cache_folder.h"
@@ -8,21 +9,44 @@
 #include "signals.h"
 
 namespace fovea::cli {
+namespace {
+
+// The rate and the time left, of which the second goes last where there is little room.
+std::vector<Figure> figures_of(const FetchProgress& progress) {
+  if (progress.bytes_per_second <= 0) return {};
+  constexpr double kFast = 1e6;
+  const double rate = progress.bytes_per_second;
+  std::vector<Figure> figures{
+      {rate >= kFast ? fmt::format("{:.1f} MB/s", rate / 1e6) : fmt::format("{:.0f} kB/s", rate / 1e3), 0}};
+  if (progress.seconds_left >= 0) figures.push_back({duration_text(progress.seconds_left) + " left", 3});
+  return figures;
+}
+
+}  // namespace
 
 int fetch_datasets(const Arguments& arguments) {
   for (const std::string& dataset : arguments.names) {
     Progress progress;
     FetchRequest request;
-    request.archive = official_archive(dataset);
+    request.archives = official_archives(dataset);
     request.folder = arguments.output.empty() ? cache_folder() : arguments.output;
-    if (!arguments.url.empty()) request.base_url = arguments.url;
-    request.progress = [&](int64_t done, int64_t total) {
+    request.max_seconds = static_cast<double>(arguments.at_most);
+    if (!arguments.url.empty()) {
+      for (Archive& archive : request.archives) archive.addresses = {arguments.url};
+    }
+    std::string url;
+    request.progress = [&](const FetchProgress& now) {
+      // An address is worth a line once something has come from it.
+      if (now.bytes_per_second > 0 && now.url != url) {
+        progress.line(fmt::format("{} from {} into {}", dataset, now.url, request.folder));
+        url = now.url;
+      }
       constexpr int64_t kMegabyte = 1000000;
-      progress.count(dataset, "MB", done / kMegabyte, total / kMegabyte);
+      progress.count(dataset, "MB", now.bytes / kMegabyte, now.total / kMegabyte, figures_of(now));
     };
+    request.tell = [&](const std::string& text) { progress.line(text); };
     request.should_stop = should_stop;
     try {
-      progress.line(fmt::format("{} from {} into {}", dataset, request.base_url, request.folder));
       const std::string folder = fetch(request);
       progress.line(dataset + " is ready");
       print("{}\n", folder);

@@ -8,12 +8,19 @@ namespace fovea {
 
 /// A file of a dataset as its authors publish it.
 struct KnownFile {
-  std::string dataset, name;  // "cifar10", "test_batch.bin"
-  std::string sha256;         // of its contents, inflated where they are in NAME.gz
+  std::string name;    // "test_batch.bin"
+  std::string digest;  // SHA-256 or MD5 (see digest_kind) of its contents, inflated where they are in NAME.gz
 };
 
-/// Those whose checksums are known: CIFAR-10's and Fashion-MNIST's.
-const std::vector<KnownFile>& known_files();
+/// A dataset in one of the forms that its authors publish.
+struct KnownDataset {
+  std::string dataset;  // "cifar10"
+  std::vector<KnownFile> files;
+};
+
+/// Those whose checksums are known: CIFAR-10 in its binary version and in that for Python, CIFAR-100 in that
+/// for Python, Fashion-MNIST.
+const std::vector<KnownDataset>& known_datasets();
 
 /// What came of looking at the files of a dataset.
 struct FileCheck {
@@ -21,10 +28,11 @@ struct FileCheck {
   std::vector<std::string> unknown{};  // paths of files that are not the authors'
 };
 
-/// Compares the files in a folder with those in `table` for `dataset`. DataError where a file is another one
-/// of that dataset, such as the test file in the place of a training file. What is not in the table is not
-/// looked at. `should_stop` is polled now and then; true ends it, with nothing said.
+/// Compares the files in a folder with the first form of `dataset` in `table` of which all are there.
+/// DataError where a file is another one of that form, such as the test file in the place of a training file.
+/// What is not in the table is not looked at. `should_stop` is polled now and then; true ends it, with
+/// nothing said.
 FileCheck check_files(const std::string& dataset, const std::string& folder,
-                      const std::vector<KnownFile>& table, const std::function<bool()>& should_stop = {});
+                      const std::vector<KnownDataset>& table, const std::function<bool()>& should_stop = {});
 
 }  // namespace fovea

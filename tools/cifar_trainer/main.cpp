@@ -29,6 +29,7 @@ int run(int argc, char** argv) {
   if (command == "predict") return predict(*arguments);
   if (command == "attend") return attend(*arguments);
   if (command == "info") return info(*arguments);
+  if (command == "datasets") return datasets(*arguments);
   if (command == "fetch") return fetch_datasets(*arguments);
   return devices();
 }

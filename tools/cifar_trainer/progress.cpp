@@ -85,10 +85,12 @@ void Progress::step(const StepReport& report, int64_t batch_size) {
        figures_of(report, batch_size));
 }
 
-void Progress::count(const std::string& what, const char* unit, int64_t done, int64_t total) {
+void Progress::count(const std::string& what, const char* unit, int64_t done, int64_t total,
+                     const std::vector<Figure>& further) {
   if (!is_due()) return;
-  show(static_cast<double>(done) / static_cast<double>(std::max<int64_t>(total, 1)),
-       {{what, 1}, {fmt::format("{}/{} {}", done, total, unit), 0}});
+  std::vector<Figure> figures{{what, 2}, {fmt::format("{}/{} {}", done, total, unit), 1}};
+  figures.insert(figures.end(), further.begin(), further.end());
+  show(static_cast<double>(done) / static_cast<double>(std::max<int64_t>(total, 1)), std::move(figures));
 }
 
 void Progress::epoch(const EpochReport& report) {

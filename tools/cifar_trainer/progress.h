@@ -31,8 +31,9 @@ class Progress {
 
   void step(const StepReport& report, int64_t batch_size);
   void epoch(const EpochReport& report);
-  /// "testing 512/10000 images"
-  void count(const std::string& what, const char* unit, int64_t done, int64_t total);
+  /// "testing 512/10000 images", and further figures
+  void count(const std::string& what, const char* unit, int64_t done, int64_t total,
+             const std::vector<Figure>& further = {});
   /// A line of its own, above the bar.
   void line(const std::string& text);
 

@@ -35,11 +35,11 @@ const std::string& info_of(const Checkpoint& checkpoint, const char* key) {
 
 // The authors' files are what they are. Others may be anyone's, but not anything.
 void tell_of_files(const std::string& name, const std::string& folder, const Dataset& dataset) {
-  const FileCheck files = check_files(name, folder, known_files(), should_stop);
+  const FileCheck files = check_files(name, folder, known_datasets(), should_stop);
   if (files.is_official) return;
   if (!files.unknown.empty()) {
     const size_t more = files.unknown.size() - 1;
-    show(fmt::format("warning: {}{} not the file{} that the authors of {} publish (SHA-256)\n",
+    show(fmt::format("warning: {}{} not the file{} that the authors of {} publish (by their checksums)\n",
                      files.unknown[0], more > 0 ? fmt::format(" and {} more are", more) : " is",
                      more > 0 ? "s" : "", name));
   }
