@@ -1,8 +1,15 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building and testing Fovea needs, and only those that are missing.
-# usage: tools/install_packages.sh [FURTHER PACKAGE...]
-# Ends with 1 where it cannot install them, and then names them.
+# usage: tools/install_packages.sh [--at-most SECONDS] [FURTHER PACKAGE...]
+# Ends with 1 where it cannot install them, and then names them; with another code where downloading takes longer than
+# --at-most, or fails: then nothing is installed.
 set -euo pipefail
+
+limit=()
+if [ "${1:-}" = --at-most ]; then
+  limit=(timeout "${2:?--at-most needs seconds}")
+  shift 2
+fi
 
 # shellcheck source=tools/packages.sh
 source "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
@@ -42,7 +49,13 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 echo "install_packages: installing ${missing[*]}"
-"${as_root[@]}" apt-get update -qq
 # --no-remove: stop rather than take away a package of the user's that is in conflict with one of these.
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-  apt-get install -y -qq --no-install-recommends --no-remove "${missing[@]}"
+get=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends --no-remove)
+if [ ${#limit[@]} -gt 0 ]; then
+  # The lists that are here may do.
+  "${as_root[@]}" "${limit[@]}" apt-get update -qq || true
+  "${as_root[@]}" "${limit[@]}" "${get[@]}" --download-only "${missing[@]}"
+else
+  "${as_root[@]}" apt-get update -qq
+fi
+"${as_root[@]}" "${get[@]}" "${missing[@]}"

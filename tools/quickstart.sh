@@ -5,13 +5,15 @@ set -euo pipefail
 
 usage() {
   cat <<'END'
-usage: tools/quickstart.sh [--data DIR] [--out DIR] [--no-install] [TRAINING FLAG...]
+usage: tools/quickstart.sh [--data DIR] [--out DIR] [--wait] [--no-install] [TRAINING FLAG...]
 
 Trains attention-nano for 4 epochs on CIFAR-10 (tools/cifar_trainer/settings/quick.toml): some minutes.
 Builds for CUDA where there is a GPU with all that this needs (nvcc 13, cuDNN 9.11 or newer), otherwise for the CPU.
 
-  --data DIR      the folder with CIFAR-10's files, or its parent. Otherwise $FOVEA_DATA, the cache folder, where
-                  Keras keeps it, then a download; where none has it, Fashion-MNIST from Debian's package
+  --data DIR      the folder with CIFAR-10's files, or its parent. Otherwise it is looked for (cifar_trainer datasets),
+                  then downloaded. Where that takes more than a minute it goes on beside a run on other images:
+                  Fashion-MNIST, if Debian's package comes as fast, or drawn shapes
+  --wait          wait for CIFAR-10, however long the download takes
   --out DIR       the folder of the run; otherwise a new one in runs/
   --no-install    do not look for missing Debian packages
 
@@ -24,13 +26,17 @@ END
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 data=
 out=$root/runs/quickstart-$(date +%Y%m%d-%H%M%S)
+log=$root/runs/download-of-cifar10.log
 install=yes
+wait=no
+download=
 training_flags=()
 while [ $# -gt 0 ]; do
   case $1 in
     --help | -h) usage; exit 0 ;;
     --data) data=${2:?--data needs a folder}; shift ;;
     --out) out=${2:?--out needs a folder}; shift ;;
+    --wait) wait=yes ;;
     --no-install) install=no ;;
     *) training_flags+=("$1") ;;
   esac
@@ -39,31 +45,43 @@ done
 
 say() { printf '\n== %s\n' "$*" >&2; }
 
-# shellcheck source=tools/cifar10.sh
-source "$root/tools/cifar10.sh"
+has() { "$trainer" datasets "$1" >/dev/null 2>&1; }
 
-# Sets dataset, and data unless cifar_trainer finds that dataset by itself.
+# Sets dataset, and download to the process that goes on with CIFAR-10 beside a run on others.
 find_images() {
-  local cache=${XDG_CACHE_HOME:-$HOME/.cache}/fovea folder
+  local status=0
   dataset=cifar10
-  if [ -n "$data" ]; then
-    return  # what the user named is taken, and cifar_trainer says what is wrong with it
-  fi
-  for folder in "${FOVEA_DATA:-}" "$cache" "$HOME/.keras/datasets" \
-    "$HOME/.keras/datasets/cifar-10-batches-py-target"; do
-    if [ -n "$folder" ] && has_cifar10 "$folder"; then
-      data=$folder
-      return
-    fi
-  done
-  say "CIFAR-10 is not on this machine: downloading it (170 MB) into $cache"
-  if "$trainer" fetch cifar10; then
-    data=$cache
+  # What the user named is taken, and cifar_trainer says what is wrong with it.
+  if [ -n "$data" ] || has cifar10; then
     return
   fi
-  say "CIFAR-10 cannot be had here, so this run falls back to Fashion-MNIST (Debian's dataset-fashion-mnist)"
-  [ "$install" = no ] || "$root/tools/install_packages.sh" dataset-fashion-mnist >&2
+  say "CIFAR-10 is not on this machine: downloading it (170 MB)"
+  if [ "$wait" = yes ]; then
+    "$trainer" fetch cifar10
+    return
+  fi
+  "$trainer" fetch cifar10 --at-most 60 || status=$?
+  case $status in
+    0) return ;;
+    1)
+      mkdir -p "$(dirname "$log")"
+      nohup "$trainer" fetch cifar10 >"$log" 2>&1 </dev/null &
+      download=$!
+      trap '[ $? -eq 0 ] || kill "$download" 2>/dev/null || true' EXIT
+      say "CIFAR-10 takes longer than a minute (--wait would wait): it goes on beside a run on other images"
+      ;;
+    [0-9] | [0-9][0-9]) say "CIFAR-10 cannot be had here, so this run takes other images" ;;
+    *) exit "$status" ;;  # by a signal
+  esac
   dataset=fashion-mnist
+  if has fashion-mnist; then
+    say "This run falls back to Fashion-MNIST"
+  elif [ "$install" = yes ] && "$root/tools/install_packages.sh" --at-most 30 dataset-fashion-mnist >&2; then
+    say "This run falls back to Fashion-MNIST (Debian's dataset-fashion-mnist)"
+  else
+    say "This run falls back to drawn shapes, for Fashion-MNIST cannot be had as fast, either"
+    dataset=synthetic
+  fi
 }
 
 if [ "$install" = yes ]; then
@@ -104,3 +122,13 @@ next           $trainer evaluate --help
                $trainer predict --help
                $trainer train --help
 END
+if [ -n "$download" ] && has cifar10; then
+  echo "CIFAR-10       has come in the meantime: tools/quickstart.sh trains on it"
+elif [ -n "$download" ] && kill -0 "$download" 2>/dev/null; then
+  cat <<END
+CIFAR-10       still comes, in process $download (kill $download ends it); how far it is: tail $log
+               once it is here, tools/quickstart.sh trains on it
+END
+elif [ -n "$download" ]; then
+  echo "CIFAR-10       did not come; the reason: tail $log"
+fi

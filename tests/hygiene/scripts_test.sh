@@ -11,7 +11,7 @@ cp -r "$1/tools" "$system/clone/tools"
 tools=$system/clone/tools
 
 # A PATH with the few real programs that the scripts need, and pretended others that keep a log.
-for program in bash cat grep env dirname awk sed mkdir date chmod; do
+for program in bash cat grep env dirname awk sed mkdir date chmod nohup sleep timeout touch; do
   ln -s "$(command -v "$program")" "$system/bin/$program"
 done
 pretend() {
@@ -57,18 +57,40 @@ pretend id 'echo 1000'
 run 0 'installing dataset-fashion-mnist' "$tools/install_packages.sh" dataset-fashion-mnist
 log_has 'sudo apt-get'
 
+run 0 'installing' "$tools/install_packages.sh" --at-most 60 dataset-fashion-mnist
+log_has '--download-only dataset-fashion-mnist'
+log_has '--no-remove dataset-fashion-mnist'
+pretend apt-get "echo \"apt-get \$*\" >>$system/log; exec sleep 60"
+run 124 'installing' "$tools/install_packages.sh" --at-most 0.2 dataset-fashion-mnist
+log_lacks '--no-remove dataset-fashion-mnist'
+pretend apt-get "echo \"apt-get \$*\" >>$system/log"
+
 rm "$system/bin/sudo"
 run 1 'apt-get install --no-install-recommends dataset-fashion-mnist' \
   "$tools/install_packages.sh" dataset-fashion-mnist
 log_is_empty
 
-# The quickstart, with a trainer that writes down its arguments and a result.
+# The quickstart, with a trainer that writes down its arguments and a result. It has the datasets whose names are
+# files in $system/here; a fetch that may take as long as it needs waits for a file $system/arrives.
 pretend dpkg-query 'echo installed'
+mkdir "$system/here"
 cat >"$system/trainer" <<'END'
 echo "trainer $*" >>SYSTEM/log
-[ "$1" != fetch ] || exit FETCH
+case "$*" in
+  datasets*) [ -e "SYSTEM/here/$2" ]; exit ;;
+  *--at-most*) [ FETCH -ne 0 ] || touch SYSTEM/here/cifar10; exit FETCH ;;
+  fetch*)
+    [ FETCH -lt 2 ] || exit FETCH
+    for ((i = 0; i < 1200; ++i)); do
+      [ ! -e SYSTEM/arrives ] || { touch SYSTEM/here/cifar10; exit; }
+      sleep 0.05
+    done
+    exit 3 ;;
+esac
 while [ "$1" != --out ]; do shift; done
 mkdir -p "$2"
+# Long enough for what arrives.
+while [ -e SYSTEM/arrives ] && [ ! -e SYSTEM/here/cifar10 ]; do sleep 0.05; done
 echo '{"test_accuracy": 0.4321, "test_loss": 1.5}' >"$2/summary.json"
 END
 # pretend_build STATUS [CUDA] [PRESET]: a cmake that says that CUDA is CUDA, or fails to look for it, and builds in
@@ -78,21 +100,55 @@ pretend_build() {
   pretend cmake "echo \"cmake \$*\" >>$system/log
     [[ \$* != *-DFOVEA_CUDA=AUTO* ]] || { ${2:+echo '--   CUDA              $2'; exit;} exit 1; }
     mkdir -p $folder
-    { echo '#!$(command -v bash)'; sed 's|SYSTEM|$system|; s|FETCH|$1|' $system/trainer; } >$folder/cifar_trainer
+    { echo '#!$(command -v bash)'; sed 's|SYSTEM|$system|g; s|FETCH|$1|g' $system/trainer; } >$folder/cifar_trainer
     chmod +x $folder/cifar_trainer"
 }
 quickstart() { run "$1" "$2" "${@:4}" "$tools/quickstart.sh" --out "$system/run" --epochs 1; log_has "$3"; }
 
+# It is here.
+touch "$system/here/cifar10"
 pretend_build 0
-quickstart 0 '43.21 % (cifar10)' "--dataset cifar10 --data $system/home/.cache/fovea --out $system/run --epochs 1"
-log_has 'trainer fetch cifar10'
+quickstart 0 '43.21 % (cifar10)' "--dataset cifar10 --out $system/run --epochs 1"
+log_lacks fetch
+# It comes within a minute.
+rm "$system/here/cifar10"
+quickstart 0 '43.21 % (cifar10)' "--dataset cifar10 --out $system/run --epochs 1"
+log_has 'trainer fetch cifar10 --at-most 60'
+# It cannot be had: Fashion-MNIST, from Debian's package, or drawn shapes.
+rm "$system/here/cifar10"
+touch "$system/here/fashion-mnist"
 pretend_build 3
 quickstart 0 'falls back to Fashion-MNIST' "--dataset fashion-mnist --out $system/run --epochs 1"
+rm "$system/here/fashion-mnist"
+quickstart 0 "Fashion-MNIST (Debian's dataset-fashion-mnist)" "--dataset fashion-mnist --out $system/run --epochs 1"
+pretend dpkg-query '[ "${!#}" = dataset-fashion-mnist ] || echo installed'
+pretend id 'echo 0'
+pretend apt-get 'exit 100'
+quickstart 0 'falls back to drawn shapes' "--dataset synthetic --out $system/run --epochs 1"
+run 0 'falls back to drawn shapes' "$tools/quickstart.sh" --no-install --out "$system/run"
+log_lacks 'apt-get'
+run 3 'downloading it' "$tools/quickstart.sh" --wait --out "$system/run"
+log_lacks '--at-most'
+# It takes longer than a minute: it goes on beside the run, and after it.
+pretend_build 1
+quickstart 0 'CIFAR-10       still comes, in process' "--dataset synthetic --out $system/run --epochs 1"
+log_has 'trainer fetch cifar10 --at-most 60'
+grep -qx 'trainer fetch cifar10' "$system/log" || fail 'no download goes on'
+touch "$system/arrives"
+while [ ! -e "$system/here/cifar10" ]; do sleep 0.05; done  # and so the first one has ended
+rm "$system/here/cifar10"
+quickstart 0 'has come in the meantime' "--dataset synthetic --out $system/run --epochs 1"
+rm "$system/here/cifar10"
+run 0 '(cifar10)' "$tools/quickstart.sh" --wait --out "$system/run"
+log_lacks '--at-most'
+rm "$system/arrives" "$system/here/cifar10"
+pretend_build 130
+run 130 'downloading it' "$tools/quickstart.sh" --out "$system/run"
+pretend apt-get "echo \"apt-get \$*\" >>$system/log"
+pretend dpkg-query 'echo installed'
+pretend id 'echo 1000'
+pretend_build 0
 
-mkdir -p "$system/images/cifar-10-batches-bin"
-touch "$system/images/cifar-10-batches-bin/test_batch.bin"
-quickstart 0 "run            $system/run" "--dataset cifar10 --data $system/images" env FOVEA_DATA="$system/images"
-! grep -q fetch "$system/log" || fail 'the quickstart fetched what was there'
 run 0 '(cifar10)' "$tools/quickstart.sh" --data /somewhere
 log_has '--data /somewhere'
 
