@@ -51,12 +51,12 @@ TEST_CASE("attend: pictures and arrays of every module") {
 
   int64_t height = 0;
   for (const char* name : {"overview", "stages.0.modules.0", "stages.1.modules.0", "stages.2.modules.0"}) {
-    const Tensor picture = read_png(out + "/" + name + ".png");
-    if (height == 0) height = picture.shape(1);
-    CHECK(picture.shape(1) == height);  // a row an image
-    CHECK(picture.shape(2) > 300);
+    const Tensor picture = read_image(out + "/" + name + ".png");
+    if (height == 0) height = picture.shape(0);
+    CHECK(picture.shape(0) == height);  // a row an image
+    CHECK(picture.shape(1) > 300);
   }
-  CHECK(read_png(out + "/responses.png").shape(0) == 1);
+  CHECK(read_image(out + "/responses.png").shape(2) == 3);
 }
 
 TEST_CASE("attend: what it cannot do is said") {

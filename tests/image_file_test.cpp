@@ -30,8 +30,8 @@ std::string text(std::initializer_list<int> bytes) {
 TEST_CASE("image_file: RGB as it is, from a file") {
   TemporaryFolder folder;
   write_file(folder / "a.png", png(2, 2, 8, 2, text({0, 1, 2, 3, 4, 5, 6, 0, 250, 251, 252, 253, 254, 255})));
-  const Tensor image = read_png(folder / "a.png");
-  CHECK(image.shape() == Shape{1, 2, 2, 3});
+  const Tensor image = read_image(folder / "a.png");
+  CHECK(image.shape() == Shape{2, 2, 3});
   CHECK(values(image) == std::vector<int>{1, 2, 3, 4, 5, 6, 250, 251, 252, 253, 254, 255});
 }
 
@@ -94,7 +94,7 @@ TEST_CASE("image_file: a damaged byte anywhere never crashes") {
         damaged[at] = static_cast<char>(damaged[at] ^ change);
         try {
           const Tensor image = parse_png(bytes_of(damaged), "a.png");
-          CHECK(image.shape(3) == 3);
+          CHECK(image.shape(2) == 3);
         } catch (const DataError&) {
           ++errors;
         }
@@ -104,15 +104,25 @@ TEST_CASE("image_file: a damaged byte anywhere never crashes") {
   }
 }
 
+TEST_CASE("image_file: as many pixels as a photo of today") {
+  const std::string row(1 + 8688 / 8, '\0');
+  std::string rows;
+  for (int h = 0; h < 5792; ++h) rows += row;  // 50 megapixels, black
+  const Tensor image = parse_png(bytes_of(png(8688, 5792, 1, 0, rows)), "a.png");
+  CHECK(image.shape() == Shape{5792, 8688, 3});
+}
+
 TEST_CASE("image_file: other files, empty files and huge images are errors") {
   TemporaryFolder folder;
-  CHECK_THAT(message_of<DataError>([&] { read_png(folder / "none.png"); }),
+  CHECK_THAT(message_of<DataError>([&] { read_image(folder / "none.png"); }),
              Contains("none.png: no such file"));
   CHECK_THROWS_AS(read(""), DataError);
   CHECK_THAT(message_of<DataError>([] { read("JFIF, or some other kind of file"); }),
              Contains("not a PNG image"));
-  CHECK_THAT(message_of<DataError>([] { read(png(4097, 1, 8, 0, std::string(4098, '\0'))); }),
-             Contains("4097x1 pixels, expected at most 4096x4096"));
+  CHECK_THAT(message_of<DataError>([] { read(png(65536, 1, 8, 0, std::string(65537, '\0'))); }),
+             Contains("65536x1 pixels, expected at most 65535 a side and 268435456 in all"));
+  CHECK_THAT(message_of<DataError>([] { read(png(16385, 16384, 8, 0, "")); }),
+             Contains("16385x16384 pixels, expected at most 65535 a side and 268435456 in all"));
   CHECK_THROWS_AS(read(png(2147483647, 2147483647, 16, 6, "")), DataError);
   CHECK_THROWS_AS(read(png(0, 1, 8, 0, text({0}))), DataError);
 }

@@ -79,11 +79,24 @@ void parse_idx_file(Bytes bytes) {
   }
 }
 
-void parse_image(Bytes bytes) {
+void parse_png_file(Bytes bytes) {
   constexpr size_t kWidthEnd = 24;
   if (bytes.size() > kWidthEnd && (bytes[18] != std::byte{0} || bytes[22] != std::byte{0}))
     return;  // too slow
-  require(parse_png(bytes, "fuzz").shape(3) == 3, "an image has another number of channels");
+  require(parse_png(bytes, "fuzz").shape(2) == 3, "an image has another number of channels");
+}
+
+/// Of at most 255 pixels a side in what may be a frame; another kind of file is told by its first bytes.
+void parse_jpeg_file(Bytes bytes) {
+  if (!is_image(bytes)) {
+    parse_image(bytes, "fuzz");
+    return;
+  }
+  const auto at = [&](size_t i) { return std::to_integer<int>(bytes[i]); };
+  for (size_t i = 0; i + 8 < bytes.size(); ++i) {
+    if (at(i) == 0xff && at(i + 1) >> 4 == 0xc && (at(i + 5) != 0 || at(i + 7) != 0)) return;  // too slow
+  }
+  require(parse_jpeg(bytes, "fuzz").shape(2) == 3, "an image has another number of channels");
 }
 
 void parse_archive(Bytes bytes) {
@@ -132,7 +145,8 @@ Parser chosen_parser() {
                                                      {"cifar", parse_rows<parse_cifar>},
                                                      {"pickle", parse_rows<parse_cifar_pickle>},
                                                      {"idx", parse_idx_file},
-                                                     {"png", parse_image},
+                                                     {"png", parse_png_file},
+                                                     {"jpeg", parse_jpeg_file},
                                                      {"archive", parse_archive},
                                                      {"settings", parse_settings},
                                                      {"choices", parse_choices},

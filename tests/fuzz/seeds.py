@@ -46,6 +46,24 @@ def png(depth, colour, channels, interlace=0, side=5):
         chunk(b"IEND", b"")
 
 
+def jpeg(process, channels, extra=b"", side=9):
+    """Grey, every block in two bits (progressive: one)."""
+    def marker(kind, data):
+        return bytes([0xff, kind]) + struct.pack(">H", len(data) + 2) + data
+
+    numbers = range(1, channels + 1)
+    one_code = b"\1" + bytes(16)
+    last = 0 if process == 0xc2 else 63
+    return (b"\xff\xd8" + extra + marker(0xdb, b"\0" + b"\1" * 64) +
+            marker(process, struct.pack(">BHHB", 8, side, side, channels) + b"".join(bytes([n, 0x11, 0]) for n in numbers)) +
+            marker(0xc4, b"\0" + one_code) + marker(0xc4, b"\x10" + one_code) +
+            marker(0xda, bytes([channels]) + b"".join(bytes([n, 0]) for n in numbers) + bytes([0, last, 0])) +
+            bytes(channels) + b"\xff\xd9")
+
+
+EXIF = b"\xff\xe1\0\x22Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0"
+
+
 def archive():
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
@@ -95,6 +113,7 @@ SEEDS = {
     "pickle": [pickle(), pickle(2, 8), b"\x80\x02](K\1K\2e\x85\x88N\x87."],
     "idx": [IDX, gzip.compress(IDX, mtime=0), IDX[:20]],
     "png": [png(8, 2, 3), png(8, 0, 1, 1), png(16, 6, 4, 1), png(4, 3, 1), png(1, 0, 1), png(16, 0, 1)],
+    "jpeg": [jpeg(0xc0, 1), jpeg(0xc0, 3), jpeg(0xc2, 3), jpeg(0xc0, 1, EXIF), jpeg(0xc9, 1), b"RIFF\0\0\0\0WEBP"],
     "archive": [gzip.compress(archive(), mtime=0), archive()],
     "settings": [SETTINGS.encode(), b'a = "\\u00e9"\n[table]\nb = {c = 1979-05-27T07:32:00Z}'],
     "choices": [b'{"padded":true,"engine":12,"knobs":[[2,4],[0,1]]}', b'{"padded":false,"engine":null}'],

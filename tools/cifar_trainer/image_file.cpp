@@ -1,14 +1,9 @@
 #include "image_file.h"
 
-#include <png.h>
-
-#include <array>
-#include <bit>
-#include <cmath>
-#include <csetjmp>
-#include <cstdio>
-#include <cstring>
-#include <vector>
+#include <algorithm>
+#include <iomanip>
+#include <sstream>
+#include <string_view>
 
 #include "fovea/core/check.h"
 #include "fovea/data/file.h"
@@ -16,164 +11,108 @@
 namespace fovea {
 namespace {
 
-constexpr size_t kMaxFileBytes = size_t{64} << 20;
-constexpr uint32_t kMaxSide = 4096;
-constexpr const char* kAdvice = "give an intact PNG file";
+using namespace std::string_view_literals;
 
-/// libpng's state of one image, given back at the end.
-struct PngImage : png_image {
-  PngImage() : png_image{} { version = PNG_IMAGE_VERSION; }
-  ~PngImage() { png_image_free(this); }
-  PngImage(const PngImage&) = delete;
-  PngImage& operator=(const PngImage&) = delete;
+constexpr const char* kAdvice = "give a PNG or JPEG file";
+constexpr auto kPng = "\x89PNG"sv, kJpeg = "\xff\xd8\xff"sv;
+
+/// The bytes at a place of a file by which its kind is known.
+struct Kind {
+  size_t offset;
+  std::string_view bytes;
+  const char* name;
 };
 
-/// A file that is being read, and why that failed.
-struct Source {
-  std::span<const std::byte> left;
-  std::array<char, 200> message{};
+// Those that are taken for an image, or stand in the place of one. The first that fits counts.
+constexpr Kind kKinds[] = {
+    {0, "GIF8"sv, "a GIF image"},
+    {8, "WEBP"sv, "a WebP image"},
+    {4, "ftypheic"sv, "a HEIC image"},
+    {4, "ftypheix"sv, "a HEIC image"},
+    {4, "ftypheim"sv, "a HEIC image"},
+    {4, "ftypheis"sv, "a HEIC image"},
+    {4, "ftyphevc"sv, "a HEIC image"},
+    {4, "ftypmif1"sv, "a HEIF image"},
+    {4, "ftypmsf1"sv, "a HEIF image"},
+    {4, "ftypavi"sv, "an AVIF image"},
+    {4, "ftypcrx"sv, "a camera's raw image"},
+    {4, "ftyp"sv, "an MP4 or QuickTime video"},
+    {0, "BM"sv, "a BMP image"},
+    {0, "II*\0"sv, "a TIFF or a camera's raw image"},
+    {0, "MM\0*"sv, "a TIFF or a camera's raw image"},
+    {0, "FUJIFILM"sv, "a camera's raw image"},
+    {0, "%PDF"sv, "a PDF document"},
+    {0, "%!PS"sv, "a PostScript document"},
+    {0, "<svg"sv, "an SVG drawing"},
+    {0, "<?xml"sv, "an XML document or SVG drawing"},
+    {0, "<!DOCTYPE"sv, "a web page, and no image,"},
+    {0, "<!doctype"sv, "a web page, and no image,"},
+    {0, "<html"sv, "a web page, and no image,"},
+    {0, "8BPS"sv, "a Photoshop document"},
+    {0, "gimp xcf"sv, "a GIMP document"},
+    {0, "\0\0\0\x0cjP  "sv, "a JPEG 2000 image"},
+    {0, "\xff\x4f\xff\x51"sv, "a JPEG 2000 image"},
+    {0, "\0\0\0\x0cJXL "sv, "a JPEG XL image"},
+    {0, "\xff\x0a"sv, "a JPEG XL image"},
+    {0, "\0\0\1\0"sv, "an icon (ICO)"},
+    {0, "P1\n"sv, "a PBM image"},
+    {0, "P2\n"sv, "a PGM image"},
+    {0, "P3\n"sv, "a PPM image"},
+    {0, "P4\n"sv, "a PBM image"},
+    {0, "P5\n"sv, "a PGM image"},
+    {0, "P6\n"sv, "a PPM image"},
+    {0, "\x93NUMPY"sv, "an array of NumPy"},
+    {0, "PK\3\4"sv, "a ZIP archive"},
+    {0, "\x1f\x8b"sv, "a gzip archive"},
+    {0, "\x80\2"sv, "a pickle of Python's"},
+    {0,
+     "\x7f"
+     "ELF"sv,
+     "a program"},
+    {0, "\0\0\0\0\0\0\0\0"sv, "a file that begins with zeros, as one whose contents were lost,"},
 };
 
-void read_bytes(png_structp png, png_bytep bytes, size_t count) {
-  auto& source = *static_cast<Source*>(png_get_io_ptr(png));
-  if (count > source.left.size()) png_error(png, "the file ends too soon");
-  std::memcpy(bytes, source.left.data(), count);
-  source.left = source.left.subspan(count);
+std::string_view text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-[[noreturn]] void keep_error(png_structp png, png_const_charp message) {
-  auto& source = *static_cast<Source*>(png_get_error_ptr(png));
-  std::snprintf(source.message.data(), source.message.size(), "%s", message);
-  png_longjmp(png, 1);
-}
-
-void ignore_warning(png_structp, png_const_charp) {}
-
-/// The rows of a 16-bit image as RGB and alpha, [H, W, 4], and the exponent of its light in 1/100000; 0: it
-/// says none. False, with a message in `source`, for a file that is damaged. Nothing here has a destructor:
-/// libpng leaves it by a jump.
-bool read_rgba16(Source& source, uint16_t* pixels, uint32_t H, uint32_t W, png_fixed_point* gamma) {
-  png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, keep_error, ignore_warning);
-  if (png == nullptr) return false;
-  png_infop info = png_create_info_struct(png);
-  if (setjmp(png_jmpbuf(png)) != 0) {
-    png_destroy_read_struct(&png, &info, nullptr);
-    return false;
-  }
-  if (info == nullptr) png_error(png, "out of memory");
-  png_set_read_fn(png, &source, read_bytes);
-  png_read_info(png, info);
-  if (png_get_image_width(png, info) != W || png_get_image_height(png, info) != H ||
-      png_get_bit_depth(png, info) != 16) {
-    png_error(png, "the header is not the one that was read first");
-  }
-  if (png_get_gAMA_fixed(png, info, gamma) == 0) *gamma = 0;
-  png_set_expand(png);  // a transparent colour becomes alpha
-  png_set_gray_to_rgb(png);
-  png_set_add_alpha(png, 0xffff, PNG_FILLER_AFTER);
-  if (std::endian::native == std::endian::little) png_set_swap(png);
-  const int passes = png_set_interlace_handling(png);
-  png_read_update_info(png, info);
-  for (int pass = 0; pass < passes; ++pass) {
-    for (uint32_t h = 0; h < H; ++h) {
-      png_read_row(png, reinterpret_cast<png_bytep>(pixels + size_t{h} * W * 4), nullptr);
-    }
-  }
-  png_destroy_read_struct(&png, &info, nullptr);
-  return true;
-}
-
-/// What a 16-bit sample of a file is on a screen. As libpng has it for 8 bits: light is a power of a sample,
-/// 2.2 where the file says no other, and it is light that is mixed with the background.
-class Light {
- public:
-  /// `gamma`: as in gAMA, 100000 divided by the power; 0: none.
-  explicit Light(png_fixed_point gamma) : light_(65536), shown_(65536) {
-    constexpr double kSignificant = 0.05;  // closer to the screen's is meant as the screen's
-    const double exponent = gamma / 100000.0;
-    const bool is_screen = gamma <= 0 || std::abs(exponent * kScreen - 1) < kSignificant;
-    for (uint32_t v = 0; v < 65536; ++v) {
-      light_[v] = std::pow(v / 65535.0, is_screen ? kScreen : 1 / exponent);
-      shown_[v] = is_screen ? static_cast<uint8_t>((v * 255 + 32767) / 65535) : encode(light_[v]);
-    }
-  }
-
-  /// A sample in front of white.
-  uint8_t shown(uint16_t v, uint16_t alpha) const {
-    if (alpha == 0xffff) return shown_[v];
-    const double opacity = alpha / 65535.0;
-    return encode(opacity * light_[v] + 1 - opacity);
-  }
-
- private:
-  static constexpr double kScreen = 2.2;
-  static uint8_t encode(double light) {
-    return static_cast<uint8_t>(std::lround(255 * std::pow(light, 1 / kScreen)));
-  }
-
-  std::vector<double> light_;
-  std::vector<uint8_t> shown_;
-};
-
-/// 16 bits by libpng's other interface: the simplified one of some versions (1.6.39 in Debian 12) mixes up
-/// the passes of interlaced files without an error, and rounds twice where there is alpha.
-void read_16_bit(std::span<const std::byte> bytes, const std::string& path, const PngImage& image,
-                 Tensor& pixels) {
-  Source source{bytes};
-  std::vector<uint16_t> samples(size_t{image.height} * image.width * 4);
-  png_fixed_point gamma = 0;
-  check<DataError>(read_rgba16(source, samples.data(), image.height, image.width, &gamma), "read_png: ", path,
-                   ": the image is damaged or cut short (", source.message.data(), "), ", bytes.size(),
-                   " bytes found; ", kAdvice);
-  const Light light(gamma);
-  auto* out = static_cast<uint8_t*>(pixels.raw());
-  for (size_t i = 0; i < samples.size() / 4; ++i) {
-    for (size_t c = 0; c < 3; ++c) out[3 * i + c] = light.shown(samples[4 * i + c], samples[4 * i + 3]);
-  }
+// "a GIF image", or the first bytes.
+std::string kind_of(std::string_view file) {
+  const auto found = std::find_if(std::begin(kKinds), std::end(kKinds), [&](const Kind& kind) {
+    return file.size() >= kind.offset && file.substr(kind.offset).starts_with(kind.bytes);
+  });
+  if (found != std::end(kKinds)) return found->name;
+  std::ostringstream text;
+  text << "a file that begins with" << std::hex << std::setfill('0');
+  for (const char c : file.substr(0, 8))
+    text << ' ' << std::setw(2) << static_cast<int>(static_cast<uint8_t>(c));
+  return text.str();
 }
 
 }  // namespace
 
-Tensor parse_png(std::span<const std::byte> bytes, const std::string& path) {
-  PngImage image;
-  check<DataError>(png_image_begin_read_from_memory(&image, bytes.data(), bytes.size()) != 0,
-                   "read_png: ", path, ": not a PNG image (", image.message, "), ", bytes.size(),
-                   " bytes found; ", kAdvice);
-  check<DataError>(image.width <= kMaxSide && image.height <= kMaxSide, "read_png: ", path, ": ", image.width,
-                   "x", image.height, " pixels, expected at most ", kMaxSide, "x", kMaxSide,
-                   "; make it smaller");
-  Tensor pixels = Tensor::empty({1, image.height, image.width, 3}, Dtype::u8);
-  constexpr size_t kDepth = 24;  // its place in a file: after the signature, a length, IHDR, width and height
-  if (bytes[kDepth] == std::byte{16}) {
-    read_16_bit(bytes, path, image, pixels);
-    return pixels;
-  }
-  image.format = PNG_FORMAT_RGB;
-  const png_color white{255, 255, 255};
-  check<DataError>(png_image_finish_read(&image, &white, pixels.raw(), /*row_stride=*/0, nullptr) != 0,
-                   "read_png: ", path, ": the image is damaged or cut short (", image.message, "), ",
-                   bytes.size(), " bytes found; ", kAdvice);
-  return pixels;
+bool is_image(std::span<const std::byte> begin) {
+  return text_of(begin).starts_with(kPng) || text_of(begin).starts_with(kJpeg);
 }
 
-std::string png_bytes(const Tensor& pixels) {
-  check(pixels.dtype() == Dtype::u8 && pixels.rank() == 3 && pixels.shape(2) == 3, "png_bytes: ", pixels,
-        ", wanted u8[H, W, 3]");
-  PngImage image;
-  image.height = static_cast<png_uint_32>(pixels.shape(0));
-  image.width = static_cast<png_uint_32>(pixels.shape(1));
-  image.format = PNG_FORMAT_RGB;
-  png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
-  std::string bytes(size, '\0');
-  check(png_image_write_to_memory(&image, bytes.data(), &size, /*convert_to_8_bit=*/0, pixels.raw(),
-                                  /*row_stride=*/0, nullptr) != 0,
-        "png_bytes: ", image.message);
-  bytes.resize(size);
-  return bytes;
+Tensor parse_image(std::span<const std::byte> bytes, const std::string& path) {
+  const std::string_view file = text_of(bytes);
+  check<DataError>(!file.empty(), "read_image: ", path, ": the file is empty; ", kAdvice);
+  if (file.starts_with(kPng)) return parse_png(bytes, path);
+  if (file.starts_with(kJpeg)) return parse_jpeg(bytes, path);
+  throw DataError(
+      str("read_image: ", path, ": ", kind_of(file), " found, wanted PNG or JPEG; save it as one of them"));
 }
 
-Tensor read_png(const std::string& path) {
-  return parse_png(read_file("read_png", path, kMaxFileBytes, kAdvice), path);
+Tensor read_image(const std::string& path) {
+  return parse_image(read_file("read_image", path, kMaxImageBytes, kAdvice), path);
+}
+
+void check_image_size(const char* operation, const std::string& path, uint32_t width, uint32_t height) {
+  check<DataError>(
+      width <= kMaxImageSide && height <= kMaxImageSide && uint64_t{width} * height <= kMaxImagePixels,
+      operation, ": ", path, ": ", width, "x", height, " pixels, expected at most ", kMaxImageSide,
+      " a side and ", kMaxImagePixels, " in all; make it smaller");
 }
 
 }  // namespace fovea

@@ -8,15 +8,15 @@
 namespace fovea::cli {
 namespace {
 
-// Images of one size from PNG files: u8 [N, H, W, 3].
+// Images of one size from PNG and JPEG files: u8 [N, H, W, 3].
 Tensor read_images(const std::string& command, const std::vector<std::string>& paths, int64_t size) {
   const auto N = static_cast<int64_t>(paths.size());
   Tensor images = Tensor::empty({N, size, size, 3}, Dtype::u8);
   for (int64_t n = 0; n < N; ++n) {
     const std::string& path = paths[static_cast<size_t>(n)];
-    const Tensor image = read_png(path);  // [1, H, W, 3]
-    check<DataError>(image.shape() == images.shape().with(0, 1), command, ": ", path, " has ", image.shape(2),
-                     "x", image.shape(1), " pixels, wanted ", size, "x", size, "; resize it first");
+    const Tensor image = read_image(path);  // [H, W, 3]
+    check<DataError>(image.shape() == Shape{size, size, 3}, command, ": ", path, " has ", image.shape(1), "x",
+                     image.shape(0), " pixels, wanted ", size, "x", size, "; resize it first");
     images.slice(n * image.size(), image.shape()).copy_from(image);
     throw_if_stopped("reading images");
   }
