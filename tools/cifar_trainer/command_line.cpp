@@ -18,8 +18,8 @@ constexpr const char* kExamples = R"(Examples:
   cifar_trainer train --config tools/cifar_trainer/settings/paper.toml --seed 2 --out runs/paper-2
   cifar_trainer train --resume --out runs/first
   cifar_trainer evaluate --checkpoint runs/first/best.safetensors
-  cifar_trainer predict --checkpoint runs/first/best.safetensors cat.png dog.png
-  cifar_trainer attend --checkpoint runs/first/best.safetensors --out runs/first/masks cat.png
+  cifar_trainer predict --checkpoint runs/first/best.safetensors cat.jpg photos
+  cifar_trainer attend --checkpoint runs/first/best.safetensors --out runs/first/masks cat.jpg
   cifar_trainer info --model attention92 --json
 
 Exit codes: 0 done, 1 failed while running, 2 usage, 3 data, 4 device or memory, 5 checkpoint,
@@ -54,12 +54,23 @@ Examples:
   cifar_trainer evaluate --checkpoint runs/first/best.safetensors
   cifar_trainer evaluate --checkpoint runs/first/last.safetensors --split train --json)";
 
+// How predict and attend take images.
+constexpr const char* kImageNotes =
+    R"(Images are PNG or JPEG files of any size: the shorter side is brought to that of the network's images, which
+is 32 pixels, without aliasing, and the middle is used. They are turned as their EXIF says; CMYK is refused.
+A folder stands for the PNG and JPEG files directly in it, by name; - is an image on standard input.
+
+)";
+
 constexpr const char* kPredictNotes =
-    R"(PNG files must have the size of the training images: 32x32 pixels. A row of the CSV has the image, its likeliest
-class and the probability of each class; the .npy file is an array of f32, images by classes.
+    R"(On a terminal: a table of the three likeliest classes, or with --top-k of K. To a pipe or a file: CSV, a row
+with the image, its likeliest class and the probability of each class; with --top-k the image, then class1,
+probability1, class2, ... The .npy file is an array of f32, images by classes.
 
 Examples:
-  cifar_trainer predict --checkpoint runs/first/best.safetensors cat.png dog.png
+  cifar_trainer predict --checkpoint runs/first/best.safetensors cat.jpg dog.png
+  cifar_trainer predict --checkpoint runs/first/best.safetensors --top-k 5 --out photos.csv photos
+  curl -s https://example.org/cat.jpg | cifar_trainer predict --checkpoint runs/first/best.safetensors -
   cifar_trainer predict --checkpoint runs/first/best.safetensors --split test --out test.npy)";
 
 constexpr const char* kAttendNotes =
@@ -71,7 +82,7 @@ minutes they show small differences. masks.npy: f32 [modules, images, height, wi
 of the images; MODULE.npy: f32 [images, height, width, channels], the mask itself.
 
 Examples:
-  cifar_trainer attend --checkpoint runs/first/best.safetensors --out masks cat.png dog.png
+  cifar_trainer attend --checkpoint runs/first/best.safetensors --out masks cat.jpg dog.png
   cifar_trainer attend --checkpoint runs/first/best.safetensors --out masks --split test --limit 8)";
 
 constexpr const char* kInfoNotes = R"(Examples:
@@ -183,18 +194,26 @@ void add_evaluate(CLI::App& app, Arguments& arguments) {
 }
 
 void add_predict(CLI::App& app, Arguments& arguments) {
-  CLI::App& command = add_use(app, "predict", "Class probabilities of PNG files or of a dataset", arguments);
-  command.footer(kPredictNotes);
-  command.add_option("files", arguments.names, "PNG files; without any: the images of the dataset");
-  command.add_option("--out", arguments.output, "NAME.csv or NAME.npy; without: CSV on standard output")
+  CLI::App& command =
+      add_use(app, "predict", "Class probabilities of your images or of a dataset", arguments);
+  command.footer(std::string(kImageNotes) + kPredictNotes);
+  command.add_option("files", arguments.names,
+                     "images or folders, - for standard input; without any: the dataset");
+  command.add_option("--out", arguments.output, "NAME.csv or NAME.npy; without: standard output")
       ->type_name("FILE");
+  command
+      .add_option("--top-k", arguments.top_k,
+                  "the K likeliest classes of each image, with their probabilities")
+      ->check(CLI::Range(1, 1000000))
+      ->type_name("K");
 }
 
 void add_attend(CLI::App& app, Arguments& arguments) {
   CLI::App& command =
       add_use(app, "attend", "Pictures of what the attention modules see in images", arguments);
-  command.footer(kAttendNotes);
-  command.add_option("files", arguments.names, "PNG files; without any: the first images of the dataset");
+  command.footer(std::string(kImageNotes) + kAttendNotes);
+  command.add_option("files", arguments.names,
+                     "images or folders, - for standard input; without any: the dataset's first");
   command.add_option("--out", arguments.output, "folder of the pictures")->required()->type_name("DIR");
 }
 

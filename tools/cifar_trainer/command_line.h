@@ -21,8 +21,9 @@ struct Arguments {
   std::string checkpoint;  // of --checkpoint, or the file or folder after --resume; "": none
   std::string split = "test";
   int64_t limit = 0;               // images of the split; 0: all
-  std::vector<std::string> names;  // image files, or datasets
+  std::vector<std::string> names;  // images, folders of them, or datasets
   std::string output;              // of predict, "": CSV on standard output; of fetch, "": the cache folder
+  int64_t top_k = 0;               // of predict: the likeliest classes to write; 0: the command's choice
   std::string url;                 // of fetch; "": the addresses that are known
   int64_t at_most = 0;             // seconds, of fetch; 0: as long as it takes
   std::optional<int64_t> classes, input_size;

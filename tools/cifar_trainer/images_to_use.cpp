@@ -1,36 +1,32 @@
 #include "images_to_use.h"
 
 #include "fovea/core/check.h"
-#include "image_file.h"
+#include "named_images.h"
 #include "setup.h"
-#include "signals.h"
 
 namespace fovea::cli {
 namespace {
 
-// Images of one size from PNG and JPEG files: u8 [N, H, W, 3].
-Tensor read_images(const std::string& command, const std::vector<std::string>& paths, int64_t size) {
-  const auto N = static_cast<int64_t>(paths.size());
-  Tensor images = Tensor::empty({N, size, size, 3}, Dtype::u8);
-  for (int64_t n = 0; n < N; ++n) {
-    const std::string& path = paths[static_cast<size_t>(n)];
-    const Tensor image = read_image(path);  // [H, W, 3]
-    check<DataError>(image.shape() == Shape{size, size, 3}, command, ": ", path, " has ", image.shape(1), "x",
-                     image.shape(0), " pixels, wanted ", size, "x", size, "; resize it first");
-    images.slice(n * image.size(), image.shape()).copy_from(image);
-    throw_if_stopped("reading images");
-  }
-  return images;
+void check_number(const std::string& command, int64_t images, int64_t most) {
+  check<UsageError>(images <= most, command, ": ", images, " images, wanted at most ", most,
+                    " at once; --limit ", most, " takes the first of them");
 }
 
 }  // namespace
 
-ImagesToUse load_images_to_use(const Settings& settings, const Arguments& arguments) {
+ImagesToUse load_images_to_use(const Settings& settings, const Arguments& arguments, int64_t most) {
+  const std::string& command = arguments.command;
   if (!arguments.names.empty()) {
+    std::vector<std::string> files = named_files(command, arguments.names);
+    const auto limit = static_cast<size_t>(arguments.limit);
+    if (limit > 0 && files.size() > limit) files.resize(limit);
+    check_number(command, std::ssize(files), most);
     const int64_t size = model_input_size(settings.model, model_options(settings));
-    return {read_images(arguments.command, arguments.names, size), arguments.names};
+    Tensor images = read_named_images(command, files, size);
+    return {std::move(images), std::move(files)};
   }
   ImagesToUse result{load_split(settings, arguments).images, {}};
+  check_number(command, result.images.shape(0), most);
   for (int64_t n = 0; n < result.images.shape(0); ++n) result.names.push_back(std::to_string(n));
   return result;
 }

@@ -14,8 +14,11 @@ struct ImagesToUse {
   std::vector<std::string> names;  // of files, or numbers in the dataset
 };
 
-/// Those of the files that the command line names, or, without any, of the dataset: --split, the first
-/// --limit of them. DataError for a file that has another size than the network's images.
-ImagesToUse load_images_to_use(const Settings& settings, const Arguments& arguments);
+/// Those that the command line names, or, without any, of the dataset: --split. --limit: the first of them.
+/// A name is that of a PNG or JPEG file, of a folder of them, or - for one on standard input; what has
+/// another size than the network's images is resized and cropped, and that is said. DataError for what is no
+/// image, UsageError for more than `most`.
+ImagesToUse load_images_to_use(const Settings& settings, const Arguments& arguments,
+                               int64_t most = int64_t{1} << 40);
 
 }  // namespace fovea::cli

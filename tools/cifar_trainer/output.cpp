@@ -37,6 +37,10 @@ void show(std::string_view text) noexcept {
   std::fflush(stderr);
 }
 
+bool output_is_terminal() noexcept {
+  return isatty(STDOUT_FILENO) == 1;
+}
+
 void write_output(std::string_view text) noexcept {
   if (output_error != 0) return;
   errno = 0;

@@ -15,6 +15,8 @@ void prepare_output();
 /// gone or full must not end the work.
 void show(std::string_view text) noexcept;
 
+/// Whether standard output is a terminal, at which somebody reads.
+bool output_is_terminal() noexcept;
 /// Writes a part of the result to standard output. A failure is kept for finish_output.
 void write_output(std::string_view text) noexcept;
 /// write_output of a formatted text.

@@ -1,4 +1,3 @@
-#include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -8,6 +7,7 @@
 #include "fovea/core/check.h"
 #include "images_to_use.h"
 #include "output.h"
+#include "predictions.h"
 #include "profile.h"
 #include "progress.h"
 #include "setup.h"
@@ -23,29 +23,15 @@ int64_t first_non_finite_row(const Tensor& probabilities) {
   return found == all.end() ? -1 : (found - all.begin()) / probabilities.shape(1);
 }
 
-// A field of CSV (RFC 4180).
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
-  return quoted + "\"";
-}
+// The likeliest classes of an image that are shown where nothing says how many.
+constexpr int64_t kShown = 3;
 
-// A row an image: its name, the likeliest class, and the probability of each class.
-std::string csv_text(const Tensor& probabilities, const std::vector<std::string>& images,
-                     const std::vector<std::string>& class_names) {
-  std::string text = "image,class";
-  for (const std::string& name : class_names) text += fmt::format(",{}", csv_field(name));
-  text += "\n";
-  const auto all = probabilities.span<float>();
-  for (size_t n = 0; n < images.size(); ++n) {
-    const auto row = all.subspan(n * class_names.size(), class_names.size());
-    const auto best = static_cast<size_t>(std::max_element(row.begin(), row.end()) - row.begin());
-    text += fmt::format("{},{}", csv_field(images[n]), csv_field(class_names[best]));
-    for (const float probability : row) text += fmt::format(",{:.6f}", probability);
-    text += "\n";
-  }
-  return text;
+// What is written: to a terminal a table, otherwise CSV.
+std::string text_of(const Arguments& arguments, const Predictions& predictions) {
+  const int64_t classes = std::ssize(predictions.class_names);
+  if (arguments.output.empty() && output_is_terminal())
+    return table_of_likeliest(predictions, arguments.top_k > 0 ? arguments.top_k : std::min(kShown, classes));
+  return arguments.top_k > 0 ? csv_of_likeliest(predictions, arguments.top_k) : csv_of_all(predictions);
 }
 
 }  // namespace
@@ -54,7 +40,13 @@ int predict(const Arguments& arguments) {
   const bool is_npy = arguments.output.ends_with(".npy");
   check<UsageError>(is_npy || arguments.output.empty() || arguments.output.ends_with(".csv"),
                     "predict: --out is ", arguments.output, ", wanted a name that ends in .csv or .npy");
+  check<UsageError>(!is_npy || arguments.top_k == 0, "predict: --top-k ", arguments.top_k, " with --out ",
+                    arguments.output,
+                    ", which has the probabilities of all classes; wanted a .csv, or no --top-k");
   const Checkpoint checkpoint = read_checkpoint(arguments.checkpoint);
+  const std::vector<std::string> class_names = class_names_of(checkpoint);
+  check<UsageError>(arguments.top_k <= std::ssize(class_names), "predict: --top-k is ", arguments.top_k,
+                    ", wanted at most ", class_names.size(), ", the classes of ", arguments.checkpoint);
   const Settings settings = settings_for_use(checkpoint, arguments);
   const Device device = prepare_device(settings);
   Classifier classifier = load_classifier(checkpoint, device, parse_precision(settings.precision));
@@ -79,7 +71,7 @@ int predict(const Arguments& arguments) {
                     advice_on_non_finite(classifier.model(), settings.precision)));
   }
   write_bytes("predict", arguments.output,
-              is_npy ? npy_bytes(probabilities) : csv_text(probabilities, names, class_names_of(checkpoint)));
+              is_npy ? npy_bytes(probabilities) : text_of(arguments, {probabilities, names, class_names}));
   return 0;
 }
 

@@ -1,0 +1,256 @@
+// predict and attend on files that are not a dataset's: JPEG and PNG of any size, folders, standard input.
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "fovea/data/resize.h"
+#include "golden_images.h"
+#include "image_file.h"
+#include "jpeg_file.h"
+#include "predictions.h"
+#include "trainer_program.h"
+
+namespace fovea {
+using Catch::Contains;
+
+namespace {
+
+std::string bytes_of_golden(const std::string& name) {
+  const Tensor file = golden_images("jpeg." + name + ".file").at(0).tensor;
+  const auto bytes = file.span<uint8_t>();
+  return {bytes.begin(), bytes.end()};
+}
+
+// Waves of H x W pixels as a PNG file.
+std::string waves(int64_t H, int64_t W) {
+  Tensor image = Tensor::empty({H, W, 3}, Dtype::u8);
+  for (int64_t i = 0; i < image.size(); ++i)
+    image.data<uint8_t>()[i] = static_cast<uint8_t>((i % W) * (i / W) / 7 + i * i / 1000);
+  return png_bytes(image);
+}
+
+Words predict(const Words& more) {
+  Words words = {"predict", "--checkpoint", finished_run() + "/last.safetensors"};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+// What the trainer writes to standard output; it must not fail.
+std::string out_of(const Words& words) {
+  const Outcome outcome = trainer(words);
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  return outcome.out;
+}
+
+// A CSV file without its first line, and its rows without their first field.
+std::string without_names(const std::string& csv) {
+  std::string text;
+  for (size_t at = csv.find('\n') + 1; at < csv.size();) {
+    const size_t end = csv.find('\n', at) + 1;
+    text += csv.substr(csv.find(',', at), end - csv.find(',', at));
+    at = end;
+  }
+  return text;
+}
+
+size_t lines_in(const std::string& text) {
+  return static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+// What a program writes to a terminal as its standard output.
+std::string on_terminal(Words words) {
+  words = command(words);
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  const int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  REQUIRE((terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0));
+  const std::string name = ptsname(terminal);
+  const pid_t process = fork();
+  if (process == 0) {
+    dup2(open(name.c_str(), O_RDWR | O_NOCTTY), STDOUT_FILENO);
+    dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+    execv(arguments[0], arguments.data());
+    _exit(127);
+  }
+  REQUIRE(process > 0);
+  std::string text;
+  char bytes[4096];
+  // Read to the end, which is an error once the program has closed the other side; before it opens it, too.
+  int status = 0;
+  for (bool has_ended = false; !has_ended;) {
+    has_ended = waitpid(process, &status, WNOHANG) == process;
+    fcntl(terminal, F_SETFL, O_NONBLOCK);
+    for (ssize_t count = 0; (count = read(terminal, bytes, sizeof bytes)) > 0;)
+      text.append(bytes, static_cast<size_t>(count));
+    usleep(1000);
+  }
+  close(terminal);
+  CHECK(WEXITSTATUS(status) == 0);
+  return text;
+}
+
+TEST_CASE("own images: any size gives what the resized image gives, and it is said") {
+  const TemporaryFolder folder;
+  write_file(folder / "large.png", waves(301, 207));
+  const Tensor resized = resized_and_cropped(read_image(folder / "large.png"), 32);
+  write_file(folder / "small.png", png_bytes(resized));
+  const Outcome large = trainer(predict({folder / "large.png"})),
+                small = trainer(predict({folder / "small.png"}));
+  REQUIRE((large.code == 0 && small.code == 0));
+  CHECK(without_names(large.out) == without_names(small.out));
+  CHECK_THAT(large.err,
+             Contains("predict: " + folder / "large.png" +
+                      ": 207x301 pixels, resized to 32x46 and cropped to the 32x32 in the middle\n"));
+  CHECK_THAT(small.err, !Contains("resized"));
+
+  write_file(folder / "tall.png", waves(40, 32));
+  write_file(folder / "square.png", waves(64, 64));
+  CHECK_THAT(trainer(predict({folder / "tall.png"})).err,
+             Contains("32x40 pixels, cropped to the 32x32 in the middle\n"));
+  CHECK_THAT(trainer(predict({folder / "square.png"})).err, Contains("64x64 pixels, resized to 32x32\n"));
+  CHECK_THAT(
+      trainer(predict({folder / "tall.png", folder / "square.png", folder / "small.png"})).err,
+      Contains(
+          "predict: 2 of 3 images resized to the network's 32x32 pixels, 1 of them cropped to the middle\n"));
+}
+
+TEST_CASE("own images: a JPEG that EXIF turns is the image that it shows") {
+  const TemporaryFolder folder;
+  write_file(folder / "turned.jpg", bytes_of_golden("exif6"));
+  write_file(folder / "upright.png", png_bytes(read_image(folder / "turned.jpg")));
+  CHECK(read_image(folder / "turned.jpg").shape() == Shape{16, 11, 3});
+  CHECK(without_names(out_of(predict({folder / "turned.jpg"}))) ==
+        without_names(out_of(predict({folder / "upright.png"}))));
+}
+
+TEST_CASE("own images: a folder stands for its images, by name") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos";
+  write_file(photos + "/b.png", waves(32, 32));
+  write_file(photos + "/a.JPG", bytes_of_golden("420"));
+  write_file(photos + "/c", bytes_of_golden("grey"));  // by its first bytes
+  write_file(photos + "/.hidden.png", "");
+  write_file(photos + "/notes.txt", "no image");
+  write_file(photos + "/empty.txt", "");
+  write_file(photos + "/deeper/d.png", waves(32, 32));
+  const Outcome outcome = trainer(predict({photos}));
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(lines_in(outcome.out) == 4);
+  const size_t a = outcome.out.find("\n" + photos + "/a.JPG,"),
+               b = outcome.out.find("\n" + photos + "/b.png,"), c = outcome.out.find("\n" + photos + "/c,");
+  CHECK((a < b && b < c && c != std::string::npos));
+  CHECK_THAT(outcome.err,
+             Contains("predict: " + photos + ": 3 images; 2 other files and 1 folder passed over\n"));
+  CHECK(lines_in(out_of(predict({photos, photos + "/b.png", "--limit", "2"}))) == 3);
+  CHECK(lines_in(out_of(predict({photos, photos + "/b.png"}))) == 5);
+
+  check_failure(predict({folder.path().string()}), 3,
+                "no PNG or JPEG file is directly in this folder, but 1 folder");
+  write_file(photos + "/d.jpeg", "<html>");  // an image by its name
+  check_failure(predict({photos}), 3, photos + "/d.jpeg: a web page, and no image, found");
+}
+
+TEST_CASE("own images: an image on standard input") {
+  const TemporaryFolder folder;
+  write_file(folder / "a.jpg", bytes_of_golden("progressive"));
+  const auto from_input = [&](const std::string& file, const std::string& name) {
+    std::string line;
+    for (const std::string& word : command(predict({name}))) line += "'" + word + "' ";
+    return run_program({"sh", "-c", "cat '" + file + "' | " + line});
+  };
+  const Outcome outcome = from_input(folder / "a.jpg", "-");
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK_THAT(outcome.out, Contains("\n-,"));
+  CHECK_THAT(outcome.err, Contains("predict: standard input: 29x19 pixels, resized to"));
+  CHECK(without_names(outcome.out) == without_names(out_of(predict({folder / "a.jpg"}))));
+  const Outcome empty = from_input("/dev/null", "-");
+  CHECK(empty.code == 3);
+  CHECK_THAT(empty.err, Contains("standard input: the file is empty"));
+  check_failure(predict({"-", "-"}), 2, "standard input (-) is named twice");
+}
+
+TEST_CASE("own images: a file that is named must be right, and nothing is written otherwise") {
+  const TemporaryFolder folder;
+  write_file(folder / "good.png", waves(32, 32));
+  write_file(folder / "bad.jpg", bytes_of_golden("420").substr(0, 300));
+  write_file(folder / "cmyk.jpg", jpeg({.channels = 4}));
+  const Words out = {folder / "good.png", folder / "bad.jpg", "--out", folder / "p.csv"};
+  check_failure(predict(out), 3, folder / "bad.jpg" + ": the image is damaged or cut short");
+  CHECK(!std::filesystem::exists(folder / "p.csv"));
+  check_failure(predict({folder / "cmyk.jpg"}), 3, "CMYK colours found");
+  check_failure(predict({folder / "good.png", folder / "none.png"}), 3, "none.png: no such file");
+}
+
+TEST_CASE("own images: --top-k") {
+  const TemporaryFolder folder;
+  write_file(folder / "a.png", waves(32, 32));
+  const std::string all = out_of(predict({folder / "a.png"}));
+  const std::string three = out_of(predict({folder / "a.png", "--top-k", "3"}));
+  CHECK(three.starts_with("image,class1,probability1,class2,probability2,class3,probability3\n" +
+                          folder / "a.png"));
+  CHECK(lines_in(three) == 2);
+  const std::string likeliest = without_names(all).substr(1, without_names(all).find(',', 1));
+  CHECK(without_names(three).starts_with("," + likeliest));
+  REQUIRE(out_of(predict({folder / "a.png", "--top-k", "10", "--out", folder / "p.csv"})).empty());
+  CHECK(file_bytes(folder / "p.csv").starts_with(three.substr(0, three.find('\n'))));
+  check_failure(predict({folder / "a.png", "--top-k", "11"}), 2, "--top-k is 11, wanted at most 10");
+  check_failure(predict({folder / "a.png", "--top-k", "0"}), 2, "--top-k");
+  check_failure(predict({folder / "a.png", "--top-k", "2", "--out", folder / "p.npy"}), 2,
+                "which has the probabilities of all classes");
+}
+
+TEST_CASE("own images: a terminal gets a table, by the likeliest classes") {
+  const TemporaryFolder folder;
+  write_file(folder / "a.png", waves(32, 32));
+  const auto percentages = [](const std::string& text) { return std::count(text.begin(), text.end(), '%'); };
+  const std::string table = on_terminal(predict({folder / "a.png"}));
+  CHECK_THAT(table, Contains(folder / "a.png  ") && !Contains("image,class"));
+  CHECK(percentages(table) == 3);
+  CHECK(percentages(on_terminal(predict({folder / "a.png", "--top-k", "5"}))) == 5);
+  CHECK(on_terminal(predict({folder / "a.png", "--out", folder / "p.csv"})).empty());
+  CHECK(file_bytes(folder / "p.csv") == out_of(predict({folder / "a.png"})));
+}
+
+TEST_CASE("own images: the likeliest by hand, as CSV and as a table") {
+  const cli::Predictions predictions{Tensor::from<float>({0.25f, 0.5f, 0.25f, 0.125f, 0.0f, 0.875f}, {2, 3}),
+                                     {"a,b.png", "\xc3\xa4\x1b.jpg"},
+                                     {"cat", "dog", "a \"frog\""}};
+  CHECK(csv_of_likeliest(predictions, 2) ==
+        "image,class1,probability1,class2,probability2\n"
+        "\"a,b.png\",dog,0.500000,cat,0.250000\n"
+        "\xc3\xa4\x1b.jpg,\"a \"\"frog\"\"\",0.875000,cat,0.125000\n");
+  CHECK(table_of_likeliest(predictions, 2) ==
+        "a,b.png    dog 50.0%       cat 25.0%\n"
+        "\xc3\xa4\\x1b.jpg  a \"frog\" 87.5%  cat 12.5%\n");
+  CHECK(csv_of_all(predictions) ==
+        "image,class,cat,dog,\"a \"\"frog\"\"\"\n"
+        "\"a,b.png\",dog,0.250000,0.500000,0.250000\n"
+        "\xc3\xa4\x1b.jpg,\"a \"\"frog\"\"\",0.125000,0.000000,0.875000\n");
+}
+
+TEST_CASE("own images: attend takes the same") {
+  const TemporaryFolder folder;
+  write_file(folder / "photos/a.jpg", bytes_of_golden("444"));
+  write_file(folder / "photos/b.png", waves(100, 90));
+  Words words = predict({folder / "photos", "--out", folder / "masks"});
+  words[0] = "attend";
+  const Outcome outcome = trainer(words);
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK_THAT(outcome.err,
+             Contains("attend: 2 of 2 images resized to the network's 32x32 pixels, 2 of them cropped"));
+  CHECK_THAT(file_bytes(folder / "masks/masks.npy"), Contains("'shape': (3, 2, 32, 32)"));
+  for (int i = 0; i < 63; ++i) write_file(folder / "photos/c" + std::to_string(i) + ".png", waves(32, 32));
+  check_failure(words, 2, "65 images, wanted at most 64 at once; --limit 64 takes the first of them");
+}
+
+}  // namespace
+}  // namespace fovea
