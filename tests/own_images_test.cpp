@@ -1,6 +1,8 @@
 // predict and attend on files that are not a dataset's: JPEG and PNG of any size, folders, standard input.
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -175,6 +177,26 @@ TEST_CASE("own images: an image on standard input") {
   CHECK(empty.code == 3);
   CHECK_THAT(empty.err, Contains("standard input: the file is empty"));
   check_failure(predict({"-", "-"}), 2, "standard input (-) is named twice");
+}
+
+TEST_CASE("own images: a signal ends the wait for standard input") {
+  const TemporaryFolder folder;
+  const std::string pipe = folder / "pipe";
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  const int writer = open(pipe.c_str(), O_RDWR | O_CLOEXEC);  // also a reader: this does not wait for one
+  REQUIRE((writer >= 0 && write(writer, "x", 1) == 1));
+  std::string line = "exec ";
+  for (const std::string& word : command(predict({"-"}))) line += "'" + word + "' ";
+  Program program({"sh", "-c", line + "<'" + pipe + "'"});
+  program.wait_until([&] {
+    int left = 0;
+    return ioctl(writer, FIONREAD, &left) == 0 && left == 0;
+  });
+  program.kill(SIGTERM);
+  const Outcome outcome = program.wait();
+  close(writer);
+  CHECK(outcome.code == 143);
+  CHECK_THAT(outcome.err, Contains("stopped by a signal while reading standard input"));
 }
 
 TEST_CASE("own images: a file that is named must be right, and nothing is written otherwise") {

@@ -83,7 +83,8 @@ std::vector<std::byte> read_standard_input(const std::string& command) {
   for (size_t size = 0;;) {
     throw_if_stopped("reading standard input");
     pollfd input{STDIN_FILENO, POLLIN, 0};
-    if (poll(&input, 1, kMilliseconds) == 0) continue;
+    if (const int ready = poll(&input, 1, kMilliseconds); ready == 0 || (ready < 0 && errno == EINTR))
+      continue;
     bytes.resize(size + kPiece);
     const ssize_t count = read(STDIN_FILENO, bytes.data() + size, kPiece);
     if (count < 0 && errno == EINTR) continue;
