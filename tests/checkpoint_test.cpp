@@ -31,7 +31,7 @@ Checkpoint full_checkpoint() {
                          .correct = 8,
                          .train_loss = 1e-300,
                          .train_accuracy = 1.0 / 3.0,
-                         .validation = Evaluation{2.0 / 3.0, 0.5, 0.75, 11},
+                         .evaluation = Evaluation{2.0 / 3.0, 0.5, 0.75, 11},
                          .best_accuracy = 0.6,
                          .best_epoch = 9};
   checkpoint.convolutions = {"cuDNN 9.19.0 on NVIDIA H100 80GB HBM3",
@@ -69,12 +69,29 @@ TEST_CASE("checkpoint: what is written is read again, to the last bit") {
   CHECK((p.batch_size == q.batch_size && p.images == q.images && p.correct == q.correct));
   CHECK((p.loss_sum == q.loss_sum && p.train_loss == q.train_loss && p.train_accuracy == q.train_accuracy));
   CHECK((p.best_accuracy == q.best_accuracy && p.best_epoch == q.best_epoch));
-  REQUIRE(p.validation.has_value());
-  CHECK((p.validation->loss == q.validation->loss && p.validation->accuracy == q.validation->accuracy));
-  CHECK((p.validation->top5_accuracy == q.validation->top5_accuracy && p.validation->images == 11));
+  REQUIRE(p.evaluation.has_value());
+  CHECK((p.evaluation->loss == q.evaluation->loss && p.evaluation->accuracy == q.evaluation->accuracy));
+  CHECK((p.evaluation->top5_accuracy == q.evaluation->top5_accuracy && p.evaluation->images == 11));
 
   write_checkpoint(folder / "b", read);
   CHECK(file_bytes(folder / "a") == file_bytes(folder / "b"));
+}
+
+TEST_CASE("checkpoint: one with the evaluation under its old name is read") {
+  const TemporaryFolder folder;
+  write_checkpoint(folder / "new", full_checkpoint());
+  SafetensorsFile file = read_safetensors(folder / "new");
+  for (const char* name : {"loss", "accuracy", "images", "top5_accuracy"}) {
+    auto entry = file.metadata.extract(str("progress.evaluation.", name));
+    REQUIRE_FALSE(entry.empty());
+    entry.key() = str("progress.validation.", name);
+    file.metadata.insert(std::move(entry));
+  }
+  write_safetensors(folder / "old", file);
+  const Checkpoint read = read_checkpoint(folder / "old");
+  REQUIRE(read.progress.evaluation.has_value());
+  write_checkpoint(folder / "again", read);
+  CHECK(file_bytes(folder / "again") == file_bytes(folder / "new"));
 }
 
 TEST_CASE("checkpoint: files that are none of ours are refused") {
@@ -91,7 +108,7 @@ TEST_CASE("checkpoint: files that are none of ours are refused") {
     SafetensorsFile bad = good;
     bad.metadata.erase(key);
     if (key == "format") check_refused(bad, "no checkpoint of Fovea");
-    if (key.starts_with("progress.") && !key.starts_with("progress.validation")) check_refused(bad, key);
+    if (key.starts_with("progress.") && !key.starts_with("progress.evaluation")) check_refused(bad, key);
     if (key.starts_with("normalisation.")) check_refused(bad, key);
   }
   const auto check_text_refused = [&](const std::string& key, const std::string& text,

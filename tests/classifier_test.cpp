@@ -12,15 +12,15 @@ namespace fovea {
 namespace {
 
 TEST_CASE("classifier: learns what can be learnt") {
-  const ImageSet train = test::tiny_images(240, 1), validation = test::tiny_images(60, 2);
+  const ImageSet train = test::tiny_images(240, 1), evaluation_set = test::tiny_images(60, 2);
   Classifier classifier = test::tiny_classifier(1);
   TrainingSettings settings = test::tiny_settings();
   settings.epochs = 4;
-  const double accuracy_before = classifier.evaluate(validation).accuracy;
-  const TrainingResult result = classifier.train(train, settings, &validation);
+  const double accuracy_before = classifier.evaluate(evaluation_set).accuracy;
+  const TrainingResult result = classifier.train(train, settings, &evaluation_set);
   CHECK(accuracy_before < 0.7);
-  REQUIRE(result.validation.has_value());
-  CHECK(result.validation->accuracy > 0.95);
+  REQUIRE(result.evaluation.has_value());
+  CHECK(result.evaluation->accuracy > 0.95);
   CHECK(result.train_accuracy > 0.9);
   CHECK(result.train_loss < 0.5);
   CHECK(result.reason == StopReason::finished);
@@ -28,7 +28,7 @@ TEST_CASE("classifier: learns what can be learnt") {
   CHECK(result.epochs == 4);
   CHECK(result.images_per_second > 0);
   CHECK(result.seconds > 0);
-  CHECK(result.best_accuracy >= result.validation->accuracy);
+  CHECK(result.best_accuracy >= result.evaluation->accuracy);
   CHECK((result.best_epoch >= 1 && result.best_epoch <= 4));
 }
 
@@ -75,20 +75,20 @@ TEST_CASE("classifier: an evaluation that is stopped says how far it came") {
 }
 
 TEST_CASE("classifier: what the hooks are told") {
-  const ImageSet train = test::tiny_images(35, 1), validation = test::tiny_images(13, 2);
+  const ImageSet train = test::tiny_images(35, 1), evaluation_set = test::tiny_images(13, 2);
   Classifier classifier = test::tiny_classifier(1);
   TrainingSettings settings = test::tiny_settings();
   settings.evaluation_batch_size = 10;
   std::vector<StepReport> steps;
   std::vector<EpochReport> epochs;
-  std::vector<int64_t> validated;
+  std::vector<int64_t> evaluated;
   settings.hooks.on_step = [&](const StepReport& report) { steps.push_back(report); };
   settings.hooks.on_epoch = [&](const EpochReport& report) { epochs.push_back(report); };
-  settings.hooks.on_validation = [&](int64_t done, int64_t total) {
+  settings.hooks.on_evaluation = [&](int64_t done, int64_t total) {
     CHECK(total == 13);
-    validated.push_back(done);
+    evaluated.push_back(done);
   };
-  const TrainingResult result = classifier.train(train, settings, &validation);
+  const TrainingResult result = classifier.train(train, settings, &evaluation_set);
   REQUIRE(steps.size() == 12);
   double loss_sum = 0;
   for (size_t i = 0; i < steps.size(); ++i) {
@@ -104,16 +104,16 @@ TEST_CASE("classifier: what the hooks are told") {
     CHECK(report.images_per_second > 0);
   }
   REQUIRE(epochs.size() == 3);
-  CHECK(validated == std::vector<int64_t>{10, 13, 10, 13, 10, 13});
+  CHECK(evaluated == std::vector<int64_t>{10, 13, 10, 13, 10, 13});
   double best = -1;
   for (size_t i = 0; i < epochs.size(); ++i) {
     const EpochReport& report = epochs[i];
     CHECK(report.step == 4 * static_cast<int64_t>(i + 1));
     CHECK(report.train_loss == steps[4 * i + 3].epoch_loss);
     CHECK(report.train_accuracy == steps[4 * i + 3].epoch_accuracy);
-    REQUIRE(report.validation.has_value());
-    CHECK(report.is_best == (report.validation->accuracy > best));
-    best = std::max(best, report.validation->accuracy);
+    REQUIRE(report.evaluation.has_value());
+    CHECK(report.is_best == (report.evaluation->accuracy > best));
+    best = std::max(best, report.evaluation->accuracy);
   }
   CHECK(result.best_accuracy == best);
   CHECK(result.train_loss == epochs[2].train_loss);
@@ -124,12 +124,12 @@ TEST_CASE("classifier: a set smaller than a batch is one batch") {
   Classifier classifier = test::tiny_classifier(1);
   const TrainingResult result = classifier.train(train, test::tiny_settings());
   CHECK(result.steps == 3);
-  CHECK_FALSE(result.validation.has_value());
+  CHECK_FALSE(result.evaluation.has_value());
   CHECK(result.best_epoch == 0);
 }
 
 TEST_CASE("classifier: max_steps ends the run but does not change it") {
-  const ImageSet train = test::tiny_images(35, 1), validation = test::tiny_images(13, 2);
+  const ImageSet train = test::tiny_images(35, 1), evaluation_set = test::tiny_images(13, 2);
   Classifier classifier = test::tiny_classifier(1);
   TrainingSettings settings = test::tiny_settings();
   settings.max_steps = 5;
@@ -138,14 +138,14 @@ TEST_CASE("classifier: max_steps ends the run but does not change it") {
     CHECK(report.steps == 5);
     rates.push_back(report.learning_rate);
   };
-  const TrainingResult result = classifier.train(train, settings, &validation);
+  const TrainingResult result = classifier.train(train, settings, &evaluation_set);
   CHECK(result.reason == StopReason::max_steps);
   CHECK(result.steps == 5);
   CHECK(result.epochs == 1);
   REQUIRE(rates.size() == 5);
   CHECK(rates[4] == learning_rate(settings.schedule, 4, 12));
-  REQUIRE(result.validation.has_value());
-  CHECK(result.validation->loss == classifier.evaluate(validation, {.batch_size = 256}).loss);
+  REQUIRE(result.evaluation.has_value());
+  CHECK(result.evaluation->loss == classifier.evaluate(evaluation_set, {.batch_size = 256}).loss);
 }
 
 TEST_CASE("classifier: settings that make no sense") {

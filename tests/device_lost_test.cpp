@@ -136,7 +136,7 @@ TEST_CASE("device lost: a recording passes it on") {
 }
 
 TEST_CASE("device lost: training and evaluation end with it, wherever it happens") {
-  const ImageSet train = test::tiny_images(35, 1), validation = test::tiny_images(13, 2);
+  const ImageSet train = test::tiny_images(35, 1), evaluation_set = test::tiny_images(13, 2);
   for (const bool capture : {false, true}) {
     for (const Precision precision : {Precision::f32, Precision::bf16}) {
       for (int place = 0; place < 3; ++place) {
@@ -149,12 +149,12 @@ TEST_CASE("device lost: training and evaluation end with it, wherever it happens
         settings.hooks.on_step = [&](const StepReport& report) {
           if ((place == 0 && report.step == 1) || (place == 1 && report.step == 6)) fail_device();
         };
-        settings.hooks.on_validation = [&](int64_t, int64_t) {
+        settings.hooks.on_evaluation = [&](int64_t, int64_t) {
           if (place == 2) fail_device();
         };
         Classifier classifier = test::tiny_classifier(1);
         move_to(classifier.model(), kDevice);
-        CHECK_THROWS_AS(classifier.train(train, settings, &validation), DeviceLost);
+        CHECK_THROWS_AS(classifier.train(train, settings, &evaluation_set), DeviceLost);
       }
     }
   }

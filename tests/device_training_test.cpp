@@ -12,7 +12,7 @@
 namespace fovea {
 namespace {
 
-const ImageSet kTrain = test::tiny_images(35, 1), kValidation = test::tiny_images(13, 2);
+const ImageSet kTrain = test::tiny_images(35, 1), kEvaluationSet = test::tiny_images(13, 2);
 
 TrainingSettings settings_of(Precision precision, OptimiserKind kind = OptimiserKind::sgd) {
   TrainingSettings settings = test::tiny_settings();
@@ -47,7 +47,7 @@ Run trained(Device device, TrainingSettings settings) {
   Run run;
   settings.hooks.on_step = [&](const StepReport& report) { run.losses.push_back(report.loss); };
   Classifier classifier = classifier_on(device);
-  run.result = classifier.train(kTrain, settings, &kValidation);
+  run.result = classifier.train(kTrain, settings, &kEvaluationSet);
   run.bytes = bytes_of(classifier);
   return run;
 }
@@ -68,7 +68,7 @@ TEST_CASE("device training: the same losses on every device, and near them in 16
       const bool is_exact = precision == Precision::f32 || device.is_cpu();
       check_losses(found.losses, wanted.losses,
                    activation_dtype(precision) == Dtype::f32 ? (is_exact ? 1e-3 : 1e-2) : 0.1);
-      CHECK(found.result.validation->loss == Approx(wanted.result.validation->loss).epsilon(0.2));
+      CHECK(found.result.evaluation->loss == Approx(wanted.result.evaluation->loss).epsilon(0.2));
     }
   }
 }
@@ -86,7 +86,7 @@ TEST_CASE("device training: captured and eager give the same bits") {
       CHECK(captured.losses == eager.losses);
       CHECK(captured.bytes == eager.bytes);
       CHECK(captured.result.train_accuracy == eager.result.train_accuracy);
-      CHECK(captured.result.validation->loss == eager.result.validation->loss);
+      CHECK(captured.result.evaluation->loss == eager.result.evaluation->loss);
     }
   }
 }
@@ -102,13 +102,13 @@ TEST_CASE("device training: resumed from any step, the same bytes") {
         settings.max_steps = steps;
         settings.resume = nullptr;
         Classifier first = classifier_on(device);
-        first.train(kTrain, settings, &kValidation);
+        first.train(kTrain, settings, &kEvaluationSet);
         first.save(folder / "stopped");
         Classifier second = classifier_on(device, /*seed=*/99);
         const Checkpoint checkpoint = read_checkpoint(folder / "stopped");
         settings.max_steps = 0;
         settings.resume = &checkpoint;
-        second.train(kTrain, settings, &kValidation);
+        second.train(kTrain, settings, &kEvaluationSet);
         CHECK(bytes_of(second) == wanted);
       }
     }
@@ -176,7 +176,7 @@ std::string resumed(Device device, TrainingSettings settings, const std::string&
   const Checkpoint checkpoint = read_checkpoint(path);
   settings.resume = &checkpoint;
   settings.hooks = {};
-  classifier.train(kTrain, settings, &kValidation);
+  classifier.train(kTrain, settings, &kEvaluationSet);
   return bytes_of(classifier);
 }
 
@@ -193,7 +193,7 @@ TEST_CASE("device training: resumed from what a hook saved among steps launched 
         settings.hooks.on_step = [&](const StepReport& report) {
           if (report.step == step) classifier.save(folder / "saved");
         };
-        classifier.train(kTrain, settings, &kValidation);
+        classifier.train(kTrain, settings, &kEvaluationSet);
         CHECK(bytes_of(classifier) == wanted);
         const int64_t saved = read_checkpoint(folder / "saved").progress.step;
         CHECK((step <= saved && saved <= (step + 3) / 4 * 4));
@@ -214,7 +214,7 @@ TEST_CASE("device training: a hook that ends the run leaves a state to go on fro
     settings.hooks.on_step = [&](const StepReport& report) {
       if (report.step == 6) throw Error("enough");
     };
-    CHECK_THROWS_WITH(classifier.train(kTrain, settings, &kValidation), "enough");
+    CHECK_THROWS_WITH(classifier.train(kTrain, settings, &kEvaluationSet), "enough");
     classifier.save(folder / "saved");
     CHECK(resumed(device, settings, folder / "saved") == wanted);
   }
@@ -259,8 +259,8 @@ TEST_CASE("device training: weights are f32 before, in a checkpoint, and afterwa
     }
     // And it can be trained on, and asked.
     classifier.train(kTrain, settings);
-    CHECK(classifier.evaluate(kValidation).images == kValidation.size());
-    CHECK(classifier.predict_probabilities(kValidation.images).shape() == Shape{13, 3});
+    CHECK(classifier.evaluate(kEvaluationSet).images == kEvaluationSet.size());
+    CHECK(classifier.predict_probabilities(kEvaluationSet.images).shape() == Shape{13, 3});
   }
 }
 

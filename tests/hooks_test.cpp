@@ -9,7 +9,7 @@
 namespace fovea {
 namespace {
 
-const ImageSet kTrain = test::tiny_images(35, 1), kValidation = test::tiny_images(13, 2);
+const ImageSet kTrain = test::tiny_images(35, 1), kEvaluationSet = test::tiny_images(13, 2);
 
 void check_same_weights(const std::vector<NamedTensor>& found, const std::vector<NamedTensor>& wanted) {
   REQUIRE(found.size() == wanted.size());
@@ -35,7 +35,7 @@ TEST_CASE("hooks: load goes back to saved weights, and the run goes on with them
     CHECK(classifier.checkpoint().progress.step == 7);
     is_loaded = true;
   };
-  CHECK(classifier.train(kTrain, settings, &kValidation).steps == 12);
+  CHECK(classifier.train(kTrain, settings, &kEvaluationSet).steps == 12);
   CHECK(is_loaded);
 
   // The same by hand, without a hook: stop, load the weights into the checkpoint, and resume.
@@ -48,7 +48,7 @@ TEST_CASE("hooks: load goes back to saved weights, and the run goes on with them
   stopped.model = read_checkpoint(folder / "best").model;
   settings.max_steps = 0;
   settings.resume = &stopped;
-  other.train(kTrain, settings, &kValidation);
+  other.train(kTrain, settings, &kEvaluationSet);
   check_same_weights(classifier.checkpoint().model, other.checkpoint().model);
 }
 
@@ -69,12 +69,12 @@ TEST_CASE("hooks: load works in every hook, and changes nothing where it does no
   settings.profile_steps = 1;
   settings.hooks = {.on_step = [&](const StepReport&) { load(); },
                     .on_epoch = [&](const EpochReport&) { load(); },
-                    .on_validation = [&](int64_t, int64_t) { load(); },
+                    .on_evaluation = [&](int64_t, int64_t) { load(); },
                     .should_stop = [&] { return load(), false; },
                     .on_profile = [&](const Profile&) { load(); }};
-  classifier.train(kTrain, settings, &kValidation);
+  classifier.train(kTrain, settings, &kEvaluationSet);
   CHECK(loads == 4 + 1 + 1 + 5 + 1);
-  classifier.evaluate(kValidation, {.on_batch = [&](int64_t, int64_t) { load(); }});
+  classifier.evaluate(kEvaluationSet, {.on_batch = [&](int64_t, int64_t) { load(); }});
   CHECK(loads == 13);
   check_same_weights(weights_of(classifier.model()), wanted.model);
 }
@@ -82,7 +82,7 @@ TEST_CASE("hooks: load works in every hook, and changes nothing where it does no
 TEST_CASE("hooks: train is refused in every hook, and the run goes on") {
   Classifier classifier = test::tiny_classifier(1), undisturbed = test::tiny_classifier(1);
   TrainingSettings settings = test::tiny_settings();
-  undisturbed.train(kTrain, settings, &kValidation);
+  undisturbed.train(kTrain, settings, &kEvaluationSet);
   const TrainingSettings inner = settings;
   int refusals = 0;
   const auto train = [&] {
@@ -92,13 +92,13 @@ TEST_CASE("hooks: train is refused in every hook, and the run goes on") {
   };
   settings.hooks.on_step = [&](const StepReport&) { train(); };
   settings.hooks.on_epoch = [&](const EpochReport&) { train(); };
-  settings.hooks.on_validation = [&](int64_t, int64_t) { train(); };
-  classifier.train(kTrain, settings, &kValidation);
+  settings.hooks.on_evaluation = [&](int64_t, int64_t) { train(); };
+  classifier.train(kTrain, settings, &kEvaluationSet);
   CHECK(refusals == 12 + 3 + 3);
   check_same_weights(classifier.checkpoint().model, undisturbed.checkpoint().model);
   const EvaluationSettings evaluation{.on_batch = [&](int64_t, int64_t) { train(); }};
-  classifier.evaluate(kValidation, evaluation);
-  classifier.predict_probabilities(kValidation.images, evaluation);
+  classifier.evaluate(kEvaluationSet, evaluation);
+  classifier.predict_probabilities(kEvaluationSet.images, evaluation);
   CHECK(refusals == 20);
   classifier.train(kTrain, inner);  // outside it goes on as ever
 }
@@ -106,14 +106,14 @@ TEST_CASE("hooks: train is refused in every hook, and the run goes on") {
 TEST_CASE("hooks: another classifier may be trained, and this one evaluated") {
   Classifier classifier = test::tiny_classifier(1), undisturbed = test::tiny_classifier(1);
   TrainingSettings settings = test::tiny_settings();
-  undisturbed.train(kTrain, settings, &kValidation);
+  undisturbed.train(kTrain, settings, &kEvaluationSet);
   Classifier other = test::tiny_classifier(1);
-  settings.hooks.on_validation = [&](int64_t, int64_t) {
-    if (other.checkpoint().progress.step == 0) other.train(kTrain, test::tiny_settings(), &kValidation);
-    classifier.evaluate(kValidation);
+  settings.hooks.on_evaluation = [&](int64_t, int64_t) {
+    if (other.checkpoint().progress.step == 0) other.train(kTrain, test::tiny_settings(), &kEvaluationSet);
+    classifier.evaluate(kEvaluationSet);
   };
-  settings.hooks.on_step = [&](const StepReport&) { classifier.evaluate(kValidation); };
-  classifier.train(kTrain, settings, &kValidation);
+  settings.hooks.on_step = [&](const StepReport&) { classifier.evaluate(kEvaluationSet); };
+  classifier.train(kTrain, settings, &kEvaluationSet);
   check_same_weights(classifier.checkpoint().model, undisturbed.checkpoint().model);
   check_same_weights(other.checkpoint().model, undisturbed.checkpoint().model);
 }

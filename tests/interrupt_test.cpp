@@ -52,8 +52,8 @@ struct Trained {
     classifier.emplace(std::move(owned), Normalisation{{0.45f, 0.45f, 0.45f}, {0.25f, 0.25f, 0.25f}});
     settings.hooks.should_interrupt = [this] { return model->is_stopping; };
   }
-  TrainingResult train(const ImageSet* validation = nullptr) {
-    return classifier->train(test::tiny_images(35, 1), settings, validation);
+  TrainingResult train(const ImageSet* evaluation_set = nullptr) {
+    return classifier->train(test::tiny_images(35, 1), settings, evaluation_set);
   }
 
   TrainingSettings settings;
@@ -169,7 +169,7 @@ TEST_CASE("interrupt: an evaluation drops the batch that is under way") {
   CHECK(run.classifier->predict_probabilities(images.images, settings).shape() == Shape{12, 3});
   CHECK(run.model->done_after_signal == 1);
 
-  // In the validation of the first epoch: the run goes on with that.
+  // In the evaluation of the first epoch: the run goes on with that.
   Trained training;
   training.model->at = 4 * 4 * kLayers + 3;
   CHECK(training.train(&images).reason == StopReason::stopped);

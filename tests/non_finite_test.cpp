@@ -32,8 +32,8 @@ std::vector<EpochReport> epochs_of(int first, int last, TrainingResult& result) 
   TrainingSettings settings = test::tiny_settings();
   std::vector<EpochReport> reports;
   settings.hooks.on_epoch = [&](const EpochReport& report) { reports.push_back(report); };
-  const ImageSet validation = test::tiny_images(13, 2);
-  result = classifier.train(test::tiny_images(35, 1), settings, &validation);
+  const ImageSet evaluation_set = test::tiny_images(13, 2);
+  result = classifier.train(test::tiny_images(35, 1), settings, &evaluation_set);
   return reports;
 }
 
@@ -41,7 +41,7 @@ TEST_CASE("non-finite: an evaluation is never the best") {
   TrainingResult result;
   std::vector<EpochReport> reports = epochs_of(1, 1, result);
   REQUIRE(reports.size() == 3);
-  CHECK_FALSE(reports[0].validation->is_finite());
+  CHECK_FALSE(reports[0].evaluation->is_finite());
   CHECK_FALSE(reports[0].is_best);
   CHECK(reports[1].is_best);
   CHECK(result.best_epoch >= 2);
@@ -49,7 +49,7 @@ TEST_CASE("non-finite: an evaluation is never the best") {
   reports = epochs_of(2, 3, result);
   CHECK(reports[0].is_best);
   CHECK(result.best_epoch == 1);
-  CHECK(result.best_accuracy == reports[0].validation->accuracy);
+  CHECK(result.best_accuracy == reports[0].evaluation->accuracy);
 
   reports = epochs_of(1, 3, result);
   CHECK((!reports[0].is_best && !reports[1].is_best && !reports[2].is_best));

@@ -12,7 +12,7 @@
 namespace fovea {
 namespace {
 
-const ImageSet kTrain = test::tiny_images(35, 1), kValidation = test::tiny_images(13, 2);
+const ImageSet kTrain = test::tiny_images(35, 1), kEvaluationSet = test::tiny_images(13, 2);
 constexpr int64_t kSteps = 12;  // three epochs of four batches
 
 TrainingSettings settings_of(OptimiserKind kind) {
@@ -28,7 +28,7 @@ TrainingSettings settings_of(OptimiserKind kind) {
 std::string straight_run(const TrainingSettings& settings) {
   const TemporaryFolder folder;
   Classifier classifier = test::tiny_classifier(1);
-  const TrainingResult result = classifier.train(kTrain, settings, &kValidation);
+  const TrainingResult result = classifier.train(kTrain, settings, &kEvaluationSet);
   REQUIRE(result.reason == StopReason::finished);
   REQUIRE(result.steps == kSteps);
   classifier.save(folder / "end");
@@ -42,11 +42,11 @@ std::string resumed_run(const std::string& path, TrainingSettings settings) {
   settings.resume = &checkpoint;
   settings.max_steps = 0;
   settings.hooks = {};
-  const TrainingResult result = classifier.train(kTrain, settings, &kValidation);
+  const TrainingResult result = classifier.train(kTrain, settings, &kEvaluationSet);
   CHECK(result.reason == StopReason::finished);
   CHECK(result.steps == kSteps);
   CHECK(result.epochs == 3);
-  CHECK(result.validation.has_value());
+  CHECK(result.evaluation.has_value());
   classifier.save(path);
   return file_bytes(path);
 }
@@ -59,10 +59,10 @@ TEST_CASE("resume: from any step at which max_steps ended the run") {
   for (settings.max_steps = 1; settings.max_steps <= kSteps; ++settings.max_steps) {
     INFO(settings.max_steps);
     Classifier classifier = test::tiny_classifier(1);
-    const TrainingResult result = classifier.train(kTrain, settings, &kValidation);
+    const TrainingResult result = classifier.train(kTrain, settings, &kEvaluationSet);
     CHECK(result.steps == settings.max_steps);
     CHECK((result.reason == StopReason::max_steps) == (settings.max_steps < kSteps));
-    CHECK(result.validation.has_value());
+    CHECK(result.evaluation.has_value());
     classifier.save(folder / "stopped");
     CHECK(resumed_run(folder / "stopped", settings) == wanted);
   }
@@ -74,25 +74,25 @@ TEST_CASE("resume: between the last step of an epoch and its end, its learning r
   std::vector<double> rates[2];  // without a pause, and with one
   settings.hooks.on_epoch = [&](const EpochReport& report) { rates[0].push_back(report.learning_rate); };
   Classifier straight = test::tiny_classifier(1);
-  straight.train(kTrain, settings, &kValidation);
+  straight.train(kTrain, settings, &kEvaluationSet);
   settings.hooks.on_epoch = [&](const EpochReport& report) { rates[1].push_back(report.learning_rate); };
 
   Classifier classifier = test::tiny_classifier(1);
   bool is_stopping = false;
   settings.hooks.on_step = [&](const StepReport& report) { is_stopping = report.step == 8; };
   settings.hooks.should_stop = [&] { return is_stopping; };
-  REQUIRE(classifier.train(kTrain, settings, &kValidation).reason == StopReason::stopped);
+  REQUIRE(classifier.train(kTrain, settings, &kEvaluationSet).reason == StopReason::stopped);
   classifier.save(folder / "stopped");
   const Checkpoint checkpoint = read_checkpoint(folder / "stopped");
   REQUIRE((checkpoint.progress.epoch == 1 && checkpoint.progress.batch == 4));
   settings.resume = &checkpoint;
   settings.hooks.should_stop = {};
   Classifier other = test::tiny_classifier(99);
-  other.train(kTrain, settings, &kValidation);
+  other.train(kTrain, settings, &kEvaluationSet);
   CHECK(rates[1] == rates[0]);
 }
 
-TEST_CASE("resume: from any moment at which a stop was asked for, validation included") {
+TEST_CASE("resume: from any moment at which a stop was asked for, evaluation included") {
   const TemporaryFolder folder;
   TrainingSettings settings = settings_of(OptimiserKind::sgd);
   const std::string wanted = straight_run(settings);
@@ -102,13 +102,13 @@ TEST_CASE("resume: from any moment at which a stop was asked for, validation inc
     INFO(stop_at);
     polls = 0;
     Classifier classifier = test::tiny_classifier(1);
-    const TrainingResult result = classifier.train(kTrain, settings, &kValidation);
+    const TrainingResult result = classifier.train(kTrain, settings, &kEvaluationSet);
     if (result.reason == StopReason::finished) break;
     REQUIRE(result.reason == StopReason::stopped);
     classifier.save(folder / "stopped");
     CHECK(resumed_run(folder / "stopped", settings) == wanted);
   }
-  CHECK(stop_at == kSteps + 3 * 3);  // before each batch of training and of validation
+  CHECK(stop_at == kSteps + 3 * 3);  // before each batch of training and of evaluation
 }
 
 TEST_CASE("resume: from a checkpoint that a hook wrote, and again, and again") {
@@ -118,12 +118,12 @@ TEST_CASE("resume: from a checkpoint that a hook wrote, and again, and again") {
   {
     Classifier classifier = test::tiny_classifier(1);
     settings.hooks.on_step = [&](const StepReport& report) {
-      if (report.step == 4) classifier.save(folder / "step");  // before the validation of the first epoch
+      if (report.step == 4) classifier.save(folder / "step");  // before the evaluation of the first epoch
     };
     settings.hooks.on_epoch = [&](const EpochReport& report) {
       if (report.epoch == 2) classifier.save(folder / "epoch");
     };
-    classifier.train(kTrain, settings, &kValidation);
+    classifier.train(kTrain, settings, &kEvaluationSet);
   }
   CHECK(resumed_run(folder / "step", settings) == wanted);
   CHECK(resumed_run(folder / "epoch", settings) == wanted);
@@ -135,7 +135,7 @@ TEST_CASE("resume: from a checkpoint that a hook wrote, and again, and again") {
     Checkpoint checkpoint;
     if (settings.max_steps > 3) checkpoint = read_checkpoint(folder / "again");
     settings.resume = settings.max_steps > 3 ? &checkpoint : nullptr;
-    classifier.train(kTrain, settings, &kValidation);
+    classifier.train(kTrain, settings, &kEvaluationSet);
     classifier.save(folder / "again");
   }
   CHECK(resumed_run(folder / "again", settings) == wanted);
@@ -190,7 +190,7 @@ Checkpoint measured_run(const std::string& machine, const TrainingSettings& sett
     checkpoint = read_checkpoint(from);
     with.resume = &checkpoint;
   }
-  classifier.train(kTrain, with, &kValidation);
+  classifier.train(kTrain, with, &kEvaluationSet);
   CHECK(kernels::ConvChoicesScope::current() == nullptr);
   classifier.save(path);
   return read_checkpoint(path);

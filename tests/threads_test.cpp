@@ -140,10 +140,10 @@ TEST_CASE("threads: operations on shared inputs, each thread with gradients of i
 }
 
 TEST_CASE("threads: classifiers of their own may be trained at once") {
-  const ImageSet train = test::tiny_images(35, 1), validation = test::tiny_images(13, 2);
+  const ImageSet train = test::tiny_images(35, 1), evaluation_set = test::tiny_images(13, 2);
   const auto weights_after = [&](int seed) {
     Classifier classifier = test::tiny_classifier(static_cast<uint64_t>(seed));
-    classifier.train(train, test::tiny_settings(), &validation);
+    classifier.train(train, test::tiny_settings(), &evaluation_set);
     return copies_of(classifier.checkpoint().model);
   };
   std::vector<std::vector<Tensor>> wanted;

@@ -46,12 +46,12 @@ TEST_CASE("training_times: a pause within a step does not change how fast the ru
 }
 
 TEST_CASE("training_times: an epoch that is resumed after its last step reports as without the pause") {
-  const ImageSet images = test::tiny_images(35, 1), validation = test::tiny_images(16, 2);
+  const ImageSet images = test::tiny_images(35, 1), evaluation_set = test::tiny_images(16, 2);
   TrainingSettings settings = test::tiny_settings();
   settings.epochs = 2;
   std::vector<EpochReport> whole, resumed;
   settings.hooks.on_epoch = [&](const EpochReport& report) { whole.push_back(report); };
-  test::tiny_classifier(1).train(images, settings, &validation);
+  test::tiny_classifier(1).train(images, settings, &evaluation_set);
 
   for (const int64_t paused_after : {4, 8, 6}) {  // steps, of four an epoch
     INFO(paused_after);
@@ -60,7 +60,7 @@ TEST_CASE("training_times: an epoch that is resumed after its last step reports 
     settings.resume = nullptr;
     settings.hooks = {.on_step = [&](const StepReport& report) { is_paused = report.step == paused_after; },
                       .should_stop = [&] { return is_paused; }};
-    CHECK(first.train(images, settings, &validation).reason == StopReason::stopped);
+    CHECK(first.train(images, settings, &evaluation_set).reason == StopReason::stopped);
     const Checkpoint checkpoint = first.checkpoint();
     CHECK(checkpoint.progress.step == paused_after);
     CHECK(checkpoint.step_seconds > 0);
@@ -69,7 +69,7 @@ TEST_CASE("training_times: an epoch that is resumed after its last step reports 
     settings.resume = &checkpoint;
     resumed.clear();
     settings.hooks = {.on_epoch = [&](const EpochReport& report) { resumed.push_back(report); }};
-    const TrainingResult result = second.train(images, settings, &validation);
+    const TrainingResult result = second.train(images, settings, &evaluation_set);
     CHECK(result.images_per_second > 0);
     CHECK(result.learning_rate == whole.back().learning_rate);
     REQUIRE(resumed.size() == (paused_after == 4 ? 2 : 1));

@@ -66,19 +66,19 @@ void visit_fields(Progress& progress, const Field& field) {
   field("train_accuracy", progress.train_accuracy);
   field("best_accuracy", progress.best_accuracy);
   field("best_epoch", progress.best_epoch);
-  if (!progress.validation) return;
-  field("validation.loss", progress.validation->loss);
-  field("validation.accuracy", progress.validation->accuracy);
-  field("validation.images", progress.validation->images);
-  if (progress.validation->top5_accuracy)
-    field("validation.top5_accuracy", *progress.validation->top5_accuracy);
+  if (!progress.evaluation) return;
+  field("evaluation.loss", progress.evaluation->loss);
+  field("evaluation.accuracy", progress.evaluation->accuracy);
+  field("evaluation.images", progress.evaluation->images);
+  if (progress.evaluation->top5_accuracy)
+    field("evaluation.top5_accuracy", *progress.evaluation->top5_accuracy);
 }
 
 TrainingProgress read_progress(const TextReader& reader) {
   TrainingProgress progress;
-  if (reader.contains(kProgress + "validation.loss")) progress.validation.emplace();
-  if (reader.contains(kProgress + "validation.top5_accuracy") && progress.validation) {
-    progress.validation->top5_accuracy = 0;
+  if (reader.contains(kProgress + "evaluation.loss")) progress.evaluation.emplace();
+  if (reader.contains(kProgress + "evaluation.top5_accuracy") && progress.evaluation) {
+    progress.evaluation->top5_accuracy = 0;
   }
   visit_fields(progress, [&](const char* name, auto& number) { reader.read(kProgress + name, number); });
   return progress;
@@ -105,6 +105,13 @@ void take(Texts& texts, const std::string& prefix, Texts& result) {
     node.key().erase(0, prefix.size());
     result.insert(std::move(node));
   }
+}
+
+/// Files written before have the evaluation under the name "validation".
+void rename_old_keys(Texts& metadata) {
+  Texts evaluation;
+  take(metadata, kProgress + "validation.", evaluation);
+  for (const auto& [name, text] : evaluation) metadata.emplace(kProgress + "evaluation." + name, text);
 }
 
 }  // namespace
@@ -138,6 +145,7 @@ Checkpoint read_checkpoint(const std::string& path) {
   if (const auto made_for = file.metadata.find(kMadeFor); made_for != file.metadata.end()) {
     checkpoint.convolutions.made_for = made_for->second;
   }
+  rename_old_keys(file.metadata);
   const TextReader reader(file.metadata, path);
   checkpoint.normalisation = read_normalisation(reader, path);
   checkpoint.progress = read_progress(reader);

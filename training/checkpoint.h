@@ -19,7 +19,7 @@ namespace fovea {
 /// are the state of every generator as well.
 struct TrainingProgress {
   int64_t step = 0;        // optimiser steps done
-  int64_t epoch = 0;       // epochs done, validation included
+  int64_t epoch = 0;       // epochs done, evaluation included
   int64_t batch = 0;       // batches done in the epoch that is under way
   uint64_t seed = 0;       // of shuffling and augmentation
   int64_t batch_size = 0;  // images in a step
@@ -28,8 +28,8 @@ struct TrainingProgress {
   int64_t correct = 0;     // images of those batches that were classified correctly
   double train_loss = 0;   // of the last epoch done
   double train_accuracy = 0;
-  std::optional<Evaluation> validation{};  // after the last epoch done
-  double best_accuracy = 0;                // of the validations so far that were finite
+  std::optional<Evaluation> evaluation{};  // after the last epoch done
+  double best_accuracy = 0;                // of the evaluations so far that were finite
   int64_t best_epoch = 0;                  // the epoch (1, 2, ...) after which it was reached; 0: none yet
 };
 

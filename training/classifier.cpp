@@ -45,7 +45,7 @@ Classifier::Classifier(Classifier&&) noexcept = default;
 Classifier& Classifier::operator=(Classifier&&) noexcept = default;
 
 TrainingResult Classifier::train(const ImageSet& data, const TrainingSettings& settings,
-                                 const ImageSet* validation) {
+                                 const ImageSet* evaluation_set) {
   const auto begin = std::chrono::steady_clock::now();
   check_settings(settings);
   check<UsageError>(
@@ -61,22 +61,23 @@ TrainingResult Classifier::train(const ImageSet& data, const TrainingSettings& s
   const kernels::ConvChoicesScope convolutions(run_->convolutions());
 
   const EvaluationSettings evaluation_settings{.batch_size = settings.evaluation_batch_size,
-                                               .on_batch = settings.hooks.on_validation,
+                                               .on_batch = settings.hooks.on_evaluation,
                                                .should_stop = settings.hooks.should_stop,
                                                .should_interrupt = settings.hooks.should_interrupt};
   std::optional<Evaluator> evaluator;
-  if (validation != nullptr) {
-    evaluator.emplace(*model_, *validation, normalisation_, settings.evaluation_batch_size, settings.capture);
+  if (evaluation_set != nullptr) {
+    evaluator.emplace(*model_, *evaluation_set, normalisation_, settings.evaluation_batch_size,
+                      settings.capture);
   }
   StopReason reason = StopReason::finished;
   while (run_->has_epochs_left()) {
     reason = run_->train_epoch();
     if (reason != StopReason::finished) break;
     std::optional<Evaluation> evaluation;
-    if (validation != nullptr) {
+    if (evaluation_set != nullptr) {
       evaluation = evaluator->run(evaluation_settings);
       if (evaluation->images <
-          validation->size()) {  // the checkpoint's epoch is still without its validation
+          evaluation_set->size()) {  // the checkpoint's epoch is still without its evaluation
         reason = StopReason::stopped;
         break;
       }
@@ -86,10 +87,10 @@ TrainingResult Classifier::train(const ImageSet& data, const TrainingSettings& s
   run_->report_profile();
 
   TrainingResult result = run_->result(reason);
-  const bool is_inside_epoch = run_->progress().batch > 0 || !result.validation;
-  if (reason == StopReason::max_steps && validation != nullptr && is_inside_epoch) {
-    result.validation = evaluator->run(evaluation_settings);
-    if (result.validation->images < validation->size()) result.validation.reset();
+  const bool is_inside_epoch = run_->progress().batch > 0 || !result.evaluation;
+  if (reason == StopReason::max_steps && evaluation_set != nullptr && is_inside_epoch) {
+    result.evaluation = evaluator->run(evaluation_settings);
+    if (result.evaluation->images < evaluation_set->size()) result.evaluation.reset();
   }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return result;

@@ -34,7 +34,7 @@ struct StepReport {
   double images_per_second;  // by the median of the last steps of this process, loading included
 };
 
-/// After an epoch and its validation.
+/// After an epoch and its evaluation.
 struct EpochReport {
   int64_t epoch, epochs;  // done, planned
   int64_t step;           // done
@@ -42,8 +42,8 @@ struct EpochReport {
   double train_accuracy;
   double learning_rate;      // of the last step
   double images_per_second;  // median over the epoch's steps, loading included; 0: no step was measured
-  std::optional<Evaluation> validation;
-  bool is_best;  // the best validation accuracy so far; never of an evaluation that is not finite
+  std::optional<Evaluation> evaluation;  // none without an evaluation set
+  bool is_best;  // the best accuracy on the evaluation set so far; never of an evaluation that is not finite
 };
 
 /// What to tell about while it goes on, and when to stop. Called on the thread that called train. They may
@@ -51,11 +51,11 @@ struct EpochReport {
 struct TrainingHooks {
   std::function<void(const StepReport&)> on_step{};
   std::function<void(const EpochReport&)> on_epoch{};
-  std::function<void(int64_t done, int64_t total)> on_validation{};  // images, after each batch
+  std::function<void(int64_t done, int64_t total)> on_evaluation{};  // images, after each batch
   /// Polled before every batch, on a CUDA device before those that are launched at once; ends train.
   std::function<bool()> should_stop{};
   /// On the CPU asked between the operations of forward and backward passes as well, for steps that take too
-  /// long to be waited for: drops the step (or the batch of the validation) that is under way, as if it had
+  /// long to be waited for: drops the step (or the batch of the evaluation) that is under way, as if it had
   /// not begun, and ends train. Asked often, it must do nothing but answer.
   std::function<bool()> should_interrupt{};
   std::function<void(const Profile&)> on_profile{};  // once; of fewer steps where the run ends before
@@ -99,8 +99,8 @@ struct TrainingResult {
   double learning_rate = 0;      // of the last step; 0: none in this process or epoch
   double images_per_second = 0;  // median over this process' steps and those of the epoch it went on with
   double seconds = 0;            // in train, everything included
-  std::optional<Evaluation> validation;  // at the end; none without a validation set or if stopped before
-  double best_accuracy = 0;              // over the epochs done; 0 without validation
+  std::optional<Evaluation> evaluation;  // at the end; none without an evaluation set or if stopped before
+  double best_accuracy = 0;              // over the epochs done; 0 without an evaluation set
   int64_t best_epoch = 0;                // 1, 2, ...; 0: none
 };
 
@@ -130,13 +130,13 @@ class Classifier {
   Classifier(Classifier&&) noexcept;
   Classifier& operator=(Classifier&&) noexcept;
 
-  /// Trains on `data`; with `validation` evaluates on that after every epoch, and at the end where max_steps
-  /// ended the run inside an epoch. The last incomplete batch of an epoch is dropped. A loss, gradient
-  /// or running statistic that is not finite is an Error that names where it arose; weights and running
-  /// statistics are then those of before that step.
-  /// UsageError in a hook of a run or an evaluation of this classifier.
+  /// Trains on `data`; with `evaluation_set`, whatever the caller holds out, evaluates on that after every
+  /// epoch, and at the end where max_steps ended the run inside an epoch. The last incomplete batch of an
+  /// epoch is dropped. A loss, gradient or running statistic that is not finite is an Error that names where
+  /// it arose; weights and running statistics are then those of before that step. UsageError in a hook of a
+  /// run or an evaluation of this classifier.
   TrainingResult train(const ImageSet& data, const TrainingSettings& settings,
-                       const ImageSet* validation = nullptr);
+                       const ImageSet* evaluation_set = nullptr);
 
   /// Over all images, unaugmented, with running statistics.
   Evaluation evaluate(const ImageSet& data, const EvaluationSettings& settings = {}) const;

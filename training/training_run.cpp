@@ -313,22 +313,22 @@ StepReport TrainingRun::report(double loss) const {
   };
 }
 
-bool TrainingRun::is_best(const std::optional<Evaluation>& validation) const {
-  return validation && validation->is_finite() &&
-         (progress_.best_epoch == 0 || validation->accuracy > progress_.best_accuracy);
+bool TrainingRun::is_best(const std::optional<Evaluation>& evaluation) const {
+  return evaluation && evaluation->is_finite() &&
+         (progress_.best_epoch == 0 || evaluation->accuracy > progress_.best_accuracy);
 }
 
-void TrainingRun::finish_epoch(const std::optional<Evaluation>& validation) {
-  const bool is_best_epoch = is_best(validation);
+void TrainingRun::finish_epoch(const std::optional<Evaluation>& evaluation) {
+  const bool is_best_epoch = is_best(evaluation);
   progress_.train_loss = mean_of(progress_.loss_sum, batches_);
   progress_.train_accuracy = mean_of(static_cast<double>(progress_.correct), batches_ * progress_.batch_size);
-  progress_.validation = validation;
+  progress_.evaluation = evaluation;
   ++progress_.epoch;
   progress_.batch = 0;
   progress_.loss_sum = 0;
   progress_.correct = 0;
   if (is_best_epoch) {
-    progress_.best_accuracy = validation->accuracy;
+    progress_.best_accuracy = evaluation->accuracy;
     progress_.best_epoch = progress_.epoch;
   }
   if (!settings_.hooks.on_epoch) return;
@@ -340,7 +340,7 @@ void TrainingRun::finish_epoch(const std::optional<Evaluation>& validation) {
       .train_accuracy = progress_.train_accuracy,
       .learning_rate = learning_rate_,
       .images_per_second = images_per_second(epoch_begin_),
-      .validation = validation,
+      .evaluation = evaluation,
       .is_best = is_best_epoch,
   });
 }
@@ -370,7 +370,7 @@ TrainingResult TrainingRun::result(StopReason reason) const {
                   : progress_.train_accuracy;
   result.learning_rate = learning_rate_;
   result.images_per_second = images_per_second(0);
-  result.validation = progress_.validation;
+  result.evaluation = progress_.evaluation;
   result.best_accuracy = progress_.best_accuracy;
   result.best_epoch = progress_.best_epoch;
   return result;

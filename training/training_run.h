@@ -30,7 +30,7 @@ class TrainingRun {
   /// What is left of the epoch, step after step; `finished` if all of it was done.
   StopReason train_epoch();
   /// Notes the results of the epoch that train_epoch finished, and begins the next.
-  void finish_epoch(const std::optional<Evaluation>& validation);
+  void finish_epoch(const std::optional<Evaluation>& evaluation);
   /// Gives the profile to its hook, unless that has it already or no step was profiled.
   void report_profile();
   /// Lets go of the images and gives the model its f32 parameters; what a checkpoint needs stays.
@@ -62,7 +62,7 @@ class TrainingRun {
   [[noreturn]] void fail(double loss);
   void note(const StepOutcome& outcome, double seconds);
   StepReport report(double loss) const;
-  bool is_best(const std::optional<Evaluation>& validation) const;
+  bool is_best(const std::optional<Evaluation>& evaluation) const;
   double median_seconds(size_t first_step) const;
   double images_per_second(size_t first_step) const;
 

@@ -20,11 +20,11 @@ def tensor(dtype, shape, begin, end):
     return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
 
 
-def checkpoint():
+def checkpoint(evaluation="evaluation"):
     progress = {name: "1" for name in (
         "step", "epoch", "batch", "seed", "batch_size", "images", "loss_sum", "correct", "train_loss", "train_accuracy",
-        "best_accuracy", "best_epoch", "validation.loss", "validation.accuracy", "validation.images",
-        "validation.top5_accuracy")}
+        "best_accuracy", "best_epoch", f"{evaluation}.loss", f"{evaluation}.accuracy", f"{evaluation}.images",
+        f"{evaluation}.top5_accuracy")}
     metadata = {f"progress.{name}": text for name, text in progress.items()}
     for channel in range(3):
         metadata[f"normalisation.mean.{channel}"] = "0.5"
@@ -108,7 +108,7 @@ SEEDS = {
         safetensors({"a": tensor("BF16", [0, 3], 0, 0), "b": tensor("BOOL", [3], 0, 3)}, bytes(3)),
         b"\x18" + bytes(7) + b'{"\\ud83d\\ude00":{"shape":' + bytes(4),
     ],
-    "checkpoint": [checkpoint()],
+    "checkpoint": [checkpoint(), checkpoint("validation")],  # and as older files name it
     "cifar": [(b"\x03" + bytes(3072)) * 2, b"\x0b" + bytes(3072)],
     "pickle": [pickle(), pickle(2, 8), b"\x80\x02](K\1K\2e\x85\x88N\x87."],
     "idx": [IDX, gzip.compress(IDX, mtime=0), IDX[:20]],

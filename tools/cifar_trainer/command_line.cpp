@@ -32,6 +32,9 @@ settings.toml (usable with --config), metrics.csv, summary.json, last.safetensor
 saves and stops, as do SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU; --resume goes on, with the same result as
 without the pause. --profile changes no result; its trace.json is for chrome://tracing and Perfetto.
 
+best.safetensors is of the epoch with the highest accuracy on the test set, there being no validation set yet: that
+accuracy is a little too high, since the test set chose it. last.safetensors was not chosen by anything.
+
 --resume FILE goes on in the folder of FILE unless --out says otherwise; a folder stands for its last.safetensors.
 --resume auto begins where OUT has nothing to go on from: one command for a job that may be started again.
 

@@ -28,9 +28,9 @@ bool is_able_terminal() {
   return isatty(STDERR_FILENO) == 1 && !kind.empty() && kind != "dumb";
 }
 
-std::string validation_text(const std::optional<Evaluation>& validation) {
-  if (!validation) return "";
-  return fmt::format("  test loss {:.4f}  accuracy {:.2f}%", validation->loss, 100 * validation->accuracy);
+std::string evaluation_text(const std::optional<Evaluation>& evaluation) {
+  if (!evaluation) return "";
+  return fmt::format("  test loss {:.4f}  accuracy {:.2f}%", evaluation->loss, 100 * evaluation->accuracy);
 }
 
 constexpr const char* kGap = "  ";
@@ -96,7 +96,7 @@ void Progress::count(const std::string& what, const char* unit, int64_t done, in
 void Progress::epoch(const EpochReport& report) {
   line(fmt::format("epoch {}/{}  step {}  loss {:.4f}  accuracy {:.2f}%{}  {:.0f} images/s{}", report.epoch,
                    report.epochs, report.step, report.train_loss, 100 * report.train_accuracy,
-                   validation_text(report.validation), report.images_per_second,
+                   evaluation_text(report.evaluation), report.images_per_second,
                    report.is_best ? "  best" : ""));
 }
 

@@ -154,7 +154,7 @@ std::string origin_of(const Start& start, const std::optional<Checkpoint>& init,
 
 RunSummary summarise_run(const Settings& settings, const Dataset& dataset, const Device& device,
                          Classifier& classifier, const TrainingResult& result, const CheckpointTimes& times) {
-  const std::optional<Evaluation> of_last_epoch = classifier.checkpoint().progress.validation;
+  const std::optional<Evaluation> of_last_epoch = classifier.checkpoint().progress.evaluation;
   return {.model = settings.model,
           .parameters = parameter_count(classifier.model()),
           .dataset = settings.dataset,
@@ -165,7 +165,7 @@ RunSummary summarise_run(const Settings& settings, const Dataset& dataset, const
           .steps = result.steps,
           .train_loss = result.train_loss,
           .train_accuracy = result.train_accuracy,
-          .test = result.validation ? result.validation : of_last_epoch,
+          .test = result.evaluation ? result.evaluation : of_last_epoch,
           .best_test_accuracy = result.best_accuracy,
           .best_epoch = result.best_epoch,
           .images_per_second = times.images_per_second,
