@@ -1,6 +1,10 @@
-# find_package(fovea) for others: headers, library, and a configuration that finds the same dependencies.
+# find_package(fovea) for others: headers, library, and a configuration that finds the same dependencies. The programs
+# that were built are installed where they are made: tools/cifar_trainer and benchmarks.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
+
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md
+        DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/fovea)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/fovea)
 install(TARGETS fovea EXPORT fovea-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

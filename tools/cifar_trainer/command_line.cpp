@@ -15,7 +15,7 @@ namespace {
 constexpr const char* kExamples = R"(Examples:
   cifar_trainer fetch cifar10
   cifar_trainer train --out runs/first
-  cifar_trainer train --config tools/cifar_trainer/settings/paper.toml --seed 2 --out runs/paper-2
+  cifar_trainer train --config paper --seed 2 --out runs/paper-2
   cifar_trainer train --resume --out runs/first
   cifar_trainer evaluate --checkpoint runs/first/best.safetensors
   cifar_trainer predict --checkpoint runs/first/best.safetensors cat.jpg photos
@@ -148,7 +148,10 @@ void add_train(CLI::App& app, Arguments& arguments) {
   CLI::App& command =
       *app.add_subcommand("train", "Train a network; without flags: attention-nano, 4 epochs");
   command.footer(kTrainNotes);
-  command.add_option("--config", arguments.config, "settings file (TOML)")->type_name("FILE");
+  command
+      .add_option("--config", arguments.config,
+                  "settings file (TOML), or a recipe by its name: paper, quick, report")
+      ->type_name("FILE");
   CLI::Option* resume = command.add_option_function<std::vector<std::string>>(
       "--resume",
       [&](const std::vector<std::string>& files) {

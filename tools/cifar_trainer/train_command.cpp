@@ -10,6 +10,7 @@
 #include "initial_weights.h"
 #include "output.h"
 #include "profile.h"
+#include "recipes.h"
 #include "recorder.h"
 #include "reports.h"
 #include "run_folder.h"
@@ -235,7 +236,9 @@ TrainingResult train_and_explain(Classifier& classifier, const Dataset& dataset,
 
 }  // namespace
 
-int train(const Arguments& arguments) {
+int train(const Arguments& given) {
+  Arguments arguments = given;
+  if (!given.config.empty()) arguments.config = settings_file_of(given.config);
   const std::optional<Checkpoint> init = read_init(arguments);
   Place place = place_of(arguments, init);
   const RunFolder folder(place.out);

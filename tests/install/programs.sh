@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Installs a build of Fovea into a stage, as packages are made, moves it elsewhere, and uses its programs and recipes
+# there, from a folder that has nothing to do with it.
+# usage: programs.sh BUILD_FOLDER [PROGRAMS THAT THE BUILD HAS]
+set -euo pipefail
+build=$(cd "$1" && pwd)
+shift
+tree=$(mktemp -d)
+trap 'rm -rf "$tree"' EXIT
+fail() {
+  echo "install_programs: $*" >&2
+  exit 1
+}
+# wanted WORDS COMMAND...: standard output and error of a command that succeeds have WORDS.
+wanted() {
+  local words=$1 log
+  shift
+  log=$("$@" 2>&1) || fail "$* failed: $log"
+  grep -qF -- "$words" <<<"$log" || fail "$* said '$log', wanted '$words'"
+}
+
+DESTDIR=$tree/stage cmake --install "$build" --prefix /opt/fovea >"$tree/log"
+mkdir "$tree/moved" "$tree/work"
+mv "$tree/stage/opt/fovea" "$tree/moved/here"
+installed=$tree/moved/here
+leftover=$(find "$tree/stage" -type f)
+[ -z "$leftover" ] || fail "these are not under the prefix: $leftover"
+for name in LICENSE README.md; do
+  [ -s "$installed/share/doc/fovea/$name" ] || fail "share/doc/fovea/$name is missing"
+done
+found=$(cd "$installed" && find bin share/fovea -type f 2>/dev/null | sort | tr '\n' ' ')
+expected=$(for program in "$@"; do
+  echo "bin/$program"
+  if [ "$program" = cifar_trainer ]; then printf 'share/fovea/settings/%s.toml\n' paper quick report; fi
+done | sort | tr '\n' ' ')
+[ "$found" = "$expected" ] || fail "found programs and recipes '$found', wanted '$expected'"
+
+cd "$tree/work"
+# CMake pads those of a build with colons.
+run_paths() { readelf -d "$1" | sed -nE 's/.*\(R(UN)?PATH\).*\[(.*)\].*/\2/p' | sed 's/:*$//'; }
+for program in "$@"; do
+  path=$installed/bin/$program
+  # Where a build found libraries outside of the system's folders, as cuDNN may be, what is installed finds them, too.
+  [ "$(run_paths "$path")" = "$(run_paths "$build/bin/$program")" ] ||
+    fail "$program looks for libraries in '$(run_paths "$path")', that of the build in '$(run_paths "$build/bin/$program")'"
+  [[ $(run_paths "$path") != *"$build"* ]] || fail "$program looks for libraries in the build folder"
+  missing=$(ldd "$path" | grep 'not found' || true)
+  [ -z "$missing" ] || fail "$program: $missing"
+  case $program in
+    cifar_trainer)
+      wanted "cifar_trainer " "$path" --version
+      wanted 1841242 "$path" info --model attention92
+      wanted "2 steps" "$path" train --config paper --model attention-nano --dataset synthetic --limit 64 \
+        --test-limit 16 --batch-size 16 --max-steps 2 --device cpu --out run
+      grep -q '^milestones = \[64000, 96000\]' run/settings.toml || fail "the run does not have the recipe's milestones"
+      # By a link, too, and a recipe that there is not says which there are.
+      ln -s "$path" trainer
+      log=$(./trainer train --config papre --device cpu --out other 2>&1) && fail "there is no recipe papre, found: $log"
+      for words in "$installed/share/fovea/settings" "paper, quick, report" "did you mean paper?"; do
+        grep -qF -- "$words" <<<"$log" || fail "papre: found '$log', wanted '$words'"
+      done
+      ;;
+    fovea_bench) wanted upsample_forward "$path" --benchmark_list_tests ;;
+    fovea_step_time) wanted '"threads"' "$path" --mode inference --batch 2 --steps 1 ;;
+    *) fail "there is no check of $program" ;;
+  esac
+done
+echo "install_programs: $*"
