@@ -88,11 +88,63 @@ TEST_CASE("attend: colours rise from dark to bright, and text is drawn") {
     before = light;
   }
   CHECK(heat(std::nan("")) == Colour{128, 128, 128});
-  Picture picture(8, 12);
-  picture.write(0, 0, "i?");
-  int64_t black = 0;
-  for (const uint8_t value : picture.pixels().span<uint8_t>()) black += value == 0 ? 1 : 0;
-  CHECK(black == 3 * (2 * 3 + 5));  // the capital I, and nothing for a sign that there is not
+  const auto black_in = [](const std::string& text, int64_t scale) {
+    Picture picture(16, 24);
+    picture.write(0, 0, text, {0, 0, 0}, scale);
+    int64_t black = 0;
+    for (const uint8_t value : picture.pixels().span<uint8_t>()) black += value == 0 ? 1 : 0;
+    return black / 3;
+  };
+  CHECK(black_in("I?", 1) == 2 * 3 + 5);  // and nothing for a sign that there is not
+  CHECK(black_in("i", 1) == 1 + 2 + 3 + 3);
+  CHECK(black_in("I", 2) == 4 * (2 * 3 + 5));
+  for (char letter = 'a'; letter <= 'z'; ++letter) {
+    INFO(letter);
+    CHECK(black_in({letter}, 1) > 5);
+    CHECK(black_in({letter}, 1) < 22);
+  }
+}
+
+TEST_CASE("attend: what is enlarged a few times keeps its points as squares") {
+  const auto values_of = [](const Picture& picture) {
+    std::vector<int> red;
+    const auto pixels = picture.pixels().span<uint8_t>();
+    for (size_t i = 0; i < pixels.size(); i += 3) red.push_back(pixels[i]);
+    return red;
+  };
+  Tensor image = Tensor::full({1, 2, 3}, 10, Dtype::u8);
+  image.data<uint8_t>()[3] = 200;
+  Picture picture(2, 4);
+  picture.draw_image(0, 0, 2, 4, image);
+  CHECK(values_of(picture) == std::vector<int>{10, 10, 200, 200, 10, 10, 200, 200});
+  picture.draw_image(0, 0, 1, 4, image.slice(0, {1, 1, 3}));
+  CHECK(values_of(picture)[3] == 10);
+  const std::vector<float> map = {0, 1};
+  picture.draw_map(0, 0, 2, 4, map, 1, 2, 0, 1);
+  const int dark = heat(0)[0], bright = heat(1)[0];
+  CHECK(values_of(picture) == std::vector<int>{dark, dark, bright, bright, dark, dark, bright, bright});
+  Picture wide(1, 16);  // eight times: between the points
+  wide.draw_map(0, 0, 1, 16, map, 1, 2, 0, 1);
+  CHECK(values_of(wide)[6] < values_of(wide)[7]);
+}
+
+TEST_CASE("attend: a module's picture has features before, mask and features after side by side") {
+  const auto full = [](double value, double corner) {
+    Tensor map = Tensor::full({1, 32, 32, 1}, value);
+    map.data<float>()[0] = static_cast<float>(corner);
+    return map;
+  };
+  const AttentionMaps maps{.path = "a", .mask = full(0.75, 0.25), .trunk = full(0, 0), .merged = full(1, 3)};
+  const Picture picture = draw_module(maps, Tensor::zeros({1, 32, 32, 3}, Dtype::u8), "title");
+  // The colours of a row of pixels through all maps, far from that corner.
+  std::vector<Colour> colours;
+  for (int64_t w = 0; w < picture.width(); ++w) {
+    const auto* at = picture.pixels().data<uint8_t>() + ((picture.height() - 20) * picture.width() + w) * 3;
+    const Colour colour{at[0], at[1], at[2]}, white{255, 255, 255};
+    if (colour != white && (colours.empty() || colours.back() != colour)) colours.push_back(colour);
+  }
+  const Colour image{0, 0, 0};
+  CHECK(colours == std::vector<Colour>{image, heat(1), heat(0), heat(1), heat(1.0 / 3)});
 }
 
 TEST_CASE("attend: captions fit above their maps") {

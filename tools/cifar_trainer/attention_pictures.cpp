@@ -9,8 +9,9 @@
 namespace fovea::cli {
 namespace {
 
-constexpr int64_t kCell = 96, kGap = 6, kTitle = 2 * Picture::kGlyphHeight,
-                  kCaption = 3 * Picture::kGlyphHeight;
+constexpr int64_t kCell = 96, kGap = 6;
+constexpr int64_t kLine = 2 * Picture::kGlyphHeight + 4;  // of text at twice its size
+constexpr int64_t kTitle = kGap + kLine, kScale = 6;
 constexpr int64_t kChannels = 3;  // of a module's picture
 constexpr Colour kGrey{110, 110, 110};
 
@@ -65,7 +66,7 @@ struct Column {
     maps.push_back(std::move(map));
   }
 
-  std::string caption;
+  std::string caption, group;  // the group's name stands above the first of its columns
   int64_t H, W;
   std::vector<std::vector<float>> maps;
   Limits limits;
@@ -89,8 +90,24 @@ Column column_of_mean(const std::string& caption, const AttentionMaps& maps) {
   return column;
 }
 
-/// The images, and the columns beside them, each under its caption and the values of its darkest and
-/// brightest colour.
+/// At twice its size where the text fits into a width, which is that of the picture, or of columns.
+void write_fitting(Picture& picture, int64_t top, int64_t left, const std::string& text, int64_t width) {
+  const int64_t scale = 2 * std::ssize(text) * Picture::kGlyphWidth <= width ? 2 : 1;
+  picture.write(top + (scale == 1 ? Picture::kGlyphHeight / 2 : 0), left, text, {0, 0, 0}, scale);
+}
+
+/// The colours from dark to bright, and what they mean.
+void draw_scale(Picture& picture, int64_t top, int64_t left, const Limits& limits) {
+  for (int64_t i = 0; i < kCell; ++i) {
+    picture.fill(top, left + i, kScale, 1, heat(static_cast<double>(i) / (kCell - 1)));
+  }
+  const std::string greatest = fmt::format("{:.2f}", limits.greatest);
+  picture.write(top + kScale + 2, left, fmt::format("{:.2f}", limits.least), kGrey);
+  picture.write(top + kScale + 2, left + kCell - std::ssize(greatest) * Picture::kGlyphWidth, greatest,
+                kGrey);
+}
+
+/// The images, and the columns beside them, each under its caption and its scale of colours.
 Picture draw_columns(const Tensor& images, const std::vector<Column>& columns, const std::string& title) {
   const int64_t N = images.shape(0);
   std::vector<int64_t> lefts;
@@ -100,10 +117,12 @@ Picture draw_columns(const Tensor& images, const std::vector<Column>& columns, c
     end = lefts.back() + kCell;
   }
   const int64_t title_width = static_cast<int64_t>(title.size()) * Picture::kGlyphWidth;
-  Picture picture(kTitle + kCaption + N * (kCell + kGap) + kGap, std::max(end, kGap + title_width) + kGap);
-  picture.write(kGap, kGap, title);
-  const auto top_of = [](int64_t n) { return kTitle + kCaption + n * (kCell + kGap); };
-  picture.write(kTitle, kGap, "image");
+  const int64_t captions = kTitle + kGap + kLine, scales = captions + kLine;
+  const int64_t maps = scales + kScale + 2 * Picture::kGlyphHeight;
+  Picture picture(maps + N * (kCell + kGap), std::max(end, kGap + title_width) + kGap);
+  write_fitting(picture, kGap, kGap, title, end - kGap);
+  const auto top_of = [maps](int64_t n) { return maps + n * (kCell + kGap); };
+  write_fitting(picture, captions, kGap, "image", kCell);
   const int64_t H = images.shape(1), W = images.shape(2);
   for (int64_t n = 0; n < N; ++n) {
     picture.draw_image(top_of(n), kGap, kCell, kCell, images.slice(n * H * W * 3, {H, W, 3}));
@@ -111,9 +130,9 @@ Picture draw_columns(const Tensor& images, const std::vector<Column>& columns, c
   for (size_t i = 0; i < columns.size(); ++i) {
     const Column& column = columns[i];
     const auto& [least, greatest] = column.limits;
-    picture.write(kTitle, lefts[i], column.caption);
-    picture.write(kTitle + Picture::kGlyphHeight + 2, lefts[i],
-                  fmt::format("{:.2f} - {:.2f}", least, greatest), kGrey);
+    write_fitting(picture, captions - kLine, lefts[i], column.group, 2 * kCell);
+    write_fitting(picture, captions, lefts[i], column.caption, kCell);
+    draw_scale(picture, scales, lefts[i], column.limits);
     for (int64_t n = 0; n < N; ++n) {
       picture.draw_map(top_of(n), lefts[i], kCell, kCell, column.maps[static_cast<size_t>(n)], column.H,
                        column.W, least, greatest);
@@ -176,18 +195,18 @@ std::vector<int64_t> varying_channels(const AttentionMaps& maps, int64_t count) 
 }
 
 Picture draw_module(const AttentionMaps& maps, const Tensor& images, const std::string& title) {
-  std::vector<Column> columns{column_of_mean("mean mask", maps)};
+  std::vector<Column> columns{column_of_mean("mask", maps)};
+  columns[0].group = "mean of";
   for (const int64_t c : varying_channels(maps, kChannels)) {
-    columns.push_back(column_of_channel(fmt::format("mask {}", c), maps.mask, c));
-    Column before = column_of_channel(fmt::format("before {}", c), maps.trunk, c);
-    Column after = column_of_channel(fmt::format("after {}", c), maps.merged, c);
+    Column before = column_of_channel("before", maps.trunk, c);
+    Column mask = column_of_channel("mask", maps.mask, c);
+    Column after = column_of_channel("after", maps.merged, c);
     // In the same colours, so that what the mask brings out is brighter.
-    for (Column* column : {&before, &after}) {
-      column->limits = {std::min(before.limits.least, after.limits.least),
-                        std::max(before.limits.greatest, after.limits.greatest)};
-      column->begins_group = false;
-      columns.push_back(*column);
-    }
+    before.limits = after.limits = {std::min(before.limits.least, after.limits.least),
+                                    std::max(before.limits.greatest, after.limits.greatest)};
+    before.group = fmt::format("channel {}", c);
+    mask.begins_group = after.begins_group = false;
+    for (Column* column : {&before, &mask, &after}) columns.push_back(std::move(*column));
   }
   return draw_columns(images, columns, title);
 }
@@ -205,6 +224,7 @@ Picture draw_overview(const std::vector<AttentionMaps>& maps, const Tensor& imag
   std::vector<Column> columns;
   for (const AttentionMaps& of_module : maps) {
     columns.push_back(column_of_mean(caption_of(of_module.path), of_module));
+    columns.back().group = "mask of";
     columns.back().begins_group = false;
   }
   return draw_columns(images, columns, title);

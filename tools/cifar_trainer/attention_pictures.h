@@ -24,7 +24,7 @@ Tensor mean_mask(const AttentionMaps& maps);
 std::vector<int64_t> varying_channels(const AttentionMaps& maps, int64_t count);
 
 /// Figure 1 of the paper for one module, a row an image: the image, the mask's mean over its channels, then
-/// for each of the channels whose mask varies most: mask, features before, features after.
+/// for each of the channels whose mask varies most: features before, mask, features after.
 /// images: u8 [N, H, W, 3]
 Picture draw_module(const AttentionMaps& maps, const Tensor& images, const std::string& title);
 /// A module's path, short enough to stand above a map: "stages.0.modules.1" as "stages.0.1", the end of a

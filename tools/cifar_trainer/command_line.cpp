@@ -78,9 +78,9 @@ Examples:
 
 constexpr const char* kAttendNotes =
     R"(For each attention module a picture, a row an image: the image, the mean of the mask over its channels, then for
-the three channels whose mask varies most: mask, features before and features after it (figure 1 of the paper).
+the three channels whose mask varies most: features before it, mask, features after it (figure 1 of the paper).
 overview.png has the mean masks of all modules, responses.png the mean absolute features before and after each
-mask (figure 4). The colours of a column span its values, which stand above it: of a network that was trained for
+mask (figure 4). The colours of a column span its values, whose ends stand above it: of a network that was trained for
 minutes they show small differences. masks.npy: f32 [modules, images, height, width], the mean masks at the size
 of the images; MODULE.npy: f32 [images, height, width, channels], the mask itself.
 

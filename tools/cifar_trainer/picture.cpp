@@ -1,7 +1,6 @@
 #include "picture.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <map>
 
@@ -42,6 +41,32 @@ const std::map<char, Glyph>& glyphs() {
       {'X', {"#   #", "#   #", " # # ", "  #  ", " # # ", "#   #", "#   #"}},
       {'Y', {"#   #", "#   #", " # # ", "  #  ", "  #  ", "  #  ", "  #  "}},
       {'Z', {"#####", "    #", "   # ", "  #  ", " #   ", "#    ", "#####"}},
+      {'a', {"     ", "     ", " ### ", "    #", " ####", "#   #", " ####"}},
+      {'b', {"#    ", "#    ", "# ## ", "##  #", "#   #", "#   #", "#### "}},
+      {'c', {"     ", "     ", " ### ", "#    ", "#    ", "#   #", " ### "}},
+      {'d', {"    #", "    #", " ## #", "#  ##", "#   #", "#   #", " ####"}},
+      {'e', {"     ", "     ", " ### ", "#   #", "#####", "#    ", " ### "}},
+      {'f', {"  ## ", " #  #", " #   ", "###  ", " #   ", " #   ", " #   "}},
+      {'g', {"     ", " ####", "#   #", "#   #", " ####", "    #", " ### "}},
+      {'h', {"#    ", "#    ", "# ## ", "##  #", "#   #", "#   #", "#   #"}},
+      {'i', {"  #  ", "     ", " ##  ", "  #  ", "  #  ", "  #  ", " ### "}},
+      {'j', {"   # ", "     ", "  ## ", "   # ", "   # ", "#  # ", " ##  "}},
+      {'k', {"#    ", "#    ", "#  # ", "# #  ", "##   ", "# #  ", "#  # "}},
+      {'l', {" ##  ", "  #  ", "  #  ", "  #  ", "  #  ", "  #  ", " ### "}},
+      {'m', {"     ", "     ", "## # ", "# # #", "# # #", "# # #", "# # #"}},
+      {'n', {"     ", "     ", "# ## ", "##  #", "#   #", "#   #", "#   #"}},
+      {'o', {"     ", "     ", " ### ", "#   #", "#   #", "#   #", " ### "}},
+      {'p', {"     ", "     ", "#### ", "#   #", "#### ", "#    ", "#    "}},
+      {'q', {"     ", "     ", " ## #", "#  ##", " ####", "    #", "    #"}},
+      {'r', {"     ", "     ", "# ## ", "##  #", "#    ", "#    ", "#    "}},
+      {'s', {"     ", "     ", " ####", "#    ", " ### ", "    #", "#### "}},
+      {'t', {" #   ", " #   ", "###  ", " #   ", " #   ", " #  #", "  ## "}},
+      {'u', {"     ", "     ", "#   #", "#   #", "#   #", "#  ##", " ## #"}},
+      {'v', {"     ", "     ", "#   #", "#   #", "#   #", " # # ", "  #  "}},
+      {'w', {"     ", "     ", "#   #", "#   #", "# # #", "# # #", " # # "}},
+      {'x', {"     ", "     ", "#   #", " # # ", "  #  ", " # # ", "#   #"}},
+      {'y', {"     ", "     ", "#   #", "#   #", " ####", "    #", " ### "}},
+      {'z', {"     ", "     ", "#####", "   # ", "  #  ", " #   ", "#####"}},
       {'0', {" ### ", "#   #", "#  ##", "# # #", "##  #", "#   #", " ### "}},
       {'1', {"  #  ", " ##  ", "  #  ", "  #  ", "  #  ", "  #  ", " ### "}},
       {'2', {" ### ", "#   #", "    #", "  ## ", " #   ", "#    ", "#####"}},
@@ -79,6 +104,9 @@ struct Between {
     second = std::min(first + 1, size - 1);
     share = point - static_cast<double>(first);
   }
+  /// On a point.
+  explicit Between(int64_t point) : first(point), second(point), share(0) {}
+
   int64_t first, second;
   double share;
 };
@@ -90,6 +118,32 @@ double bilinear(const Between& row, const Between& column, const Value& value) {
     return std::lerp(value(h, column.first), value(h, column.second), column.share);
   };
   return std::lerp(along(row.first), along(row.second), row.share);
+}
+
+/// Where place `i` of `count` lies in a picture: on a point where each is a square of a few places.
+Between drawn_between(int64_t i, int64_t count, int64_t size) {
+  constexpr int64_t kSquare = 4;
+  const int64_t factor = count / size;
+  return count % size == 0 && factor <= kSquare ? Between(i / factor) : Between(i, count, size);
+}
+
+/// The map's values at height x width places, each between those that `between` finds.
+template <class Find>
+Tensor resized(std::span<const float> map, int64_t H, int64_t W, int64_t height, int64_t width,
+               const Find& between) {
+  check(std::ssize(map) == H * W && H > 0 && W > 0, "resized_map: ", map.size(), " values, wanted ", H, "x",
+        W);
+  Tensor result = Tensor::empty({height, width});
+  auto* out = result.data<float>();
+  for (int64_t h = 0; h < height; ++h) {
+    const Between row = between(h, height, H);
+    for (int64_t w = 0; w < width; ++w) {
+      out[h * width + w] = static_cast<float>(bilinear(row, between(w, width, W), [&](int64_t y, int64_t x) {
+        return static_cast<double>(map[static_cast<size_t>(y * W + x)]);
+      }));
+    }
+  }
+  return result;
 }
 
 }  // namespace
@@ -123,15 +177,16 @@ void Picture::fill(int64_t top, int64_t left, int64_t height, int64_t width, Col
   }
 }
 
-void Picture::write(int64_t top, int64_t left, std::string_view text, Colour colour) {
+void Picture::write(int64_t top, int64_t left, std::string_view text, Colour colour, int64_t scale) {
   for (const char c : text) {
-    const auto glyph = glyphs().find(static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
+    const auto glyph = glyphs().find(c);
     for (int64_t h = 0; h < kRows && glyph != glyphs().end(); ++h) {
       for (int64_t w = 0; w < kColumns; ++w) {
-        if (glyph->second[static_cast<size_t>(h)][w] != ' ') fill(top + h, left + w, 1, 1, colour);
+        if (glyph->second[static_cast<size_t>(h)][w] == ' ') continue;
+        fill(top + h * scale, left + w * scale, scale, scale, colour);
       }
     }
-    left += kGlyphWidth;
+    left += kGlyphWidth * scale;
   }
 }
 
@@ -139,9 +194,9 @@ void Picture::draw_image(int64_t top, int64_t left, int64_t height, int64_t widt
   const int64_t H = image.shape(0), W = image.shape(1);
   const auto* from = image.data<uint8_t>();
   for (int64_t h = 0; h < height; ++h) {
-    const Between row(h, height, H);
+    const Between row = drawn_between(h, height, H);
     for (int64_t w = 0; w < width; ++w) {
-      const Between column(w, width, W);
+      const Between column = drawn_between(w, width, W);
       Colour colour;
       for (int64_t c = 0; c < 3; ++c) {
         const double value = bilinear(row, column, [&](int64_t y, int64_t x) {
@@ -156,28 +211,19 @@ void Picture::draw_image(int64_t top, int64_t left, int64_t height, int64_t widt
 
 void Picture::draw_map(int64_t top, int64_t left, int64_t height, int64_t width, std::span<const float> map,
                        int64_t H, int64_t W, double least, double greatest) {
-  const Tensor resized = resized_map(map, H, W, height, width);
-  const auto* values = resized.data<float>();
+  constexpr double kSteps = 63;  // more are not seen, and make the file larger
+  const Tensor drawn = resized(map, H, W, height, width, drawn_between);
+  const auto* values = drawn.data<float>();
   const double range = greatest > least ? greatest - least : 1;
   for (int64_t i = 0; i < height * width; ++i) {
-    fill(top + i / width, left + i % width, 1, 1, heat((values[i] - least) / range));
+    const double value = std::round((values[i] - least) / range * kSteps) / kSteps;
+    fill(top + i / width, left + i % width, 1, 1, heat(value));
   }
 }
 
 Tensor resized_map(std::span<const float> map, int64_t H, int64_t W, int64_t height, int64_t width) {
-  check(std::ssize(map) == H * W && H > 0 && W > 0, "resized_map: ", map.size(), " values, wanted ", H, "x",
-        W);
-  Tensor result = Tensor::empty({height, width});
-  auto* out = result.data<float>();
-  for (int64_t h = 0; h < height; ++h) {
-    const Between row(h, height, H);
-    for (int64_t w = 0; w < width; ++w) {
-      out[h * width + w] = static_cast<float>(bilinear(row, Between(w, width, W), [&](int64_t y, int64_t x) {
-        return static_cast<double>(map[static_cast<size_t>(y * W + x)]);
-      }));
-    }
-  }
-  return result;
+  return resized(map, H, W, height, width,
+                 [](int64_t i, int64_t count, int64_t size) { return Between(i, count, size); });
 }
 
 }  // namespace fovea::cli

@@ -29,13 +29,13 @@ class Picture {
   const Tensor& pixels() const { return pixels_; }
 
   void fill(int64_t top, int64_t left, int64_t height, int64_t width, Colour colour);
-  /// Letters, digits and the commonest signs, from the corner on; small letters as capitals, what there is no
-  /// sign for as a space.
-  void write(int64_t top, int64_t left, std::string_view text, Colour colour = {0, 0, 0});
-  /// An image u8 [H, W, 3], brought to height x width.
+  /// Letters, digits and the commonest signs, from the corner on, `scale` times their size; what there is no
+  /// sign for is a space.
+  void write(int64_t top, int64_t left, std::string_view text, Colour colour = {0, 0, 0}, int64_t scale = 1);
+  /// An image u8 [H, W, 3], brought to height x width: its points are squares where they are enlarged by a
+  /// whole factor of up to 4, else it is smooth.
   void draw_image(int64_t top, int64_t left, int64_t height, int64_t width, const Tensor& image);
-  /// `map`, H rows of W values, brought to height x width between its points, in colours from `least` to
-  /// `greatest`.
+  /// `map`, H rows of W values, brought to height x width likewise, in 64 colours from `least` to `greatest`.
   void draw_map(int64_t top, int64_t left, int64_t height, int64_t width, std::span<const float> map,
                 int64_t H, int64_t W, double least, double greatest);
 
