@@ -3,9 +3,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <sstream>
 #include <string>
 #include <vector>
 
+#include "build_type.h"
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
 
@@ -66,6 +68,26 @@ const char* value_of(const char* flag, const std::string& argument) {
   return argument.compare(0, length, flag) == 0 ? argument.c_str() + length : nullptr;
 }
 
+/// Whether Google Benchmark is going to warn that it was built as DEBUG: there is no function that tells.
+bool library_warns() {
+  std::ostringstream text;
+  benchmark::BenchmarkReporter::PrintBasicContext(&text, benchmark::BenchmarkReporter::Context());
+  return text.str().find("built as DEBUG") != std::string::npos;
+}
+
+/// What the figures are worth, by how this program and Google Benchmark were built.
+void add_build_types() {
+  const bool warns = library_warns();  // before there is a note with the same words
+  benchmark::AddCustomContext("fovea_build_type", why_slow() == nullptr ? "release" : why_slow());
+  if (warns) {
+    benchmark::AddCustomContext(
+        "note on library_build_type",
+        "DEBUG is said of the installed Google Benchmark, built without NDEBUG as Debian has "
+        "it, not of Fovea; the loop that is timed is no part of it (benchmarks/README.md)");
+  }
+  warn_of_slow_build();
+}
+
 int run(int argc, char** argv) {
   std::string tabular = "--benchmark_counters_tabular=true";
   std::vector<char*> others{argv[0], tabular.data()};
@@ -94,6 +116,7 @@ int run(int argc, char** argv) {
   benchmark::Initialize(&count, others.data());
   if (benchmark::ReportUnrecognizedArguments(count, others.data())) return 2;
   register_all();
+  add_build_types();
   benchmark::AddCustomContext("device", describe(settings().device));
   benchmark::AddCustomContext("dtype", name_of(dtype));
   benchmark::AddCustomContext("tf32", tf32_allowed() ? "allowed" : "no");

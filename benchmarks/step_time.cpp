@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 
+#include "build_type.h"
 #include "fovea/core/allocator.h"
 #include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
@@ -132,6 +133,7 @@ int run(int argc, char** argv) {
     if (!tables_path.empty() && tables_path != "-") write_whole(tables_path, tables);
     if (!trace_path.empty()) write_whole(trace_path, chrome_trace(profile));
   }
+  warn_of_slow_build();
   if (!on_request) {
     time_steps();
     return 0;
