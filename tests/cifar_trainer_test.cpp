@@ -198,6 +198,15 @@ TEST_CASE("cifar_trainer: a damaged checkpoint is refused") {
   check_failure({"predict", "--checkpoint", folder / "short.safetensors"}, 5, "short.safetensors");
 }
 
+TEST_CASE("cifar_trainer: --dry-run checks flags and the folder, and leaves nothing") {
+  const TemporaryFolder folder;
+  const Outcome outcome = trainer(short_run(folder / "run", {"--dry-run"}));
+  CHECK(outcome.code == 0);
+  CHECK_FALSE(std::filesystem::exists(folder / "run"));
+  check_failure(short_run(folder / "run", {"--dry-run", "--lr", "-1"}), 2, "lr");
+  check_failure(short_run(finished_run(), {"--dry-run"}), 2, "already holds a run");
+}
+
 TEST_CASE("cifar_trainer: a run is not overwritten unasked") {
   const TemporaryFolder folder;
   const std::string out = folder / "run";

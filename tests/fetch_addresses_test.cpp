@@ -53,7 +53,7 @@ TEST_CASE("fetch_addresses: where no address will do, each one's reason is said"
   fixture.server.status = 404;
   fixture.mirror.status = 503;
   const std::string all = message_of<DataError>([&] { fetch(fixture.request); });
-  CHECK_THAT(all, Contains("none of 2 addresses has the archive (0 bytes") && !Contains("404"));
+  CHECK_THAT(all, Contains("none of 2 addresses has the archive; see to the network") && !Contains("404"));
   REQUIRE(fixture.told.size() == 2);
   CHECK_THAT(fixture.told[0], Contains(fixture.server.url()) && Contains("404"));
   CHECK_THAT(fixture.told[1], Contains(fixture.mirror.url()) && Contains("503"));

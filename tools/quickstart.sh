@@ -7,7 +7,8 @@ usage() {
   cat <<'END'
 usage: tools/quickstart.sh [--data DIR] [--out DIR] [--wait] [--no-install] [TRAINING FLAG...]
 
-Trains attention-nano for 4 epochs on CIFAR-10 (tools/cifar_trainer/settings/quick.toml): some minutes.
+Builds the trainer (some 3 to 6 minutes on two cores, the first time), and trains attention-nano for 4 epochs on
+CIFAR-10 (tools/cifar_trainer/settings/quick.toml): another 5.
 Builds for CUDA where there is a GPU with all that this needs (nvcc 13, cuDNN 9.11 or newer), otherwise for the CPU.
 
   --data DIR      the folder with CIFAR-10's files, or its parent. Otherwise it is looked for (cifar_trainer datasets),
@@ -17,7 +18,8 @@ Builds for CUDA where there is a GPU with all that this needs (nvcc 13, cuDNN 9.
   --out DIR       the folder of the run; otherwise a new one in runs/
   --no-install    do not look for missing Debian packages
 
-Every other argument goes to `cifar_trainer train`, and overrides the recipe:
+Every other argument goes to `cifar_trainer train`, and overrides the recipe (--config takes another one, --dataset
+other images, --resume goes on with the run in --out):
   tools/quickstart.sh --epochs 1 --limit 6400            a short form, for a test of the whole chain
   tools/quickstart.sh --model attention56 --epochs 5     another network
 END
@@ -30,28 +32,58 @@ log=$root/runs/download-of-cifar10.log
 install=yes
 wait=no
 download=
+dataset=
+config=(--config "$root/tools/cifar_trainer/settings/quick.toml")
 training_flags=()
 while [ $# -gt 0 ]; do
   case $1 in
+    --data=* | --out=* | --dataset=*) set -- "${1%%=*}" "${1#*=}" "${@:2}"; continue ;;
     --help | -h) usage; exit 0 ;;
     --data) data=${2:?--data needs a folder}; shift ;;
     --out) out=${2:?--out needs a folder}; shift ;;
+    --dataset) dataset=${2:?--dataset needs a name}; shift ;;
     --wait) wait=yes ;;
     --no-install) install=no ;;
-    *) training_flags+=("$1") ;;
+    *)
+      # A recipe of the user's, and a run that has its own settings, replace ours.
+      case $1 in --config | --config=* | --resume | --resume=*) config=() ;; esac
+      training_flags+=("$1")
+      ;;
   esac
   shift
 done
+has_flag() { [[ " ${training_flags[*]} " == *" $1"[\ =]* ]]; }
+is_resumed=no
+if has_flag --resume; then is_resumed=yes; fi
+
+# What would be refused in the end is refused before anything is installed or built.
+if [ -n "$data" ] && [ ! -d "$data" ]; then
+  echo "quickstart: --data: there is no folder $data" >&2
+  exit 3
+fi
+if [ -e "$out/last.safetensors" ] && [ $is_resumed = no ] && ! has_flag --overwrite; then
+  echo "quickstart: --out: $out holds a run already; go on with it (--resume), or name another folder" >&2
+  exit 2
+fi
 
 say() { printf '\n== %s\n' "$*" >&2; }
 
 has() { "$trainer" datasets "$1" >/dev/null 2>&1; }
 
-# Sets dataset, and download to the process that goes on with CIFAR-10 beside a run on others.
+# Ends, and with it a download beside it, unless the run has come to its end.
+end_download() {
+  [ $? -ne 0 ] && [ -n "$download" ] && kill "$download" 2>/dev/null || return 0
+  say "The download of CIFAR-10 ends with this run; the next one goes on with it"
+}
+
+# Sets dataset, unless the user did, and download to the process that goes on with CIFAR-10 beside a run on others.
 find_images() {
   local status=0
-  dataset=cifar10
   # What the user named is taken, and cifar_trainer says what is wrong with it.
+  if [ $is_resumed = yes ] || { [ -n "$dataset" ] && [ "$dataset" != cifar10 ]; }; then
+    return
+  fi
+  dataset=cifar10
   if [ -n "$data" ] || has cifar10; then
     return
   fi
@@ -67,7 +99,7 @@ find_images() {
       mkdir -p "$(dirname "$log")"
       nohup "$trainer" fetch cifar10 >"$log" 2>&1 </dev/null &
       download=$!
-      trap '[ $? -eq 0 ] || kill "$download" 2>/dev/null || true' EXIT
+      trap end_download EXIT
       say "CIFAR-10 takes longer than a minute (--wait would wait): it goes on beside a run on other images"
       ;;
     [0-9] | [0-9][0-9]) say "CIFAR-10 cannot be had here, so this run takes other images" ;;
@@ -106,22 +138,30 @@ cmake -S "$root" --preset "$preset" >&2
 cmake --build "$root/build/$preset" --target cifar_trainer >&2
 trainer=$root/build/$preset/bin/cifar_trainer
 
+train() {
+  "$trainer" train "${config[@]}" ${dataset:+--dataset "$dataset"} ${data:+--data "$data"} --out "$out" \
+    "${training_flags[@]}" "$@"
+}
+train --dry-run  # a misspelt flag is told before a download
 find_images
-say "Training on $dataset${data:+ from $data}"
-"$trainer" train --config "$root/tools/cifar_trainer/settings/quick.toml" --dataset "$dataset" \
-  ${data:+--data "$data"} --out "$out" "${training_flags[@]}"
+say "Training${dataset:+ on $dataset}${data:+ from $data}"
+train
 
 accuracy=$(sed -n 's/.*"test_accuracy": *\([0-9.eE+-]*\).*/\1/p' "$out/summary.json")
 say "Done"
 cat <<END
-test accuracy  $(awk -v a="$accuracy" 'BEGIN { printf "%.2f %%", 100 * a }') ($dataset)
+test accuracy  $(awk -v a="$accuracy" 'BEGIN { printf "%.2f %%", 100 * a }')${dataset:+ ($dataset)}
 run            $out
   summary.json, metrics.csv, last.safetensors, best.safetensors
-trainer        $trainer
-next           $trainer evaluate --help
-               $trainer predict --help
-               $trainer train --help
+next, with a photo of yours:
+  $trainer predict --checkpoint $out/best.safetensors PHOTO.jpg
+  $trainer attend --checkpoint $out/best.safetensors --out $out/masks PHOTO.jpg   # then open $out/masks/overview.png
+and more: $trainer --help
 END
+case $dataset in
+  fashion-mnist) echo "This network knows clothes alone, grey on black: a photo is called one of them." ;;
+  synthetic) echo "This network knows drawn shapes alone: a photo is called one of them." ;;
+esac
 if [ -n "$download" ] && has cifar10; then
   echo "CIFAR-10       has come in the meantime: tools/quickstart.sh trains on it"
 elif [ -n "$download" ] && kill -0 "$download" 2>/dev/null; then

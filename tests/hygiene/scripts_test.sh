@@ -77,6 +77,8 @@ mkdir "$system/here"
 cat >"$system/trainer" <<'END'
 echo "trainer $*" >>SYSTEM/log
 case "$*" in
+  *--epoch\ *) echo 'there is no flag "--epoch"'; exit 2 ;;
+  *--dry-run) exit ;;
   datasets*) [ -e "SYSTEM/here/$2" ]; exit ;;
   *--at-most*) [ FETCH -ne 0 ] || touch SYSTEM/here/cifar10; exit FETCH ;;
   fetch*)
@@ -149,8 +151,25 @@ pretend dpkg-query 'echo installed'
 pretend id 'echo 1000'
 pretend_build 0
 
-run 0 '(cifar10)' "$tools/quickstart.sh" --data /somewhere
-log_has '--data /somewhere'
+run 0 '(cifar10)' "$tools/quickstart.sh" --data "$system/bin"
+log_has "--data $system/bin"
+# What would be refused in the end is refused at the beginning.
+run 3 'there is no folder /nowhere' "$tools/quickstart.sh" --data /nowhere
+log_is_empty
+touch "$system/run/last.safetensors"
+run 2 'holds a run already' "$tools/quickstart.sh" --out "$system/run"
+log_is_empty
+run 2 'no flag "--epoch"' "$tools/quickstart.sh" --epoch 1
+log_lacks fetch
+# Flags of the user's replace ours.
+run 0 'a photo is called one of them' "$tools/quickstart.sh" --dataset=synthetic --out "$system/other" --epochs 1
+log_has "quick.toml --dataset synthetic --out $system/other --epochs 1"
+log_lacks fetch
+run 0 '43.21' "$tools/quickstart.sh" --config mine.toml --out "$system/other"
+log_lacks quick.toml
+run 0 '43.21' "$tools/quickstart.sh" --resume --out "$system/run"
+log_has "trainer train --out $system/run --resume"
+rm "$system/run/last.safetensors"
 
 # Which build: there is no GPU; one, with less than a CUDA build needs; one with all.
 log_has 'cmake -S'

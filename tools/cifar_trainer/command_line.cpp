@@ -166,6 +166,8 @@ void add_train(CLI::App& app, Arguments& arguments) {
                   "begin a new run with the weights of FILE, of this or another number of classes")
       ->type_name("FILE");
   command.add_flag("--overwrite", arguments.overwrite, "delete the run that OUT holds")->excludes(resume);
+  command.add_flag("--dry-run", arguments.dry_run,
+                   "check flags, settings, the folder and the device, and train nothing");
   command
       .add_option("--profile", arguments.profile_steps,
                   "show where the time of N steps goes, after two; OUT gets profile.md and trace.json")

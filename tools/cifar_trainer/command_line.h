@@ -17,6 +17,7 @@ struct Arguments {
   bool resume = false;
   bool resume_if_any = false;  // --resume auto: begin where there is nothing to go on from
   bool overwrite = false;
+  bool dry_run = false;    // check everything but the images, and train nothing
   std::string init;        // a new run begins with the weights of this file; "": with random ones
   std::string checkpoint;  // of --checkpoint, or the file or folder after --resume; "": none
   std::string split = "test";

@@ -104,6 +104,7 @@ class Fetcher {
       text = str("fetch: none of ", sources_.size(), " addresses has the archive");
       for (const Source& source : sources_) text += request_.tell ? "" : "\n  " + source.failure;
     }
+    if (first.part.size() == 0) return text + "; see to the network or the address, and fetch again";
     return str(text, " (", first.part.size(), " bytes are in ", first.part.path().string(),
                "); see to the network or the address and fetch again, which goes on from there");
   }

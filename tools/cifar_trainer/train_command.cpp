@@ -1,3 +1,5 @@
+#include <cerrno>
+
 #include <fmt/format.h>
 #include <filesystem>
 
@@ -208,6 +210,11 @@ std::string describe_work(const Settings& settings, const Device& device) {
                      device.str(), settings.precision, num_threads());
 }
 
+// As this program was called, which may be by its path.
+std::string resume_command(const std::string& out) {
+  return fmt::format("{} train --resume --out {}", program_invocation_name, out);
+}
+
 std::string describe_end(const RunSummary& run, const std::string& out) {
   std::string text = fmt::format("{} after {} epochs, {} steps, {}", run.finished ? "done" : "stopped",
                                  run.epochs, run.steps, duration_text(run.seconds));
@@ -216,7 +223,7 @@ std::string describe_end(const RunSummary& run, const std::string& out) {
     text += fmt::format(" (best {:.2f}% after epoch {})", 100 * run.best_test_accuracy, run.best_epoch);
   }
   text += "; saved in " + out;
-  if (!run.finished) text += "; go on with: cifar_trainer train --resume --out " + out;
+  if (!run.finished) text += "; go on with: " + resume_command(out);
   return text;
 }
 
@@ -228,8 +235,8 @@ TrainingResult train_and_explain(Classifier& classifier, const Dataset& dataset,
   } catch (const DeviceLost& error) {
     const bool is_saved = std::filesystem::exists(folder.last());
     throw DeviceLost(
-        is_saved ? fmt::format("{}; {} is whole, go on with: cifar_trainer train --resume --out {}",
-                               error.what(), folder.last(), folder.path())
+        is_saved ? fmt::format("{}; {} is whole, go on with: {}", error.what(), folder.last(),
+                               resume_command(folder.path()))
                  : fmt::format("{}; nothing was saved yet, begin again with --overwrite", error.what()));
   }
 }
@@ -242,11 +249,13 @@ int train(const Arguments& given) {
   const std::optional<Checkpoint> init = read_init(arguments);
   Place place = place_of(arguments, init);
   const RunFolder folder(place.out);
-  const FolderLock lock(folder.path());  // from before it is looked into to the end
+  std::optional<FolderLock> lock;  // from before it is looked into to the end
+  if (!arguments.dry_run) lock.emplace(folder.path());
   Start start = start_in(folder, arguments, init, place);
   const Settings& settings = start.settings;
   check_consistent(settings);
   const Device device = prepare_device(settings);
+  if (arguments.dry_run) return 0;
 
   const Dataset dataset = load_images(settings);
   throw_if_stopped("loading the images");
