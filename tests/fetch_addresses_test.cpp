@@ -38,14 +38,22 @@ TEST_CASE("fetch_addresses: an address that fails, or has another file, is left 
 }
 
 TEST_CASE("fetch_addresses: a page in the place of the archive spoils nothing that is here") {
-  FetchFixture fixture;
+  TwoAddresses fixture;
   HttpServer page{"<html>please log in</html>"};
   page.knows_ranges = false;
+  page.tells_length = GENERATE(true, false);
   write_file(fixture.part, fixture.bytes.substr(0, 5000));
-  fixture.request.archives[0].addresses = {page.url()};
-  CHECK_THAT(message_of<DataError>([&] { fetch(fixture.request); }),
-             Contains("has 26 bytes, fewer than the") && Contains("another file"));
-  CHECK(file_bytes(fixture.part) == fixture.bytes.substr(0, 5000));
+  SECTION("alone") {
+    fixture.request.archives[0].addresses = {page.url()};
+    CHECK_THAT(message_of<DataError>([&] { fetch(fixture.request); }), Contains("it is another file"));
+    CHECK(file_bytes(fixture.part) == fixture.bytes.substr(0, 5000));
+  }
+  SECTION("before an address that has it") {
+    fixture.request.archives[0].addresses[0] = page.url();
+    CHECK(fetch(fixture.request) == fixture.target);
+    fixture.check_complete();
+    CHECK(fixture.mirror.requests() == std::vector<std::string>{"/files/small.tar.gz bytes=5000-"});
+  }
 }
 
 TEST_CASE("fetch_addresses: where no address will do, each one's reason is said") {
@@ -136,13 +144,27 @@ TEST_CASE("fetch_addresses: the version for Python will do, and what was begun i
   CHECK(server.requests().size() == requests);
 }
 
-TEST_CASE("fetch_addresses: another process that downloads the same is let alone") {
+TEST_CASE("fetch_addresses: another process that downloads the same is waited for") {
   FetchFixture fixture;
   std::filesystem::create_directories(fixture.cache / "cache");
-  const PartFile other(fixture.part);
-  CHECK_THAT(message_of<DataError>([&] { fetch(fixture.request); }),
-             Contains("small.tar.gz.part") && Contains("another fetch"));
+  auto other = std::make_unique<PartFile>(fixture.part);
+  double now = 0;
+  fixture.request.clock = [&] { return now += 10; };
+  fixture.request.max_seconds = 15;
+  CHECK_THAT(message_of<TookTooLong>([&] { fetch(fixture.request); }),
+             Contains("small.tar.gz.part") && Contains("another fetch") && Contains("15 s"));
   CHECK(fixture.server.requests().empty());
+  fixture.request.max_seconds = 0;
+  fixture.request.clock = {};
+  std::vector<std::string> told;
+  fixture.request.tell = [&](const std::string& text) {
+    told.push_back(text);
+    other.reset();
+  };
+  CHECK(fetch(fixture.request) == fixture.target);
+  fixture.check_complete();
+  REQUIRE(told.size() == 1);
+  CHECK_THAT(told[0], Contains("waiting for its end"));
 }
 
 TEST_CASE("fetch_addresses: a rate is that of the last ten seconds") {

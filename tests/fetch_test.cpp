@@ -122,13 +122,31 @@ TEST_CASE("fetch: a wrong checksum names both and removes the file") {
   CHECK_FALSE(std::filesystem::exists(fixture.target));
 }
 
-TEST_CASE("fetch: damage in what was kept is found, and the next run starts anew") {
+TEST_CASE("fetch: damage in what was kept is found, and everything asked for again") {
   FetchFixture fixture;
   write_file(fixture.part, std::string(1000, 'x'));
-  CHECK_THROWS_AS(fetch(fixture.request), DataError);
-  CHECK_FALSE(std::filesystem::exists(fixture.part));
-  fetch(fixture.request);
+  CHECK(fetch(fixture.request) == fixture.target);
   fixture.check_complete();
+  CHECK(fixture.server.requests() ==
+        std::vector<std::string>{"/files/small.tar.gz bytes=1000-", "/files/small.tar.gz "});
+}
+
+TEST_CASE("fetch: an answer from another place than was asked for is not appended") {
+  FetchFixture fixture;
+  write_file(fixture.part, fixture.bytes.substr(0, 5000));
+  fixture.server.range_error = -5000;
+  CHECK_THAT(message_of<DataError>([&] { fetch(fixture.request); }),
+             Contains("sends from byte 0, asked for from byte 5000 on"));
+  CHECK(file_bytes(fixture.part) == fixture.bytes.substr(0, 5000));
+}
+
+TEST_CASE("fetch: what a fetch that was killed has left of a dataset that is whole goes away") {
+  FetchFixture fixture;
+  fetch(fixture.request);
+  write_file(fixture.part, fixture.bytes);
+  CHECK(fetch(fixture.request) == fixture.target);
+  fixture.check_complete();
+  CHECK(fixture.server.requests().size() == 1);
 }
 
 TEST_CASE("fetch: refused connections and HTTP errors are errors, and keep what is there") {

@@ -55,6 +55,7 @@ class HttpServer {
   std::atomic<bool> tells_length = true;
   std::atomic<int> status = 200;           // another one instead of the file
   std::atomic<int64_t> cut_after = -1;     // bytes of an answer after which the connection ends; -1: none
+  std::atomic<int64_t> range_error = 0;    // from the byte that was asked for to that from which it sends
   std::atomic<int64_t> stalls_after = -1;  // bytes of the first answer after which no more come; -1: none
 
  private:
@@ -94,8 +95,8 @@ class HttpServer {
     std::string body = file_.substr(begin);
     std::string head = is_partial ? "HTTP/1.1 206 Partial Content\r\n" : "HTTP/1.1 200 OK\r\n";
     if (is_partial) {
-      head += "Content-Range: bytes " + std::to_string(begin) + "-" + std::to_string(file_.size() - 1) + "/" +
-              std::to_string(file_.size()) + "\r\n";
+      head += "Content-Range: bytes " + std::to_string(static_cast<int64_t>(begin) + range_error) + "-" +
+              std::to_string(file_.size() - 1) + "/" + std::to_string(file_.size()) + "\r\n";
     }
     if (tells_length) head += "Content-Length: " + std::to_string(body.size()) + "\r\n";
     if (cut_after >= 0) body.resize(std::min(body.size(), static_cast<size_t>(cut_after)));

@@ -5,9 +5,9 @@
 # --at-most, or fails: then nothing is installed.
 set -euo pipefail
 
-limit=()
+at_most=
 if [ "${1:-}" = --at-most ]; then
-  limit=(timeout "${2:?--at-most needs seconds}")
+  at_most=${2:?--at-most needs seconds}
   shift 2
 fi
 
@@ -52,10 +52,15 @@ fi
 echo "install_packages: installing ${missing[*]}"
 # --no-remove: stop rather than take away a package of the user's that is in conflict with one of these.
 get=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends --no-remove)
-if [ ${#limit[@]} -gt 0 ]; then
-  # The lists that are here may do.
-  "${as_root[@]}" "${limit[@]}" apt-get update -qq || true
-  "${as_root[@]}" "${limit[@]}" "${get[@]}" --download-only "${missing[@]}"
+# In what is left of --at-most; in the foreground, so that Ctrl-C ends it, too.
+SECONDS=0
+limited() {
+  local left=$((at_most - SECONDS))
+  "${as_root[@]}" timeout --foreground "$((left > 1 ? left : 1))" "$@"
+}
+if [ -n "$at_most" ]; then
+  limited apt-get update -qq || true  # the lists that are here may do
+  limited "${get[@]}" --download-only "${missing[@]}"
 else
   "${as_root[@]}" apt-get update -qq
 fi

@@ -32,6 +32,7 @@ log=$root/runs/download-of-cifar10.log
 install=yes
 wait=no
 download=
+is_done=no
 dataset=
 config=(--config "$root/tools/cifar_trainer/settings/quick.toml")
 training_flags=()
@@ -70,9 +71,9 @@ say() { printf '\n== %s\n' "$*" >&2; }
 
 has() { "$trainer" datasets "$1" >/dev/null 2>&1; }
 
-# Ends, and with it a download beside it, unless the run has come to its end.
+# A download beside a run that does not come to its end, by a signal or an error, ends with it.
 end_download() {
-  [ $? -ne 0 ] && [ -n "$download" ] && kill "$download" 2>/dev/null || return 0
+  [ $is_done = no ] && kill "$download" 2>/dev/null || return 0
   say "The download of CIFAR-10 ends with this run; the next one goes on with it"
 }
 
@@ -147,7 +148,8 @@ find_images
 say "Training${dataset:+ on $dataset}${data:+ from $data}"
 train
 
-accuracy=$(sed -n 's/.*"test_accuracy": *\([0-9.eE+-]*\).*/\1/p' "$out/summary.json")
+accuracy=$(sed -n 's/.*"test_accuracy": *\([0-9.eE+-]*\).*/\1/p' <"$out/summary.json")
+is_done=yes
 say "Done"
 cat <<END
 test accuracy  $(awk -v a="$accuracy" 'BEGIN { printf "%.2f %%", 100 * a }')${dataset:+ ($dataset)}

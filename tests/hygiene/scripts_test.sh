@@ -61,7 +61,7 @@ run 0 'installing' "$tools/install_packages.sh" --at-most 60 dataset-fashion-mni
 log_has '--download-only dataset-fashion-mnist'
 log_has '--no-remove dataset-fashion-mnist'
 pretend apt-get "echo \"apt-get \$*\" >>$system/log; exec sleep 60"
-run 124 'installing' "$tools/install_packages.sh" --at-most 0.2 dataset-fashion-mnist
+run 124 'installing' "$tools/install_packages.sh" --at-most 1 dataset-fashion-mnist
 log_lacks '--no-remove dataset-fashion-mnist'
 pretend apt-get "echo \"apt-get \$*\" >>$system/log"
 
@@ -137,7 +137,8 @@ quickstart 0 'CIFAR-10       still comes, in process' "--dataset synthetic --out
 log_has 'trainer fetch cifar10 --at-most 60'
 grep -qx 'trainer fetch cifar10' "$system/log" || fail 'no download goes on'
 touch "$system/arrives"
-while [ ! -e "$system/here/cifar10" ]; do sleep 0.05; done  # and so the first one has ended
+for ((i = 0; i < 200; ++i)); do [ -e "$system/here/cifar10" ] || sleep 0.05; done  # and so the first one has ended
+[ -e "$system/here/cifar10" ] || fail 'the download ended with the quickstart'
 rm "$system/here/cifar10"
 quickstart 0 'has come in the meantime' "--dataset synthetic --out $system/run --epochs 1"
 rm "$system/here/cifar10"

@@ -8,8 +8,10 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <exception>
+#include <string_view>
 
 #include "fovea/core/check.h"
 
@@ -20,23 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr double kRateSeconds = 10;
 
-/// Opens the file that a download grows in for appending; -1 and errno if that fails.
-int open_part(const fs::path& path) {
-  constexpr int kAttempts = 100;  // others may create and remove it as well
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    // O_NONBLOCK: opening a pipe must not wait for a reader.
-    const int descriptor =
-        open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
-    if (descriptor < 0 && errno != ELOOP && errno != ENXIO) return -1;
-    struct stat status {};
-    if (descriptor >= 0 && fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1)
-      return descriptor;
-    if (descriptor >= 0) close(descriptor);
-    if (unlink(path.c_str()) != 0 && errno != ENOENT) return -1;
-  }
-  errno = EAGAIN;
-  return -1;
-}
+constexpr const char* kDiskAdvice = "; make room on the disk or see to its permissions, and fetch again";
 
 /// The request, and what libcurl calls while it runs.
 class Request {
@@ -104,30 +90,51 @@ class Request {
     return code;
   }
 
-  /// Before the first bytes of an answer: where they belong, and whether they can be the file's.
-  void begin_answer() {
+  /// Where the answer says that it begins; -1: it does not say.
+  int64_t begin_of_range() {
+    curl_header* header = nullptr;
+    if (curl_easy_header(curl_.get(), "Content-Range", 0, CURLH_HEADER, -1, &header) != CURLHE_OK) return -1;
+    const std::string_view text = header->value;
+    constexpr std::string_view kUnit = "bytes ";
+    int64_t begin = -1;
+    if (text.starts_with(kUnit))
+      std::from_chars(text.data() + kUnit.size(), text.data() + text.size(), begin);
+    return begin;
+  }
+
+  /// Before the first bytes of an answer: where they belong, and whether they can be the file's. A page that
+  /// tells of an error, or that one has to log in, is to spoil nothing that is here.
+  void begin_answer(std::string_view bytes) {
     constexpr long kPartialContent = 206;
     if (offset_ > 0 && status() != kPartialContent) offset_ = 0;  // the server sends everything
     curl_off_t length = -1;
     curl_easy_getinfo(curl_.get(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-    // A page that tells of an error, or that one has to log in, is to spoil nothing that is here.
-    check<DataError>(wanted_.bytes == 0 || length < 0 || offset_ + length == wanted_.bytes,
-                     "fetch: ", wanted_.url, ": the server has ", offset_ + length,
-                     offset_ + length > wanted_.bytes ? " bytes, more than the " : " bytes, fewer than the ",
-                     wanted_.bytes, " bytes expected: it is another file");
-    if (offset_ < part_.size()) part_.clear();
+    const int64_t left = wanted_.bytes - offset_;
+    check<DataError>(wanted_.bytes == 0 || length < 0 || length == left, "fetch: ", wanted_.url,
+                     ": the server sends ", length,
+                     length > left ? " bytes, more than the " : " bytes, fewer than the ", left,
+                     " bytes expected: it is another file");
+    if (offset_ > 0) {
+      const int64_t begin = begin_of_range();
+      check<DataError>(begin == offset_, "fetch: ", wanted_.url, ": the server sends from byte ", begin,
+                       ", asked for from byte ", offset_, " on");
+      return;
+    }
+    const std::string_view start = std::string_view(wanted_.start).substr(0, bytes.size());
+    check<DataError>(bytes.starts_with(start), "fetch: ", wanted_.url,
+                     ": what the server sends does not begin as the archive does: it is another file");
+    if (part_.size() > 0) part_.clear();
   }
 
   /// Anything but `count` makes libcurl give up.
   size_t take(const char* bytes, size_t count) {
     try {
-      if (!has_begun_) begin_answer();
+      if (!has_begun_) begin_answer({bytes, count});
       has_begun_ = true;
       const int64_t limit = wanted_.bytes > 0 ? wanted_.bytes : wanted_.max_bytes;
       check<DataError>(part_.size() + static_cast<int64_t>(count) <= limit, "fetch: ", wanted_.url,
                        ": the server sends more than the ", limit, " bytes expected");
-      check<DiskError>(part_.append(bytes, count), "fetch: ", part_.path().string(),
-                       ": writing failed: ", std::strerror(errno), "; make room on the disk and fetch again");
+      part_.append(bytes, count);
       return count;
     } catch (...) {
       failure_ = std::current_exception();
@@ -147,12 +154,44 @@ class Request {
 }  // namespace
 
 PartFile::PartFile(const fs::path& path) : path_(path), file_(nullptr, &std::fclose) {
-  const int descriptor = open_part(path);
+  constexpr int kAttempts = 100;  // others may create and remove it as well
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    if (open_once()) return;
+  }
+  errno = EAGAIN;
+  fail("is created and removed by others");
+}
+
+/// False: what stood there is gone, or was another file when it could be locked.
+bool PartFile::open_once() {
+  // O_NONBLOCK: opening a pipe must not wait for a reader.
+  const int descriptor =
+      open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+  if (descriptor < 0 && errno != ELOOP && errno != ENXIO) fail("cannot be written");
   if (descriptor >= 0) file_.reset(fdopen(descriptor, "ab"));
-  check<DiskError>(file_ != nullptr, "fetch: ", path.string(), ": cannot be written: ", std::strerror(errno));
-  check<DataError>(flock(fileno(file_.get()), LOCK_EX | LOCK_NB) == 0, "fetch: ", path.string(),
-                   ": another fetch is at work on it; wait for its end");
-  size_ = static_cast<int64_t>(fs::file_size(path));
+  struct stat own {
+  }, named{};
+  const bool is_known = descriptor >= 0 && fstat(descriptor, &own) == 0;
+  if (is_known && S_ISREG(own.st_mode) && own.st_nlink == 1) {
+    // The lock keeps two writers apart, and goes with its process; a file system without locks does without.
+    check<InUse>(flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK, "fetch: ", path_.string(),
+                 ": another fetch is at work on it");
+    // The one that had it may have removed it in the meantime.
+    const bool is_there = fstat(descriptor, &own) == 0 && lstat(path_.c_str(), &named) == 0 &&
+                          own.st_dev == named.st_dev && own.st_ino == named.st_ino;
+    if (is_there) size_ = own.st_size;
+    if (!is_there) file_.reset();
+    return is_there;
+  }
+  file_.reset();
+  const bool is_gone = is_known && S_ISREG(own.st_mode) && own.st_nlink == 0;
+  if (!is_gone && unlink(path_.c_str()) != 0 && errno != ENOENT) fail("cannot be replaced");
+  return false;
+}
+
+void PartFile::fail(const char* action) const {
+  const int code = errno;
+  throw DiskError(str("fetch: ", path_.string(), ": ", action, ": ", std::strerror(code), kDiskAdvice));
 }
 
 PartFile::~PartFile() {
@@ -160,15 +199,13 @@ PartFile::~PartFile() {
   if (file_ != nullptr && size_ == 0) fs::remove(path_, ignored);
 }
 
-bool PartFile::append(const char* bytes, size_t count) {
-  if (std::fwrite(bytes, 1, count, file_.get()) != count) return false;
+void PartFile::append(const char* bytes, size_t count) {
+  if (std::fwrite(bytes, 1, count, file_.get()) != count) fail("writing failed");
   size_ += static_cast<int64_t>(count);
-  return true;
 }
 
 void PartFile::clear() {
-  check<DiskError>(flush() && ftruncate(fileno(file_.get()), 0) == 0, "fetch: ", path_.string(),
-                   ": cannot be emptied: ", std::strerror(errno));
+  if (!flush() || ftruncate(fileno(file_.get()), 0) != 0) fail("cannot be emptied");
   size_ = 0;
 }
 

@@ -17,12 +17,17 @@ struct DiskError : DataError {
   using DataError::DataError;
 };
 
+/// Another process has it.
+struct InUse : Error {
+  using Error::Error;
+};
+
 /// The file that a download grows in, which outlives it: the next one goes on from there. Only one process
 /// at a time has it. What was empty at the end goes away.
 class PartFile {
  public:
   /// A link, a file with a second name, a pipe or a device that stands there is removed first: what is
-  /// downloaded goes into no file of another name. DiskError if it cannot be written, DataError if another
+  /// downloaded goes into no file of another name. DiskError if it cannot be written, InUse if another
   /// process has it.
   explicit PartFile(const std::filesystem::path& path);
   ~PartFile();
@@ -32,14 +37,17 @@ class PartFile {
   const std::filesystem::path& path() const { return path_; }
   int64_t size() const { return size_; }
 
-  /// Whether it could be written.
-  bool append(const char* bytes, size_t count);
+  /// DiskError if they cannot be written, as in clear.
+  void append(const char* bytes, size_t count);
   bool flush() { return std::fflush(file_.get()) == 0; }
   void clear();
   /// The end of it: it has been used, or is of no use.
   void remove();
 
  private:
+  bool open_once();
+  [[noreturn]] void fail(const char* action) const;
+
   std::filesystem::path path_;
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
   int64_t size_ = 0;
@@ -68,6 +76,7 @@ struct Transfer {
   std::string url;
   int64_t bytes = 0;      // the file's size; 0: not known
   int64_t max_bytes = 0;  // where it is not known
+  std::string start;      // its first bytes: what begins otherwise is another file
   /// Called about once a second or more often, with the bytes that are here; false ends the transfer.
   std::function<bool(int64_t done)> go_on;
 };

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <list>
+#include <thread>
 
 #include "digest.h"
 #include "download.h"
@@ -38,10 +39,14 @@ double seconds_of_system() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+fs::path part_of(const Archive& archive, const fs::path& folder) {
+  return folder / (archive.file + ".part");
+}
+
 /// An archive, as far as it is here.
 struct Download {
   Download(const Archive& archive_, const fs::path& folder)
-      : archive(archive_), part(folder / (archive_.file + ".part")) {}
+      : archive(archive_), part(part_of(archive_, folder)) {}
   const Archive& archive;
   PartFile part;
 };
@@ -58,11 +63,12 @@ struct Source {
 class Fetcher {
  public:
   explicit Fetcher(const FetchRequest& request)
-      : request_(request), clock_(request.clock ? request.clock : seconds_of_system), begin_(clock_()) {}
+      : request_(request), clock_(request.clock ? request.clock : seconds_of_system), begin_(clock_()) {
+    open_parts();
+  }
 
   /// The archive that is here, whole, in the end.
   Download& run() {
-    open_parts();
     for (Source& source : sources_) {
       if (try_source(source, Patience::until_slow)) return *source.download;
     }
@@ -98,21 +104,33 @@ class Fetcher {
 
   /// Of all addresses. Those whose reason was told are not listed again.
   std::string failure() const {
-    const Download& first = downloads_.front();
+    const auto largest =
+        std::max_element(downloads_.begin(), downloads_.end(),
+                         [](const Download& a, const Download& b) { return a.part.size() < b.part.size(); });
     std::string text = sources_[0].failure;
     if (sources_.size() > 1) {
       text = str("fetch: none of ", sources_.size(), " addresses has the archive");
       for (const Source& source : sources_) text += request_.tell ? "" : "\n  " + source.failure;
     }
-    if (first.part.size() == 0) return text + "; see to the network or the address, and fetch again";
-    return str(text, " (", first.part.size(), " bytes are in ", first.part.path().string(),
+    if (largest->part.size() == 0) return text + "; see to the network or the address, and fetch again";
+    return str(text, " (", what_is_here(*largest),
                "); see to the network or the address and fetch again, which goes on from there");
+  }
+
+  static std::string what_is_here(const Download& download) {
+    return str(download.part.size(), " bytes are in ", download.part.path().string());
   }
 
   /// Whether the archive is here and whole. Not so if the source is slow, or its failure is kept.
   bool try_source(Source& source, Patience patience) {
     try {
+      const bool is_continued = source.download->part.size() > 0;
       if (!download_from(source, patience)) return false;
+      if (is_continued && !has_digest(source)) {
+        // What was here before may be what is wrong.
+        source.download->part.clear();
+        if (!download_from(source, patience)) return false;
+      }
       check_digest(source);
       return true;
     } catch (const DiskError&) {
@@ -141,10 +159,11 @@ class Fetcher {
       if (request_.should_stop && request_.should_stop()) return false;
       const bool has_shown = rate.span() >= kTrialSeconds;
       if (has_shown) source.bytes_per_second = per_second;
-      check_time(done, bytes, per_second, has_shown && patience == Patience::to_the_end ? left : 0);
-      return patience == Patience::to_the_end || !has_shown || per_second >= kFastBytesPerSecond;
+      const bool is_chosen = patience == Patience::to_the_end || per_second >= kFastBytesPerSecond;
+      check_time(done, bytes, per_second, has_shown && is_chosen ? left : 0);
+      return is_chosen || !has_shown;
     };
-    const bool is_whole = transfer({source.url, bytes, kMaxArchiveBytes, go_on}, part);
+    const bool is_whole = transfer({source.url, bytes, kMaxArchiveBytes, /*start=*/"\x1f\x8b", go_on}, part);
     throw_if_stopped(*source.download);
     if (!is_whole && request_.tell) {
       request_.tell(str("fetch: ", source.url, ": ", std::llround(source.bytes_per_second / 1e3),
@@ -167,23 +186,29 @@ class Fetcher {
 
   void throw_if_stopped(const Download& download) const {
     if (!request_.should_stop || !request_.should_stop()) return;
-    throw DataError(str("fetch: ", download.archive.file, ": stopped with ", download.part.size(),
-                        " bytes in ", download.part.path().string(), "; the next fetch goes on from there"));
+    throw DataError(str("fetch: ", download.archive.file, ": stopped; ", what_is_here(download),
+                        ", and the next fetch goes on from there"));
+  }
+
+  std::string digest_of_part(const Source& source) const {
+    const ReadableFile file(source.download->part.path().string(), "fetch", throw_as<DataError>);
+    const std::string found = digest_of(file, digest_kind(source.download->archive.digest),
+                                        [&] { return request_.should_stop && request_.should_stop(); });
+    throw_if_stopped(*source.download);
+    return found;
+  }
+
+  bool has_digest(const Source& source) const {
+    return digest_of_part(source) == source.download->archive.digest;
   }
 
   void check_digest(const Source& source) const {
-    const Archive& archive = source.download->archive;
-    PartFile& part = source.download->part;
-    const DigestKind kind = digest_kind(archive.digest);
-    const ReadableFile file(part.path().string(), "fetch", throw_as<DataError>);
-    const std::string found =
-        digest_of(file, kind, [&] { return request_.should_stop && request_.should_stop(); });
-    throw_if_stopped(*source.download);
-    if (found == archive.digest) return;
-    const int64_t bytes = part.size();
-    part.clear();
-    throw DataError(str("fetch: ", source.url, ": the ", digest_name(kind), " of its ", bytes, " bytes is ",
-                        found, ", expected ", archive.digest, "; the file has been removed"));
+    const std::string &wanted = source.download->archive.digest, found = digest_of_part(source);
+    if (found == wanted) return;
+    const int64_t bytes = source.download->part.size();
+    source.download->part.clear();
+    throw DataError(str("fetch: ", source.url, ": the ", digest_name(digest_kind(wanted)), " of its ", bytes,
+                        " bytes is ", found, ", expected ", wanted, "; the file has been removed"));
   }
 
   const FetchRequest& request_;
@@ -220,21 +245,59 @@ void unpack(const FetchRequest& request, const fs::path& archive, const fs::path
   fs::remove_all(temporary);
 }
 
-}  // namespace
-
-std::string fetch(const FetchRequest& request) try {
-  const fs::path folder = request.folder;
+/// The folder of an archive that is unpacked already; "" for none.
+std::string folder_that_is_here(const FetchRequest& request) {
   for (const Archive& archive : request.archives) {
-    const fs::path target = folder / archive.folder();
+    const fs::path target = fs::path(request.folder) / archive.folder();
     if (is_complete(target, archive.members())) return target.string();
   }
-  fs::create_directories(folder);
+  return "";
+}
+
+std::string fetch_now(const FetchRequest& request) {
+  const fs::path folder = request.folder;
   Fetcher fetcher(request);
+  if (const std::string here = folder_that_is_here(request); !here.empty()) {
+    fetcher.remove_parts();  // of a fetch that was killed in between
+    return here;
+  }
   Download& download = fetcher.run();
   const fs::path target = folder / download.archive.folder();
   unpack(request, download.part.path(), target, download.archive.members());
   fetcher.remove_parts();
   return target.string();
+}
+
+bool has_part(const FetchRequest& request) {
+  return std::any_of(request.archives.begin(), request.archives.end(), [&](const Archive& archive) {
+    return fs::exists(fs::symlink_status(part_of(archive, request.folder)));
+  });
+}
+
+}  // namespace
+
+std::string fetch(const FetchRequest& request) try {
+  const std::string here = folder_that_is_here(request);
+  if (!here.empty() && !has_part(request)) return here;
+  fs::create_directories(request.folder);
+  const auto clock = request.clock ? request.clock : seconds_of_system;
+  const double begin = clock();
+  bool is_told = false;
+  for (;;) {
+    try {
+      return fetch_now(request);
+    } catch (const InUse& error) {
+      if (!here.empty()) return here;
+      if (request.tell && !is_told) request.tell(str(error.what(), "; waiting for its end"));
+      is_told = true;
+      check<TookTooLong>(request.max_seconds <= 0 || clock() - begin < request.max_seconds, error.what(),
+                         ", and was not done in ", std::llround(request.max_seconds), " s");
+      check<DataError>(!request.should_stop || !request.should_stop(),
+                       "fetch: stopped while another is at work");
+      constexpr auto kPause = std::chrono::milliseconds(100);
+      std::this_thread::sleep_for(kPause);
+    }
+  }
 } catch (const fs::filesystem_error& error) {
   throw DataError(
       str("fetch: ", error.what(), "; choose another folder, or make room and see to its permissions"));

@@ -11,7 +11,7 @@
 namespace fovea {
 
 /// A download would not be done, or was not, in the time that it was given. What came of it is kept.
-class TookTooLong : public Error {
+struct TookTooLong : Error {
   using Error::Error;
 };
 
@@ -37,10 +37,10 @@ struct FetchRequest {
 };
 
 /// Downloads, checks and unpacks one of the archives; returns the dataset's folder, at once if it is there
-/// already. Goes through all addresses until one is fast (a megabyte a second), and takes the fastest where
-/// none is. DataError if none of them can be read, or the disk fails; TookTooLong as soon as it is plain that
-/// max_seconds will not do. What came of an unfinished download stays in FILE.part, and the next call asks
-/// for the rest only.
+/// already; waits for another process that fetches the same. Goes through all addresses until one is fast (a
+/// megabyte a second), and takes the fastest where none is. DataError if none of them can be read, or the
+/// disk fails; TookTooLong as soon as it is plain that max_seconds will not do. What came of an unfinished
+/// download stays in FILE.part, and the next call asks for the rest only.
 std::string fetch(const FetchRequest& request);
 
 }  // namespace fovea

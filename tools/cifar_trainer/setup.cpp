@@ -35,7 +35,14 @@ const std::string& info_of(const Checkpoint& checkpoint, const char* key) {
 
 // The authors' files are what they are. Others may be anyone's, but not anything.
 void tell_of_files(const std::string& name, const std::string& folder, const Dataset& dataset) {
-  const FileCheck files = check_files(name, folder, known_datasets(), should_stop);
+  FileCheck files;
+  try {
+    files = check_files(name, folder, known_datasets(), should_stop);
+  } catch (const DataError&) {
+    throw;
+  } catch (const Error& error) {  // a library without MD5
+    show(fmt::format("warning: {}: the files are not compared with the authors': {}\n", name, error.what()));
+  }
   if (files.is_official) return;
   if (!files.unknown.empty()) {
     const size_t more = files.unknown.size() - 1;
