@@ -179,7 +179,8 @@ TEST_CASE("cifar_trainer: train --profile writes tables and a trace, and changes
   CHECK(too_short.code == 0);
   CHECK_THAT(too_short.err, Contains("no step was profiled"));
   for (const char* wrong : {"0", "-1", "1.5", "many", "1001"}) {
-    check_failure({"train", "--profile", wrong, "--out", folder / "other"}, 2, "--profile: Value");
+    check_failure({"train", "--profile", wrong, "--out", folder / "other"}, 2,
+                  "--profile is " + std::string(wrong) + ", wanted a whole number, 1 to 1000");
   }
   const Outcome evaluation =
       trainer({"evaluate", "--checkpoint", out + "/last.safetensors", "--limit", "8", "--profile", "--json"});

@@ -57,11 +57,16 @@ void print_spreads(const std::vector<AttentionMaps>& maps, Merge merge) {
 int attend(const Arguments& arguments) {
   check<UsageError>(!arguments.output.empty(), "attend: --out is missing, wanted a folder for the pictures");
   Arguments to_use = arguments;
-  if (to_use.limit == 0 && to_use.names.empty()) to_use.limit = kDatasetImages;
-  const Checkpoint checkpoint = read_checkpoint(arguments.checkpoint);
+  check_names(arguments);
+  if (to_use.names.empty()) {
+    to_use.limit = arguments.limit.value_or(kDatasetImages);
+    if (to_use.limit == 0) to_use.limit = kMaxImages;
+  }
+  const Checkpoint checkpoint = read_named_checkpoint(arguments.checkpoint);
   const Settings settings = settings_for_use(checkpoint, arguments);
   const Device device = prepare_device(settings);
   const Classifier classifier = load_classifier(checkpoint, device, parse_precision(settings.precision));
+  if (!arguments.names.empty()) show(describe_knowledge(checkpoint) + "\n");
   const auto [images, names] = load_images_to_use(settings, to_use, kMaxImages);
   std::vector<AttentionMaps> maps;
   run_profiled(arguments.profile, device, parse_precision(settings.precision),

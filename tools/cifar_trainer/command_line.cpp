@@ -1,12 +1,15 @@
 #include "command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
+#include <limits>
 #include <sstream>
 
 #include "fovea/config.h"
 #include "fovea/core/check.h"
 #include "fovea/core/nearest.h"
 #include "fovea/core/printable.h"
+#include "fovea/data/datasets.h"
 #include "output.h"
 
 namespace fovea::cli {
@@ -108,6 +111,22 @@ Examples:
   cifar_trainer fetch cifar10 cifar100
   cifar_trainer fetch cifar10 --out data)";
 
+constexpr int64_t kAny = std::numeric_limits<int64_t>::max();  // no greatest number
+
+// A flag for a whole number. What is none, or out of its range, is a UsageError that says what is wanted.
+void add_number(CLI::App& command, const std::string& flag, int64_t least, int64_t most,
+                const std::function<void(int64_t)>& keep, const std::string& help, const char* name = "N") {
+  const auto parse = [=](const std::string& text) {
+    int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const bool is_number = error == std::errc() && end == text.data() + text.size();
+    check<UsageError>(is_number && number >= least && number <= most, flag, " is ", text,
+                      ", wanted a whole number, ", least, most == kAny ? " or more" : str(" to ", most));
+    keep(number);
+  };
+  command.add_option_function<std::string>(flag, parse, help)->type_name(name);
+}
+
 enum class Defaults { shown, hidden };
 
 std::string help_of(const Setting& setting, Defaults defaults) {
@@ -118,6 +137,12 @@ std::string help_of(const Setting& setting, Defaults defaults) {
   const bool is_open = value.empty() || value == "[]" || value == "the model's own";
   if (defaults == Defaults::shown && !is_open) help += " [" + value + "]";
   return help;
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? " " : ", ") + name;
+  return text;
 }
 
 // A flag for a setting, whose text is kept for apply_overrides.
@@ -168,30 +193,37 @@ void add_train(CLI::App& app, Arguments& arguments) {
   command.add_flag("--overwrite", arguments.overwrite, "delete the run that OUT holds")->excludes(resume);
   command.add_flag("--dry-run", arguments.dry_run,
                    "check flags, settings, the folder and the device, and train nothing");
-  command
-      .add_option("--profile", arguments.profile_steps,
-                  "show where the time of N steps goes, after two; OUT gets profile.md and trace.json")
-      ->check(CLI::Range(1, 1000))
-      ->type_name("N");
+  add_number(
+      command, "--profile", 1, 1000, [&](int64_t steps) { arguments.profile_steps = steps; },
+      "show where the time of N steps goes, after two; OUT gets profile.md and trace.json");
   for (const Setting& setting : setting_table())
     add_setting(command, setting, arguments.settings, Defaults::shown);
 }
 
-// What evaluate and predict share.
-CLI::App& add_use(CLI::App& app, const char* name, const char* help, Arguments& arguments) {
+constexpr const char* kCheckpointHelp =
+    "the trained network, or the folder of its run: best, else last.safetensors";
+constexpr const char* kLimitHelp = "only the first N images; 0: all [0]";
+
+// What evaluate, predict and attend share.
+CLI::App& add_use(CLI::App& app, const char* name, const char* help, Arguments& arguments,
+                  const char* limit_help = kLimitHelp) {
   CLI::App& command = *app.add_subcommand(name, help);
-  command.add_option("--checkpoint", arguments.checkpoint, "the trained network")
-      ->required()
-      ->type_name("FILE");
-  command.add_option("--split", arguments.split, "part of the dataset: train or test [test]")
-      ->check(CLI::IsMember({"train", "test"}))
-      ->type_name("");
-  command.add_option("--limit", arguments.limit, "only the first N images; 0: all [0]")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("N");
+  command.add_option("--checkpoint", arguments.checkpoint, kCheckpointHelp)->required()->type_name("FILE");
+  const auto keep_split = [&](const std::string& split) {
+    check<UsageError>(split == "train" || split == "test", "--split is ", split, ", wanted train or test");
+    arguments.split = split;
+    arguments.is_split_named = true;
+  };
+  command.add_option_function<std::string>("--split", keep_split, "part of the dataset [test]")
+      ->type_name("train|test");
+  add_number(
+      command, "--limit", 0, kAny, [&](int64_t limit) { arguments.limit = limit; }, limit_help);
   command.add_flag("--profile", arguments.profile, "show at the end where the time went");
   add_settings(command, {"dataset", "data", "batch-size", "device", "precision", "threads"},
                arguments.settings);
+  command.get_option("--dataset")
+      ->description("whose images; default that of the network:" + listed(dataset_names()));
+  command.get_option("--batch-size")->description("images at once; changes the speed only");
   return command;
 }
 
@@ -209,16 +241,15 @@ void add_predict(CLI::App& app, Arguments& arguments) {
                      "images or folders, - for standard input; without any: the dataset");
   command.add_option("--out", arguments.output, "NAME.csv or NAME.npy; without: standard output")
       ->type_name("FILE");
-  command
-      .add_option("--top-k", arguments.top_k,
-                  "the K likeliest classes of each image, with their probabilities")
-      ->check(CLI::Range(1, 1000000))
-      ->type_name("K");
+  add_number(
+      command, "--top-k", 1, 1000000, [&](int64_t count) { arguments.top_k = count; },
+      "the K likeliest classes of each image, with their probabilities", "K");
 }
 
 void add_attend(CLI::App& app, Arguments& arguments) {
   CLI::App& command =
-      add_use(app, "attend", "Pictures of what the attention modules see in images", arguments);
+      add_use(app, "attend", "Pictures of what the attention modules see in images", arguments,
+              "only the first N images; without files 6 of the dataset, 0: as many as allowed, 64");
   command.footer(std::string(kImageNotes) + kAttendNotes);
   command.add_option("files", arguments.names,
                      "images or folders, - for standard input; without any: the dataset's first");
@@ -229,10 +260,13 @@ void add_info(CLI::App& app, Arguments& arguments) {
   CLI::App& command =
       *app.add_subcommand("info", "Parameters, multiply-adds and activation memory of a network");
   command.footer(kInfoNotes);
-  command.add_option("--checkpoint", arguments.checkpoint, "describe the network of a checkpoint")
-      ->type_name("FILE");
-  command.add_option("--classes", arguments.classes, "number of classes")->type_name("N");
-  command.add_option("--input-size", arguments.input_size, "height and width of an image")->type_name("N");
+  command.add_option("--checkpoint", arguments.checkpoint, kCheckpointHelp)->type_name("FILE");
+  add_number(
+      command, "--classes", 1, kAny, [&](int64_t classes) { arguments.classes = classes; },
+      "number of classes");
+  add_number(
+      command, "--input-size", 1, kAny, [&](int64_t size) { arguments.input_size = size; },
+      "height and width of an image");
   command.add_flag("--json", arguments.json, "print JSON");
   add_settings(command, {"model", "p", "t", "r", "attention", "merge", "mask", "extra-adds"},
                arguments.settings);
@@ -247,17 +281,15 @@ void add_datasets(CLI::App& app, Arguments& arguments) {
 void add_fetch(CLI::App& app, Arguments& arguments) {
   CLI::App& command = *app.add_subcommand("fetch", "Download a dataset, check it and unpack it");
   command.footer(kFetchNotes);
-  command.add_option("datasets", arguments.names, "cifar10, cifar100")->required();
+  command.add_option("datasets", arguments.names, "one or more: cifar10, cifar100");
   command.add_option("--out", arguments.output, "where its folder is to be; default the cache folder")
       ->type_name("DIR");
   command
       .add_option("--url", arguments.url, "folder of the archives on a mirror; the checksums stay the same")
       ->type_name("URL");
-  command
-      .add_option("--at-most", arguments.at_most,
-                  "give up once the download cannot be done in so many seconds; 0: never [0]")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("N");
+  add_number(
+      command, "--at-most", 0, kAny, [&](int64_t seconds) { arguments.at_most = seconds; },
+      "give up once the download cannot be done in so many seconds; 0: never [0]");
 }
 
 std::vector<std::string> long_flags(const CLI::App& command) {

@@ -21,7 +21,8 @@ struct Arguments {
   std::string init;        // a new run begins with the weights of this file; "": with random ones
   std::string checkpoint;  // of --checkpoint, or the file or folder after --resume; "": none
   std::string split = "test";
-  int64_t limit = 0;               // images of the split; 0: all
+  bool is_split_named = false;     // by --split
+  std::optional<int64_t> limit;    // images of the split, or named; 0: all; without: the command's choice
   std::vector<std::string> names;  // images, folders of them, or datasets
   std::string output;              // of predict, "": CSV on standard output; of fetch, "": the cache folder
   int64_t top_k = 0;               // of predict: the likeliest classes to write; 0: the command's choice

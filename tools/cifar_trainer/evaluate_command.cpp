@@ -15,16 +15,16 @@
 namespace fovea::cli {
 
 int evaluate(const Arguments& arguments) {
-  const Checkpoint checkpoint = read_checkpoint(arguments.checkpoint);
+  const Checkpoint checkpoint = read_named_checkpoint(arguments.checkpoint);
   const Settings settings = settings_for_use(checkpoint, arguments);
   const Device device = prepare_device(settings);
   Classifier classifier = load_classifier(checkpoint, device, parse_precision(settings.precision));
   const ImageSet images = load_split(settings, arguments);
   const auto classes = class_count(checkpoint);
   check<UsageError>(images.classes() == classes, "evaluate: ", settings.dataset, " has ", images.classes(),
-                    " classes, but the network of ", arguments.checkpoint, " was trained on ", classes);
+                    " classes, but the network of ", checkpoint.where, " was trained on ", classes);
   const std::string warning = other_class_names(
-      class_names_of(checkpoint), "the network of " + arguments.checkpoint, images.class_names, images.name);
+      class_names_of(checkpoint), "the network of " + checkpoint.where, images.class_names, images.name);
   if (!warning.empty()) show(warning + ", so that the accuracy may mean nothing\n");
   throw_if_stopped("loading");
 
@@ -43,11 +43,11 @@ int evaluate(const Arguments& arguments) {
   throw_if_stopped("evaluating");
   if (!report.evaluation.is_finite()) {
     throw Error(str("evaluate: the loss is ", report.evaluation.loss, " over ", report.evaluation.images,
-                    " images of ", settings.dataset, ", so that the network of ", arguments.checkpoint,
+                    " images of ", settings.dataset, ", so that the network of ", checkpoint.where,
                     " classifies nothing: ", advice_on_non_finite(classifier.model(), settings.precision)));
   }
   report.images_per_second = static_cast<double>(report.evaluation.images) / report.seconds;
-  report.checkpoint = arguments.checkpoint;
+  report.checkpoint = checkpoint.where;
   report.model = settings.model;
   report.dataset = settings.dataset;
   report.split = arguments.split;

@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "fetch.h"
 #include "fovea/core/cache_folder.h"
+#include "fovea/core/check.h"
 #include "output.h"
 #include "progress.h"
 #include "signals.h"
@@ -25,6 +26,7 @@ std::vector<Figure> figures_of(const FetchProgress& progress) {
 }  // namespace
 
 int fetch_datasets(const Arguments& arguments) {
+  check<UsageError>(!arguments.names.empty(), "fetch: name a dataset: cifar10 or cifar100");
   for (const std::string& dataset : arguments.names) {
     Progress progress;
     FetchRequest request;

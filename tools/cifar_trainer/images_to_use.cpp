@@ -14,11 +14,21 @@ void check_number(const std::string& command, int64_t images, int64_t most) {
 
 }  // namespace
 
+void check_names(const Arguments& arguments) {
+  if (arguments.names.empty()) return;
+  std::string flag = arguments.is_split_named ? "--split" : "";
+  for (const auto& [key, value] : arguments.settings) {
+    if (key == "dataset" || key == "data") flag = "--" + key;
+  }
+  check<UsageError>(flag.empty(), arguments.command, ": ", arguments.names[0], " is named, and with ", flag,
+                    " a dataset, wanted one of the two: leave out ", flag, ", or the files");
+}
+
 ImagesToUse load_images_to_use(const Settings& settings, const Arguments& arguments, int64_t most) {
   const std::string& command = arguments.command;
   if (!arguments.names.empty()) {
     std::vector<std::string> files = named_files(command, arguments.names);
-    const auto limit = static_cast<size_t>(arguments.limit);
+    const auto limit = static_cast<size_t>(arguments.limit.value_or(0));
     if (limit > 0 && files.size() > limit) files.resize(limit);
     check_number(command, std::ssize(files), most);
     const int64_t size = model_input_size(settings.model, model_options(settings));

@@ -14,6 +14,9 @@ struct ImagesToUse {
   std::vector<std::string> names;  // of files, or numbers in the dataset
 };
 
+/// UsageError where the command line names files and, with --dataset, --data or --split, a dataset too.
+void check_names(const Arguments& arguments);
+
 /// Those that the command line names, or, without any, of the dataset: --split. --limit: the first of them.
 /// A name is that of a PNG or JPEG file, of a folder of them, or - for one on standard input; what has
 /// another size than the network's images is resized and cropped, and that is said. DataError for what is no

@@ -27,7 +27,7 @@ int info(const Arguments& arguments) {
   Settings settings;
   std::optional<int64_t> classes = arguments.classes;
   if (!arguments.checkpoint.empty()) {
-    const Checkpoint checkpoint = read_checkpoint(arguments.checkpoint);
+    const Checkpoint checkpoint = read_named_checkpoint(arguments.checkpoint);
     settings = settings_of(checkpoint);
     if (!classes) classes = class_count(checkpoint);
   }

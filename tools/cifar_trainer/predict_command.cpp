@@ -43,13 +43,15 @@ int predict(const Arguments& arguments) {
   check<UsageError>(!is_npy || arguments.top_k == 0, "predict: --top-k ", arguments.top_k, " with --out ",
                     arguments.output,
                     ", which has the probabilities of all classes; wanted a .csv, or no --top-k");
-  const Checkpoint checkpoint = read_checkpoint(arguments.checkpoint);
+  check_names(arguments);
+  const Checkpoint checkpoint = read_named_checkpoint(arguments.checkpoint);
   const std::vector<std::string> class_names = class_names_of(checkpoint);
   check<UsageError>(arguments.top_k <= std::ssize(class_names), "predict: --top-k is ", arguments.top_k,
-                    ", wanted at most ", class_names.size(), ", the classes of ", arguments.checkpoint);
+                    ", wanted at most ", class_names.size(), ", the classes of ", checkpoint.where);
   const Settings settings = settings_for_use(checkpoint, arguments);
   const Device device = prepare_device(settings);
   Classifier classifier = load_classifier(checkpoint, device, parse_precision(settings.precision));
+  if (!arguments.names.empty()) show(describe_knowledge(checkpoint) + "\n");
 
   const auto [images, names] = load_images_to_use(settings, arguments);
 
@@ -66,7 +68,7 @@ int predict(const Arguments& arguments) {
   throw_if_stopped("predicting");
   if (const int64_t row = first_non_finite_row(probabilities); row >= 0) {
     throw Error(str("predict: the probabilities of image ", names[static_cast<size_t>(row)],
-                    " are not finite, so that the network of ", arguments.checkpoint,
+                    " are not finite, so that the network of ", checkpoint.where,
                     " names no class, and nothing was written: ",
                     advice_on_non_finite(classifier.model(), settings.precision)));
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <sstream>
 
 #include "fovea/core/check.h"
@@ -13,6 +14,7 @@
 #include "fovea/training/non_finite.h"
 #include "known_files.h"
 #include "output.h"
+#include "run_folder.h"
 #include "signals.h"
 
 namespace fovea::cli {
@@ -139,8 +141,9 @@ Dataset load_images(const Settings& settings) {
 }
 
 ImageSet load_split(const Settings& settings, const Arguments& arguments) {
-  if (arguments.split == "train") return load_first(settings, arguments.limit, /*test_limit=*/1).train;
-  return load_first(settings, /*train_limit=*/1, arguments.limit).test;
+  if (arguments.split == "train")
+    return load_first(settings, arguments.limit.value_or(0), /*test_limit=*/1).train;
+  return load_first(settings, /*train_limit=*/1, arguments.limit.value_or(0)).test;
 }
 
 std::map<std::string, std::string> checkpoint_info(const Settings& settings,
@@ -162,6 +165,30 @@ Settings settings_of(const Checkpoint& checkpoint) {
     throw CheckpointError(error.what());
   }
   return settings;
+}
+
+Checkpoint read_named_checkpoint(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path, ignored)) return read_checkpoint(path);
+  const RunFolder folder(path);
+  for (const std::string& file : {folder.best(), folder.last()}) {
+    if (!std::filesystem::exists(file, ignored)) continue;
+    show(printable(fmt::format("checkpoint: {}\n", file)));
+    return read_checkpoint(file);
+  }
+  throw CheckpointError(str("checkpoint: ", path,
+                            " is a folder without best.safetensors and last.safetensors; "
+                            "name a file that cifar_trainer train wrote, or its folder"));
+}
+
+std::string describe_knowledge(const Checkpoint& checkpoint) {
+  constexpr size_t kShown = 10;
+  const std::vector<std::string> names = class_names_of(checkpoint);
+  std::string text;
+  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) text += (i > 0 ? ", " : "") + names[i];
+  if (names.size() > kShown) text += fmt::format(", and {} more", names.size() - kShown);
+  return printable(fmt::format("the network knows the {} classes of {}: {}", names.size(),
+                               settings_of(checkpoint).dataset, text));
 }
 
 Settings settings_for_use(const Checkpoint& checkpoint, const Arguments& arguments) {

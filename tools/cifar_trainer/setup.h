@@ -30,6 +30,11 @@ ImageSet load_split(const Settings& settings, const Arguments& arguments);
 /// What a checkpoint keeps beside the numbers, so that the network can be built again from it alone.
 std::map<std::string, std::string> checkpoint_info(const Settings& settings,
                                                    const std::vector<std::string>& class_names);
+/// The checkpoint of --checkpoint: a file, or the folder of a run, which stands for its best.safetensors or,
+/// without that, last.safetensors; which of them is said.
+Checkpoint read_named_checkpoint(const std::string& path);
+/// "the network knows the 10 classes of cifar10: airplane, ...", the first ten of them.
+std::string describe_knowledge(const Checkpoint& checkpoint);
 /// The settings kept there. CheckpointError for a checkpoint that another program wrote.
 Settings settings_of(const Checkpoint& checkpoint);
 /// The same for evaluate and predict, changed by the flags.
