@@ -55,7 +55,7 @@ int sync_folder(const std::string& folder) noexcept;
 /// thrown by `thrower`, the message beginning with `operation`.
 class ReadableFile {
  public:
-  explicit ReadableFile(const std::string& path, std::string operation = "load",
+  explicit ReadableFile(const std::string& path, std::string operation = "checkpoint",
                         Thrower thrower = throw_as<CheckpointError>);
   ~ReadableFile();
   ReadableFile(const ReadableFile&) = delete;

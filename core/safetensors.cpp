@@ -14,6 +14,7 @@
 
 #include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
+#include "fovea/core/file_kind.h"
 #include "fovea/core/printable.h"
 #include "fovea/core/safetensors_header.h"
 
@@ -96,17 +97,30 @@ void verify_checksums(SafetensorsFile& file, const std::string& where) {
   verify("the metadata", "", of_metadata, checksum_of(file.metadata));
 }
 
+/// A file whose first 8 bytes are no length that a header may have: what it is, where that is known.
+[[noreturn]] void refuse_length(uint64_t header_bytes, uint64_t file_bytes, const std::string& where,
+                                const ReadBytes& read) {
+  std::string begin(std::min<uint64_t>(file_bytes, kFileKindBytes), '\0');
+  read(0, begin.data(), begin.size());
+  const bool is_cut_header = begin.substr(kLengthBytes, 1) == "{" && header_bytes <= kMaxHeaderBytes;
+  if (const std::string kind = kind_of_file(begin); !kind.empty() && !is_cut_header) {
+    throw CheckpointError(
+        str("safetensors: ", where, ": offset 0: ", kind, " found, wanted a safetensors file"));
+  }
+  const bool is_allowed = header_bytes <= kMaxHeaderBytes;
+  throw CheckpointError(str("safetensors: ", where, ": offset 0: the header's length is ", header_bytes,
+                            is_allowed ? ", but only " : ", at most ",
+                            is_allowed ? file_bytes - kLengthBytes : kMaxHeaderBytes,
+                            is_allowed ? " bytes follow" : " is allowed"));
+}
+
 SafetensorsFile read_all(uint64_t file_bytes, const std::string& where, const ReadBytes& read) {
   check<CheckpointError>(file_bytes >= kLengthBytes, "safetensors: ", where, ": the file has ", file_bytes,
                          " bytes, wanted at least ", kLengthBytes);
   uint64_t header_bytes = 0;
   read(0, &header_bytes, kLengthBytes);
-  check<CheckpointError>(header_bytes <= kMaxHeaderBytes, "safetensors: ", where,
-                         ": offset 0: the header's length is ", header_bytes, ", at most ", kMaxHeaderBytes,
-                         " is allowed");
-  check<CheckpointError>(header_bytes <= file_bytes - kLengthBytes, "safetensors: ", where,
-                         ": offset 0: the header's length is ", header_bytes, ", but only ",
-                         file_bytes - kLengthBytes, " bytes follow");
+  if (header_bytes > std::min(kMaxHeaderBytes, file_bytes - kLengthBytes))
+    refuse_length(header_bytes, file_bytes, where, read);
   const uint64_t data_begin = kLengthBytes + header_bytes;
   SafetensorsHeader header = [&] {  // whose text is freed before the tensors get their memory
     std::string text(header_bytes, '\0');
@@ -194,7 +208,7 @@ size_t copy_by_name(std::span<const NamedTensor> sources, std::span<const NamedT
     unused.erase(source);
   }
   for (const auto& [name, tensor] : unused) unexpected.push_back(name);
-  check<CheckpointError>(missing.empty() && unexpected.empty() && different.empty(), "load: ", where,
+  check<CheckpointError>(missing.empty() && unexpected.empty() && different.empty(), "checkpoint: ", where,
                          " does not fit", complaint(different, "of another shape or dtype"),
                          complaint(missing, "missing"), complaint(unexpected, "unexpected"));
   size_t count = 0;

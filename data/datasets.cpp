@@ -61,8 +61,7 @@ void check_name(const std::string& name) {
 Layout layout_of(const std::string& name) {
   if (name == "cifar10") return cifar_layout(cifar10_format());
   if (name == "cifar100") return cifar_layout(cifar100_format());
-  check<UsageError>(name == "fashion-mnist", "find_dataset: ", name,
-                    " is made from the seed, not found in a folder");
+  check<UsageError>(name == "fashion-mnist", "dataset: ", name, " is drawn from the seed, and has no folder");
   return fashion_mnist_layout();
 }
 
@@ -106,7 +105,7 @@ std::string find_dataset(const std::string& name, const std::string& folder) {
       searched += (searched.empty() ? "" : ", ") + candidate.string();
     }
   }
-  throw DataError(str("find_dataset: ", name, " not found: expected ", layout.files.front(),
+  throw DataError(str("dataset: ", name, " not found: expected ", layout.files.front(),
                       " and the other files in ", roots.size() == 1 ? "" : "one of ", searched, "; ",
                       layout.advice));
 }

@@ -194,7 +194,7 @@ TEST_CASE("checkpoint: weights that do not fit change nothing") {
   for (const NamedTensor& entry : weights_of(model)) before.push_back({entry.name, entry.tensor.clone()});
   const auto check_refused = [&](const std::vector<NamedTensor>& bad, const std::string& reason) {
     CHECK_THROWS_WITH(load_weights(model, bad, "file"),
-                      Catch::Contains("load: file") && Catch::Contains(reason));
+                      Catch::Contains("checkpoint: file") && Catch::Contains(reason));
     check_same_tensors(weights_of(model), before);
   };
   std::vector<NamedTensor> bad(weights.begin(), weights.end() - 1);

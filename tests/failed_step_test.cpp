@@ -132,7 +132,7 @@ TEST_CASE("failed step: a checkpoint that is not finite is neither written nor t
                Catch::StartsWith("resume: " + path) && Catch::Contains(entry.name));
     if (!of_optimiser) {
       CHECK_THAT(message_of([&] { other.load(spoiled); }),
-                 Catch::StartsWith("load: " + path) && Catch::Contains(entry.name));
+                 Catch::StartsWith("checkpoint: " + path) && Catch::Contains(entry.name));
     }
     const std::vector<NamedTensor> after = other.checkpoint().model;
     for (size_t i = 0; i < before.size(); ++i) CHECK(test::same_bits(after[i].tensor, before[i]));

@@ -154,7 +154,11 @@ TEST_CASE("own images: a folder stands for its images, by name") {
   CHECK(lines_in(out_of(predict({photos, photos + "/b.png"}))) == 5);
 
   check_failure(predict({folder.path().string()}), 3,
-                "no PNG or JPEG file is directly in this folder, but 1 folder");
+                "no PNG or JPEG file is directly in this folder, but 1 folder; name a folder that holds");
+  std::filesystem::create_directory(folder / "bare");
+  check_failure(predict({folder / "bare"}), 3, folder / "bare" + ": this folder is empty; name a folder");
+  write_file(folder / "bare/.hidden.png", "");
+  check_failure(predict({folder / "bare"}), 3, "this folder has hidden files only");
   write_file(photos + "/d.jpeg", "<html>");  // an image by its name
   check_failure(predict({photos}), 3, photos + "/d.jpeg: a web page, and no image, found");
 }

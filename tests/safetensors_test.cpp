@@ -218,6 +218,20 @@ TEST_CASE("safetensors: a file cut off anywhere is refused") {
   REQUIRE_THROWS_AS(read_safetensors(folder / "cut"), CheckpointError);
 }
 
+TEST_CASE("safetensors: another kind of file is called what it is, and a length that is wrong a length") {
+  using namespace std::string_literals;
+  const std::pair<std::string, std::string> files[] = {
+      {"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1"s, "offset 0: a JPEG image found, wanted a safetensors file"},
+      {"\x89PNG\r\n\x1a\n"s, "offset 0: a PNG image found, wanted a safetensors file"},
+      {"PK\3\4 a model of PyTorch's"s, "offset 0: a ZIP archive found, wanted a safetensors file"},
+      {"model = \"attention92\"\n"s, "offset 0: a text file found, wanted a safetensors file"},
+      {"\1\2\3\4\5\6\7\x08 and more"s, "offset 0: the header's length is 578437695752307201, at most"},
+      {"BM\0\0\0\0\0\0{\"a\":"s, "offset 0: the header's length is 19778, but only 5 bytes follow"}};
+  for (const auto& [bytes, message] : files) {
+    CHECK_THAT(message_of(bytes), Catch::Contains(message));
+  }
+}
+
 TEST_CASE("safetensors: a flipped bit is found") {
   const TemporaryFolder folder;
   write_safetensors(folder / "a", small_file());

@@ -132,6 +132,23 @@ TEST_CASE("use_command: the help is without the marks of the parser's checks") {
   }
 }
 
+TEST_CASE("use_command: a photo in the place of a checkpoint is called one") {
+  const TemporaryFolder folder;
+  check_failure({"info", "--checkpoint", grey_file(folder)}, 5,
+                "photo.png: offset 0: a PNG image found, wanted a safetensors file");
+}
+
+TEST_CASE("use_command: datasets says where synthetic images come from, and starts errors with the subject") {
+  CHECK(trainer({"datasets", "synthetic"}).out == "drawn from --seed\n");
+  const TemporaryFolder folder;
+  check_failure(
+      {"evaluate", "--checkpoint", finished_run(), "--dataset", "cifar10", "--data", folder / "none"}, 3,
+      "cifar_trainer: dataset: cifar10 not found");
+  check_failure({"predict", "--checkpoint", finished_run(), folder / "none.png"}, 3,
+                "cifar_trainer: image: " + folder / "none.png");
+  check_failure({"info", "--checkpoint", folder / "none.safetensors"}, 5, "cifar_trainer: checkpoint: ");
+}
+
 TEST_CASE("use_command: fetch says what to name") {
   check_failure({"fetch"}, 2, "fetch: name a dataset: cifar10 or cifar100");
 }

@@ -37,12 +37,13 @@ class TextReader {
   template <class Number>
   void read(const std::string& key, Number& number) const {
     const auto text = texts_.find(key);
-    check<CheckpointError>(text != texts_.end(), "load: ", where_, ": the metadata has no \"", key, "\"");
+    check<CheckpointError>(text != texts_.end(), "checkpoint: ", where_, ": the metadata has no \"", key,
+                           "\"");
     const char *begin = text->second.data(), *end = begin + text->second.size();
     const std::from_chars_result result = std::from_chars(begin, end, number);
     bool is_sound = result.ec == std::errc() && result.ptr == end;
     if constexpr (std::is_integral_v<Number>) is_sound = is_sound && number >= 0;
-    check<CheckpointError>(is_sound, "load: ", where_, ": the metadata's \"", key, "\" is ",
+    check<CheckpointError>(is_sound, "checkpoint: ", where_, ": the metadata's \"", key, "\" is ",
                            in_quotes(text->second), ", wanted a number");
   }
 
@@ -91,7 +92,7 @@ Normalisation read_normalisation(const TextReader& reader, const std::string& wh
     reader.read(str("normalisation.deviation.", c), normalisation.deviation[c]);
     check<CheckpointError>(std::isfinite(normalisation.mean[c]) &&
                                std::isfinite(normalisation.deviation[c]) && normalisation.deviation[c] > 0,
-                           "load: ", where, ": the normalisation of channel ", c, " is ",
+                           "checkpoint: ", where, ": the normalisation of channel ", c, " is ",
                            normalisation.mean[c], " and ", normalisation.deviation[c],
                            ", wanted a mean and a deviation above 0");
   }
@@ -119,7 +120,7 @@ void rename_old_keys(Texts& metadata) {
 Checkpoint read_checkpoint(const std::string& path) {
   SafetensorsFile file = read_safetensors(path);
   const auto format = file.metadata.find("format");
-  check<CheckpointError>(format != file.metadata.end() && format->second == kFormat, "load: ", path,
+  check<CheckpointError>(format != file.metadata.end() && format->second == kFormat, "checkpoint: ", path,
                          ": this is no checkpoint of Fovea: the metadata's \"format\" is ",
                          in_quotes(format == file.metadata.end() ? "" : format->second), ", wanted \"",
                          kFormat, "\"");
@@ -131,7 +132,7 @@ Checkpoint read_checkpoint(const std::string& path) {
     } else if (entry.name.starts_with(kOptimiser)) {
       checkpoint.optimiser.push_back({entry.name.substr(kOptimiser.size()), entry.tensor});
     } else {
-      throw CheckpointError(str("load: ", path, ": tensor ", in_quotes(entry.name),
+      throw CheckpointError(str("checkpoint: ", path, ": tensor ", in_quotes(entry.name),
                                 " is of no known kind, wanted ", kModel, "... or ", kOptimiser, "..."));
     }
   }
@@ -191,7 +192,7 @@ std::vector<NamedTensor> weights_of(Module& module) {
 
 size_t load_weights(Module& module, std::span<const NamedTensor> weights, const std::string& where,
                     std::span<const OtherTensor> others) {
-  check_finite(weights, str("load: ", where, ": "), kAdviceOnFile);
+  check_finite(weights, str("checkpoint: ", where, ": "), kAdviceOnFile);
   return copy_by_name(weights, weights_of(module), str(where, ": weights of the model"), others);
 }
 

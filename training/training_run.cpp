@@ -64,7 +64,7 @@ void TrainingRun::close() {
 }
 
 void TrainingRun::load(const Checkpoint& checkpoint) {
-  check_finite(checkpoint.model, str("load: ", checkpoint.where, ": "), kAdviceOnFile);
+  check_finite(checkpoint.model, str("checkpoint: ", checkpoint.where, ": "), kAdviceOnFile);
   take_weights(checkpoint);
 }
 

@@ -6,11 +6,11 @@
 namespace fovea::cli {
 namespace {
 
-constexpr const char* kDrawn = "synthetic";
+constexpr const char *kDrawn = "synthetic", *kDrawnFrom = "drawn from --seed";
 
 // A line for a dataset, whether or not it is here.
 void list(const std::string& name) {
-  if (name == kDrawn) return print("{:<15}drawn from --seed\n", name);
+  if (name == kDrawn) return print("{:<15}{}\n", name, kDrawnFrom);
   try {
     print("{:<15}{}\n", name, find_dataset(name, ""));
   } catch (const DataError&) {
@@ -23,7 +23,8 @@ void list(const std::string& name) {
 }  // namespace
 
 int datasets(const Arguments& arguments) {
-  for (const std::string& name : arguments.names) print("{}\n", find_dataset(name, ""));
+  for (const std::string& name : arguments.names)
+    print("{}\n", name == kDrawn ? kDrawnFrom : find_dataset(name, ""));
   if (!arguments.names.empty()) return 0;
   for (const std::string& name : dataset_names()) list(name);
   return 0;

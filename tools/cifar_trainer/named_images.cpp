@@ -48,12 +48,15 @@ std::string others_text(int64_t files, int64_t folders) {
 
 std::vector<std::string> images_in(const std::string& command, const std::string& folder) {
   std::vector<std::string> files;
-  int64_t other_files = 0, folders = 0;
+  int64_t other_files = 0, folders = 0, hidden = 0;
   std::error_code failure;
   for (fs::directory_iterator entry(folder, failure), end; !failure && entry != end;
        entry.increment(failure)) {
     const fs::path& path = entry->path();
-    if (path.filename().string().starts_with(".")) continue;
+    if (path.filename().string().starts_with(".")) {
+      ++hidden;
+      continue;
+    }
     std::error_code ignored;
     if (entry->is_directory(ignored)) {
       ++folders;
@@ -65,9 +68,11 @@ std::vector<std::string> images_in(const std::string& command, const std::string
   }
   check<DataError>(!failure, command, ": ", folder, ": cannot list the folder: ", failure.message());
   const std::string others = others_text(other_files, folders);
-  check<DataError>(!files.empty(), command, ": ", folder,
-                   ": no PNG or JPEG file is directly in this folder, but ",
-                   others.empty() ? "nothing" : others, "; name one that holds some");
+  const std::string found = !others.empty() ? "no PNG or JPEG file is directly in this folder, but " + others
+                            : hidden > 0    ? "this folder has hidden files only, which are not looked at"
+                                            : "this folder is empty";
+  check<DataError>(!files.empty(), command, ": ", folder, ": ", found,
+                   "; name a folder that holds PNG or JPEG files");
   if (!others.empty())
     show(printable(fmt::format("{}: {}: {} image{}; {} passed over\n", command, folder, files.size(),
                                files.size() == 1 ? "" : "s", others)));
