@@ -21,7 +21,8 @@ Times every kernel, forward and backward, at the shapes of attention92 and atten
 steps, on one device and in one dtype. Statistics, sums and the state of optimisers are f32 in every dtype.
 
   GB/s      bytes over time, where each input is read once and each output written once
-  %copy     the same as a share of what a copy reaches in this run: of 64 MB on the CPU, of 256 MB on the device
+  %copy     the same as a share of what a copy reaches in this run: of 64 MB on the CPU, of 256 MB on the device;
+            above 100 the data fits into the cache, and the memory is no bound
   GFLOP/s   of convolutions and products
   %product  the same as a share of what a large square product of this dtype reaches in this run
 

@@ -102,8 +102,11 @@ void AtomicFile::remove_left_over() {
 
 void AtomicFile::fail(const char* action) const {
   const int code = errno;
+  struct stat named {};
+  const bool is_there = lstat(path_.c_str(), &named) == 0;
   fail_with(str(part_, ": ", action, ": ", std::strerror(code), "; ", path_,
-                " is as it was; check the folder, its permissions and the free space"));
+                is_there ? " is as it was" : " was not made",
+                "; check the folder, its permissions and the free space"));
 }
 
 void AtomicFile::fail_with(const std::string& message) const {

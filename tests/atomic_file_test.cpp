@@ -71,7 +71,8 @@ TEST_CASE("atomic_file: what stands in the place of the .part is replaced, never
 TEST_CASE("atomic_file: a .part that is a folder is an error, and stays") {
   const TemporaryFolder folder;
   std::filesystem::create_directory(folder / "a.part");
-  CHECK_THAT(outcome_of_writing(folder / "a", "new"), Contains("a.part: cannot be created: Is a directory"));
+  CHECK_THAT(outcome_of_writing(folder / "a", "new"),
+             Contains("a.part: cannot be created: Is a directory") && Contains("/a was not made; check"));
   CHECK(std::filesystem::is_directory(folder / "a.part"));
 }
 
@@ -81,7 +82,8 @@ TEST_CASE("atomic_file: a .part that cannot be looked at is an error, and the ol
   file_calls::stat_fails_for = ".part";
   const std::string message = outcome_of_writing(folder / "a", "new");
   file_calls::stat_fails_for = "";
-  CHECK_THAT(message, Contains("a.part: cannot be looked at: Input/output error"));
+  CHECK_THAT(message, Contains("a.part: cannot be looked at: Input/output error") &&
+                          Contains("/a is as it was; check"));
   CHECK(file_bytes(folder / "a") == "old");
   CHECK_FALSE(std::filesystem::exists(folder / "a.part"));
 }

@@ -234,7 +234,8 @@ TEST_CASE("cifar_trainer: stopped anywhere and resumed, the same bytes") {
   INFO(stopped.err);
   CHECK(stopped.code == code);
   if (signal != SIGKILL) {
-    CHECK_THAT(stopped.err, Contains("Stopping") && Contains("--resume"));
+    CHECK_THAT(stopped.err,
+               Contains("Stopping; once more to stop at once, without saving.") && Contains("--resume"));
     CHECK(Json::parse(file_bytes(out + "/summary.json"))["finished"] == false);
   }
   check_failure({"train", "--resume", "--out", out, "--lr", "0.1"}, 2,

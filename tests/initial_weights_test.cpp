@@ -180,7 +180,10 @@ TEST_CASE("initial_weights: a finished run says how to go on, and that works") {
   };
   // As it is, the one-cycle schedule is laid over three epochs.
   const Outcome outcome = trainer({"train", "--resume", finished_run()});
-  CHECK_THAT(outcome.err, Contains("nothing was left to do") && !Contains("raise") &&
+  CHECK_THAT(outcome.err, Contains("nothing was left to do: the run in " + finished_run() +
+                                   " is complete; the schedule of "
+                                   "its learning rate ends there") &&
+                              !Contains("raise") &&
                               Contains("train --init " + finished_run() + "/last.safetensors --out OTHER"));
   check_failure({"train", "--resume", finished_run(), "--epochs", "4"}, 2, "with --init");
   CHECK_THAT(advice_for("3", {"--max-steps", "2"}),

@@ -200,7 +200,8 @@ TEST_CASE("own images: a signal ends the wait for standard input") {
   const Outcome outcome = program.wait();
   close(writer);
   CHECK(outcome.code == 143);
-  CHECK_THAT(outcome.err, Contains("stopped by a signal while reading standard input"));
+  CHECK_THAT(outcome.err, Contains("stopped by a signal while reading standard input") &&
+                              Contains("\nStopping; once more to stop at once.\n"));
 }
 
 TEST_CASE("own images: a file that is named must be right, and nothing is written otherwise") {

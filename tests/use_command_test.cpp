@@ -1,4 +1,6 @@
 // Which network and which images the commands of cifar_trainer use, and how their flags are read.
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <filesystem>
 
@@ -147,6 +149,35 @@ TEST_CASE("use_command: datasets says where synthetic images come from, and star
   check_failure({"predict", "--checkpoint", finished_run(), folder / "none.png"}, 3,
                 "cifar_trainer: image: " + folder / "none.png");
   check_failure({"info", "--checkpoint", folder / "none.safetensors"}, 5, "cifar_trainer: checkpoint: ");
+}
+
+TEST_CASE("use_command: predict looks at the place of its file before it does its work") {
+  const TemporaryFolder folder;
+  const std::string none = folder / "none", photo = grey_file(folder);
+  // Not even the checkpoint is looked for before.
+  const Words predict = {"predict", "--checkpoint", folder / "no.safetensors", photo, "--out"};
+  const auto check_place = [&](const std::string& out, const std::string& message) {
+    Words words = predict;
+    words.push_back(out);
+    check_failure(words, 2, "predict: --out is " + out + message);
+  };
+  check_place(none + "/p.csv", ", and there is no folder " + none + "; make it");
+  std::filesystem::create_directory(folder / "p.csv");
+  check_place(folder / "p.csv", ", which is a folder");
+  if (geteuid() != 0) {
+    std::filesystem::create_directory(none);
+    std::filesystem::permissions(none, std::filesystem::perms(0500));
+    check_place(none + "/p.csv", ", and nothing can be written into " + none + ": Permission denied");
+  }
+}
+
+TEST_CASE("use_command: one epoch is one epoch") {
+  const TemporaryFolder folder;
+  const Outcome outcome = trainer({"train", "--dataset", "synthetic", "--limit", "8", "--test-limit", "4",
+                                   "--batch-size", "8", "--epochs", "1", "--out", folder / "run"});
+  INFO(outcome.err);
+  CHECK(outcome.code == 0);
+  CHECK_THAT(outcome.err, Contains("done after 1 epoch, 1 step, "));
 }
 
 TEST_CASE("use_command: fetch says what to name") {

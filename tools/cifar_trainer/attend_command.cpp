@@ -68,16 +68,16 @@ int attend(const Arguments& arguments) {
   const Classifier classifier = load_classifier(checkpoint, device, parse_precision(settings.precision));
   if (!arguments.names.empty()) show(describe_knowledge(checkpoint) + "\n");
   const auto [images, names] = load_images_to_use(settings, to_use, kMaxImages);
+  std::error_code error;
+  const std::filesystem::path folder = arguments.output;
+  std::filesystem::create_directories(folder, error);
+  check(!error, "attend: cannot make the folder ", arguments.output, ": ", error.message());
   std::vector<AttentionMaps> maps;
   run_profiled(arguments.profile, device, parse_precision(settings.precision),
                [&, &images = images] { maps = classifier.attention_maps(images); });
   const ResidualAttentionSettings network =
       residual_attention_settings(settings.model, model_options(settings));
 
-  std::error_code error;
-  const std::filesystem::path folder = arguments.output;
-  std::filesystem::create_directories(folder, error);
-  check(!error, "attend: cannot make the folder ", arguments.output, ": ", error.message());
   const auto write_picture = [&](const std::string& name, const Picture& picture) {
     write_bytes("attend", folder / (name + ".png"), png_bytes(picture.pixels()));
   };

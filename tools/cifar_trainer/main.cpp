@@ -22,8 +22,8 @@ int run(int argc, char** argv) {
   using namespace fovea::cli;
   const auto arguments = parse_command_line(argc, argv);
   if (!arguments) return 0;
-  handle_signals();
   const std::string& command = arguments->command;
+  handle_signals(/*saves=*/command == "train");
   if (command == "train") return train(*arguments);
   if (command == "evaluate") return evaluate(*arguments);
   if (command == "predict") return predict(*arguments);

@@ -1,5 +1,10 @@
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
+#include <filesystem>
 #include <memory>
 
 #include "array_file.h"
@@ -34,6 +39,21 @@ std::string text_of(const Arguments& arguments, const Predictions& predictions) 
   return arguments.top_k > 0 ? csv_of_likeliest(predictions, arguments.top_k) : csv_of_all(predictions);
 }
 
+// A result of minutes is not to be lost for a folder that is not there.
+void check_place(const std::string& output) {
+  namespace fs = std::filesystem;
+  if (output.empty()) return;
+  std::error_code ignored;
+  const std::string parent = fs::path(output).parent_path().string(), folder = parent.empty() ? "." : parent;
+  check<UsageError>(fs::is_directory(folder, ignored), "predict: --out is ", output,
+                    ", and there is no folder ", folder, "; make it, or name a file in another");
+  check<UsageError>(!fs::is_directory(output, ignored), "predict: --out is ", output,
+                    ", which is a folder; name a file in it");
+  check<UsageError>(access(folder.c_str(), W_OK) == 0, "predict: --out is ", output,
+                    ", and nothing can be written into ", folder, ": ", std::strerror(errno),
+                    "; change its permissions, or name a file in another");
+}
+
 }  // namespace
 
 int predict(const Arguments& arguments) {
@@ -44,6 +64,7 @@ int predict(const Arguments& arguments) {
                     arguments.output,
                     ", which has the probabilities of all classes; wanted a .csv, or no --top-k");
   check_names(arguments);
+  check_place(arguments.output);
   const Checkpoint checkpoint = read_named_checkpoint(arguments.checkpoint);
   const std::vector<std::string> class_names = class_names_of(checkpoint);
   check<UsageError>(arguments.top_k <= std::ssize(class_names), "predict: --top-k is ", arguments.top_k,

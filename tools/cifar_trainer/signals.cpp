@@ -11,6 +11,7 @@ namespace fovea::cli {
 namespace {
 
 volatile std::sig_atomic_t received = 0;
+std::string_view message;  // settled before the first signal
 
 // What people and batch systems send before the end.
 constexpr int kStopSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU};
@@ -24,14 +25,15 @@ void on_signal(int signal) {
   }
   received = signal;
   const int error = errno;  // of the call that the signal came into
-  constexpr std::string_view kMessage = "\nStopping; once more to stop at once, without saving.\n";
-  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kMessage.data(), kMessage.size());
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, message.data(), message.size());
   errno = error;
 }
 
 }  // namespace
 
-void handle_signals() {
+void handle_signals(bool saves) {
+  message = saves ? "\nStopping; once more to stop at once, without saving.\n"
+                  : "\nStopping; once more to stop at once.\n";
   struct sigaction action = {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;

@@ -4,8 +4,8 @@ namespace fovea::cli {
 
 /// From now on the first SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 or SIGXCPU only asks to stop; a SIGINT or
 /// SIGTERM after it ends the program at once, with exit code 128 + signal. A signal that was ignored before
-/// stays ignored.
-void handle_signals();
+/// stays ignored. `saves`: the first one is followed by a save, of which the message then speaks.
+void handle_signals(bool saves);
 /// The signal that asked to stop; 0 if none did.
 int stop_signal();
 inline bool should_stop() {

@@ -192,8 +192,9 @@ std::string advice_on_more(const Settings& settings, const RunFolder& folder, St
     return "for more, raise --max-steps, or give 0 for all " + std::to_string(settings.epochs) + " epochs";
   }
   if (length_shapes_result(settings)) {
-    return "its learning rate was laid over this length; for more, begin a new run with these weights: "
-           "cifar_trainer train --init " +
+    return "the schedule of its learning rate ends there, so that it cannot be made longer; to train on, "
+           "begin "
+           "a new run with its weights: cifar_trainer train --init " +
            folder.last() + " --out OTHER";
   }
   return settings.epochs > 0 ? "for more, raise --epochs" : "for more, raise --max-steps";
@@ -216,8 +217,9 @@ std::string resume_command(const std::string& out) {
 }
 
 std::string describe_end(const RunSummary& run, const std::string& out) {
-  std::string text = fmt::format("{} after {} epochs, {} steps, {}", run.finished ? "done" : "stopped",
-                                 run.epochs, run.steps, duration_text(run.seconds));
+  std::string text = fmt::format("{} after {} epoch{}, {} step{}, {}", run.finished ? "done" : "stopped",
+                                 run.epochs, run.epochs == 1 ? "" : "s", run.steps, run.steps == 1 ? "" : "s",
+                                 duration_text(run.seconds));
   if (run.test) text += fmt::format("; test accuracy {:.2f}%", 100 * run.test->accuracy);
   if (run.best_epoch > 0) {
     text += fmt::format(" (best {:.2f}% after epoch {})", 100 * run.best_test_accuracy, run.best_epoch);
@@ -316,7 +318,7 @@ int train(const Arguments& given) {
 
   const RunSummary summary = summarise_run(settings, dataset, device, classifier, result, recorder.times());
   if (start.checkpoint && has_done_nothing(*start.checkpoint, result) && folder.has_summary()) {
-    recorder.progress().line("nothing was left to do in " + settings.out + "; " +
+    recorder.progress().line("nothing was left to do: the run in " + settings.out + " is complete; " +
                              advice_on_more(settings, folder, result.reason));
     return 0;
   }
