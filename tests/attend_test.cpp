@@ -1,4 +1,5 @@
 // cifar_trainer's attend: its pictures, and the arrays beside them.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
@@ -148,9 +149,70 @@ TEST_CASE("attend: a module's picture has features before, mask and features aft
 }
 
 TEST_CASE("attend: captions fit above their maps") {
-  CHECK(caption_of("stages.0.modules.1") == "stages.0.1");
+  CHECK(caption_of("stages.0.modules.1") == "stages.0.modules.1");  // as its file and the table have it
   CHECK(caption_of("a") == "a");
-  CHECK(caption_of("outermost.inner.modules.12.more") == "st.inner.12.more");
+  CHECK(caption_of("outermost.inner.modules.12.more") == "er.modules.12.more");
+  AttentionMaps maps = maps_of(Tensor::zeros({1, 4, 4, 1}));
+  const Tensor images = Tensor::zeros({1, 32, 32, 3}, Dtype::u8);
+  const int64_t width = draw_overview({maps}, images, "").width();
+  maps.path = "stages.0.modules.0";
+  CHECK(draw_overview({maps}, images, "").width() == width + 18 * 6 - 96);  // none is cut at the edge
+}
+
+TEST_CASE("attend: letters go below the line where they do on paper") {
+  const auto rows_of = [](char letter) {
+    Picture picture(Picture::kGlyphHeight, Picture::kGlyphWidth);
+    picture.write(0, 0, {&letter, 1});
+    std::vector<int64_t> rows;  // with a point
+    for (int64_t h = 0; h < picture.height(); ++h) {
+      const auto row = picture.pixels().span<uint8_t>().subspan(static_cast<size_t>(h * 18), 18);
+      if (std::find(row.begin(), row.end(), 0) != row.end()) rows.push_back(h);
+    }
+    return rows;
+  };
+  for (char letter = 'a'; letter <= 'z'; ++letter) {
+    INFO(letter);
+    const bool is_below = std::string("gjpqy").find(letter) != std::string::npos;
+    CHECK(rows_of(letter).back() == (is_below ? 8 : 6));
+  }
+  for (const char digit : std::string("0123456789")) CHECK(rows_of(digit).back() == 6);
+  CHECK(rows_of('g').front() == rows_of('a').front());
+}
+
+TEST_CASE("attend: each image has its name, and a mask that is nearly flat is called so") {
+  CHECK(short_name("photos/cat.jpg", 16) == "cat.jpg");
+  CHECK(short_name("IMG_20240917_123456.jpg", 16) == "IMG_202..456.jpg");
+  CHECK(short_name("test 12", 16) == "test 12");
+  CHECK(short_name("caf\xc3\xa9.png", 16) == "caf*.png");
+  const auto dark_below = [](const Picture& picture, int64_t from) {  // at the left, under the last image
+    int64_t points = 0;
+    for (int64_t h = from; h < picture.height(); ++h) {
+      for (int64_t w = 0; w < 96; ++w)
+        points += picture.pixels().data<uint8_t>()[(h * picture.width() + w) * 3] == 0 ? 1 : 0;
+    }
+    return points;
+  };
+  const auto map_of = [](double value, double corner) {
+    Tensor map = Tensor::full({1, 32, 32, 1}, value);
+    map.data<float>()[0] = static_cast<float>(corner);
+    return AttentionMaps{.path = "stages.0.modules.0", .mask = map, .trunk = map, .merged = map};
+  };
+  const Tensor images = Tensor::full({1, 32, 32, 3}, 255, Dtype::u8);
+  const AttentionMaps varying = map_of(0.5, 0.61), flat = map_of(0.5, 0.59);
+  const Picture without = draw_module(varying, images, "title"),
+                with = draw_module(varying, images, "title", {"cat.jpg"});
+  CHECK(with.height() > without.height());
+  CHECK(dark_below(without, without.height() - 20) == 0);
+  CHECK(dark_below(with, with.height() - 20) > 30);
+  CHECK(dark_below(draw_overview({varying}, images, "title", {"cat.jpg"}), 0) >
+        dark_below(draw_overview({varying}, images, "title"), 0));
+
+  CHECK(mean_span(flat) == Approx(0.09));
+  CHECK(flat_text({varying}).empty());
+  CHECK_THAT(flat_text({varying, flat}), Catch::EndsWith(": stages.0.modules.0 (spans 0.090)"));
+  CHECK(draw_module(flat, images, "title").height() > without.height());
+  CHECK(draw_overview({varying, flat}, images, "title").height() >
+        draw_overview({varying, varying}, images, "title").height());
 }
 
 TEST_CASE("attend: the spread of a mask by hand") {

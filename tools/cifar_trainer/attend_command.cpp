@@ -7,6 +7,7 @@
 #include "fovea/core/check.h"
 #include "image_file.h"
 #include "images_to_use.h"
+#include "named_images.h"
 #include "output.h"
 #include "profile.h"
 #include "setup.h"
@@ -33,6 +34,17 @@ Tensor means_at_image_size(const std::vector<AttentionMaps>& maps, int64_t H, in
     }
   }
   return result;
+}
+
+/// What stands under an image: the name of its file, or the part of the dataset and its number there.
+std::vector<std::string> labels_of(const std::vector<std::string>& names, const Arguments& arguments) {
+  std::vector<std::string> labels;
+  for (const std::string& name : names) {
+    labels.push_back(arguments.names.empty()  ? arguments.split + " " + name
+                     : name == kStandardInput ? "standard input"
+                                              : name);
+  }
+  return labels;
 }
 
 void print_spreads(const std::vector<AttentionMaps>& maps, Merge merge) {
@@ -75,6 +87,7 @@ int attend(const Arguments& arguments) {
   std::vector<AttentionMaps> maps;
   run_profiled(arguments.profile, device, parse_precision(settings.precision),
                [&, &images = images] { maps = classifier.attention_maps(images); });
+  const std::vector<std::string> labels = labels_of(names, arguments);
   const ResidualAttentionSettings network =
       residual_attention_settings(settings.model, model_options(settings));
 
@@ -84,16 +97,17 @@ int attend(const Arguments& arguments) {
   for (const AttentionMaps& of_module : maps) {
     const std::string title = fmt::format("{} {}: {} attention, {} merge", settings.model, of_module.path,
                                           name_of(network.attention), name_of(network.merge));
-    write_picture(of_module.path, draw_module(of_module, images, title));
+    write_picture(of_module.path, draw_module(of_module, images, title, labels));
     write_bytes("attend", folder / (of_module.path + ".npy"), npy_bytes(of_module.mask));
   }
-  write_picture("overview", draw_overview(maps, images, settings.model + ": mean of each mask"));
+  write_picture("overview", draw_overview(maps, images, settings.model + ": mean of each mask", labels));
   write_picture("responses", draw_responses(maps, fmt::format("{}: mean absolute response, {} merge",
                                                               settings.model, name_of(network.merge))));
   write_bytes("attend", folder / "masks.npy",
               npy_bytes(means_at_image_size(maps, images.shape(1), images.shape(2))));
 
   print_spreads(maps, network.merge);
+  if (const std::string flat = flat_text(maps); !flat.empty()) print("{}\n", flat);
   if (const int64_t epochs = checkpoint.progress.epoch; epochs < kEpochs) {
     print(
         "This network was trained for {} epoch{}: its masks may be little more than the random features that "

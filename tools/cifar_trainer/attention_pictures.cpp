@@ -3,14 +3,16 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <numeric>
+#include <sstream>
 
 namespace fovea::cli {
 namespace {
 
 constexpr int64_t kCell = 96, kGap = 6;
-constexpr int64_t kLine = 2 * Picture::kGlyphHeight + 4;  // of text at twice its size
+constexpr int64_t kLine = 2 * Picture::kGlyphHeight + 2;  // of text at twice its size
 constexpr int64_t kTitle = kGap + kLine, kScale = 6;
 constexpr int64_t kChannels = 3;  // of a module's picture
 constexpr Colour kGrey{110, 110, 110};
@@ -107,30 +109,62 @@ void draw_scale(Picture& picture, int64_t top, int64_t left, const Limits& limit
                 kGrey);
 }
 
+/// In lines of at most `letters`, broken at spaces.
+std::vector<std::string> lines_of(const std::string& text, size_t letters) {
+  std::vector<std::string> lines;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    if (lines.empty() || lines.back().size() + 1 + word.size() > letters) {
+      lines.push_back(word);
+    } else {
+      lines.back() += " " + word;
+    }
+  }
+  return lines;
+}
+
+/// What the title says and what is to be known of the colours; the names of the images, if they are shown.
+struct Texts {
+  std::string title, note;
+  const std::vector<std::string>& names;
+};
+
 /// The images, and the columns beside them, each under its caption and its scale of colours.
-Picture draw_columns(const Tensor& images, const std::vector<Column>& columns, const std::string& title) {
-  const int64_t N = images.shape(0);
+Picture draw_columns(const Tensor& images, const std::vector<Column>& columns, const Texts& texts) {
+  const std::string& title = texts.title;
+  const int64_t N = images.shape(0), name_height = texts.names.empty() ? 0 : Picture::kGlyphHeight + 2;
   std::vector<int64_t> lefts;
-  int64_t end = kGap + kCell;
+  int64_t end = kGap + kCell, captions_end = end;
   for (const Column& column : columns) {
     lefts.push_back(end + (column.begins_group ? 3 * kGap : kGap));
     end = lefts.back() + kCell;
+    captions_end = std::max(end, lefts.back() + std::ssize(column.caption) * Picture::kGlyphWidth);
   }
   const int64_t title_width = static_cast<int64_t>(title.size()) * Picture::kGlyphWidth;
-  const int64_t captions = kTitle + kGap + kLine, scales = captions + kLine;
+  const std::vector<std::string> notes = lines_of(
+      texts.note,
+      static_cast<size_t>((std::max(captions_end, kGap + title_width) - kGap) / Picture::kGlyphWidth));
+  const int64_t groups = kTitle + kGap + std::ssize(notes) * Picture::kGlyphHeight;
+  const int64_t captions = groups + kLine, scales = captions + kLine;
   const int64_t maps = scales + kScale + 2 * Picture::kGlyphHeight;
-  Picture picture(maps + N * (kCell + kGap), std::max(end, kGap + title_width) + kGap);
+  const int64_t row = kCell + name_height + kGap;
+  Picture picture(maps + N * row, std::max(captions_end, kGap + title_width) + kGap);
   write_fitting(picture, kGap, kGap, title, end - kGap);
-  const auto top_of = [maps](int64_t n) { return maps + n * (kCell + kGap); };
+  for (size_t i = 0; i < notes.size(); ++i)
+    picture.write(kTitle + static_cast<int64_t>(i) * Picture::kGlyphHeight, kGap, notes[i], kGrey);
+  const auto top_of = [maps, row](int64_t n) { return maps + n * row; };
   write_fitting(picture, captions, kGap, "image", kCell);
   const int64_t H = images.shape(1), W = images.shape(2);
   for (int64_t n = 0; n < N; ++n) {
     picture.draw_image(top_of(n), kGap, kCell, kCell, images.slice(n * H * W * 3, {H, W, 3}));
+    if (texts.names.empty()) continue;
+    picture.write(top_of(n) + kCell + 2, kGap,
+                  short_name(texts.names[static_cast<size_t>(n)], kCell / Picture::kGlyphWidth));
   }
   for (size_t i = 0; i < columns.size(); ++i) {
     const Column& column = columns[i];
     const auto& [least, greatest] = column.limits;
-    write_fitting(picture, captions - kLine, lefts[i], column.group, 2 * kCell);
+    write_fitting(picture, groups, lefts[i], column.group, 2 * kCell);
     write_fitting(picture, captions, lefts[i], column.caption, kCell);
     draw_scale(picture, scales, lefts[i], column.limits);
     for (int64_t n = 0; n < N; ++n) {
@@ -194,7 +228,37 @@ std::vector<int64_t> varying_channels(const AttentionMaps& maps, int64_t count) 
   return channels;
 }
 
-Picture draw_module(const AttentionMaps& maps, const Tensor& images, const std::string& title) {
+std::string short_name(const std::string& path, size_t letters) {
+  std::string name;
+  for (const char c : std::filesystem::path(path).filename().string()) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x80) name += c;
+    if (byte >= 0xc0) name += '*';  // a letter that pictures have no sign for
+  }
+  constexpr size_t kGapLetters = 2;
+  if (name.size() <= letters) return name;
+  const size_t end = (letters - kGapLetters) / 2, begin = letters - kGapLetters - end;
+  return name.substr(0, begin) + ".." + name.substr(name.size() - end);
+}
+
+double mean_span(const AttentionMaps& maps) {
+  Limits limits;
+  limits.add(mean_mask(maps).span<float>());
+  return limits.greatest - limits.least;
+}
+
+std::string flat_text(const std::vector<AttentionMaps>& maps) {
+  std::string text;
+  for (const AttentionMaps& of_module : maps) {
+    const double span = mean_span(of_module);
+    if (span >= kFlatSpan) continue;
+    text += fmt::format("{}{} (spans {:.3f})", text.empty() ? "" : ", ", of_module.path, span);
+  }
+  return text.empty() ? "" : "nearly flat, so that the colours of its mean show small differences: " + text;
+}
+
+Picture draw_module(const AttentionMaps& maps, const Tensor& images, const std::string& title,
+                    const std::vector<std::string>& names) {
   std::vector<Column> columns{column_of_mean("mask", maps)};
   columns[0].group = "mean of";
   for (const int64_t c : varying_channels(maps, kChannels)) {
@@ -208,26 +272,22 @@ Picture draw_module(const AttentionMaps& maps, const Tensor& images, const std::
     mask.begins_group = after.begins_group = false;
     for (Column* column : {&before, &mask, &after}) columns.push_back(std::move(*column));
   }
-  return draw_columns(images, columns, title);
+  return draw_columns(images, columns, {title, flat_text({maps}), names});
 }
 
 std::string caption_of(const std::string& path) {
-  constexpr size_t kLetters = kCell / Picture::kGlyphWidth;
-  const std::string inner = ".modules";
-  std::string caption = path;
-  if (const size_t at = caption.find(inner); at != std::string::npos) caption.erase(at, inner.size());
-  return caption.size() <= kLetters ? caption : caption.substr(caption.size() - kLetters);
+  constexpr size_t kLetters = (kCell + 3 * kGap) / Picture::kGlyphWidth - 1;  // and one between two of them
+  return path.size() <= kLetters ? path : path.substr(path.size() - kLetters);
 }
 
-Picture draw_overview(const std::vector<AttentionMaps>& maps, const Tensor& images,
-                      const std::string& title) {
+Picture draw_overview(const std::vector<AttentionMaps>& maps, const Tensor& images, const std::string& title,
+                      const std::vector<std::string>& names) {
   std::vector<Column> columns;
   for (const AttentionMaps& of_module : maps) {
     columns.push_back(column_of_mean(caption_of(of_module.path), of_module));
     columns.back().group = "mask of";
-    columns.back().begins_group = false;
   }
-  return draw_columns(images, columns, title);
+  return draw_columns(images, columns, {title, flat_text(maps), names});
 }
 
 Picture draw_responses(const std::vector<AttentionMaps>& maps, const std::string& title) {

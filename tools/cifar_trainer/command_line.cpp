@@ -84,8 +84,9 @@ constexpr const char* kAttendNotes =
 the three channels whose mask varies most: features before it, mask, features after it (figure 1 of the paper).
 overview.png has the mean masks of all modules, responses.png the mean absolute features before and after each
 mask (figure 4). The colours of a column span its values, whose ends stand above it: of a network that was trained for
-minutes they show small differences. masks.npy: f32 [modules, images, height, width], the mean masks at the size
-of the images; MODULE.npy: f32 [images, height, width, channels], the mask itself.
+minutes they show small differences; a mean mask that spans less than 0.1 is called nearly flat. masks.npy: f32
+[modules, images, height, width], the mean masks at the size of the images; MODULE.npy: f32 [images, height, width,
+channels], the mask itself.
 
 Examples:
   cifar_trainer attend --checkpoint runs/first/best.safetensors --out masks cat.jpg dog.png

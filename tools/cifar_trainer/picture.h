@@ -18,7 +18,7 @@ Colour heat(double value);
 /// An image that is drawn: text, values as colours, other images.
 class Picture {
  public:
-  static constexpr int64_t kGlyphWidth = 6, kGlyphHeight = 8;  // of text, the gaps included
+  static constexpr int64_t kGlyphWidth = 6, kGlyphHeight = 10;  // of text, the gaps included
 
   /// White.
   Picture(int64_t height, int64_t width);
