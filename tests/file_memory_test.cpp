@@ -7,6 +7,9 @@
 
 #include "fovea/models/zoo.h"
 #include "fovea/training/classifier.h"
+#include "image_file.h"
+#include "jpeg_file.h"
+#include "png_file.h"
 #include "setup.h"
 #include "test_files.h"
 
@@ -139,4 +142,37 @@ TEST_CASE("file_memory: class names that a checkpoint only claims are not believ
   }
   write_safetensors(path, file);
   check_use("its last layer has 0 channels, that of attention-nano has ");
+}
+
+TEST_CASE("file_memory: an image that a small file only claims takes none") {
+  const auto check_refused = [](const std::string& file) {
+    const Reading reading = measure([&] { parse_image(bytes_of(file), "a"); });
+    INFO(reading.bytes << " bytes for " << file.size() << "; " << reading.message);
+    CHECK(reading.bytes <= kOverhead * kSpareBytes);
+    CHECK_THAT(reading.message, Contains("a: the image is damaged or cut short"));
+  };
+  const std::string none;
+  for (const char depth : {char{8}, char{16}}) {
+    for (const bool interlaced : {false, true}) {
+      check_refused(png(16384, 16384, depth, 6, none, "", interlaced));
+      check_refused(png(16384, 16384, depth, 6, std::string(1 << 20, '\0'), std::string(), interlaced));
+    }
+  }
+  for (const int process : {0xc0, 0xc2}) {
+    std::string file = jpeg({.width = 16, .height = 16, .channels = 3, .process = process});
+    const size_t size = file.find(std::string("\0\x10\0\x10", 4));
+    REQUIRE(size != std::string::npos);
+    file.replace(size, 4, std::string("\x40\0\x40\0", 4));
+    check_refused(file);
+  }
+}
+
+TEST_CASE("file_memory: 16 bits are read row by row") {
+  constexpr int kSide = 2048;
+  const std::string rows(size_t{kSide} * (1 + kSide * 8), '\0');
+  const std::string file = png(kSide, kSide, 16, 6, rows);
+  const Reading reading = measure([&] { parse_image(bytes_of(file), "a"); });
+  INFO(reading.message);
+  CHECK(reading.message.empty());
+  CHECK(reading.bytes <= kOverhead * (3.0 * kSide * kSide + kSpareBytes));
 }

@@ -126,6 +126,52 @@ TEST_CASE("jpeg: an end that is missing, and more scans than there can be, are d
   CHECK_THAT(error_of(scans + "\xff\xd9"), Contains("more than 500 scans"));
 }
 
+TEST_CASE("jpeg: a stop is seen within a scan, and between rows") {
+  for (const int process : {0xc0, 0xc2}) {
+    const std::string file = jpeg({.width = 512, .height = 512, .process = process});
+    int asked = 0;
+    parse_jpeg(bytes_of(file), "a.jpg", [&] { return ++asked < 0; });
+    CHECK(asked >= 512 + (process == 0xc2 ? 512 / 8 : 0));  // each row, and each row of blocks of the scan
+    for (const int when : {1, 10, 70, 200, 512}) {
+      int calls = 0;
+      CHECK_THAT(message_of<DataError>(
+                     [&] { parse_jpeg(bytes_of(file), "a.jpg", [&] { return ++calls == when; }); }),
+                 Contains("read_jpeg: a.jpg: stopped before the end"));
+      CHECK(calls == when);
+    }
+  }
+}
+
+TEST_CASE("jpeg: scans times pixels are bounded, so that no file takes minutes") {
+  const auto scans_of = [](int side, int scans) {
+    std::string file = jpeg({.width = side, .height = side, .process = 0xc2, .has_end = false});
+    const std::string one_code = std::string("\x10\1") + std::string(15, '\0') + "\xe0";  // 16384 blocks of 0
+    file += jpeg_marker(0xc4, one_code);
+    const int runs = side / 8 * (side / 8) / 32767 + 1;  // each the code 0 and 14 bits that are 1
+    std::string bits;
+    for (int i = 0; i < runs; ++i) bits += "0" + std::string(14, '1');
+    bits.resize((bits.size() + 7) / 8 * 8, '1');
+    std::string data;
+    for (size_t at = 0; at < bits.size(); at += 8) {
+      data += static_cast<char>(std::stoi(bits.substr(at, 8), nullptr, 2));
+      if (data.back() == '\xff') data += '\0';
+    }
+    for (int i = 1; i < scans; ++i) {
+      const char frequency = static_cast<char>((i - 1) % 63 + 1);
+      const int bit = 13 - (i - 1) / 63;
+      const int step = bit == 13 ? bit : (bit + 1) << 4 | bit;
+      file += jpeg_marker(0xda, std::string("\1\1\0", 3) + frequency + frequency + static_cast<char>(step)) +
+              data;
+    }
+    return file + "\xff\xd9";
+  };
+  CHECK(read(scans_of(64, 490)).shape() == Shape{64, 64, 3});
+  CHECK_THAT(error_of(scans_of(64, 510)), Contains("more than 500 scans of 64x64 pixels"));
+  CHECK(read(scans_of(8192, 12)).shape() == Shape{8192, 8192, 3});
+  CHECK_THAT(error_of(scans_of(8192, 490)), Contains("read_jpeg: a.jpg: the image is damaged") &&
+                                                Contains("more than 128 scans of 8192x8192 pixels"));
+}
+
 TEST_CASE("jpeg: 50 megapixels, as photos of today have") {
   for (const int process : {0xc0, 0xc2})
     CHECK(read(jpeg({.width = 8688, .height = 5792, .channels = 3, .process = process})).shape() ==

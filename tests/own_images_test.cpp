@@ -9,11 +9,15 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "fovea/config.h"
 #include "fovea/data/resize.h"
 #include "golden_images.h"
 #include "image_file.h"
 #include "jpeg_file.h"
+#include "named_images.h"
+#include "png_file.h"
 #include "predictions.h"
+#include "signals.h"
 #include "trainer_program.h"
 
 namespace fovea {
@@ -214,6 +218,53 @@ TEST_CASE("own images: a file that is named must be right, and nothing is writte
   CHECK(!std::filesystem::exists(folder / "p.csv"));
   check_failure(predict({folder / "cmyk.jpg"}), 3, "CMYK colours found");
   check_failure(predict({folder / "good.png", folder / "none.png"}), 3, "none.png: no such file");
+}
+
+#if !defined(__SANITIZE_ADDRESS__)  // which reserves terabytes of addresses
+TEST_CASE("own images: a lack of memory for an image is said with the file's name") {
+  constexpr int kSide = 16384;  // 805 MB
+  const TemporaryFolder folder;
+  write_file(folder / "a.png", png(kSide, kSide, 1, 0, std::string(size_t{kSide} * (1 + kSide / 8), '\0')));
+  for (const int process : {0xc0, 0xc2})
+    write_file(folder / (process == 0xc0 ? "b.jpg" : "c.jpg"),
+               jpeg({.width = kSide, .height = kSide, .process = process}));
+  const std::string limit =
+      FOVEA_HAS_CUDA ? "1300000" : "700000";  // CUDA's libraries take 600 MB of addresses
+  for (const char* name : {"a.png", "b.jpg", "c.jpg"}) {
+    Words words = command(predict({folder / name}));
+    words.insert(words.begin(), {"/bin/sh", "-c", "ulimit -v " + limit + "; exec \"$0\" \"$@\""});
+    const Outcome outcome = run_program(words);
+    CHECK(outcome.code == 4);
+    CHECK(outcome.err == "cifar_trainer: read_image: " + folder / name +
+                             ": no memory is left for this image; make it smaller, or end other programs\n");
+  }
+}
+#endif
+
+TEST_CASE("own images: a signal is seen within an image") {
+  const TemporaryFolder folder;
+  // Whose damage comes after the place where the signal is seen.
+  write_file(folder / "a.png", waves(500, 500).substr(0, 40000));
+  write_file(folder / "b.jpg", bytes_of_golden("420").substr(0, 300));
+  for (const char* name : {"a.png", "b.jpg"}) {
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {  // where the signal stays received
+      cli::handle_signals();
+      raise(SIGINT);
+      try {
+        cli::read_named_images("predict", {folder / name}, 32);
+      } catch (const Error& error) {
+        write_file(folder / "message", error.what());
+        _exit(error.exit_code());
+      }
+      _exit(0);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(WEXITSTATUS(status) == 130);
+    CHECK(file_bytes(folder / "message") == "stopped by a signal while reading images");
+  }
 }
 
 TEST_CASE("own images: --top-k") {

@@ -224,6 +224,31 @@ TEST_CASE("png_kinds: half transparent in front of white, mixed as light") {
   }
 }
 
+TEST_CASE("png_kinds: a stop is seen every few kilobytes of a file, and every row of 16 bits") {
+  for (const Kind& kind : {Kind{8, 2}, Kind{8, 6}, Kind{16, 0}, Kind{16, 6}}) {
+    for (const bool interlaced : {false, true}) {
+      PngImageOf image = image_of(kind, 300, 300);
+      image.interlaced = interlaced;
+      const std::string file = png(image);
+      INFO("depth " << kind.depth << ", colour type " << kind.colour_type << ", " << file.size() << " bytes");
+      int asked = 0;
+      parse_png(bytes_of(file), "a.png", [&] { return ++asked < 0; });
+      CHECK(asked >= static_cast<int>(file.size() >> 14) + (kind.depth == 16 ? 300 : 0));
+      for (const int when : {1, 2, asked / 2, asked}) {
+        int calls = 0;
+        std::string message;
+        try {
+          parse_png(bytes_of(file), "a.png", [&] { return ++calls == when; });
+        } catch (const DataError& error) {
+          message = error.what();
+        }
+        CHECK(message == "read_png: a.png: stopped before the end of the image");
+        CHECK(calls == when);
+      }
+    }
+  }
+}
+
 TEST_CASE("png_kinds: damaged files are errors, and no byte of a 16-bit one crashes") {
   const PngImageOf image = [] {
     PngImageOf made = image_of({16, 6}, 9, 9);

@@ -1,6 +1,7 @@
 #include "image_file.h"
 
 #include <iomanip>
+#include <new>
 #include <sstream>
 #include <string_view>
 
@@ -30,23 +31,37 @@ std::string kind_or_bytes(std::string_view file) {
   return text.str();
 }
 
+/// The image that `read` gives; a lack of memory in it is said with the file's name.
+template <class Read>
+Tensor image_of(const std::string& path, const Read& read) {
+  try {
+    return read();
+  } catch (const OutOfMemory&) {
+  } catch (const std::bad_alloc&) {
+  }
+  fail_without_memory(path);
+}
+
 }  // namespace
 
 bool is_image(std::span<const std::byte> begin) {
   return text_of(begin).starts_with(kPng) || text_of(begin).starts_with(kJpeg);
 }
 
-Tensor parse_image(std::span<const std::byte> bytes, const std::string& path) {
+Tensor parse_image(std::span<const std::byte> bytes, const std::string& path,
+                   const StopFunction& should_stop) {
   const std::string_view file = text_of(bytes);
   check<DataError>(!file.empty(), "image: ", path, ": the file is empty; ", kAdvice);
-  if (file.starts_with(kPng)) return parse_png(bytes, path);
-  if (file.starts_with(kJpeg)) return parse_jpeg(bytes, path);
+  if (file.starts_with(kPng)) return image_of(path, [&] { return parse_png(bytes, path, should_stop); });
+  if (file.starts_with(kJpeg)) return image_of(path, [&] { return parse_jpeg(bytes, path, should_stop); });
   throw DataError(
       str("image: ", path, ": ", kind_or_bytes(file), " found, wanted PNG or JPEG; save it as one of them"));
 }
 
-Tensor read_image(const std::string& path) {
-  return parse_image(read_file("image", path, kMaxImageBytes, kAdvice), path);
+Tensor read_image(const std::string& path, const StopFunction& should_stop) {
+  return image_of(path, [&] {
+    return parse_image(read_file("image", path, kMaxImageBytes, kAdvice), path, should_stop);
+  });
 }
 
 void check_image_size(const char* operation, const std::string& path, uint32_t width, uint32_t height) {
@@ -54,6 +69,20 @@ void check_image_size(const char* operation, const std::string& path, uint32_t w
       width <= kMaxImageSide && height <= kMaxImageSide && uint64_t{width} * height <= kMaxImagePixels,
       operation, ": ", path, ": ", width, "x", height, " pixels, expected at most ", kMaxImageSide,
       " a side and ", kMaxImagePixels, " in all; make it smaller");
+}
+
+void fail_as_damaged(const char* operation, const std::string& path, const char* problem, size_t bytes) {
+  throw DataError(str(operation, ": ", path, ": the image is damaged or cut short (", problem, "), ", bytes,
+                      " bytes found; give an intact file"));
+}
+
+void fail_as_stopped(const char* operation, const std::string& path) {
+  throw DataError(str(operation, ": ", path, ": stopped before the end of the image"));
+}
+
+void fail_without_memory(const std::string& path) {
+  throw OutOfMemory(str("read_image: ", path,
+                        ": no memory is left for this image; make it smaller, or end other programs"));
 }
 
 }  // namespace fovea

@@ -14,13 +14,14 @@
 namespace fovea {
 namespace {
 
-constexpr const char* kAdvice = "give an intact JPEG file";
-constexpr int kMaxScans =
-    500;  // a file of a few bytes can have thousands, each of which passes over all pixels
+// A file of a few bytes can have thousands of scans, each of which passes over all pixels. Programs write
+// about ten, and 32 of the largest image take seconds.
+constexpr int kMaxScans = 500;
+constexpr uint64_t kMaxScannedPixels = uint64_t{32} * kMaxImagePixels;
 
 /// libjpeg's state of one file, given back at the end, and where it goes on after an error.
 struct Reader {
-  Reader() = default;
+  explicit Reader(const StopFunction& stop) : should_stop(stop) {}
   ~Reader() { jpeg_destroy_decompress(&info); }
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
@@ -30,6 +31,8 @@ struct Reader {
   jpeg_progress_mgr progress{};
   std::jmp_buf jump{};
   std::array<char, JMSG_LENGTH_MAX> message{};
+  const StopFunction& should_stop;
+  bool is_stopped = false;
 };
 
 Reader& reader_of(j_common_ptr info) {
@@ -50,15 +53,24 @@ void keep_warning(j_common_ptr info, int level) {
 
 void write_nothing(j_common_ptr) {}
 
-void count_scans(j_common_ptr info) {
-  Reader& reader = reader_of(info);
-  if (reader.info.input_scan_number <= kMaxScans) return;
-  std::snprintf(reader.message.data(), reader.message.size(), "more than %d scans", kMaxScans);
+// libjpeg calls it for every row of blocks of each scan, and for every row of pixels.
+void watch(j_common_ptr any) {
+  Reader& reader = reader_of(any);
+  const jpeg_decompress_struct& info = reader.info;
+  if (reader.should_stop && reader.should_stop()) {
+    reader.is_stopped = true;
+    std::longjmp(reader.jump, 1);
+  }
+  const uint64_t pixels = uint64_t{info.image_width} * info.image_height;
+  const auto most = static_cast<int>(std::min<uint64_t>(kMaxScans, kMaxScannedPixels / pixels));
+  if (info.input_scan_number <= most) return;
+  std::snprintf(reader.message.data(), reader.message.size(), "more than %d scans of %ux%u pixels", most,
+                info.image_width, info.image_height);
   std::longjmp(reader.jump, 1);
 }
 
-/// Up to the pixels. False, with a message, for a file that is damaged. Nothing here and in read_pixels has a
-/// destructor: libjpeg leaves them by a jump.
+/// Up to the first scan. False, with a message, for a file that is damaged. Nothing here, in start and in
+/// read_pixels has a destructor: libjpeg leaves them by a jump.
 bool read_header(Reader& reader, std::span<const std::byte> bytes) {
   jpeg_decompress_struct& info = reader.info;
   info.err = jpeg_std_error(&reader.errors);
@@ -68,12 +80,20 @@ bool read_header(Reader& reader, std::span<const std::byte> bytes) {
   info.client_data = &reader;
   if (setjmp(reader.jump) != 0) return false;
   jpeg_create_decompress(&info);  // keeps err and client_data
-  reader.progress.progress_monitor = count_scans;
+  reader.progress.progress_monitor = watch;
   info.progress = &reader.progress;
   jpeg_mem_src(&info, reinterpret_cast<const unsigned char*>(bytes.data()),
                static_cast<unsigned long>(bytes.size()));
   jpeg_save_markers(&info, JPEG_APP0 + 1, 0xffff);
   jpeg_read_header(&info, TRUE);
+  return true;
+}
+
+/// Up to the pixels: all scans of a file that has several.
+bool start(Reader& reader) {
+  if (setjmp(reader.jump) != 0) return false;
+  reader.info.out_color_space = JCS_RGB;
+  jpeg_start_decompress(&reader.info);
   return true;
 }
 
@@ -86,8 +106,6 @@ struct Placement {
 bool read_pixels(Reader& reader, const Placement& placement) {
   jpeg_decompress_struct& info = reader.info;
   if (setjmp(reader.jump) != 0) return false;
-  info.out_color_space = JCS_RGB;
-  jpeg_start_decompress(&info);
   JSAMPARRAY rows =
       info.mem->alloc_sarray(reinterpret_cast<j_common_ptr>(&info), JPOOL_IMAGE, info.output_width * 3, 1);
   while (info.output_scanline < info.output_height) {
@@ -163,9 +181,9 @@ std::pair<Tensor, Placement> place(uint32_t orientation, int64_t width, int64_t 
 
 [[noreturn]] void fail(const Reader& reader, const std::string& path, size_t bytes) {
   const char* message = reader.message.data();
+  if (reader.is_stopped) fail_as_stopped("read_jpeg", path);
   switch (reader.errors.msg_code) {
-    case JERR_OUT_OF_MEMORY:
-      throw OutOfMemory(str("read_jpeg: ", path, ": no memory is left for this image"));
+    case JERR_OUT_OF_MEMORY: fail_without_memory(path);
     case JERR_SOF_UNSUPPORTED:
     case JERR_BAD_PRECISION:
     case JERR_ARITH_NOTIMPL:
@@ -175,16 +193,15 @@ std::pair<Tensor, Placement> place(uint32_t orientation, int64_t width, int64_t 
       throw DataError(
           str("read_jpeg: ", path, ": a kind of JPEG that is not read (", message,
               "), wanted baseline or progressive, 8 bits, grey or colour; save it anew as such, or as PNG"));
-    default:
-      throw DataError(str("read_jpeg: ", path, ": the image is damaged or cut short (", message, "), ", bytes,
-                          " bytes found; ", kAdvice));
+    default: fail_as_damaged("read_jpeg", path, message, bytes);
   }
 }
 
 }  // namespace
 
-Tensor parse_jpeg(std::span<const std::byte> bytes, const std::string& path) {
-  Reader reader;
+Tensor parse_jpeg(std::span<const std::byte> bytes, const std::string& path,
+                  const StopFunction& should_stop) {
+  Reader reader(should_stop);
   if (!read_header(reader, bytes)) fail(reader, path, bytes.size());
   const jpeg_decompress_struct& info = reader.info;
   check_image_size("read_jpeg", path, info.image_width, info.image_height);
@@ -195,7 +212,8 @@ Tensor parse_jpeg(std::span<const std::byte> bytes, const std::string& path) {
       "RGB");
   check<DataError>(colours == JCS_GRAYSCALE || colours == JCS_RGB || colours == JCS_YCbCr,
                    "read_jpeg: ", path, ": ", info.num_components, " channels found, wanted 3 or 1; ",
-                   kAdvice);
+                   "give an intact JPEG file");
+  if (!start(reader)) fail(reader, path, bytes.size());
   auto [image, placement] = place(orientation_of(info), info.image_width, info.image_height);
   if (!read_pixels(reader, placement)) fail(reader, path, bytes.size());
   return std::move(image);

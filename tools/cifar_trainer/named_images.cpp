@@ -103,6 +103,17 @@ std::vector<std::byte> read_standard_input(const std::string& command) {
   }
 }
 
+Tensor read_one(const std::string& command, const std::string& file) {
+  try {
+    if (file == kStandardInput)
+      return parse_image(read_standard_input(command), "standard input", should_stop);
+    return read_image(file, should_stop);
+  } catch (const DataError&) {
+    throw_if_stopped("reading images");
+    throw;
+  }
+}
+
 // "4000x3000 pixels, resized to 43x32 and cropped to the 32x32 in the middle"
 std::string change_of(int64_t H, int64_t W, int64_t size) {
   const int64_t shorter = std::min(H, W);
@@ -140,8 +151,7 @@ Tensor read_named_images(const std::string& command, const std::vector<std::stri
   for (int64_t n = 0; n < N; ++n) {
     if (N >= kMany) progress.count("reading", "images", n, N);
     const std::string& file = files[static_cast<size_t>(n)];
-    Tensor image = file == kStandardInput ? parse_image(read_standard_input(command), "standard input")
-                                          : read_image(file);  // [H, W, 3]
+    Tensor image = read_one(command, file);  // [H, W, 3]
     const int64_t H = image.shape(0), W = image.shape(1);
     if (H != size || W != size) {
       ++changed;
