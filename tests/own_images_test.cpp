@@ -314,6 +314,22 @@ TEST_CASE("own images: the likeliest by hand, as CSV and as a table") {
         "\xc3\xa4\x1b.jpg,\"a \"\"frog\"\"\",0.125000,0.000000,0.875000\n");
 }
 
+TEST_CASE("own images: line feeds and tabs in names break neither the table nor lines") {
+  const cli::Predictions predictions{Tensor::from<float>({0.25f, 0.75f, 0.5f, 0.5f}, {2, 2}),
+                                     {"new\nline.jpg", "tab\t.jpg"},
+                                     {"c\tat", "dog"}};
+  CHECK(table_of_likeliest(predictions, 2) ==
+        "new\\x0aline.jpg  dog 75.0%      c\\x09at 25.0%\n"
+        "tab\\x09.jpg      c\\x09at 50.0%  dog 50.0%\n");
+  const TemporaryFolder folder;
+  write_file(folder / "new\nfolder/tab\t.png", waves(40, 32));
+  write_file(folder / "new\nfolder/notes.txt", "");
+  const Outcome outcome = trainer(predict({folder / "new\nfolder"}));
+  CHECK(outcome.code == 0);
+  CHECK_THAT(outcome.err, Contains("new\\x0afolder: 1 image; 1 other file passed over\n") &&
+                              Contains("new\\x0afolder/tab\\x09.png: 32x40 pixels, cropped"));
+}
+
 TEST_CASE("own images: attend takes the same") {
   const TemporaryFolder folder;
   write_file(folder / "photos/a.jpg", bytes_of_golden("444"));

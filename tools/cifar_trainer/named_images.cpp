@@ -74,8 +74,8 @@ std::vector<std::string> images_in(const std::string& command, const std::string
   check<DataError>(!files.empty(), command, ": ", folder, ": ", found,
                    "; name a folder that holds PNG or JPEG files");
   if (!others.empty())
-    show(printable(fmt::format("{}: {}: {} image{}; {} passed over\n", command, folder, files.size(),
-                               files.size() == 1 ? "" : "s", others)));
+    show(fmt::format("{}: {}: {} image{}; {} passed over\n", command, on_one_line(folder), files.size(),
+                     files.size() == 1 ? "" : "s", others));
   std::sort(files.begin(), files.end());
   return files;
 }
@@ -167,7 +167,7 @@ Tensor read_named_images(const std::string& command, const std::vector<std::stri
         fmt::format("{} of {} images resized to the network's {}x{} pixels, {} of them cropped to the middle",
                     changed, N, size, size, cropped);
   }
-  if (changed > 0) progress.line(printable(fmt::format("{}: {}", command, change)));
+  if (changed > 0) progress.line(on_one_line(fmt::format("{}: {}", command, change)));
   return images;
 }
 

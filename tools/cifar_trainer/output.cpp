@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "fovea/core/printable.h"
+
 namespace fovea::cli {
 namespace {
 
@@ -35,6 +37,20 @@ void prepare_output() {
 void show(std::string_view text) noexcept {
   [[maybe_unused]] const size_t written = std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);
+}
+
+std::string on_one_line(std::string_view text) {
+  std::string line;
+  for (const char c : printable(text)) {
+    if (c == '\n') {
+      line += "\\x0a";
+    } else if (c == '\t') {
+      line += "\\x09";
+    } else {
+      line += c;
+    }
+  }
+  return line;
 }
 
 bool output_is_terminal() noexcept {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <fmt/format.h>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -14,6 +15,10 @@ void prepare_output();
 /// Writes to standard error what only tells how the work goes. Never fails: a terminal, pipe or log that is
 /// gone or full must not end the work.
 void show(std::string_view text) noexcept;
+
+/// `printable` of a text, with line feeds and tabs spelt out as \x0a and \x09: for a cell of a table or a
+/// line of its own, which the name of a file must not break.
+std::string on_one_line(std::string_view text);
 
 /// Whether standard output is a terminal, at which somebody reads.
 bool output_is_terminal() noexcept;

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "fovea/core/printable.h"
+#include "output.h"
 
 namespace fovea::cli {
 namespace {
@@ -72,9 +72,9 @@ std::string table_of_likeliest(const Predictions& predictions, int64_t count) {
   std::vector<size_t> widths(static_cast<size_t>(count) + 1);
   for (size_t n = 0; n < predictions.images.size(); ++n) {
     const auto row = row_of(predictions, n);
-    std::vector<std::string> cells = {printable(predictions.images[n])};
+    std::vector<std::string> cells = {on_one_line(predictions.images[n])};
     for (const size_t k : likeliest(row, count))
-      cells.push_back(fmt::format("{} {:.1f}%", printable(predictions.class_names[k]), 100 * row[k]));
+      cells.push_back(fmt::format("{} {:.1f}%", on_one_line(predictions.class_names[k]), 100 * row[k]));
     for (size_t i = 0; i < cells.size(); ++i) widths[i] = std::max(widths[i], width_of(cells[i]));
     rows.push_back(std::move(cells));
   }
