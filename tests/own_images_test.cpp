@@ -135,6 +135,11 @@ TEST_CASE("own images: a JPEG that EXIF turns is the image that it shows") {
         without_names(out_of(predict({folder / "upright.png"}))));
 }
 
+TEST_CASE("own images: the help says that EXIF turns JPEG alone") {
+  for (const char* command : {"predict", "attend"})
+    CHECK_THAT(out_of({command, "--help"}), Contains("JPEG is turned as its EXIF says"));
+}
+
 TEST_CASE("own images: a folder stands for its images, by name") {
   const TemporaryFolder folder;
   const std::string photos = folder / "photos";

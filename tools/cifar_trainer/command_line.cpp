@@ -63,7 +63,7 @@ Examples:
 // How predict and attend take images.
 constexpr const char* kImageNotes =
     R"(Images are PNG or JPEG files of any size: the shorter side is brought to that of the network's images, which
-is 32 pixels, without aliasing, and the middle is used. They are turned as their EXIF says; CMYK is refused.
+is 32 pixels, without aliasing, and the middle is used. JPEG is turned as its EXIF says; CMYK is refused.
 A folder stands for the PNG and JPEG files directly in it, by name; - is an image on standard input.
 
 )";
