@@ -11,8 +11,11 @@ namespace fovea {
 std::vector<std::byte> read_file(const std::string& operation, const std::string& path, size_t max_bytes,
                                  const std::string& advice) {
   std::error_code failure;
-  check<DataError>(std::filesystem::exists(path, failure) || failure, operation, ": ", path,
-                   ": no such file; ", advice);
+  if (!std::filesystem::exists(path, failure) && !failure) {
+    const bool is_link = std::filesystem::is_symlink(std::filesystem::symlink_status(path, failure));
+    throw DataError(str(operation, ": ", path,
+                        is_link ? ": a link to a file that is not there; " : ": no such file; ", advice));
+  }
   try {
     // Opened first and looked at then: nothing can be put in its place in between.
     const ReadableFile file(path, operation, throw_as<DataError>);

@@ -172,6 +172,44 @@ TEST_CASE("own images: a folder stands for its images, by name") {
   check_failure(predict({photos}), 3, photos + "/d.jpeg: a web page, and no image, found");
 }
 
+TEST_CASE("own images: what has the name of an image and cannot be read is an error") {
+  const TemporaryFolder folder;
+  const std::string photos = folder / "photos";
+  write_file(photos + "/a.png", waves(32, 32));
+  const auto check_refused = [&](const std::string& name, const std::string& found) {
+    check_failure(predict({photos}), 3, photos + "/" + name + ": " + found);
+    check_failure(predict({photos + "/" + name}), 3, photos + "/" + name + ": " + found);
+    std::filesystem::remove(photos + "/" + name);
+  };
+  std::filesystem::create_symlink("nothing", photos + "/nowhere.png");
+  check_refused("nowhere.png", "a link to a file that is not there; give a PNG or JPEG file");
+  std::filesystem::create_symlink("loop.JPG", photos + "/loop.JPG");
+  check_refused("loop.JPG", "cannot be opened: Too many levels of symbolic links");
+  std::filesystem::create_symlink("/dev/zero", photos + "/device.png");
+  check_refused("device.png", "is not a regular file");
+  REQUIRE(mkfifo((photos + "/pipe.jpeg").c_str(), 0600) == 0);
+  check_refused("pipe.jpeg", "is not a regular file");
+
+  // Without such a name it is told how many there are, and of a pipe nothing is read.
+  std::filesystem::create_symlink("nothing", photos + "/nowhere");
+  std::filesystem::create_symlink("loop", photos + "/loop");
+  REQUIRE(mkfifo((photos + "/pipe").c_str(), 0600) == 0);
+  std::filesystem::create_directory(photos + "/deeper.png");
+  std::string others = "1 other file, 2 files that cannot be read and 1 folder passed over\n";
+  CHECK_THAT(trainer(predict({photos})).err, Contains("photos: 1 image; " + others));
+  write_file(photos + "/locked", waves(32, 32));
+  std::filesystem::permissions(photos + "/locked", std::filesystem::perms::none);
+  if (geteuid() != 0) {  // who may read everything
+    others.replace(others.find('2'), 1, "3");
+    CHECK_THAT(trainer(predict({photos})).err, Contains("photos: 1 image; " + others));
+  }
+  for (const std::string command : {"predict", "attend"}) {
+    Words words = predict({"", "--out", folder / (command == "attend" ? "masks" : "p.csv")});
+    words[0] = command;
+    check_failure(words, 2, command + ": the name of an image is empty, wanted a file, a folder or -");
+  }
+}
+
 TEST_CASE("own images: an image on standard input") {
   const TemporaryFolder folder;
   write_file(folder / "a.jpg", bytes_of_golden("progressive"));

@@ -30,25 +30,41 @@ bool has_name_of_image(const fs::path& path) {
   return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
 }
 
-bool begins_as_image(const fs::path& path) {
+enum class Kind { image, folder, other, unreadable };
+
+// What is in a folder, as its name or its first bytes say. What has an image's name counts as one even if it
+// is a pipe or a link to nothing: that is an error of who reads it.
+Kind kind_of(const fs::path& path) {
+  std::error_code ignored;
+  const fs::file_status status = fs::status(path, ignored);
+  if (fs::is_directory(status)) return Kind::folder;
+  if (has_name_of_image(path)) return Kind::image;
+  if (!fs::status_known(status) || !fs::exists(status)) return Kind::unreadable;
+  if (!fs::is_regular_file(status)) return Kind::other;  // not opened: a pipe would wait for its writer
   std::array<char, kImageBegin> begin{};
   std::ifstream file(path, std::ios::binary);
   file.read(begin.data(), begin.size());
-  return is_image(std::as_bytes(std::span(begin).first(static_cast<size_t>(file.gcount()))));
+  if (file.gcount() == 0 && !file.eof()) return Kind::unreadable;
+  const auto bytes = std::as_bytes(std::span(begin).first(static_cast<size_t>(file.gcount())));
+  return is_image(bytes) ? Kind::image : Kind::other;
 }
 
-// "2 other files and 1 folder"; "" for none.
-std::string others_text(int64_t files, int64_t folders) {
+// "2 other files, 1 file that cannot be read and 1 folder"; "" for none.
+std::string others_text(int64_t files, int64_t unreadable, int64_t folders) {
+  std::vector<std::string> parts;
+  if (files > 0) parts.push_back(fmt::format("{} other file{}", files, files == 1 ? "" : "s"));
+  if (unreadable > 0)
+    parts.push_back(fmt::format("{} file{} that cannot be read", unreadable, unreadable == 1 ? "" : "s"));
+  if (folders > 0) parts.push_back(fmt::format("{} folder{}", folders, folders == 1 ? "" : "s"));
   std::string text;
-  if (files > 0) text += fmt::format("{} other file{}", files, files == 1 ? "" : "s");
-  if (files > 0 && folders > 0) text += " and ";
-  if (folders > 0) text += fmt::format("{} folder{}", folders, folders == 1 ? "" : "s");
+  for (size_t i = 0; i < parts.size(); ++i)
+    text += (i == 0 ? "" : i + 1 == parts.size() ? " and " : ", ") + parts[i];
   return text;
 }
 
 std::vector<std::string> images_in(const std::string& command, const std::string& folder) {
   std::vector<std::string> files;
-  int64_t other_files = 0, folders = 0, hidden = 0;
+  int64_t other_files = 0, unreadable = 0, folders = 0, hidden = 0;
   std::error_code failure;
   for (fs::directory_iterator entry(folder, failure), end; !failure && entry != end;
        entry.increment(failure)) {
@@ -57,17 +73,15 @@ std::vector<std::string> images_in(const std::string& command, const std::string
       ++hidden;
       continue;
     }
-    std::error_code ignored;
-    if (entry->is_directory(ignored)) {
-      ++folders;
-    } else if (entry->is_regular_file(ignored) && (has_name_of_image(path) || begins_as_image(path))) {
-      files.push_back(path.string());
-    } else {
-      ++other_files;
+    switch (kind_of(path)) {
+      case Kind::image: files.push_back(path.string()); break;
+      case Kind::folder: ++folders; break;
+      case Kind::other: ++other_files; break;
+      case Kind::unreadable: ++unreadable; break;
     }
   }
   check<DataError>(!failure, command, ": ", folder, ": cannot list the folder: ", failure.message());
-  const std::string others = others_text(other_files, folders);
+  const std::string others = others_text(other_files, unreadable, folders);
   const std::string found = !others.empty() ? "no PNG or JPEG file is directly in this folder, but " + others
                             : hidden > 0    ? "this folder has hidden files only, which are not looked at"
                                             : "this folder is empty";
@@ -131,6 +145,8 @@ std::vector<std::string> named_files(const std::string& command, const std::vect
                     ": standard input (-) is named twice, and holds one image");
   std::vector<std::string> files;
   for (const std::string& name : names) {
+    check<UsageError>(!name.empty(), command,
+                      ": the name of an image is empty, wanted a file, a folder or - for standard input");
     std::error_code ignored;
     if (name != kStandardInput && fs::is_directory(name, ignored)) {
       for (std::string& file : images_in(command, name)) files.push_back(std::move(file));
