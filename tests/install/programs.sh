@@ -35,6 +35,16 @@ expected=$(for program in "$@"; do
 done | sort | tr '\n' ' ')
 [ "$found" = "$expected" ] || fail "found programs and recipes '$found', wanted '$expected'"
 
+# A trainer that was not built brings no recipes.
+if [[ " $* " == *" cifar_trainer "* ]]; then
+  script=$build/tools/cifar_trainer/cmake_install.cmake
+  sed "s|$build/bin/cifar_trainer|$tree/not built|g" "$script" >"$tree/without.cmake"
+  ! cmp -s "$script" "$tree/without.cmake" || fail "$script does not name $build/bin/cifar_trainer"
+  DESTDIR=$tree/stage cmake -DCMAKE_INSTALL_PREFIX=/opt/without -P "$tree/without.cmake" >>"$tree/log"
+  found=$(find "$tree/stage" -type f)
+  [ -z "$found" ] || fail "without a trainer these were installed: $found"
+fi
+
 cd "$tree/work"
 # CMake pads those of a build with colons.
 run_paths() { readelf -d "$1" | sed -nE 's/.*\(R(UN)?PATH\).*\[(.*)\].*/\2/p' | sed 's/:*$//'; }

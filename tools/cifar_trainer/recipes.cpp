@@ -30,9 +30,10 @@ fs::path recipe_folder() {
 
 std::vector<std::string> recipe_names(const fs::path& folder) {
   std::vector<std::string> names;
-  std::error_code ignored;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
-    if (entry.path().extension() == kEnding) names.push_back(entry.path().stem().string());
+  std::error_code failure;
+  for (fs::directory_iterator entry(folder, failure), end; !failure && entry != end;
+       entry.increment(failure)) {
+    if (entry->path().extension() == kEnding) names.push_back(entry->path().stem().string());
   }
   std::sort(names.begin(), names.end());
   return names;
