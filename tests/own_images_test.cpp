@@ -278,7 +278,7 @@ TEST_CASE("own images: a lack of memory for an image is said with the file's nam
     words.insert(words.begin(), {"/bin/sh", "-c", "ulimit -v " + limit + "; exec \"$0\" \"$@\""});
     const Outcome outcome = run_program(words);
     CHECK(outcome.code == 4);
-    CHECK(outcome.err == "cifar_trainer: read_image: " + folder / name +
+    CHECK(outcome.err == "cifar_trainer: image: " + folder / name +
                              ": no memory is left for this image; make it smaller, or end other programs\n");
   }
 }

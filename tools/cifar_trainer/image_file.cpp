@@ -81,7 +81,7 @@ void fail_as_stopped(const char* operation, const std::string& path) {
 }
 
 void fail_without_memory(const std::string& path) {
-  throw OutOfMemory(str("read_image: ", path,
+  throw OutOfMemory(str("image: ", path,
                         ": no memory is left for this image; make it smaller, or end other programs"));
 }
 
