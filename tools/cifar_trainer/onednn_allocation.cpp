@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <new>
 
-#include "fovea/kernels/cpu/onednn_memory.h"
+#include "fovea/kernels/cpu/conv/onednn_memory.h"
 
 // The sanitizers have functions of their own in front of the C library's.
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)

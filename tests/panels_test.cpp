@@ -1,4 +1,4 @@
-#include "fovea/kernels/cpu/strips.h"
+#include "fovea/kernels/cpu/conv/panels.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -22,18 +22,18 @@ std::vector<float> numbers(int64_t count, uint32_t sample) {
   return result;
 }
 
-/// The element of a matrix in strips.
-float at(const std::vector<float>& strips, int64_t rows, int64_t row, int64_t column) {
-  return strips[static_cast<size_t>((column / kWidth * rows + row) * kWidth + column % kWidth)];
+/// The element of a matrix in panels.
+float at(const std::vector<float>& panels, int64_t rows, int64_t row, int64_t column) {
+  return panels[static_cast<size_t>((column / kWidth * rows + row) * kWidth + column % kWidth)];
 }
 
 }  // namespace
 
-TEST_CASE("strips: multiply is the product, for every way to cut the rows into blocks") {
+TEST_CASE("panels: multiply is the product, for every way to cut the rows into blocks") {
   const auto rows = GENERATE(4, 8, 12, 16, 20, 24, 28, 32, 36);
-  const auto strips = GENERATE(1, 2, 3);
-  const int64_t depth = 2 * kWidth, columns = strips * kWidth;
-  CAPTURE(rows, strips);
+  const auto panels = GENERATE(1, 2, 3);
+  const int64_t depth = 2 * kWidth, columns = panels * kWidth;
+  CAPTURE(rows, panels);
   const std::vector<float> a = numbers(rows * depth, 1), b = numbers(depth * columns, 2);
   std::vector<float> c(static_cast<size_t>(rows * columns));
   multiply(rows, depth, columns, a.data(), b.data(), c.data());
@@ -47,21 +47,21 @@ TEST_CASE("strips: multiply is the product, for every way to cut the rows into b
 }
 
 TEST_CASE(
-    "strips: multiply finishes every block once, and asks for memory ahead without a change of the product") {
+    "panels: multiply finishes every block once, and asks for memory ahead without a change of the product") {
   const auto rows = GENERATE(4, 16, 28);
-  const auto strips = GENERATE(1, 3);
+  const auto panels = GENERATE(1, 3);
   const auto lines_ahead = GENERATE(0, 1, 1000);
-  const int64_t depth = 2 * kWidth, columns = strips * kWidth;
-  CAPTURE(rows, strips, lines_ahead);
+  const int64_t depth = 2 * kWidth, columns = panels * kWidth;
+  CAPTURE(rows, panels, lines_ahead);
   const std::vector<float> a = numbers(rows * depth, 1), b = numbers(depth * columns, 2),
                            memory(static_cast<size_t>(lines_ahead) * 16);
   std::vector<float> wanted(static_cast<size_t>(rows * columns)), found(wanted.size(), -1000.0f);
   multiply(rows, depth, columns, a.data(), b.data(), wanted.data());
-  Ahead ahead;
-  ahead.add(memory.data(), lines_ahead * 8);
-  ahead.add(memory.data() + lines_ahead * 8, lines_ahead * 8);
-  ahead.spread(steps_of_multiply(rows, depth, columns));
-  multiply(rows, depth, columns, a.data(), b.data(), ahead,
+  Prefetcher prefetcher;
+  prefetcher.add(memory.data(), lines_ahead * 8);
+  prefetcher.add(memory.data() + lines_ahead * 8, lines_ahead * 8);
+  prefetcher.spread(steps_of_multiply(rows, depth, columns));
+  multiply(rows, depth, columns, a.data(), b.data(), prefetcher,
            [&](int64_t row, int64_t column, const auto& block) {
              const size_t at = static_cast<size_t>(column * rows + row * kWidth);
              REQUIRE(found[at] == -1000.0f);
@@ -70,21 +70,21 @@ TEST_CASE(
   CHECK(found == wanted);
 }
 
-TEST_CASE("strips: multiply_transposed sets or adds the product with a transposed matrix") {
+TEST_CASE("panels: multiply_transposed sets or adds the product with a transposed matrix") {
   const auto depth = GENERATE(1, 4, 33);
-  const auto row_strips = GENERATE(1, 2);
-  const auto strips = GENERATE(1, 2, 3, 4, 5, 7);
+  const auto row_panels = GENERATE(1, 2);
+  const auto panels = GENERATE(1, 2, 3, 4, 5, 7);
   const auto add = GENERATE(false, true);
   const auto lines_ahead = GENERATE(0, 100);
-  const int64_t rows = row_strips * kWidth, columns = strips * kWidth;
-  CAPTURE(depth, rows, strips, add, lines_ahead);
+  const int64_t rows = row_panels * kWidth, columns = panels * kWidth;
+  CAPTURE(depth, rows, panels, add, lines_ahead);
   const std::vector<float> a = numbers(depth * rows, 1), b = numbers(depth * columns, 2),
                            before = numbers(rows * columns, 3);
   std::vector<float> c = before, memory(static_cast<size_t>(lines_ahead) * 16);
-  Ahead ahead;
-  ahead.add(memory.data(), lines_ahead * 16);
-  ahead.spread(std::max<int64_t>(1, steps_of_multiply_transposed(rows, depth, columns)));
-  multiply_transposed(rows, depth, columns, a.data(), b.data(), c.data(), add, ahead);
+  Prefetcher prefetcher;
+  prefetcher.add(memory.data(), lines_ahead * 16);
+  prefetcher.spread(std::max<int64_t>(1, steps_of_multiply_transposed(rows, depth, columns)));
+  multiply_transposed(rows, depth, columns, a.data(), b.data(), c.data(), add, prefetcher);
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t column = 0; column < columns; ++column) {
       float sum = add ? at(before, rows, row, column) : 0;

@@ -1,10 +1,10 @@
-#include "fovea/kernels/cpu/winograd.h"
+#include "fovea/kernels/cpu/conv/winograd.h"
 
 #include <algorithm>
 #include <array>
 
 #include "fovea/core/parallel_for.h"
-#include "fovea/kernels/cpu/strips.h"
+#include "fovea/kernels/cpu/conv/panels.h"
 #include "fovea/kernels/cpu/transpose.h"
 
 namespace fovea::kernels::cpu::winograd {
@@ -21,7 +21,7 @@ constexpr int64_t kPoints = kInput * kInput;
 /// are equally fast on Zen 5).
 constexpr int64_t kTiles = 32;
 
-/// Strips of y at once, whose products then stay in the cache.
+/// Panels of y at once, whose products then stay in the cache.
 constexpr int64_t kColumns = 2 * kWidth;
 
 using Vector = Vec<float>;
@@ -194,12 +194,12 @@ void transform_filters_backward(int64_t C, int64_t K, const float* dfilters, flo
 }
 
 /// Whole rows of tiles, counted through the images.
-struct Runner::Tiles {
+struct TileConv::Tiles {
   int64_t first_row, rows, per_row;
 
   int64_t count() const { return rows * per_row; }
-  /// Rows of the matrices: the products take them by kStripRows.
-  int64_t padded_count() const { return (count() + kStripRows - 1) / kStripRows * kStripRows; }
+  /// Rows of the matrices: the products take them by kRowMultiple.
+  int64_t padded_count() const { return (count() + kRowMultiple - 1) / kRowMultiple * kRowMultiple; }
   int64_t point_stride(int64_t channels) const { return matrix_stride(padded_count(), channels); }
 
   /// Room for the points of all tiles, zeros behind the last tile.
@@ -220,7 +220,7 @@ struct Runner::Tiles {
 
 /// Calls body(tiles) for blocks of tiles that cover the images.
 template <class Body>
-void Runner::for_each_block(int64_t count, Body&& body) const {
+void TileConv::for_each_block(int64_t count, Body&& body) const {
   const int64_t rows = count * H_ / kSide, per_row = W_ / kSide;
   const int64_t rows_per_block = std::max<int64_t>(1, kTiles / per_row);
   for (int64_t row = 0; row < rows; row += rows_per_block) {
@@ -228,7 +228,7 @@ void Runner::for_each_block(int64_t count, Body&& body) const {
   }
 }
 
-void Runner::transform_input(const Tiles& tiles, int64_t C, const float* x) {
+void TileConv::transform_input(const Tiles& tiles, int64_t C, const float* x) {
   if (!zeros_.defined() || zeros_.size() < W_ * C) zeros_ = Tensor::zeros({W_ * C});
   if (!columns_.defined()) columns_ = Tensor::zeros({(W_ + 2) * kInput * kWidth});
   float* const points = tiles.points(x_points_, C);
@@ -269,7 +269,7 @@ void Runner::transform_input(const Tiles& tiles, int64_t C, const float* x) {
   }
 }
 
-void Runner::transform_gradient(const Tiles& tiles, int64_t K, const float* dy) {
+void TileConv::transform_gradient(const Tiles& tiles, int64_t K, const float* dy) {
   float* const points = tiles.points(y_points_, K);
   const int64_t line = W_ * K;
   for (int64_t i = 0; i < tiles.rows; ++i) {
@@ -286,7 +286,8 @@ void Runner::transform_gradient(const Tiles& tiles, int64_t K, const float* dy) 
 }
 
 /// One vector of channels of y, from `k` on.
-void Runner::transform_output(const Tiles& tiles, int64_t K, int64_t k, const float* points, float* y) const {
+void TileConv::transform_output(const Tiles& tiles, int64_t K, int64_t k, const float* points,
+                                float* y) const {
   const int64_t line = W_ * K;
   for (int64_t i = 0; i < tiles.rows; ++i) {
     float* pixels = y + (tiles.first_row + i) * kSide * line + k;
@@ -298,7 +299,7 @@ void Runner::transform_output(const Tiles& tiles, int64_t K, int64_t k, const fl
   }
 }
 
-void Runner::forward(int64_t count, int64_t C, int64_t K, const float* x, const float* filters, float* y) {
+void TileConv::forward(int64_t count, int64_t C, int64_t K, const float* x, const float* filters, float* y) {
   for_each_block(count, [&](const Tiles& tiles) {
     transform_input(tiles, C, x);
     const float* const from = x_points_.data<float>();
@@ -309,15 +310,15 @@ void Runner::forward(int64_t count, int64_t C, int64_t K, const float* x, const 
         multiply(tiles.padded_count(), C, columns, from + p * tiles.point_stride(C),
                  filters + p * matrix_stride(C, K) + k * C, to + p * tiles.point_stride(kColumns));
       }
-      for (int64_t strip = 0; strip < columns; strip += kWidth) {
-        transform_output(tiles, K, k + strip, to + strip * tiles.padded_count(), y);
+      for (int64_t panel = 0; panel < columns; panel += kWidth) {
+        transform_output(tiles, K, k + panel, to + panel * tiles.padded_count(), y);
       }
     }
   });
 }
 
-void Runner::backward_filters(int64_t count, int64_t C, int64_t K, const float* x, const float* dy,
-                              float* dfilters, bool add) {
+void TileConv::backward_filters(int64_t count, int64_t C, int64_t K, const float* x, const float* dy,
+                                float* dfilters, bool add) {
   for_each_block(count, [&](const Tiles& tiles) {
     transform_input(tiles, C, x);
     transform_gradient(tiles, K, dy);

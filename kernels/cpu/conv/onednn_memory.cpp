@@ -1,4 +1,4 @@
-#include "fovea/kernels/cpu/onednn_memory.h"
+#include "fovea/kernels/cpu/conv/onednn_memory.h"
 
 #include <sys/mman.h>
 

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "fovea/core/tensor.h"
-#include "fovea/kernels/cpu/conv_problem.h"
+#include "fovea/kernels/conv_problem.h"
+#include "fovea/kernels/cpu/conv/chunk_engine.h"
 
 /// f32 convolutions of 3x3 by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, "Fast algorithms for
 /// convolutional neural networks", 2015, arXiv:1509.09308). For a tile x of 6x6 pixels, whose result has 4x4,
@@ -15,33 +17,39 @@
 /// What is not finite in x makes all results of its tiles NaN or infinite.
 namespace fovea::kernels::cpu::winograd {
 
-/// Numbers of filters in Winograd's form: at each of 36 points a matrix [C, K] in strips (see strips.h).
-/// There is a gap between the matrices, so that a filter's points do not fall on the same lines of the cache.
-int64_t filter_size(int64_t C, int64_t K);
-
 /// Whether a convolution has this form: 3x3, stride 1, padding 1, H and W multiples of 4, C and K multiples
-/// of the numbers in a register, which are eight or more; and enough tiles for it to be faster than the
+/// of the elements in a register, which are eight or more; and enough tiles for it to be faster than the
 /// direct one.
 bool suits(const ConvProblem& problem);
 
-/// Filters for Runner::forward, filter_size(C, K) numbers: w [K, 3, 3, C] as G w G^T. Uses all threads.
+/// The engine of chunks: `pass` is forward or backward_input. It brings `weight`, [K, 3, 3, C], into
+/// Winograd's form with all threads.
+std::unique_ptr<ChunkedConv> conv(ConvPass pass, const Chunks& chunks, const Tensor& weight);
+std::unique_ptr<ChunkedFilterGradient> filter_gradient(const Chunks& chunks);
+
+/// Elements of filters in Winograd's form: at each of 36 points a matrix [C, K] in packed panels (see
+/// panels.h). There is a gap between the matrices, so that a filter's points do not fall on the same lines of
+/// the cache.
+int64_t filter_size(int64_t C, int64_t K);
+
+/// Filters for TileConv::forward, filter_size(C, K) elements: w [K, 3, 3, C] as G w G^T. Uses all threads.
 Tensor transform_filters(const Tensor& weight);
 
-/// Filters from K to C channels with which Runner::forward takes dy to dx. Uses all threads.
+/// Filters from K to C channels with which TileConv::forward takes dy to dx. Uses all threads.
 Tensor transform_filters_for_input(const Tensor& weight);
 
 /// dweight, [K, 3, 3, C], from the gradient of transform_filters' result; on the calling thread.
 void transform_filters_backward(int64_t C, int64_t K, const float* dfilters, float* dweight);
 
 /// What one thread needs to convolve images of H x W pixels, a few tiles at a time.
-class Runner {
+class TileConv {
  public:
-  Runner(int64_t H, int64_t W) : H_(H), W_(W) {}
+  TileConv(int64_t H, int64_t W) : H_(H), W_(W) {}
 
   /// x: [count, H, W, C] -> y: [count, H, W, K]
   void forward(int64_t count, int64_t C, int64_t K, const float* x, const float* filters, float* y);
 
-  /// dfilters: filter_size(C, K) numbers, set, or added to.
+  /// dfilters: filter_size(C, K) elements, set, or added to.
   void backward_filters(int64_t count, int64_t C, int64_t K, const float* x, const float* dy, float* dfilters,
                         bool add);
 

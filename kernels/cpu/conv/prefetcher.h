@@ -6,11 +6,11 @@
 
 namespace fovea::kernels::cpu {
 
-/// Memory that will be read soon. It is asked for line by line between multiplications, so that it arrives in
-/// the L2 cache while they go on.
-class Ahead {
+/// Prefetches memory that will be read soon, line by line between multiplications, so that it arrives in the
+/// L2 cache while they go on.
+class Prefetcher {
  public:
-  /// Products ask once in so many outer products.
+  /// Products prefetch once in so many outer products.
   static constexpr int64_t kDepth = 4;
 
   void clear() { ranges_ = current_ = 0; }
@@ -26,13 +26,13 @@ class Ahead {
     for (size_t i = 0; i < ranges_; ++i) list_[i].per_step = (lines + steps - 1) / steps;
   }
 
-  /// What one loop asks for.
+  /// What one loop prefetches.
   struct Lines {
     const char *next = nullptr, *end = nullptr;
     int64_t per_step = 0;
 
     /// A step of the loop. What lies behind the end does no harm: the processor need not answer.
-    void ask() {
+    void prefetch() {
       for (int64_t i = 0; i < per_step; ++i, next += kLine) {
         __builtin_prefetch(next, /*rw=*/0, /*locality=*/2);
       }
@@ -40,7 +40,7 @@ class Ahead {
   };
   /// A loop takes the lines, and gives back what it has left.
   Lines take() const { return current_ < ranges_ ? list_[current_] : Lines(); }
-  void give_back(const Lines& lines) {
+  void put_back(const Lines& lines) {
     if (current_ == ranges_) return;
     list_[current_] = lines;
     if (lines.next >= lines.end) ++current_;

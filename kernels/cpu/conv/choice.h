@@ -1,0 +1,52 @@
+#pragma once
+
+#include <optional>
+
+#include "fovea/core/dtype.h"
+#include "fovea/kernels/cpu/conv/chunks.h"
+#include "fovea/kernels/preactivation_conv.h"
+
+/// Who convolves: all that is chosen on the CPU is chosen here, from the shapes alone. README.md beside this
+/// file has what is chosen for the networks of models/.
+namespace fovea::kernels::cpu {
+
+enum class ConvEngine {
+  onednn,    // chunks of a batch, each from cache to cache on one thread: onednn.h
+  winograd,  // the same by Winograd's form: winograd.h
+  narrow,    // a product over the pixels of few channels, by Eigen: unfold.h
+  unfolded,  // im2col and a product by Eigen, any dtype: unfold.h
+};
+/// "onednn", ...
+const char* name_of(ConvEngine engine);
+
+/// Of a convolution alone, in one pass.
+ConvEngine choose(ConvPass pass, const ConvProblem& problem, Dtype dtype);
+
+/// What convolves these chunks, whatever is fused with it; nothing where neither engine of chunks can.
+std::optional<ConvEngine> chunk_engine(const Chunks& chunks);
+
+/// How a pre-activation convolution is computed.
+enum class PreactivationForm {
+  packed_1x1,  // products of packed panels, everything else while they are read and written: fused_1x1.cpp
+  chunks,      // chunks that go through everything in the cache: fused_chunks.cpp
+  composed,    // batch norm, convolution and sums, one pass after the other
+};
+/// "packed_1x1", ...
+const char* name_of(PreactivationForm form);
+
+PreactivationForm choose_preactivation(const ConvProblem& problem, Dtype dtype);
+
+/// The chunks that the form `chunks` goes through, forward and in both backward passes.
+Chunks preactivation_chunks(const ConvProblem& problem, bool is_forward);
+
+/// Whether a few images go through all stages in the cache (fused_chain.cpp), instead of each stage by
+/// itself.
+bool is_chained(const Tensor& x, const PreactivationStages& chain);
+
+/// The problem of a stage on x, and those of several after each other.
+inline ConvProblem problem_of(const Shape& x, const PreactivationStage& stage) {
+  return ConvProblem::of(x, stage.weight.shape(), stage.stride, stage.padding);
+}
+std::vector<ConvProblem> problems_of(const Shape& x, const PreactivationStages& chain);
+
+}  // namespace fovea::kernels::cpu

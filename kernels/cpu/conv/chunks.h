@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+
+#include "fovea/kernels/conv_problem.h"
+#include "fovea/kernels/cpu/rows.h"
+
+namespace fovea::kernels::cpu {
+
+/// A batch cut into chunks of nearly equal size, in units: whole images, or, where every pixel is convolved
+/// by itself, rows of pixels. The size comes from the shape alone, and each chunk is computed by one thread:
+/// so no result depends on the number of threads, and a chunk stays in the thread's L2 cache.
+class Chunks {
+ public:
+  /// `floats_per_x` and `floats_per_y`: what a chunk holds at once for every element of x and of y; 0:
+  /// nothing that has to stay in the cache. The chunks make up `groups` groups, or as many as there are
+  /// units.
+  Chunks(const ConvProblem& problem, int64_t floats_per_x, int64_t floats_per_y, int64_t groups);
+
+  /// Whole images, of which a chunk holds `floats_per_image` at once.
+  static Chunks images(const ConvProblem& problem, int64_t floats_per_image);
+  /// Whole images, as many in each chunk as in those of `other`.
+  static Chunks images(const ConvProblem& problem, const Chunks& other);
+
+  int64_t count() const { return chunks_; }
+  int64_t groups() const { return groups_; }
+  int64_t per_group() const { return chunks_ / groups_; }
+  /// Units of chunk `chunk`: each has `smallest()` of them or one more.
+  Range units(int64_t chunk) const { return {units_ * chunk / chunks_, units_ * (chunk + 1) / chunks_}; }
+  int64_t smallest() const { return units_ / chunks_; }
+  int64_t largest() const { return (units_ + chunks_ - 1) / chunks_; }
+  /// Elements of x and of y in a unit.
+  int64_t x_unit() const { return x_unit_; }
+  int64_t y_unit() const { return y_unit_; }
+  /// The problem for `count` units.
+  ConvProblem problem(int64_t count) const;
+  /// The problem for all of them.
+  const ConvProblem& whole() const { return whole_; }
+
+ private:
+  Chunks(const ConvProblem& problem, bool by_rows);
+  void choose_size(int64_t bytes_per_unit, int64_t groups);
+
+  ConvProblem whole_;
+  bool by_rows_;
+  int64_t units_, x_unit_, y_unit_, groups_ = 1, chunks_ = 1;
+};
+
+/// The chunks of one pass alone, where nothing of what is around it is to stay in the cache.
+Chunks chunks_of(ConvPass pass, const ConvProblem& problem);
+
+}  // namespace fovea::kernels::cpu

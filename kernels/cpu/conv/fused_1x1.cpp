@@ -1,0 +1,294 @@
+#include "fovea/kernels/cpu/conv/fused.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "fovea/core/parallel_for.h"
+#include "fovea/kernels/cpu/affine.h"
+#include "fovea/kernels/cpu/column_sums.h"
+#include "fovea/kernels/cpu/conv/panels.h"
+#include "fovea/kernels/cpu/conv/prefetcher.h"
+#include "fovea/kernels/cpu/moments.h"
+#include "fovea/kernels/cpu/rows.h"
+#include "fovea/kernels/cpu/target.h"
+#include "fovea/kernels/cpu/transpose.h"
+
+// A thread takes a block of some rows of pixels, through everything: activate, multiply, add, sum up. While
+// it multiplies it asks memory for the next block. So x and y (and their gradients) go through memory once,
+// and beside the multiplications instead of after them.
+namespace fovea::kernels::cpu::fused_1x1 {
+namespace {
+
+constexpr int64_t kWidth = kLanes<float>;
+constexpr AllLanes<float> kAll;
+
+/// All rows of pixels, cut into groups of chunks by their number alone.
+class RowChunks {
+ public:
+  explicit RowChunks(int64_t rows)
+      : units_(rows / kRowMultiple),
+        groups_(std::min(kGroups, units_)),
+        per_group_(std::max<int64_t>(1, rows / (groups_ * kRows))) {}
+
+  int64_t count() const { return groups_ * per_group_; }
+  int64_t groups() const { return groups_; }
+  int64_t per_group() const { return per_group_; }
+  Range rows(int64_t chunk) const {
+    return {units_ * chunk / count() * kRowMultiple, units_ * (chunk + 1) / count() * kRowMultiple};
+  }
+
+ private:
+  static constexpr int64_t kRows = 1024;  // of a chunk, or more, where all groups have as many
+  int64_t units_, groups_, per_group_;
+};
+
+/// Rows of a block: an odd multiple of 12, so that its panels do not fall on the same lines of the cache.
+int64_t rows_of_block(int64_t bytes, int64_t floats_per_row) {
+  const int64_t rows = bytes / (floats_per_row * static_cast<int64_t>(sizeof(float)));
+  return std::max<int64_t>(rows - 12, 0) / 24 * 24 + 12;
+}
+
+/// Blocks of forward and backward passes (measured: half and twice as many rows take 1.0 to 1.1 of the time).
+/// Where the filters are large so is a block, because they are read once for each.
+int64_t rows_of_forward_block(int64_t C, int64_t K) {
+  return rows_of_block(std::max<int64_t>(24 << 10, C * K / 2), C);
+}
+int64_t rows_of_backward_block(int64_t C, int64_t K) {
+  return std::max<int64_t>(60, rows_of_block(std::max<int64_t>(64 << 10, C * K), C + K));
+}
+
+/// Adds the residual, if not null, and stores y. Sums up its differences from the average of the first four
+/// rows of a chunk, and their squares: `sums`, [3, K], if not null, has these sums and that average.
+struct FinishForward {
+  int64_t K;
+  const float* residual;
+  Target y;
+  float* sums;
+  bool begins;  // a chunk
+
+  template <int Rows, int Panels>
+  FOVEA_ALWAYS_INLINE void operator()(int64_t row, int64_t column, RegisterTile<Rows, Panels>& tile) const {
+    const int64_t at = row * K + column;
+    if (residual != nullptr) {
+      tile.for_each([&](auto r, auto s) FOVEA_ALWAYS_INLINE {
+        tile.sum[r][s] += load(residual + at + r * K + s * kWidth, kAll);
+      });
+    }
+    if (sums != nullptr) {
+      unroll<Panels>([&](auto s)
+                         FOVEA_ALWAYS_INLINE { sum_up(tile, s, column + s * kWidth, begins && row == 0); });
+    }
+    tile.for_each([&, target = y](auto r, auto s)
+                      FOVEA_ALWAYS_INLINE { target.put(at + r * K + s * kWidth, kAll, tile.sum[r][s]); });
+  }
+
+  template <int Rows, int Panels, class Panel>
+  FOVEA_ALWAYS_INLINE void sum_up(const RegisterTile<Rows, Panels>& tile, Panel s, int64_t c,
+                                  bool is_first) const {
+    if (is_first) {
+      store(sums + c, kAll, Vec<float>{});
+      store(sums + K + c, kAll, Vec<float>{});
+      static_assert(Rows >= 4);
+      store(sums + 2 * K + c, kAll,
+            0.25f * ((tile.sum[0][s] + tile.sum[1][s]) + (tile.sum[2][s] + tile.sum[3][s])));
+    }
+    // The rows of a tile first: one long sum would carry the error of as many roundings as rows.
+    Vec<float> total{}, squares{};
+    const Vec<float> origin = load(sums + 2 * K + c, kAll);
+    unroll<Rows>([&](auto r) FOVEA_ALWAYS_INLINE {
+      const Vec<float> d = tile.sum[r][s] - origin;
+      total += d;
+      squares += d * d;
+    });
+    store(sums + c, kAll, load(sums + c, kAll) + total);
+    store(sums + K + c, kAll, load(sums + K + c, kAll) + squares);
+  }
+};
+
+/// Stores da, and sums up g and g * (x - mean), where g is da, or 0 where the relu was 0: `sums`, [2, C].
+struct FinishBackward {
+  int64_t C;
+  const Affine<float>& affine;
+  const float* x;
+  Target da;
+  float* sums;
+
+  template <int Rows, int Panels>
+  FOVEA_ALWAYS_INLINE void operator()(int64_t row, int64_t column,
+                                      const RegisterTile<Rows, Panels>& tile) const {
+    unroll<Panels>([&](auto s) FOVEA_ALWAYS_INLINE {
+      const int64_t c = column + s * kWidth;
+      const AffineVec<float> channels = affine.at(c, kAll);
+      Vec<float> total{}, weighted{};  // of the tile's rows
+      unroll<Rows>([&](auto r) FOVEA_ALWAYS_INLINE {
+        const auto [g, weighted_g] =
+            channels.gradient_terms(load(x + (row + r) * C + c, kAll), tile.sum[r][s]);
+        total += g;
+        weighted += weighted_g;
+      });
+      store(sums + c, kAll, load(sums + c, kAll) + total);
+      store(sums + C + c, kAll, load(sums + C + c, kAll) + weighted);
+    });
+    tile.for_each([&, target = da](auto r, auto s) FOVEA_ALWAYS_INLINE {
+      target.put((row + r) * C + column + s * kWidth, kAll, tile.sum[r][s]);
+    });
+  }
+};
+
+/// w^T [C, K] in panels.
+Tensor transposed_in_panels(const Tensor& weight) {
+  const int64_t K = weight.shape(0), C = weight.shape(3);
+  Tensor result = Tensor::empty({K * C});
+  const float* from = weight.data<float>();
+  float* to = result.data<float>();
+  parallel_for_rows(K / kWidth, kWidth * C, [=](int64_t panel) {
+    const int64_t k = panel * kWidth;
+    for (int64_t c = 0; c < C; c += kWidth) {
+      store_rows(transpose(load_rows(from + k * C + c, C)), to + k * C + c * kWidth, kWidth);
+    }
+  });
+  return result;
+}
+
+/// Between matrices row by row and in panels.
+void to_panels(int64_t rows, int64_t columns, const float* from, float* to) {
+  parallel_for_rows(rows, columns, [=](int64_t row) {
+    for (int64_t c = 0; c < columns; c += kWidth) {
+      store(to + c * rows + row * kWidth, kAll, load(from + row * columns + c, kAll));
+    }
+  });
+}
+void from_panels(int64_t rows, int64_t columns, const float* from, float* to) {
+  parallel_for_rows(rows, columns, [=](int64_t row) {
+    for (int64_t c = 0; c < columns; c += kWidth) {
+      store(to + row * columns + c, kAll, load(from + c * rows + row * kWidth, kAll));
+    }
+  });
+}
+
+/// relu(norm(x)) in panels; `rows` is a multiple of kRowMultiple, here and below.
+void activate_to_panels(const Affine<float>& affine, int64_t rows, const float* x, float* to) {
+  const auto C = static_cast<int64_t>(affine.mean.size());
+  for (int64_t first = 0; first < rows; first += kRowMultiple, x += kRowMultiple * C) {
+    affine.activate_rows(x, kRowMultiple, [=](int64_t row, int64_t c, Vec<float> value) {
+      store(to + c * rows + (first + row) * kWidth, kAll, value);
+    });
+  }
+}
+
+/// The gradient of y from that of relu(norm(y)), in panels.
+void pass_back_to_panels(const BackwardAffine<float>& affine, int64_t rows, const float* dy, const float* y,
+                         float* to) {
+  const auto K = static_cast<int64_t>(affine.mean.size());
+  for (int64_t first = 0; first < rows;
+       first += kRowMultiple, dy += kRowMultiple * K, y += kRowMultiple * K) {
+    affine.for_rows(kRowMultiple, /*has_relu=*/true,
+                    [=](int64_t row, int64_t k, auto lanes, const auto& gradient) {
+                      const int64_t i = row * K + k;
+                      store(to + k * rows + (first + row) * kWidth, lanes,
+                            gradient(load(dy + i, lanes), load(y + i, lanes)));
+                    });
+  }
+}
+
+}  // namespace
+
+void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual, Tensor& y,
+             Tensor& mean, Tensor& variance) {
+  const Tensor& weight = stage.weight;
+  const int64_t C = weight.shape(3), K = weight.shape(0);
+  const Affine<float> affine(stage.norm, /*fold=*/1);
+  const RowChunks chunks(x.size() / C);
+  const int64_t block_rows = rows_of_forward_block(C, K);
+  add_multiply_adds(y.size() * C);
+  const Tensor filters = transposed_in_panels(weight);
+  Tensor sums = Tensor::empty({chunks.count(), 3, K});
+  parallel_for(chunks.count(), 1, [&](int64_t first, int64_t last) {
+    const float* const xs = x.data<float>();
+    const float* const residuals = residual.defined() ? residual.data<float>() : nullptr;
+    const int64_t end = chunks.rows(last - 1).end;
+    Tensor a_block = Tensor::empty({block_rows * C});
+    float* const a = a_block.data<float>();
+    Prefetcher prefetcher;
+    for (int64_t chunk = first; chunk < last; ++chunk) {
+      const Range rows = chunks.rows(chunk);
+      for (int64_t row = rows.begin; row < rows.end; row += block_rows) {
+        const int64_t count = std::min(block_rows, rows.end - row), next_row = row + count,
+                      next_count = std::min(block_rows, end - next_row);
+        activate_to_panels(affine, count, xs + row * C, a);
+        prefetcher.clear();
+        prefetcher.add(xs + next_row * C, next_count * C);
+        if (residuals != nullptr) prefetcher.add(residuals + next_row * K, next_count * K);
+        prefetcher.spread(steps_of_multiply(count, C, K));
+        multiply(
+            count, C, K, a, filters.data<float>(), prefetcher,
+            FinishForward{K, residuals == nullptr ? nullptr : residuals + row * K, part_of(y, row * K),
+                          mean.defined() ? sums.data<float>() + chunk * 3 * K : nullptr, row == rows.begin});
+      }
+    }
+    end_streaming();
+  });
+  if (!mean.defined()) return;
+  Moments moments(K);
+  for (int64_t chunk = 0; chunk < chunks.count(); ++chunk) {
+    const float* part = sums.data<float>() + chunk * 3 * K;
+    moments.add(chunks.rows(chunk).count(), part + 2 * K, part, part + K);
+  }
+  moments.finish<float>(mean, variance);
+}
+
+void backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
+              const PreactivationStage& stage, Tensor& da, Tensor& dfilters, Tensor& dweight, Tensor& dbias) {
+  const Tensor& weight = stage.weight;
+  const int64_t C = weight.shape(3), K = weight.shape(0);
+  const Affine<float> affine(stage.norm, /*fold=*/1);
+  std::optional<BackwardAffine<float>> back;
+  if (next.y.defined()) back.emplace(next.norm, next.dweight, next.dbias, dy.size() / K, /*fold=*/1);
+  const RowChunks chunks(x.size() / C);
+  const int64_t block_rows = rows_of_backward_block(C, K);
+  add_multiply_adds(2 * dy.size() * C);
+  Tensor filters = Tensor::empty({K * C}), sums = Tensor::zeros({chunks.count(), 2, C}),
+         partials = Tensor::empty({chunks.groups(), K * C});
+  to_panels(K, C, weight.data<float>(), filters.data<float>());
+  parallel_for(chunks.groups(), 1, [&](int64_t first, int64_t last) {
+    const float* const xs = x.data<float>();
+    const float* const dys = dy.data<float>();
+    const float* const ys = back ? next.y.data<float>() : nullptr;
+    const int64_t end = chunks.rows(last * chunks.per_group() - 1).end;
+    Tensor a_block = Tensor::empty({block_rows * C}), dy_block = Tensor::empty({block_rows * K});
+    float *const a = a_block.data<float>(), *const gradient = dy_block.data<float>();
+    Prefetcher prefetcher;
+    for (int64_t chunk = first * chunks.per_group(); chunk < last * chunks.per_group(); ++chunk) {
+      const Range rows = chunks.rows(chunk);
+      const int64_t group = chunk / chunks.per_group();
+      for (int64_t row = rows.begin; row < rows.end; row += block_rows) {
+        const int64_t count = std::min(block_rows, rows.end - row), next_row = row + count,
+                      next_count = std::min(block_rows, end - next_row);
+        if (back) {
+          pass_back_to_panels(*back, count, dys + row * K, ys + row * K, gradient);
+        } else {
+          to_panels(count, K, dys + row * K, gradient);
+        }
+        activate_to_panels(affine, count, xs + row * C, a);
+        prefetcher.clear();
+        prefetcher.add(dys + next_row * K, next_count * K);
+        if (back) prefetcher.add(ys + next_row * K, next_count * K);
+        prefetcher.add(xs + next_row * C, next_count * C);
+        prefetcher.spread(steps_of_multiply_transposed(K, count, C) + steps_of_multiply(count, K, C));
+        const bool begins = chunk % chunks.per_group() == 0 && row == rows.begin;
+        multiply_transposed(K, count, C, gradient, a, partials.data<float>() + group * K * C, /*add=*/!begins,
+                            prefetcher);
+        multiply(count, K, C, gradient, filters.data<float>(), prefetcher,
+                 FinishBackward{C, affine, xs + row * C, part_of(da, row * C),
+                                sums.data<float>() + chunk * 2 * C});
+      }
+    }
+    end_streaming();
+  });
+  Tensor dfilters_in_panels = Tensor::empty({K * C});
+  add_groups(chunks.groups(), K * C, partials.data<float>(), dfilters_in_panels.data<float>());
+  from_panels(K, C, dfilters_in_panels.data<float>(), dfilters.data<float>());
+  finish_reduce(sum_of_chunks(sums.data<float>(), chunks.count(), 2 * C), affine, dweight, dbias);
+}
+
+}  // namespace fovea::kernels::cpu::fused_1x1

@@ -1,0 +1,88 @@
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "fovea/core/parallel_for.h"
+#include "fovea/kernels/cpu/affine.h"
+#include "fovea/kernels/cpu/conv/choice.h"
+#include "fovea/kernels/cpu/conv/chunked.h"
+#include "fovea/kernels/cpu/conv/fused.h"
+#include "fovea/kernels/cpu/conv/onednn.h"
+
+// A thread takes a few images through all stages: x and y go through memory once, all else stays in its L2
+// cache.
+namespace fovea::kernels::cpu::fused_chain {
+namespace {
+
+/// A stage, ready to be run.
+struct StagePlan {
+  Affine<float> affine;
+  std::unique_ptr<ChunkedConv> conv;
+  int64_t x_image;  // elements in an image
+};
+
+}  // namespace
+
+void forward(const Tensor& x, const PreactivationStages& chain, const Tensor& residual, Tensor& y) {
+  const std::vector<ConvProblem> problems = problems_of(x.shape(), chain);
+  onednn::call("preactivation_chain_forward", problems[0], [&] {
+    // Even stages read the first buffer and odd ones the second; the last writes y.
+    std::array<int64_t, 2> buffer_image{};
+    const int64_t y_image = y.size() / x.shape(0);
+    for (size_t i = 0; i < problems.size(); ++i) {
+      buffer_image[i % 2] = std::max(buffer_image[i % 2], problems[i].x_image());
+    }
+    const Chunks chunks = Chunks::images(problems[0], buffer_image[0] + buffer_image[1] + y_image);
+    // oneDNN brings weights into its layout on one thread: each takes another stage. Winograd's form uses
+    // all.
+    std::vector<std::optional<StagePlan>> plans(problems.size());
+    const auto make_plan = [&](size_t i, const Chunks& images) {
+      const PreactivationStage& stage = chain.stages[i];
+      plans[i] = StagePlan{Affine<float>(stage.norm, fold_of(problems[i].C)),
+                           chunked::conv(ConvPass::forward, images, stage.weight), problems[i].x_image()};
+    };
+    std::vector<std::pair<size_t, Chunks>> by_one_thread;
+    for (size_t i = 0; i < problems.size(); ++i) {
+      add_multiply_adds(problems[i].multiply_adds());
+      const Chunks images = Chunks::images(problems[i], chunks);
+      if (chunk_engine(images) == ConvEngine::winograd) {
+        make_plan(i, images);
+      } else {
+        by_one_thread.emplace_back(i, images);
+      }
+    }
+    parallel_for(static_cast<int64_t>(by_one_thread.size()), 1, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const auto& [stage, images] = by_one_thread[static_cast<size_t>(i)];
+        make_plan(stage, images);
+      }
+    });
+    parallel_for(chunks.count(), 1, [&](int64_t first, int64_t last) {
+      std::array<Tensor, 2> buffers;
+      for (size_t i = 0; i < 2; ++i) buffers[i] = Tensor::empty({chunks.largest() * buffer_image[i]});
+      std::vector<std::unique_ptr<ChunkRunner>> runners;
+      for (const auto& plan : plans) runners.push_back(plan->conv->runner());
+      for (int64_t chunk = first; chunk < last; ++chunk) {
+        const Range images = chunks.units(chunk);
+        const float* from = x.data<float>() + images.begin * plans[0]->x_image;
+        float* const target = y.data<float>() + images.begin * y_image;
+        for (size_t i = 0; i < plans.size(); ++i) {
+          const StagePlan& plan = *plans[i];
+          float* const a = buffers[i % 2].data<float>();
+          float* const to = i + 1 == plans.size() ? target : buffers[(i + 1) % 2].data<float>();
+          activate(plan.affine, from, images.count() * plan.x_image, a);
+          runners[i]->run(images.count(), a, to);
+          from = to;
+        }
+        if (!residual.defined()) continue;
+        const float* const added = residual.data<float>() + images.begin * y_image;
+        for (int64_t i = 0; i < images.count() * y_image; ++i) target[i] += added[i];
+      }
+    });
+  });
+}
+
+}  // namespace fovea::kernels::cpu::fused_chain

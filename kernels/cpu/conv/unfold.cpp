@@ -1,0 +1,170 @@
+#include "fovea/kernels/cpu/conv/unfold.h"
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <vector>
+
+#include "fovea/core/parallel_for.h"
+#include "fovea/kernels/cpu/rows.h"
+
+namespace fovea::kernels::cpu {
+namespace {
+
+template <class A>
+using Matrix = Eigen::Matrix<A, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+/// Rows of the unfolded matrix of an image, and its columns.
+int64_t positions(const ConvProblem& g) {
+  return g.P() * g.Q();
+}
+int64_t taps(const ConvProblem& g) {
+  return g.R * g.S * g.C;
+}
+
+/// Calls body(row, column, pixel) for each window element inside the image: the element is
+/// columns(row, column .. column + C) of the unfolded matrix and x(pixel .. pixel + C) of the image.
+template <class Body>
+void for_each_tap(const ConvProblem& g, Body body) {
+  const int64_t P = g.P(), Q = g.Q();
+  for (int64_t p = 0; p < P; ++p) {
+    for (int64_t q = 0; q < Q; ++q) {
+      for (int64_t r = 0; r < g.R; ++r) {
+        for (int64_t s = 0; s < g.S; ++s) {
+          const int64_t h = p * g.stride - g.padding + r;
+          const int64_t w = q * g.stride - g.padding + s;
+          if (h < 0 || h >= g.H || w < 0 || w >= g.W) continue;
+          body(p * Q + q, (r * g.S + s) * g.C, (h * g.W + w) * g.C);
+        }
+      }
+    }
+  }
+}
+
+template <class T, class A = Accumulator<T>>
+void unfold(const ConvProblem& g, const T* image, Matrix<A>& columns) {
+  columns.setZero(positions(g), taps(g));
+  for_each_tap(g, [&](int64_t row, int64_t column, int64_t pixel) {
+    A* target = columns.data() + row * taps(g) + column;
+    for (int64_t c = 0; c < g.C; ++c) target[c] = static_cast<A>(image[pixel + c]);
+  });
+}
+
+template <class T, class A = Accumulator<T>>
+Matrix<A> to_matrix(const T* values, int64_t rows, int64_t columns) {
+  Matrix<A> matrix(rows, columns);
+  for (int64_t i = 0; i < rows * columns; ++i) matrix.data()[i] = static_cast<A>(values[i]);
+  return matrix;
+}
+
+template <class A, class T>
+void from_matrix(const Matrix<A>& matrix, T* values) {
+  for (int64_t i = 0; i < matrix.size(); ++i) values[i] = T(matrix.data()[i]);
+}
+
+template <class T>
+void forward(const ConvProblem& g, const T* x, const T* weight, T* y) {
+  using A = Accumulator<T>;
+  const Matrix<A> filters = to_matrix(weight, g.K, taps(g));
+  parallel_for(g.N, 1, [&](int64_t begin, int64_t end) {
+    Matrix<A> columns, products;
+    for (int64_t n = begin; n < end; ++n) {
+      unfold(g, x + n * g.x_image(), columns);
+      products.noalias() = columns * filters.transpose();  // [P*Q, K]
+      from_matrix(products, y + n * g.y_image());
+    }
+  });
+}
+
+template <class T>
+void backward_input(const ConvProblem& g, const T* dy, const T* weight, T* dx) {
+  using A = Accumulator<T>;
+  const Matrix<A> filters = to_matrix(weight, g.K, taps(g));
+  parallel_for(g.N, 1, [&](int64_t begin, int64_t end) {
+    Matrix<A> columns;
+    std::vector<A> image(static_cast<size_t>(g.x_image()));
+    for (int64_t n = begin; n < end; ++n) {
+      columns.noalias() = to_matrix(dy + n * g.y_image(), positions(g), g.K) * filters;
+      std::fill(image.begin(), image.end(), A(0));
+      for_each_tap(g, [&](int64_t row, int64_t column, int64_t pixel) {
+        const A* source = columns.data() + row * taps(g) + column;
+        for (int64_t c = 0; c < g.C; ++c) image[static_cast<size_t>(pixel + c)] += source[c];
+      });
+      T* target = dx + n * g.x_image();
+      for (size_t i = 0; i < image.size(); ++i) target[i] = T(image[i]);
+    }
+  });
+}
+
+template <class T>
+void backward_weight(const ConvProblem& g, const T* x, const T* dy, T* dweight) {
+  using A = Accumulator<T>;
+  const int64_t groups = std::clamp<int64_t>(g.N, 1, kGroups);
+  std::vector<Matrix<A>> partials(static_cast<size_t>(groups));
+  parallel_for(groups, 1, [&](int64_t first, int64_t last) {
+    Matrix<A> columns;
+    for (int64_t group = first; group < last; ++group) {
+      Matrix<A>& partial = partials[static_cast<size_t>(group)];
+      partial.setZero(g.K, taps(g));
+      for (int64_t n = g.N * group / groups; n < g.N * (group + 1) / groups; ++n) {
+        unfold(g, x + n * g.x_image(), columns);
+        partial.noalias() += to_matrix(dy + n * g.y_image(), positions(g), g.K).transpose() * columns;
+      }
+    }
+  });
+  for (size_t group = 1; group < partials.size(); ++group) partials[0] += partials[group];
+  from_matrix(partials[0], dweight);
+}
+
+using FloatMap = Eigen::Map<Matrix<float>>;
+using ConstFloatMap = Eigen::Map<const Matrix<float>>;
+
+}  // namespace
+
+void unfolded::conv_forward(const ConvProblem& problem, const Tensor& x, const Tensor& weight, Tensor& y) {
+  visit_floating("conv_forward", x.dtype(),
+                 [&]<class T>() { forward(problem, x.data<T>(), weight.data<T>(), y.data<T>()); });
+}
+
+void unfolded::conv_backward_input(const ConvProblem& problem, const Tensor& dy, const Tensor& weight,
+                                   Tensor& dx) {
+  visit_floating("conv_backward_input", dx.dtype(),
+                 [&]<class T>() { backward_input(problem, dy.data<T>(), weight.data<T>(), dx.data<T>()); });
+}
+
+void unfolded::conv_backward_weight(const ConvProblem& problem, const Tensor& x, const Tensor& dy,
+                                    Tensor& dweight) {
+  visit_floating("conv_backward_weight", x.dtype(),
+                 [&]<class T>() { backward_weight(problem, x.data<T>(), dy.data<T>(), dweight.data<T>()); });
+}
+
+void narrow::conv_backward_input(const ConvProblem& problem, const Tensor& dy, const Tensor& weight,
+                                 Tensor& dx) {
+  constexpr int64_t kRows = 1024;
+  const int64_t K = problem.K, C = problem.C, rows = dy.size() / K;
+  const ConstFloatMap filters(weight.data<float>(), K, C);
+  parallel_for((rows + kRows - 1) / kRows, 1, [&](int64_t first, int64_t last) {
+    for (int64_t row = first * kRows; row < std::min(rows, last * kRows); row += kRows) {
+      const int64_t count = std::min(kRows, rows - row);
+      FloatMap(dx.data<float>() + row * C, count, C).noalias() =
+          ConstFloatMap(dy.data<float>() + row * K, count, K) * filters;
+    }
+  });
+}
+
+void narrow::conv_backward_weight(const ConvProblem& problem, const Tensor& x, const Tensor& dy,
+                                  Tensor& dweight) {
+  const int64_t K = problem.K, C = problem.C, rows = dy.size() / K;
+  std::vector<Matrix<float>> partials(kGroups);
+  parallel_for(kGroups, 1, [&](int64_t first, int64_t last) {
+    for (int64_t group = first; group < last; ++group) {
+      const int64_t begin = rows * group / kGroups, count = rows * (group + 1) / kGroups - begin;
+      partials[static_cast<size_t>(group)].noalias() =
+          ConstFloatMap(dy.data<float>() + begin * K, count, K).transpose() *
+          ConstFloatMap(x.data<float>() + begin * C, count, C);
+    }
+  });
+  for (size_t group = 1; group < partials.size(); ++group) partials[0] += partials[group];
+  FloatMap(dweight.data<float>(), K, C) = partials[0];
+}
+
+}  // namespace fovea::kernels::cpu

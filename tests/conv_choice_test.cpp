@@ -1,0 +1,162 @@
+// Who convolves what on the CPU: kernels/cpu/conv/choices.md is what this program prints.
+#include "fovea/kernels/cpu/conv/choice.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <iostream>
+#include <set>
+#include <sstream>
+
+#include "fovea/core/autograd.h"
+#include "fovea/kernels/cpu/conv/onednn.h"
+#include "fovea/kernels/cpu/vec.h"
+#include "fovea/models/zoo.h"
+#include "test_files.h"
+
+using namespace fovea;
+using namespace fovea::kernels;
+using namespace fovea::kernels::cpu;
+
+namespace {
+
+constexpr int64_t kBatch = 64;
+
+/// A convolution of a network. One that a batch norm and a relu stand before is fused with them.
+struct Use {
+  ConvProblem problem;
+  bool is_preactivation;
+  friend auto operator<=>(const Use&, const Use&) = default;
+};
+
+/// The convolution that gave `y`. Stride and padding follow from the extents, as long as a window covers its
+/// pixel on both sides.
+ConvProblem problem_of(const Shape& x, const Shape& weight, const Shape& y) {
+  ConvProblem problem = ConvProblem::of(x, weight, /*stride=*/1, /*padding=*/(weight[1] - 1) / 2);
+  while (problem.P() > y[1]) ++problem.stride;
+  REQUIRE(problem.y() == y);
+  problem.N = kBatch;
+  return problem;
+}
+
+std::set<Use> uses_in(const std::string& name) {
+  std::set<Use> uses;
+  const std::unique_ptr<Model> model = make_model(name, {}, /*seed=*/1);
+  const int64_t size = model_input_size(name);
+  const OperationObserver observer(
+      [&](std::string_view operation, const Tensor& y, std::span<const Variable> inputs) {
+        const bool is_fused = operation == "preactivation_conv";
+        if (operation != "conv" && !is_fused) return;
+        uses.insert({problem_of(inputs[0].shape(), inputs[is_fused ? 3 : 1].shape(), y.shape()), is_fused});
+      });
+  const NoGrad no_grad;
+  const EvaluationMode evaluation(*model);
+  model->forward(Tensor::zeros({1, size, size, 3}));
+  return uses;
+}
+
+/// "onednn": by which engine the chunks of a form go.
+std::string engine_of(const ConvProblem& problem, PreactivationForm form, bool is_forward) {
+  if (form != PreactivationForm::chunks) return "";
+  return fovea::str(" ", name_of(*chunk_engine(preactivation_chunks(problem, is_forward))));
+}
+
+std::string row_of(const Use& use) {
+  const ConvProblem& p = use.problem;
+  std::ostringstream row;
+  row << "| " << p.H << "x" << p.W << " | " << p.C << " -> " << p.K << " | " << p.R << "x" << p.S << " | "
+      << p.stride << " | ";
+  if (use.is_preactivation) {
+    const PreactivationForm form = choose_preactivation(p, Dtype::f32);
+    const bool is_composed = form == PreactivationForm::composed;
+    const auto alone = [&](ConvPass pass) {
+      return is_composed ? fovea::str(" ", name_of(choose(pass, p, Dtype::f32))) : std::string();
+    };
+    row << name_of(form) << engine_of(p, form, true) << alone(ConvPass::forward) << " | " << name_of(form)
+        << engine_of(p, form, false) << alone(ConvPass::backward_input) << " | " << name_of(form)
+        << engine_of(p, form, false) << alone(ConvPass::backward_weight) << " |\n";
+  } else {
+    row << name_of(choose(ConvPass::forward, p, Dtype::f32)) << " | "
+        << name_of(choose(ConvPass::backward_input, p, Dtype::f32)) << " | "
+        << name_of(choose(ConvPass::backward_weight, p, Dtype::f32)) << " |\n";
+  }
+  return row.str();
+}
+
+std::string table_of(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) {
+    text +=
+        "\n## " + name +
+        "\n\n| pixels | channels | window | stride | forward | gradient of x | gradient of the filters |\n"
+        "| --- | --- | --- | ---: | --- | --- | --- |\n";
+    for (const Use& use : uses_in(name)) text += row_of(use);
+  }
+  return text;
+}
+
+const std::vector<std::string> kNames{"attention56", "attention92-wide", "preact-resnet164",
+                                      "attention-nano"};
+
+}  // namespace
+
+TEST_CASE("conv_choice: the table of the zoo, to be kept", "[.print]") {
+  std::cout << table_of(kNames);
+}
+
+TEST_CASE("conv_choice: the table of the zoo is the one that is kept") {
+  const std::string found = table_of(kNames);
+  INFO(found);
+  const std::string kept = file_bytes(FOVEA_CHOICES);
+  const size_t begin = kept.find("\n## ");
+  REQUIRE(begin != std::string::npos);
+  if (kLanes<float> != 16 || !onednn::is_available()) {
+    // The table is that of 16 floats in a register, with oneDNN.
+    CHECK(std::count(found.begin(), found.end(), '\n') ==
+          std::count(kept.begin() + static_cast<int64_t>(begin), kept.end(), '\n'));
+    return;
+  }
+  CHECK(kept.substr(begin) == found);
+}
+
+TEST_CASE("conv_choice: in every network of the zoo every convolution is computed by an engine that can") {
+  for (const std::string& name : model_names()) {
+    for (const Use& use : uses_in(name)) {
+      const ConvProblem& problem = use.problem;
+      INFO(name << ": " << problem);
+      for (const ConvPass pass : {ConvPass::forward, ConvPass::backward_input, ConvPass::backward_weight}) {
+        for (const Dtype dtype : {Dtype::f64, Dtype::bf16, Dtype::f16}) {
+          CHECK(choose(pass, problem, dtype) == ConvEngine::unfolded);
+        }
+        const ConvEngine engine = choose(pass, problem, Dtype::f32);
+        // What has channels enough to fill registers is never unfolded where there is oneDNN.
+        if (onednn::is_available()) CHECK(engine != ConvEngine::unfolded);
+        if (engine == ConvEngine::narrow) CHECK(problem.is_pointwise());
+      }
+    }
+  }
+}
+
+TEST_CASE("conv_choice: 3x3 of whole registers is Winograd's, with and without oneDNN") {
+  const ConvProblem problem = ConvProblem::of({32, 16, 16, 64}, {64, 3, 3, 64}, 1, 1);
+  for (const ConvPass pass : {ConvPass::forward, ConvPass::backward_input, ConvPass::backward_weight}) {
+    CHECK(choose(pass, problem, Dtype::f32) == ConvEngine::winograd);
+  }
+  CHECK(choose_preactivation(problem, Dtype::f32) == PreactivationForm::chunks);
+  const ConvProblem strided = ConvProblem::of({32, 16, 16, 64}, {64, 3, 3, 64}, 2, 1);
+  const bool has_onednn = onednn::is_available();
+  CHECK(choose(ConvPass::forward, strided, Dtype::f32) ==
+        (has_onednn ? ConvEngine::onednn : ConvEngine::unfolded));
+  CHECK(choose_preactivation(strided, Dtype::f32) ==
+        (has_onednn ? PreactivationForm::chunks : PreactivationForm::composed));
+}
+
+TEST_CASE("conv_choice: nothing is convolved where nothing is there, and one image is not chained") {
+  CHECK(choose(ConvPass::forward, ConvProblem::of({0, 8, 8, 16}, {16, 3, 3, 16}, 1, 1), Dtype::f32) ==
+        ConvEngine::unfolded);
+  const Tensor sixteen = Tensor::zeros({16});
+  const PreactivationStages chain{
+      {{{sixteen, sixteen, sixteen, sixteen}, Tensor::zeros({16, 1, 1, 16}), 1, 0}}};
+  CHECK_FALSE(is_chained(Tensor::zeros({1, 8, 8, 16}), chain));
+  CHECK(is_chained(Tensor::zeros({2, 8, 8, 16}), chain) == onednn::is_available());
+  CHECK_FALSE(is_chained(Tensor::zeros({2, 8, 8, 16}, Dtype::f64), chain));
+}
