@@ -51,7 +51,7 @@ void forward(benchmark::State& state, const Kernel& kernel) {
   Expand t(state);
   measure(state, {t.x.bytes() + t.residual.bytes() + t.y.bytes(), t.flops()}, [&] {
     Tensor activated;
-    kernel(t.x, t.norm, t.weight, 1, 0, t.residual, t.y, activated, t.mean, t.variance);
+    kernel(t.x, {t.norm, t.weight, 1, 0}, t.residual, t.y, activated, t.mean, t.variance);
   });
 }
 void preactivation_conv_forward(benchmark::State& state) {
@@ -66,10 +66,12 @@ FOVEA_BENCH(composed_preactivation_conv_forward, units);
 template <class Kernel>
 void backward(benchmark::State& state, const Kernel& kernel) {
   Expand t(state);
-  Tensor da = zeros(t.x.shape()), dfilters = zeros(t.weight.shape());
-  Tensor dweight = zeros({t.C / 4}, Dtype::f32), dbias = zeros({t.C / 4}, Dtype::f32);
-  measure(state, {t.y.bytes() + 2 * t.x.bytes(), 2 * t.flops()},
-          [&] { kernel(t.y, {}, t.x, {}, t.norm, t.weight, 1, 0, da, dfilters, dweight, dbias); });
+  Tensor da = zeros(t.x.shape());
+  kernels::PreactivationGradients gradients{zeros(t.weight.shape()), zeros({t.C / 4}, Dtype::f32),
+                                            zeros({t.C / 4}, Dtype::f32)};
+  measure(state, {t.y.bytes() + 2 * t.x.bytes(), 2 * t.flops()}, [&] {
+    kernel(t.y, {}, {{t.norm, t.weight, 1, 0}, t.x, {}}, da, gradients);
+  });
 }
 void preactivation_conv_backward(benchmark::State& state) {
   backward(state, kernels::preactivation_conv_backward);
@@ -88,22 +90,20 @@ struct Reduce : Expand {
         reduce(random_tensor({C / 4, 1, 1, C}, 5)),
         of_input(random_norm(C)),
         dx(zeros(y.shape())),
-        dfilters(zeros(reduce.shape())),
-        dweight(zeros({C}, Dtype::f32)),
-        dbias(zeros({C}, Dtype::f32)) {}
+        gradients{zeros(reduce.shape()), zeros({C}, Dtype::f32), zeros({C}, Dtype::f32)} {}
 
   kernels::NextNormalisation next() const { return {x, norm, norm.weight, norm.bias}; }
 
   Tensor reduce;
   kernels::Normalisation of_input;
-  Tensor dx, dfilters, dweight, dbias;
+  Tensor dx;
+  kernels::PreactivationGradients gradients;
 };
 template <class Kernel>
 void backward_input(benchmark::State& state, const Kernel& kernel) {
   Reduce t(state);
   measure(state, {3 * t.y.bytes() + 2 * t.x.bytes(), 2 * t.flops()}, [&] {
-    kernel(t.x, t.next(), t.y, {}, t.of_input, t.reduce, 1, 0, t.residual, {}, t.dx, t.dfilters, t.dweight,
-           t.dbias);
+    kernel(t.x, t.next(), {{t.of_input, t.reduce, 1, 0}, t.y, {}}, t.residual, {}, t.dx, t.gradients);
   });
 }
 void preactivation_conv_backward_input(benchmark::State& state) {

@@ -88,7 +88,9 @@ class Kernel<void(Parameters...)> {
  private:
   template <class Parameter>
   static void note_change(const std::remove_reference_t<Parameter>& argument) {
-    if constexpr (std::is_same_v<Parameter, Tensor&>) argument.mark_changed();
+    constexpr bool is_result =
+        std::is_lvalue_reference_v<Parameter> && !std::is_const_v<std::remove_reference_t<Parameter>>;
+    if constexpr (is_result) for_each_tensor(argument, [](const Tensor& tensor) { tensor.mark_changed(); });
   }
   /// Ends what begin_kernel began, whatever the kernel throws.
   struct Launching {

@@ -11,6 +11,45 @@
 /// x, a: [N, H, W, C], weight: [K, R, S, C], y, residual: [N, P, Q, K].
 namespace fovea::kernels {
 
+/// A pre-activation convolution without its x.
+struct PreactivationStage {
+  Normalisation norm;
+  Tensor weight;
+  int64_t stride, padding;
+
+  template <class Visit>
+  void for_each_tensor(Visit&& visit) const {
+    norm.for_each_tensor(visit);
+    visit(weight);
+  }
+};
+
+/// What a forward pass leaves for the backward pass: `activated` is a where that had to be stored, for a
+/// library's convolution, and undefined where the backward pass computes it again while it reads x.
+struct SavedPreactivation {
+  PreactivationStage stage;
+  Tensor x, activated;
+
+  template <class Visit>
+  void for_each_tensor(Visit&& visit) const {
+    visit(x);
+    visit(activated);
+    stage.for_each_tensor(visit);
+  }
+};
+
+/// Of the parameters of a stage.  weight: [K, R, S, C], norm_weight and norm_bias: [C]
+struct PreactivationGradients {
+  Tensor weight, norm_weight, norm_bias;
+
+  template <class Visit>
+  void for_each_tensor(Visit&& visit) const {
+    visit(weight);
+    visit(norm_weight);
+    visit(norm_bias);
+  }
+};
+
 /// Where a result y goes on: into the pre-activation convolution of `norm`, whose backward pass has left
 /// dweight and dbias. Undefined y: elsewhere.
 struct NextNormalisation {
@@ -27,43 +66,30 @@ struct NextNormalisation {
   }
 };
 
-/// Moves norm.running. `residual` may be undefined. `activated` becomes a where that had to be stored, for a
-/// library's convolution, and stays undefined where the backward pass computes it again while it reads x.
+/// Moves norm.running. `residual` may be undefined. `activated`: as in SavedPreactivation.
 /// mean, variance: [K], those of y over all axes but the last, or both undefined where nobody needs them.
-FOVEA_KERNEL(preactivation_conv_forward, const Tensor& x, const Normalisation& norm, const Tensor& weight,
-             int64_t stride, int64_t padding, const Tensor& residual, Tensor& y, Tensor& activated,
-             Tensor& mean, Tensor& variance);
+FOVEA_KERNEL(preactivation_conv_forward, const Tensor& x, const PreactivationStage& stage,
+             const Tensor& residual, Tensor& y, Tensor& activated, Tensor& mean, Tensor& variance);
 
-/// da = the gradient with respect to a, dweight and dbias = those of norm's weight and bias: what
-/// batch_norm_backward_input needs to make dx of. dfilters = the gradient of the weights.
-/// activated: as the forward pass left it. dy: [N, P, Q, K], the gradient of y, or, where `next.y` is
-/// defined, that of relu(next.norm(y)).
-FOVEA_KERNEL(preactivation_conv_backward, const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-             const Tensor& activated, const Normalisation& norm, const Tensor& weight, int64_t stride,
-             int64_t padding, Tensor& da, Tensor& dfilters, Tensor& dweight, Tensor& dbias);
+/// da = the gradient with respect to a, and those of the parameters: what batch_norm_backward_input needs to
+/// make dx of. dy: [N, P, Q, K], the gradient of y, or, where `next.y` is defined, that of
+/// relu(next.norm(y)).
+FOVEA_KERNEL(preactivation_conv_backward, const Tensor& dy, const NextNormalisation& next,
+             const SavedPreactivation& saved, Tensor& da, PreactivationGradients& gradients);
 
 /// The same, but the gradient with respect to x itself, plus `other` and `earlier`, gradients of x that come
 /// other ways; either may be undefined. dx is none of the others.
 FOVEA_KERNEL(preactivation_conv_backward_input, const Tensor& dy, const NextNormalisation& next,
-             const Tensor& x, const Tensor& activated, const Normalisation& norm, const Tensor& weight,
-             int64_t stride, int64_t padding, const Tensor& other, const Tensor& earlier, Tensor& dx,
-             Tensor& dfilters, Tensor& dweight, Tensor& dbias);
+             const SavedPreactivation& saved, const Tensor& other, const Tensor& earlier, Tensor& dx,
+             PreactivationGradients& gradients);
 
-/// One pre-activation convolution of several after each other.
-struct PreactivationStage {
-  Normalisation norm;
-  Tensor weight;
-  int64_t stride, padding;
-};
+/// Several pre-activation convolutions after each other.
 struct PreactivationStages {
   std::vector<PreactivationStage> stages;  // at least one
 
   template <class Visit>
   void for_each_tensor(Visit&& visit) const {
-    for (const PreactivationStage& stage : stages) {
-      stage.norm.for_each_tensor(visit);
-      visit(stage.weight);
-    }
+    for (const PreactivationStage& stage : stages) stage.for_each_tensor(visit);
   }
 };
 
@@ -74,19 +100,16 @@ FOVEA_KERNEL(preactivation_chain_forward, const Tensor& x, const PreactivationSt
 
 /// The same, put together from the passes that batch norm and convolution consist of: for devices and dtypes
 /// without a fused form.
-void composed_preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
-                                         int64_t stride, int64_t padding, const Tensor& residual, Tensor& y,
-                                         Tensor& activated, Tensor& mean, Tensor& variance);
-void composed_preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-                                          const Tensor& activated, const Normalisation& norm,
-                                          const Tensor& weight, int64_t stride, int64_t padding, Tensor& da,
-                                          Tensor& dfilters, Tensor& dweight, Tensor& dbias);
+void composed_preactivation_conv_forward(const Tensor& x, const PreactivationStage& stage,
+                                         const Tensor& residual, Tensor& y, Tensor& activated, Tensor& mean,
+                                         Tensor& variance);
+void composed_preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next,
+                                          const SavedPreactivation& saved, Tensor& da,
+                                          PreactivationGradients& gradients);
 void composed_preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation& next,
-                                                const Tensor& x, const Tensor& activated,
-                                                const Normalisation& norm, const Tensor& weight,
-                                                int64_t stride, int64_t padding, const Tensor& other,
-                                                const Tensor& earlier, Tensor& dx, Tensor& dfilters,
-                                                Tensor& dweight, Tensor& dbias);
+                                                const SavedPreactivation& saved, const Tensor& other,
+                                                const Tensor& earlier, Tensor& dx,
+                                                PreactivationGradients& gradients);
 void composed_preactivation_chain_forward(const Tensor& x, const PreactivationStages& chain,
                                           const Tensor& residual, Tensor& y);
 

@@ -80,12 +80,12 @@ TEST_CASE(
     const Tensor residual = numbers.image(extents.K, /*mean=*/50);
     const kernels::Normalisation norm = numbers.norm(extents.C);
     Tensor wanted = Tensor::empty_like(residual), activated, none;
-    kernels::composed_preactivation_conv_forward(x, norm, weight, 1, 0, residual, wanted, activated, none,
+    kernels::composed_preactivation_conv_forward(x, {norm, weight, 1, 0}, residual, wanted, activated, none,
                                                  none);
 
     Tensor y = Tensor::empty_like(residual.to(device));
     Tensor mean = Tensor::empty({extents.K}, Dtype::f32, device), variance = Tensor::empty_like(mean);
-    kernels::cuda::preactivation_pointwise_forward(x.to(device), on(device, norm), weight.to(device),
+    kernels::cuda::preactivation_pointwise_forward(x.to(device), {on(device, norm), weight.to(device), 1, 0},
                                                    residual.to(device), y, mean, variance);
     test::check_near(y, wanted, test::tolerance(dtype, extents.C, /*roundings=*/3));
 
@@ -122,12 +122,14 @@ TEST_CASE("preactivation_pointwise: the gradients are the composition's, from dy
               Tensor::empty({extents.C}, Dtype::f32, place), Tensor::empty({extents.C}, Dtype::f32, place)};
         };
         auto wanted = gradients(Device::cpu()), found = gradients(device);
-        kernels::composed_preactivation_conv_backward(dy, next, x, /*activated=*/{}, norm, weight, 1, 0,
-                                                      wanted[0], wanted[1], wanted[2], wanted[3]);
+        kernels::PreactivationGradients wanted_of_stage{wanted[1], wanted[2], wanted[3]},
+            found_of_stage{found[1], found[2], found[3]};
+        kernels::composed_preactivation_conv_backward(dy, next, {{norm, weight, 1, 0}, x, /*activated=*/{}},
+                                                      wanted[0], wanted_of_stage);
         Tensor kept = Tensor::empty_like(dy.to(device));
-        kernels::cuda::preactivation_pointwise_backward(dy.to(device), next_there, x.to(device),
-                                                        on(device, norm), weight.to(device), kept, found[0],
-                                                        found[1], found[2], found[3]);
+        kernels::cuda::preactivation_pointwise_backward(
+            dy.to(device), next_there, {{on(device, norm), weight.to(device), 1, 0}, x.to(device), {}}, kept,
+            found[0], found_of_stage);
         const int64_t terms = std::max({extents.rows, extents.K});
         for (size_t i = 0; i < found.size(); ++i) {
           INFO("gradient " << i);
@@ -156,17 +158,19 @@ TEST_CASE(
       const Tensor earlier = added / 2 == 1 ? numbers.image(extents.C) : Tensor();
       Tensor dx = Tensor::empty_like(x), dfilters = Tensor::empty_like(weight);
       Tensor dweight = Tensor::empty({extents.C}), dbias = Tensor::empty({extents.C});
-      kernels::composed_preactivation_conv_backward_input(dy, next, x, /*activated=*/{}, norm, weight, 1, 0,
-                                                          other, earlier, dx, dfilters, dweight, dbias);
+      kernels::PreactivationGradients wanted{dfilters, dweight, dbias};
+      kernels::composed_preactivation_conv_backward_input(
+          dy, next, {{norm, weight, 1, 0}, x, /*activated=*/{}}, other, earlier, dx, wanted);
       const auto there = [&](const Tensor& tensor) {
         return tensor.defined() ? tensor.to(device) : Tensor();
       };
       Tensor found = Tensor::empty_like(there(x)), found_filters = Tensor::empty_like(there(weight));
       Tensor found_weight = Tensor::empty_like(there(dweight)), found_bias = Tensor::empty_like(found_weight);
+      kernels::PreactivationGradients found_of_stage{found_filters, found_weight, found_bias};
       kernels::cuda::preactivation_conv_backward_input(
-          there(dy), {there(next.y), on(device, next.norm), there(next.dweight), there(next.dbias)}, there(x),
-          {}, on(device, norm), there(weight), 1, 0, there(other), there(earlier), found, found_filters,
-          found_weight, found_bias);
+          there(dy), {there(next.y), on(device, next.norm), there(next.dweight), there(next.dbias)},
+          {{on(device, norm), there(weight), 1, 0}, there(x), {}}, there(other), there(earlier), found,
+          found_of_stage);
       test::check_near(found, dx, test::tolerance(dtype, std::max(extents.rows, extents.K), /*roundings=*/4));
       test::check_near(found_filters, dfilters, test::tolerance(dtype, extents.rows, /*roundings=*/3));
     }
@@ -188,18 +192,19 @@ TEST_CASE("preactivation_pointwise: what it cannot do is left to others") {
   CHECK_FALSE(has_preactivation_pointwise_backward(image(8), filters(8, 520), {}));
   CHECK(has_preactivation_pointwise_backward(image(8), filters(8, 256), next));
   CHECK_FALSE(has_preactivation_pointwise_backward(image(8), filters(8, 264), next));
-  CHECK_FALSE(is_preactivation_pointwise(image(2056), filters(2056, 8), 1, 0, {}));
-  CHECK(is_preactivation_pointwise(image(8), filters(8, 16), 1, 0, {image(16), Tensor()}));
-  CHECK_FALSE(is_preactivation_pointwise(image(8), filters(8, 16), 2, 0, {}));
-  CHECK_FALSE(is_preactivation_pointwise(image(8), filters(8, 16), 1, 1, {}));
-  CHECK_FALSE(is_preactivation_pointwise(image(8), filters(8, 16, 3), 1, 1, {}));
-  CHECK_FALSE(is_preactivation_pointwise(image(12), filters(12, 16), 1, 0, {}));
-  CHECK_FALSE(is_preactivation_pointwise(image(8), filters(8, 12), 1, 0, {}));
-  CHECK_FALSE(is_preactivation_pointwise(image(8, Dtype::f32), filters(8, 16, 1, Dtype::f32), 1, 0, {}));
+  CHECK_FALSE(is_preactivation_pointwise(image(2056), {{}, filters(2056, 8), 1, 0}, {}));
+  CHECK(is_preactivation_pointwise(image(8), {{}, filters(8, 16), 1, 0}, {image(16), Tensor()}));
+  CHECK_FALSE(is_preactivation_pointwise(image(8), {{}, filters(8, 16), 2, 0}, {}));
+  CHECK_FALSE(is_preactivation_pointwise(image(8), {{}, filters(8, 16), 1, 1}, {}));
+  CHECK_FALSE(is_preactivation_pointwise(image(8), {{}, filters(8, 16, 3), 1, 1}, {}));
+  CHECK_FALSE(is_preactivation_pointwise(image(12), {{}, filters(12, 16), 1, 0}, {}));
+  CHECK_FALSE(is_preactivation_pointwise(image(8), {{}, filters(8, 12), 1, 0}, {}));
   CHECK_FALSE(
-      is_preactivation_pointwise(Tensor::empty({0, 3, 3, 8}, Dtype::bf16, device), filters(8, 16), 1, 0, {}));
+      is_preactivation_pointwise(image(8, Dtype::f32), {{}, filters(8, 16, 1, Dtype::f32), 1, 0}, {}));
+  CHECK_FALSE(is_preactivation_pointwise(Tensor::empty({0, 3, 3, 8}, Dtype::bf16, device),
+                                         {{}, filters(8, 16), 1, 0}, {}));
   CHECK_FALSE(
-      is_preactivation_pointwise(image(8), filters(8, 16), 1, 0, {image(24).slice(1, {2, 3, 3, 16})}));
+      is_preactivation_pointwise(image(8), {{}, filters(8, 16), 1, 0}, {image(24).slice(1, {2, 3, 3, 16})}));
 }
 
 }  // namespace

@@ -159,7 +159,8 @@ TEST_CASE("step traffic: of kernels whose traffic is known") {
   const int64_t rows = N * H * H;
   const auto convolve = [&] {
     Tensor activated, no_mean, no_variance;
-    kernels::preactivation_conv_forward(a, {mean, variance, scale, bias}, weight, /*stride=*/1, /*padding=*/0,
+    kernels::preactivation_conv_forward(a,
+                                        {{mean, variance, scale, bias}, weight, /*stride=*/1, /*padding=*/0},
                                         /*residual=*/Tensor(), y, activated, no_mean, no_variance);
   };
   check_traffic(traffic_of(meter, convolve), 2 * rows * C + 2 * K * C + 4 * 4 * C, 2 * rows * K);

@@ -6,44 +6,33 @@
 
 namespace fovea::kernels::cpu {
 
-void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
-                                int64_t stride, int64_t padding, const Tensor& residual, Tensor& y, Tensor&,
-                                Tensor& mean, Tensor& variance) {
-  const PreactivationStage stage{norm, weight, stride, padding};
+void preactivation_conv_forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual,
+                                Tensor& y, Tensor&, Tensor& mean, Tensor& variance) {
   const PreactivationForm form = choose_preactivation(problem_of(x.shape(), stage), x.dtype());
   if (form == PreactivationForm::composed) {
     Tensor not_kept;  // memory is scarcer here than time
-    return composed_preactivation_conv_forward(x, norm, weight, stride, padding, residual, y, not_kept, mean,
-                                               variance);
+    return composed_preactivation_conv_forward(x, stage, residual, y, not_kept, mean, variance);
   }
-  move_running(norm, x.size() / norm.mean.size());
+  move_running(stage.norm, x.size() / stage.norm.mean.size());
   form == PreactivationForm::packed_1x1 ? fused_1x1::forward(x, stage, residual, y, mean, variance)
                                         : fused_chunks::forward(x, stage, residual, y, mean, variance);
 }
 
-void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-                                 const Tensor& activated, const Normalisation& norm, const Tensor& weight,
-                                 int64_t stride, int64_t padding, Tensor& da, Tensor& dfilters,
-                                 Tensor& dweight, Tensor& dbias) {
-  const PreactivationStage stage{norm, weight, stride, padding};
-  switch (choose_preactivation(problem_of(x.shape(), stage), x.dtype())) {
-    case PreactivationForm::packed_1x1:
-      return fused_1x1::backward(dy, next, x, stage, da, dfilters, dweight, dbias);
-    case PreactivationForm::chunks:
-      return fused_chunks::backward(dy, next, x, stage, da, dfilters, dweight, dbias);
+void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next,
+                                 const SavedPreactivation& saved, Tensor& da,
+                                 PreactivationGradients& gradients) {
+  switch (choose_preactivation(problem_of(saved.x.shape(), saved.stage), saved.x.dtype())) {
+    case PreactivationForm::packed_1x1: return fused_1x1::backward(dy, next, saved, da, gradients);
+    case PreactivationForm::chunks: return fused_chunks::backward(dy, next, saved, da, gradients);
     case PreactivationForm::composed: break;
   }
-  composed_preactivation_conv_backward(dy, next, x, activated, norm, weight, stride, padding, da, dfilters,
-                                       dweight, dbias);
+  composed_preactivation_conv_backward(dy, next, saved, da, gradients);
 }
 
-void preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-                                       const Tensor& activated, const Normalisation& norm,
-                                       const Tensor& weight, int64_t stride, int64_t padding,
-                                       const Tensor& other, const Tensor& earlier, Tensor& dx,
-                                       Tensor& dfilters, Tensor& dweight, Tensor& dbias) {
-  composed_preactivation_conv_backward_input(dy, next, x, activated, norm, weight, stride, padding, other,
-                                             earlier, dx, dfilters, dweight, dbias);
+void preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation& next,
+                                       const SavedPreactivation& saved, const Tensor& other,
+                                       const Tensor& earlier, Tensor& dx, PreactivationGradients& gradients) {
+  composed_preactivation_conv_backward_input(dy, next, saved, other, earlier, dx, gradients);
 }
 
 void preactivation_chain_forward(const Tensor& x, const PreactivationStages& chain, const Tensor& residual,

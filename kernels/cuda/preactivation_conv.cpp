@@ -27,46 +27,39 @@ bool is_fused(const Tensor& weight) {
 
 }  // namespace
 
-void preactivation_conv_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
-                                int64_t stride, int64_t padding, const Tensor& residual, Tensor& y,
-                                Tensor& activated, Tensor& mean, Tensor& variance) {
-  if (is_fused(weight) && is_preactivation_pointwise(x, weight, stride, padding, {y, residual})) {
-    return preactivation_pointwise_forward(x, norm, weight, residual, y, mean, variance);
+void preactivation_conv_forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual,
+                                Tensor& y, Tensor& activated, Tensor& mean, Tensor& variance) {
+  if (is_fused(stage.weight) && is_preactivation_pointwise(x, stage, {y, residual})) {
+    return preactivation_pointwise_forward(x, stage, residual, y, mean, variance);
   }
-  composed_preactivation_conv_forward(x, norm, weight, stride, padding, residual, y, activated, mean,
-                                      variance);
+  composed_preactivation_conv_forward(x, stage, residual, y, activated, mean, variance);
 }
 
-void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-                                 const Tensor& activated, const Normalisation& norm, const Tensor& weight,
-                                 int64_t stride, int64_t padding, Tensor& da, Tensor& dfilters,
-                                 Tensor& dweight, Tensor& dbias) {
-  if (is_fused(weight) && is_preactivation_pointwise(x, weight, stride, padding, {dy, next.y, da}) &&
-      has_preactivation_pointwise_backward(x, weight, next)) {
+void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next,
+                                 const SavedPreactivation& saved, Tensor& da,
+                                 PreactivationGradients& gradients) {
+  const PreactivationStage& stage = saved.stage;
+  if (is_fused(stage.weight) && is_preactivation_pointwise(saved.x, stage, {dy, next.y, da}) &&
+      has_preactivation_pointwise_backward(saved.x, stage.weight, next)) {
     Tensor nothing_kept;
-    return preactivation_pointwise_backward(dy, next, x, norm, weight, nothing_kept, da, dfilters, dweight,
-                                            dbias);
+    return preactivation_pointwise_backward(dy, next, saved, nothing_kept, da, gradients);
   }
-  composed_preactivation_conv_backward(dy, next, x, activated, norm, weight, stride, padding, da, dfilters,
-                                       dweight, dbias);
+  composed_preactivation_conv_backward(dy, next, saved, da, gradients);
 }
 
-void preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-                                       const Tensor& activated, const Normalisation& norm,
-                                       const Tensor& weight, int64_t stride, int64_t padding,
-                                       const Tensor& other, const Tensor& earlier, Tensor& dx,
-                                       Tensor& dfilters, Tensor& dweight, Tensor& dbias) {
-  if (!is_fused(weight) ||
-      !is_preactivation_pointwise(x, weight, stride, padding, {dy, next.y, other, earlier, dx}) ||
-      !has_preactivation_pointwise_backward(x, weight, next)) {
-    return composed_preactivation_conv_backward_input(dy, next, x, activated, norm, weight, stride, padding,
-                                                      other, earlier, dx, dfilters, dweight, dbias);
+void preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation& next,
+                                       const SavedPreactivation& saved, const Tensor& other,
+                                       const Tensor& earlier, Tensor& dx, PreactivationGradients& gradients) {
+  const PreactivationStage& stage = saved.stage;
+  if (!is_fused(stage.weight) ||
+      !is_preactivation_pointwise(saved.x, stage, {dy, next.y, other, earlier, dx}) ||
+      !has_preactivation_pointwise_backward(saved.x, stage.weight, next)) {
+    return composed_preactivation_conv_backward_input(dy, next, saved, other, earlier, dx, gradients);
   }
   Tensor kept, no_da;
   if (next.y.defined()) kept = Tensor::empty_like(dy);
-  preactivation_pointwise_backward(dy, next, x, norm, weight, kept, no_da, dfilters, dweight, dbias);
-  preactivation_pointwise_input_gradient(next.y.defined() ? kept : dy, x, norm, weight, dweight, dbias, other,
-                                         earlier, dx);
+  preactivation_pointwise_backward(dy, next, saved, kept, no_da, gradients);
+  preactivation_pointwise_input_gradient(next.y.defined() ? kept : dy, saved, gradients, other, earlier, dx);
 }
 
 void preactivation_chain_forward(const Tensor& x, const PreactivationStages& chain, const Tensor& residual,

@@ -255,8 +255,9 @@ __global__ void __launch_bounds__(kProductThreads, 2)
 
 }  // namespace
 
-bool is_preactivation_pointwise(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding,
+bool is_preactivation_pointwise(const Tensor& x, const PreactivationStage& stage,
                                 std::initializer_list<Tensor> others) {
+  const auto& [norm, weight, stride, padding] = stage;
   const bool is_pointwise = weight.shape(1) == 1 && weight.shape(2) == 1 && stride == 1 && padding == 0;
   const auto is_aligned = [](const Tensor& tensor) {
     return !tensor.defined() || reinterpret_cast<uintptr_t>(tensor.raw()) % 16 == 0;
@@ -267,9 +268,11 @@ bool is_preactivation_pointwise(const Tensor& x, const Tensor& weight, int64_t s
          std::all_of(others.begin(), others.end(), is_aligned);
 }
 
-void preactivation_pointwise_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
-                                     const Tensor& residual, Tensor& y, Tensor& mean, Tensor& variance) {
+void preactivation_pointwise_forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual,
+                                     Tensor& y, Tensor& mean, Tensor& variance) {
   constexpr const char* kOperation = "preactivation_conv_forward";
+  const Tensor& weight = stage.weight;
+  const Normalisation& norm = stage.norm;
   const Extents extents(x, weight);
   const int64_t rows = extents.rows, C = extents.C, K = extents.K;
   add_multiply_adds(rows * C * K);
@@ -296,10 +299,10 @@ void preactivation_pointwise_forward(const Tensor& x, const Normalisation& norm,
   });
 }
 
-void preactivation_pointwise_input_gradient(const Tensor& gradient, const Tensor& x,
-                                            const Normalisation& norm, const Tensor& weight,
-                                            const Tensor& dweight, const Tensor& dbias, const Tensor& other,
+void preactivation_pointwise_input_gradient(const Tensor& gradient, const SavedPreactivation& saved,
+                                            const PreactivationGradients& gradients, const Tensor& other,
                                             const Tensor& earlier, Tensor& dx) {
+  const Tensor &x = saved.x, &weight = saved.stage.weight;
   const Extents extents(x, weight);
   add_multiply_adds(int64_t{extents.rows} * extents.C * extents.K);
   visit_16_bits(x.dtype(), [&]<class T>() {
@@ -314,7 +317,8 @@ void preactivation_pointwise_input_gradient(const Tensor& gradient, const Tensor
                               other.defined() ? other.data<T>() : nullptr,
                               earlier.defined() ? earlier.data<T>() : nullptr,
                               dx.data<T>(),
-                              GradientChannels(norm, /*has_relu=*/true, extents.rows, dweight, dbias)},
+                              GradientChannels(saved.stage.norm, /*has_relu=*/true, extents.rows,
+                                               gradients.norm_weight, gradients.norm_bias)},
              splits.rows);
     });
   });

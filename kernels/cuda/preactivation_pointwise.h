@@ -11,12 +11,12 @@ namespace fovea::kernels::cuda {
 
 /// Whether they can do it: 1x1, stride 1, no padding, channels by 8; x, the weights and `others`, what else
 /// is read or written as large, where it is defined, aligned to 16 bytes.
-bool is_preactivation_pointwise(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding,
+bool is_preactivation_pointwise(const Tensor& x, const PreactivationStage& stage,
                                 std::initializer_list<Tensor> others);
 
 /// y may be the residual; nothing else may share memory with what is written.
-void preactivation_pointwise_forward(const Tensor& x, const Normalisation& norm, const Tensor& weight,
-                                     const Tensor& residual, Tensor& y, Tensor& mean, Tensor& variance);
+void preactivation_pointwise_forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual,
+                                     Tensor& y, Tensor& mean, Tensor& variance);
 
 /// Whether the backward pass can do it as well: y has not too many channels, and a block of the device as
 /// much shared memory as that takes.
@@ -25,16 +25,15 @@ bool has_preactivation_pointwise_backward(const Tensor& x, const Tensor& weight,
 
 /// Both gradients from one read of dy and x. da, like x, is the gradient of relu(norm(x)), `kept`, like dy,
 /// that of y where `next.y` is defined; either may be undefined where it is not wanted.
-void preactivation_pointwise_backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-                                      const Normalisation& norm, const Tensor& weight, Tensor& kept,
-                                      Tensor& da, Tensor& dfilters, Tensor& dweight, Tensor& dbias);
+void preactivation_pointwise_backward(const Tensor& dy, const NextNormalisation& next,
+                                      const SavedPreactivation& saved, Tensor& kept, Tensor& da,
+                                      PreactivationGradients& gradients);
 
-/// dx = the gradient of x + other + earlier, after preactivation_pointwise_backward has left dweight and
-/// dbias: da is computed again from the gradient of y, which is a quarter of it in a residual unit, instead
-/// of stored and read. `other` and `earlier` may be undefined.
-void preactivation_pointwise_input_gradient(const Tensor& gradient, const Tensor& x,
-                                            const Normalisation& norm, const Tensor& weight,
-                                            const Tensor& dweight, const Tensor& dbias, const Tensor& other,
+/// dx = the gradient of x + other + earlier, after preactivation_pointwise_backward has left the gradients of
+/// the norm: da is computed again from the gradient of y, which is a quarter of it in a residual unit,
+/// instead of stored and read. `other` and `earlier` may be undefined.
+void preactivation_pointwise_input_gradient(const Tensor& gradient, const SavedPreactivation& saved,
+                                            const PreactivationGradients& gradients, const Tensor& other,
                                             const Tensor& earlier, Tensor& dx);
 
 }  // namespace fovea::kernels::cuda

@@ -340,9 +340,12 @@ bool has_preactivation_pointwise_backward(const Tensor& x, const Tensor& weight,
   return bytes + kBesideBytes <= static_cast<size_t>(fovea::cuda::most_shared_memory());
 }
 
-void preactivation_pointwise_backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-                                      const Normalisation& norm, const Tensor& weight, Tensor& kept,
-                                      Tensor& da, Tensor& dfilters, Tensor& dweight, Tensor& dbias) {
+void preactivation_pointwise_backward(const Tensor& dy, const NextNormalisation& next,
+                                      const SavedPreactivation& saved, Tensor& kept, Tensor& da,
+                                      PreactivationGradients& gradients) {
+  const Tensor &x = saved.x, &weight = saved.stage.weight;
+  const Normalisation& norm = saved.stage.norm;
+  auto& [dfilters, dweight, dbias] = gradients;
   const Extents extents(x, weight);
   add_multiply_adds(int64_t{2} * extents.rows * extents.C * extents.K);
   visit_16_bits(x.dtype(), [&]<class T>() {

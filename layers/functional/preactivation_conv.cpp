@@ -13,11 +13,6 @@ namespace {
 
 constexpr const char* kOperation = "preactivation_convs";
 
-/// A stage as its kernels take it, and its x, for the backward pass.
-struct Stage : kernels::PreactivationStage {
-  Tensor x, activated;
-};
-
 /// Whether the results between the convolutions are needed: by a backward pass, for statistics, by observers.
 bool needs_results(const Variable& x, const std::vector<F::PreactivationConv>& convs,
                    const Variable& residual) {
@@ -80,29 +75,29 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
     return record(kOperation, result_of(x.value(), convs, rt, shapes.back()), {x}, {});
   }
   std::vector<Variable> parameters;  // three a stage
-  std::vector<Stage> stages;
+  std::vector<kernels::SavedPreactivation> stages;
   std::vector<Tensor> saved;
   Variable y = x;
   for (size_t i = 0; i < convs.size(); ++i) {
     const PreactivationConv& conv = convs[i];
     const bool is_last = i + 1 == convs.size();
     const Tensor yt = y.value();
-    Stage stage{stage_of(yt, y.moments(), conv), yt, {}};
+    kernels::SavedPreactivation saved_stage{stage_of(yt, y.moments(), conv), yt, {}};
+    kernels::PreactivationStage& stage = saved_stage.stage;
     Tensor result = Tensor::empty(shapes[i + 1], yt.dtype(), yt.device());
     ChannelMoments moments;
     if (conv.settings.training && (wants_moments || !is_last)) {
       moments.mean = Tensor::empty({shapes[i + 1][3]}, stage.norm.mean.dtype(), yt.device());
       moments.variance = Tensor::empty_like(moments.mean);
     }
-    kernels::preactivation_conv_forward(yt, stage.norm, stage.weight, conv.stride, conv.padding,
-                                        is_last ? rt : Tensor(), result, stage.activated, moments.mean,
-                                        moments.variance);
+    kernels::preactivation_conv_forward(yt, stage, is_last ? rt : Tensor(), result, saved_stage.activated,
+                                        moments.mean, moments.variance);
     observe("preactivation_conv", result,
             std::vector<Variable>{y, conv.norm_weight, conv.norm_bias, conv.weight});
     keep_for_backward(stage.norm);
-    saved.insert(saved.end(), {stage.x, stage.weight, stage.norm.mean, stage.norm.variance, stage.norm.weight,
+    saved.insert(saved.end(), {yt, stage.weight, stage.norm.mean, stage.norm.variance, stage.norm.weight,
                                stage.norm.bias});
-    stages.push_back(stage);
+    stages.push_back(saved_stage);
     parameters.insert(parameters.end(), {conv.norm_weight, conv.norm_bias, conv.weight});
     y = Variable(result);
     y.set_moments(std::move(moments));
@@ -127,21 +122,18 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
         Tensor gradient = dy;
         kernels::NextNormalisation next;
         for (size_t i = stages.size(); i-- > 0;) {
-          Stage& stage = stages[i];
-          Tensor* const of_parameters = &gradients[1 + 3 * i];
+          kernels::SavedPreactivation& stage = stages[i];
+          Tensor* const of_parameters = &gradients[1 + 3 * i];  // norm weight, norm bias, weight
           for (size_t j = 0; j < 3; ++j) of_parameters[j] = parameters[3 * i + j].new_gradient();
+          kernels::PreactivationGradients of_stage{of_parameters[2], of_parameters[0], of_parameters[1]};
           Tensor dx = Tensor::empty_like(stage.x);
           if (i == 0 && needs_dx) {
-            kernels::preactivation_conv_backward_input(gradient, next, stage.x, stage.activated, stage.norm,
-                                                       stage.weight, stage.stride, stage.padding,
-                                                       adds_x ? dy : Tensor(), earlier.take(), dx,
-                                                       of_parameters[2], of_parameters[0], of_parameters[1]);
+            kernels::preactivation_conv_backward_input(gradient, next, stage, adds_x ? dy : Tensor(),
+                                                       earlier.take(), dx, of_stage);
             gradients[0] = dx;
           } else {
-            kernels::preactivation_conv_backward(gradient, next, stage.x, stage.activated, stage.norm,
-                                                 stage.weight, stage.stride, stage.padding, dx,
-                                                 of_parameters[2], of_parameters[0], of_parameters[1]);
-            next = {stage.x, stage.norm, of_parameters[0], of_parameters[1]};
+            kernels::preactivation_conv_backward(gradient, next, stage, dx, of_stage);
+            next = {stage.x, stage.stage.norm, of_stage.norm_weight, of_stage.norm_bias};
             gradient = dx;
           }
           stage.activated = {};  // whose memory the next stage may take

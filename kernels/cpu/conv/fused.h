@@ -11,8 +11,8 @@ namespace fused_1x1 {
 
 void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual, Tensor& y,
              Tensor& mean, Tensor& variance);
-void backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-              const PreactivationStage& stage, Tensor& da, Tensor& dfilters, Tensor& dweight, Tensor& dbias);
+void backward(const Tensor& dy, const NextNormalisation& next, const SavedPreactivation& saved, Tensor& da,
+              PreactivationGradients& gradients);
 
 }  // namespace fused_1x1
 
@@ -21,8 +21,8 @@ namespace fused_chunks {
 
 void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual, Tensor& y,
              Tensor& mean, Tensor& variance);
-void backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-              const PreactivationStage& stage, Tensor& da, Tensor& dfilters, Tensor& dweight, Tensor& dbias);
+void backward(const Tensor& dy, const NextNormalisation& next, const SavedPreactivation& saved, Tensor& da,
+              PreactivationGradients& gradients);
 
 }  // namespace fused_chunks
 

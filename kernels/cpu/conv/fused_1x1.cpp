@@ -237,8 +237,9 @@ void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& res
   moments.finish<float>(mean, variance);
 }
 
-void backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-              const PreactivationStage& stage, Tensor& da, Tensor& dfilters, Tensor& dweight, Tensor& dbias) {
+void backward(const Tensor& dy, const NextNormalisation& next, const SavedPreactivation& saved, Tensor& da,
+              PreactivationGradients& gradients) {
+  const auto& [stage, x, activated] = saved;
   const Tensor& weight = stage.weight;
   const int64_t C = weight.shape(3), K = weight.shape(0);
   const Affine<float> affine(stage.norm, /*fold=*/1);
@@ -287,8 +288,9 @@ void backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
   });
   Tensor dfilters_in_panels = Tensor::empty({K * C});
   add_groups(chunks.groups(), K * C, partials.data<float>(), dfilters_in_panels.data<float>());
-  from_panels(K, C, dfilters_in_panels.data<float>(), dfilters.data<float>());
-  finish_reduce(sum_of_chunks(sums.data<float>(), chunks.count(), 2 * C), affine, dweight, dbias);
+  from_panels(K, C, dfilters_in_panels.data<float>(), gradients.weight.data<float>());
+  finish_reduce(sum_of_chunks(sums.data<float>(), chunks.count(), 2 * C), affine, gradients.norm_weight,
+                gradients.norm_bias);
 }
 
 }  // namespace fovea::kernels::cpu::fused_1x1

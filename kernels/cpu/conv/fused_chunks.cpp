@@ -110,8 +110,9 @@ void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& res
   });
 }
 
-void backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
-              const PreactivationStage& stage, Tensor& da, Tensor& dfilters, Tensor& dweight, Tensor& dbias) {
+void backward(const Tensor& dy, const NextNormalisation& next, const SavedPreactivation& saved, Tensor& da,
+              PreactivationGradients& gradients) {
+  const auto& [stage, x, activated] = saved;
   const ConvProblem problem = problem_of(x.shape(), stage);
   const Affine<float> affine(stage.norm, fold_of(problem.C));
   const auto width = static_cast<int64_t>(affine.mean.size());
@@ -153,8 +154,9 @@ void backward(const Tensor& dy, const NextNormalisation& next, const Tensor& x,
       }
       end_streaming();
     });
-    chunked::finish(*filter_gradient, chunks.groups(), partials, dfilters);
-    finish_reduce(sum_of_chunks(sums.data<float>(), chunks.count(), 2 * width), affine, dweight, dbias);
+    chunked::finish(*filter_gradient, chunks.groups(), partials, gradients.weight);
+    finish_reduce(sum_of_chunks(sums.data<float>(), chunks.count(), 2 * width), affine, gradients.norm_weight,
+                  gradients.norm_bias);
   });
 }
 
