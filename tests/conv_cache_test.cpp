@@ -3,19 +3,19 @@
 #include <iostream>
 #include <sstream>
 
-#include "fovea/kernels/cuda/conv_cache.h"
+#include "fovea/kernels/cuda/conv/cache.h"
 #include "test_files.h"
 
 using namespace fovea;
+using kernels::ConvPass;
 using kernels::cuda::ConvCache;
 using kernels::cuda::ConvChoice;
 using kernels::cuda::ConvEngine;
-using kernels::cuda::ConvPass;
-using kernels::cuda::ConvProblem;
+using kernels::cuda::ConvKey;
 
 namespace {
 
-const ConvProblem kProblem{ConvPass::forward, Dtype::bf16, false, 128, 32, 32, 3, 64, 3, 3, 1, 1};
+const ConvKey kProblem{{128, 32, 32, 3, 64, 3, 3, 1, 1}, ConvPass::forward, Dtype::bf16, false};
 const ConvChoice kChoice{ConvEngine{62, {{2, 4}, {27, 8}}}, /*is_padded=*/true, 12.5};
 
 ConvCache open_cache(const TemporaryFolder& folder, const std::string& library = "cuDNN 9.19.0",
@@ -27,7 +27,7 @@ ConvCache open_cache(const TemporaryFolder& folder, const std::string& library =
 
 TEST_CASE("conv_cache: choices outlive the process that made them") {
   const TemporaryFolder folder;
-  ConvProblem other = kProblem;
+  ConvKey other = kProblem;
   other.pass = ConvPass::backward_weight;
   CHECK_FALSE(open_cache(folder).find(kProblem).has_value());
   {
@@ -38,7 +38,7 @@ TEST_CASE("conv_cache: choices outlive the process that made them") {
   }
   CHECK(open_cache(folder).find(kProblem) == kChoice);
   CHECK(open_cache(folder).find(other) == ConvChoice{});
-  ConvProblem tf32 = kProblem;
+  ConvKey tf32 = kProblem;
   tf32.dtype = Dtype::f32;
   CHECK_FALSE(open_cache(folder).find(tf32).has_value());
   tf32.tf32 = true;
@@ -47,7 +47,7 @@ TEST_CASE("conv_cache: choices outlive the process that made them") {
 
 TEST_CASE("conv_cache: two processes keep each other's choices") {
   const TemporaryFolder folder;
-  ConvProblem other = kProblem;
+  ConvKey other = kProblem;
   other.N = 64;
   ConvCache one = open_cache(folder), two = open_cache(folder);
   one.add(kProblem, kChoice);

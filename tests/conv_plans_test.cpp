@@ -1,5 +1,5 @@
 // Which engine computes a convolution, with made-up engines and made-up machines.
-#include "fovea/kernels/cuda/conv_plans.h"
+#include "fovea/kernels/cuda/conv/plans.h"
 
 #include <catch2/catch.hpp>
 #include <iostream>
@@ -7,21 +7,21 @@
 #include <sstream>
 
 #include "fovea/core/stream.h"
-#include "fovea/kernels/cuda/conv_reference.h"
+#include "fovea/kernels/cuda/conv/reference.h"
 #include "temporary_folder.h"
 
 using namespace fovea;
 using kernels::ConvChoices;
 using kernels::ConvChoicesScope;
+using kernels::ConvPass;
 using kernels::cuda::conv_reference;
 using kernels::cuda::ConvCache;
 using kernels::cuda::ConvChoice;
 using kernels::cuda::ConvEngine;
+using kernels::cuda::ConvKey;
 using kernels::cuda::ConvLibrary;
-using kernels::cuda::ConvPass;
 using kernels::cuda::ConvPlan;
 using kernels::cuda::ConvPlans;
-using kernels::cuda::ConvProblem;
 using kernels::cuda::ConvScratch;
 using kernels::cuda::ConvTensors;
 using kernels::cuda::Stopwatch;
@@ -37,8 +37,8 @@ bool has_device() {
   return status.device_count > 0;
 }
 
-ConvProblem example(ConvPass pass = ConvPass::forward, Dtype dtype = Dtype::f32) {
-  return {pass, dtype, false, 2, 5, 5, 3, 4, 3, 3, 1, 1};
+ConvKey example(ConvPass pass = ConvPass::forward, Dtype dtype = Dtype::f32) {
+  return {{2, 5, 5, 3, 4, 3, 3, 1, 1}, pass, dtype, false};
 }
 
 ConvChoice engine(int64_t index) {
@@ -53,13 +53,13 @@ struct Machine {
 
   ConvPlans plans(const std::string& cache_folder = "") {
     ConvLibrary library{.name = name, .device = "a device", .proposals = {}, .build = {}};
-    library.proposals = [this](const ConvProblem&) {
+    library.proposals = [this](const ConvKey&) {
       ++proposals;
       std::vector<ConvChoice> result;
       for (size_t i = 0; i < kinds.size(); ++i) result.push_back(engine(static_cast<int64_t>(i)));
       return result;
     };
-    library.build = [this](const ConvProblem& problem, const ConvChoice& choice) {
+    library.build = [this](const ConvKey& problem, const ConvChoice& choice) {
       return plan(problem, static_cast<size_t>(choice.engine->index));
     };
     Stopwatch stopwatch;
@@ -73,7 +73,7 @@ struct Machine {
     return {std::move(library), kDevice, cache_folder, stopwatch};
   }
 
-  ConvPlan plan(const ConvProblem& problem, size_t index) {
+  ConvPlan plan(const ConvKey& problem, size_t index) {
     const Kind kind = kinds.at(index);
     if (kind == Kind::cannot_be_built) throw DeviceError("library: not supported");
     return [=, this](ConvTensors& tensors, ConvScratch&) {
@@ -95,7 +95,7 @@ struct Machine {
 };
 
 /// Which engine computes a convolution; 99: the reference. It must give what the reference gives.
-size_t used(Machine& machine, ConvPlans& plans, const ConvProblem& problem = example()) {
+size_t used(Machine& machine, ConvPlans& plans, const ConvKey& problem = example()) {
   ConvTensors tensors{Tensor::full(problem.x(), 2, problem.dtype, kDevice),
                       Tensor::full(problem.weight(), 3, problem.dtype, kDevice),
                       Tensor::full(problem.y(), 5, problem.dtype, kDevice)};
@@ -136,7 +136,7 @@ TEST_CASE("conv_plans: untimed, the first engine that runs and gives the right n
     for (const Dtype dtype : {Dtype::f32, Dtype::bf16, Dtype::f16}) {
       Machine machine({Kind::cannot_be_built, Kind::cannot_run, Kind::wrong, Kind::right, Kind::right});
       ConvPlans plans = machine.plans();
-      const ConvProblem problem = example(pass, dtype);
+      const ConvKey problem = example(pass, dtype);
       CHECK(used(machine, plans, problem) == 3);
       CHECK(said.contains(problem.str() + ": engine 2 of library 1.0 is left out: "));
       const int runs = machine.runs;
@@ -191,7 +191,7 @@ TEST_CASE("conv_plans: without memory for a trial, the first that can be built i
   if (!has_device()) return;
   Machine machine({Kind::cannot_be_built, Kind::right});
   ConvPlans plans = machine.plans();
-  ConvProblem problem = example();
+  ConvKey problem = example();
   problem.N = int64_t{1} << 40;
   const Said said;
   CHECK_NOTHROW(plans.plan_for(problem));
@@ -250,7 +250,7 @@ TEST_CASE("conv_plans: a run takes its own choices first, on a machine whose cac
     ConvChoices resumed = run;
     const ConvChoicesScope scope(resumed);
     CHECK(used(machine, plans) == 0);
-    const ConvProblem other = example(ConvPass::backward_weight);
+    const ConvKey other = example(ConvPass::backward_weight);
     CHECK(used(machine, plans, other) == 1);  // the run has none for it yet
     CHECK(resumed.by_problem.size() == 2);
     CHECK(resumed.by_problem.at(example().str()) == text_of(engine(0)));
@@ -300,10 +300,10 @@ TEST_CASE("conv_plans: while a graph is recorded, what is known is taken, and no
   if (!has_device()) return;
   Machine machine({Kind::right, Kind::right});
   ConvPlans plans = machine.plans();
-  const ConvProblem other = example(ConvPass::backward_input);
+  const ConvKey other = example(ConvPass::backward_input);
   ConvChoices run{"library 1.0 on a device", {{example().str(), text_of(engine(1))}}};
   plans.plan_for(example());
-  const auto record = [&](const ConvProblem& problem) {
+  const auto record = [&](const ConvKey& problem) {
     CapturedGraph(kDevice, [&] { plans.plan_for(problem); });
   };
   CHECK_NOTHROW(record(example()));
@@ -324,7 +324,7 @@ TEST_CASE("conv_plans: of many image sizes a bounded number of plans stays, the 
   Machine machine({Kind::right});
   ConvPlans plans = machine.plans();
   const auto of_size = [](int64_t size) {
-    ConvProblem problem = example();
+    ConvKey problem = example();
     problem.W = size;
     return problem;
   };
@@ -356,7 +356,7 @@ TEST_CASE("conv_plans: what was used while a graph was recorded stays, and repla
   ConvPlans plans = machine.plans();
   const std::shared_ptr<const ConvPlan> recorded = plans.plan_for(example());
   const CapturedGraph graph(kDevice, [&] { plans.plan_for(example()); });
-  ConvProblem other = example();
+  ConvKey other = example();
   for (other.W = 10; other.W < static_cast<int64_t>(ConvPlans::kMostProblems) + 20; ++other.W) {
     plans.plan_for(other);
   }

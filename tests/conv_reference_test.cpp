@@ -4,16 +4,16 @@
 #include "fovea/core/random.h"
 #include "fovea/kernels/conv.h"
 #include "fovea/kernels/cuda/add_bias.h"
-#include "fovea/kernels/cuda/conv_check.h"
-#include "fovea/kernels/cuda/conv_reference.h"
-#include "fovea/kernels/cuda/pad_channels.h"
+#include "fovea/kernels/cuda/conv/check.h"
+#include "fovea/kernels/cuda/conv/pad_channels.h"
+#include "fovea/kernels/cuda/conv/reference.h"
 #include "op_test.h"
 
 // The kernels written by hand that stand beside cuDNN.
 using namespace fovea;
 using namespace fovea::test;
-using kernels::cuda::ConvPass;
-using kernels::cuda::ConvProblem;
+using kernels::ConvPass;
+using kernels::cuda::ConvKey;
 using kernels::cuda::ConvTensors;
 
 namespace {
@@ -35,7 +35,7 @@ Tensor unwritten(const Shape& shape, Dtype dtype, Device device = Device::cuda()
 }
 
 /// What the CPU computes in f64 from the same numbers.
-Tensor wanted(const ConvProblem& problem, const ConvTensors& tensors) {
+Tensor wanted(const ConvKey& problem, const ConvTensors& tensors) {
   const Tensor x = cast(tensors.x, Dtype::f64), weight = cast(tensors.weight, Dtype::f64),
                y = cast(tensors.y, Dtype::f64);
   ConvTensors wide{x, weight, y};
@@ -69,7 +69,7 @@ TEST_CASE("conv_reference: near the CPU's f64") {
                                            {2, 3, 5, 2, 3, 1, 3, 1, 0}}) {
     for (const ConvPass pass : kPasses) {
       for (const Dtype dtype : kDtypes) {
-        const ConvProblem problem{pass, dtype, false, N, H, W, C, K, R, S, stride, padding};
+        const ConvKey problem{{N, H, W, C, K, R, S, stride, padding}, pass, dtype, false};
         INFO(problem.str());
         const ConvTensors on_cpu{numbers(problem.x(), dtype, 0), numbers(problem.weight(), dtype, 1),
                                  numbers(problem.y(), dtype, 2)};

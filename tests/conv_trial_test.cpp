@@ -4,15 +4,15 @@
 #include <memory>
 #include <sstream>
 
-#include "fovea/kernels/cuda/conv_check.h"
-#include "fovea/kernels/cuda/conv_reference.h"
-#include "fovea/kernels/cuda/conv_trial.h"
+#include "fovea/kernels/cuda/conv/check.h"
+#include "fovea/kernels/cuda/conv/reference.h"
+#include "fovea/kernels/cuda/conv/trial.h"
 
 using namespace fovea;
+using kernels::ConvPass;
 using kernels::cuda::conv_reference;
 using kernels::cuda::ConvCandidate;
-using kernels::cuda::ConvPass;
-using kernels::cuda::ConvProblem;
+using kernels::cuda::ConvKey;
 using kernels::cuda::ConvTensors;
 using kernels::cuda::ConvWinner;
 
@@ -21,7 +21,7 @@ namespace {
 /// A trial of pretended engines, whose times are given, and what it says on stderr.
 class Trial {
  public:
-  explicit Trial(const ConvProblem& problem) : problem_(problem) {}
+  explicit Trial(const ConvKey& problem) : problem_(problem) {}
 
   void add(const std::string& name, double seconds, const std::function<void(ConvTensors&)>& run) {
     candidates_.push_back({name, [=, this](ConvTensors& tensors) {
@@ -59,13 +59,13 @@ class Trial {
   bool is_final = false;  // the last winner
 
  private:
-  ConvProblem problem_;
+  ConvKey problem_;
   std::vector<ConvCandidate> candidates_;
   double seconds_ = 0;
 };
 
-ConvProblem example(ConvPass pass, Dtype dtype) {
-  return {pass, dtype, false, 2, 5, 5, 3, 4, 3, 3, 1, 1};
+ConvKey example(ConvPass pass, Dtype dtype) {
+  return {{2, 5, 5, 3, 4, 3, 3, 1, 1}, pass, dtype, false};
 }
 
 bool has_device() {
@@ -121,7 +121,7 @@ TEST_CASE("conv_trial: what gives wrong numbers is named and left out, however f
 
 TEST_CASE("conv_trial: what gives other bits on a second run is left out") {
   if (!has_device()) return;
-  const ConvProblem problem = example(ConvPass::forward, Dtype::f32);
+  const ConvKey problem = example(ConvPass::forward, Dtype::f32);
   int run = 0;
   Trial trial(problem);
   trial.add_right("chaotic", 1, [&](Tensor& result) {
@@ -173,7 +173,7 @@ TEST_CASE("conv_trial: no more than wanted are tried, unless they are wrong") {
 }
 
 TEST_CASE("conv_trial: tolerance grows with the terms, and is strict where f32 is") {
-  ConvProblem problem = example(ConvPass::forward, Dtype::f32);
+  ConvKey problem = example(ConvPass::forward, Dtype::f32);
   const double strict = conv_tolerance(problem);
   CHECK(strict < 1e-5);
   problem.tf32 = true;

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "fovea/core/autograd.h"
-#include "fovea/kernels/cuda/conv_engines.h"
+#include "fovea/kernels/cuda/conv/engines.h"
 #include "fovea/models/zoo.h"
 
 // cuDNN proposes engines, and builds plans, for a device that is described to it: no device is needed.
@@ -18,8 +18,8 @@ namespace {
 using cudnn::EnginePlan;
 using cudnn::Proposal;
 using cudnn::Target;
-using kernels::cuda::ConvPass;
-using kernels::cuda::ConvProblem;
+using kernels::ConvPass;
+using kernels::cuda::ConvKey;
 
 /// An H100 SXM in cuDNN's own JSON.
 constexpr const char* kH100 = R"({
@@ -40,9 +40,11 @@ constexpr int64_t kBatch = 128;
 
 /// The convolution that gave `y`. Stride and padding follow from the extents, as long as a window covers its
 /// pixel on both sides.
-ConvProblem problem_of(const Shape& x, const Shape& weight, const Shape& y) {
-  ConvProblem problem{ConvPass::forward, Dtype::f32, false,     kBatch, x[1], x[2], x[3],
-                      weight[0],         weight[1],  weight[2], 1,      0};
+ConvKey problem_of(const Shape& x, const Shape& weight, const Shape& y) {
+  ConvKey problem{{kBatch, x[1], x[2], x[3], weight[0], weight[1], weight[2], /*stride=*/1, /*padding=*/0},
+                  ConvPass::forward,
+                  Dtype::f32,
+                  /*tf32=*/false};
   problem.padding = (problem.R - 1) / 2;
   while (problem.P() > y[1]) ++problem.stride;
   REQUIRE(problem.P() == y[1]);
@@ -51,18 +53,18 @@ ConvProblem problem_of(const Shape& x, const Shape& weight, const Shape& y) {
 }
 
 /// The convolutions of models of the zoo, each once, by its description.
-std::map<std::string, ConvProblem> convolutions(const std::vector<std::string>& names) {
-  std::map<std::string, ConvProblem> result;
+std::map<std::string, ConvKey> convolutions(const std::vector<std::string>& names) {
+  std::map<std::string, ConvKey> result;
   for (const std::string& name : names) {
     const std::unique_ptr<Model> model = make_model(name, {}, /*seed=*/1);
     const int64_t size = model_input_size(name);
-    const OperationObserver observer([&](std::string_view operation, const Tensor& y,
-                                         std::span<const Variable> inputs) {
-      const bool is_fused = operation == "preactivation_conv";
-      if (operation != "conv" && !is_fused) return;
-      const ConvProblem problem = problem_of(inputs[0].shape(), inputs[is_fused ? 3 : 1].shape(), y.shape());
-      result.emplace(problem.str(), problem);
-    });
+    const OperationObserver observer(
+        [&](std::string_view operation, const Tensor& y, std::span<const Variable> inputs) {
+          const bool is_fused = operation == "preactivation_conv";
+          if (operation != "conv" && !is_fused) return;
+          const ConvKey problem = problem_of(inputs[0].shape(), inputs[is_fused ? 3 : 1].shape(), y.shape());
+          result.emplace(problem.str(), problem);
+        });
     const NoGrad no_grad;
     const EvaluationMode evaluation(*model);
     model->forward(Tensor::zeros({1, size, size, 3}));
@@ -70,7 +72,7 @@ std::map<std::string, ConvProblem> convolutions(const std::vector<std::string>& 
   return result;
 }
 
-std::vector<Proposal> acceptable(const ConvProblem& problem, int64_t workspace_limit) {
+std::vector<Proposal> acceptable(const ConvKey& problem, int64_t workspace_limit) {
   std::vector<Proposal> result = cudnn::proposals(problem, h100());
   std::erase_if(result, [&](const Proposal& proposal) {
     return !cudnn::is_acceptable(problem, proposal, workspace_limit);
@@ -80,17 +82,17 @@ std::vector<Proposal> acceptable(const ConvProblem& problem, int64_t workspace_l
 
 constexpr ConvPass kPasses[] = {ConvPass::forward, ConvPass::backward_input, ConvPass::backward_weight};
 
-ConvProblem example(ConvPass pass, Dtype dtype, bool tf32 = false) {
-  return {pass, dtype, tf32, kBatch, 16, 16, 64, 64, 3, 3, 1, 1};
+ConvKey example(ConvPass pass, Dtype dtype, bool tf32 = false) {
+  return {{kBatch, 16, 16, 64, 64, 3, 3, 1, 1}, pass, dtype, tf32};
 }
 
 TEST_CASE("cudnn: every convolution of every model has an engine on an H100") {
-  const std::map<std::string, ConvProblem> problems = convolutions(model_names());
+  const std::map<std::string, ConvKey> problems = convolutions(model_names());
   CHECK(problems.size() >= 100);
   for (const auto& [description, forward] : problems) {
     for (const ConvPass pass : kPasses) {
       for (const Dtype dtype : {Dtype::bf16, Dtype::f16, Dtype::f32}) {
-        ConvProblem problem = forward;
+        ConvKey problem = forward;
         problem.pass = pass;
         problem.dtype = dtype;
         INFO(problem.str());
@@ -98,7 +100,7 @@ TEST_CASE("cudnn: every convolution of every model has an engine on an H100") {
         REQUIRE_FALSE(engines.empty());
         const EnginePlan plan(problem, engines.front().engine, h100());
         CHECK(plan.workspace_bytes() <= cudnn::kWorkspaceLimit);
-        const ConvProblem padded = problem.padded();
+        const ConvKey padded = problem.padded();
         if (!(padded == problem)) CHECK_FALSE(acceptable(padded, cudnn::kWorkspaceLimit).empty());
       }
     }
@@ -115,11 +117,10 @@ struct Offer {
   int64_t first_workspace = 0, workspace = 0;     // the largest of the first engines, and of all
 };
 
-Offer offer_of(const std::map<std::string, ConvProblem>& convolutions, ConvPass pass, Dtype dtype,
-               int64_t N) {
+Offer offer_of(const std::map<std::string, ConvKey>& convolutions, ConvPass pass, Dtype dtype, int64_t N) {
   Offer offer;
   for (const auto& [description, each] : convolutions) {
-    ConvProblem problem = each;
+    ConvKey problem = each;
     problem.pass = pass;
     problem.dtype = dtype;
     problem.N = N;
@@ -145,7 +146,7 @@ Offer offer_of(const std::map<std::string, ConvProblem>& convolutions, ConvPass 
 TEST_CASE(
     "cudnn: what training and evaluation need has engines enough, none to be compiled, few large "
     "workspaces") {
-  const std::map<std::string, ConvProblem> problems =
+  const std::map<std::string, ConvKey> problems =
       convolutions({"attention56", "attention92", "attention92-wide"});
   CHECK(problems.size() >= 50);
   struct Use {
@@ -227,7 +228,7 @@ TEST_CASE("cudnn: an engine that compiles at run time is told") {
 TEST_CASE("cudnn: an engine is the same when it is built again from its number and settings") {
   for (const ConvPass pass : kPasses) {
     for (const Dtype dtype : {Dtype::bf16, Dtype::f32}) {
-      const ConvProblem problem = example(pass, dtype);
+      const ConvKey problem = example(pass, dtype);
       size_t with_knobs = 0;
       for (const Proposal& proposal : acceptable(problem, cudnn::kWorkspaceLimit)) {
         INFO(problem.str() << ", engine " << proposal.engine.index);
@@ -241,7 +242,7 @@ TEST_CASE("cudnn: an engine is the same when it is built again from its number a
 
 TEST_CASE("cudnn: engines that are not wanted are proposed, and left out") {
   for (const ConvPass pass : {ConvPass::backward_input, ConvPass::backward_weight}) {
-    const ConvProblem problem = example(pass, Dtype::f32);
+    const ConvKey problem = example(pass, Dtype::f32);
     const auto is_chaotic = [](const Proposal& p) { return p.has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC); };
     const std::vector<Proposal> all = cudnn::proposals(problem, h100()),
                                 left = acceptable(problem, cudnn::kWorkspaceLimit);
@@ -259,14 +260,14 @@ TEST_CASE("cudnn: engines that are not wanted are proposed, and left out") {
 
 TEST_CASE("cudnn: no engine is left without any workspace, and none for what cannot be") {
   for (const ConvPass pass : kPasses) {
-    const ConvProblem problem = example(pass, Dtype::bf16);
+    const ConvKey problem = example(pass, Dtype::bf16);
     CHECK(acceptable(problem, -1).empty());
     const std::vector<Proposal> all = acceptable(problem, cudnn::kWorkspaceLimit),
                                 none_needed = acceptable(problem, 0);
     CHECK(none_needed.size() < all.size());
     for (const Proposal& proposal : none_needed) CHECK(proposal.workspace_bytes == 0);
 
-    ConvProblem window_too_large = problem;
+    ConvKey window_too_large = problem;
     window_too_large.R = window_too_large.S = 19;
     CHECK_THROWS_AS(cudnn::proposals(window_too_large, h100()), DeviceError);
     CHECK_THROWS_AS(cudnn::proposals(example(pass, Dtype::f64), h100()), Error);

@@ -4,7 +4,7 @@
 #include "emulator.h"
 #include "fovea/core/check.h"
 #include "fovea/core/stream.h"
-#include "fovea/kernels/cuda/conv_trial.h"
+#include "fovea/kernels/cuda/conv/trial.h"
 #include "fovea/kernels/kernel.h"
 #include "fovea/kernels/relu.h"
 #include "tiny_classifier.h"
@@ -106,8 +106,8 @@ TEST_CASE("device lost: an error of a library is that of the device if the devic
 
 TEST_CASE("device lost: a trial of engines does not pass over it") {
   using kernels::cuda::ConvTensors;
-  const kernels::cuda::ConvProblem problem{
-      kernels::cuda::ConvPass::forward, Dtype::f32, false, 2, 5, 5, 3, 4, 3, 3, 1, 1};
+  const kernels::cuda::ConvKey problem{
+      {2, 5, 5, 3, 4, 3, 3, 1, 1}, kernels::ConvPass::forward, Dtype::f32, false};
   const DeviceRecovers recovers;
   bool was_tried = false;
   const auto deadly = [](ConvTensors&) {

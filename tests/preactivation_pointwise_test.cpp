@@ -1,4 +1,4 @@
-#include "fovea/kernels/cuda/preactivation_pointwise.h"
+#include "fovea/kernels/cuda/conv/fused_1x1.h"
 
 #include <catch2/catch.hpp>
 

@@ -3,7 +3,7 @@
 #include "fovea/core/check.h"
 #include "fovea/core/cuda/runtime.h"
 #include "fovea/kernels/cuda/add_bias.h"
-#include "fovea/kernels/cuda/conv_cudnn.h"
+#include "fovea/kernels/cuda/conv/cudnn_plans.h"
 #include "fovea/kernels/reduce.h"
 
 // Convolutions by cuDNN: which engine computes one is settled in conv_plans.
@@ -15,18 +15,8 @@ void run(ConvPass pass, const Tensor& x, const Tensor& weight, const Tensor& y, 
          int64_t padding) {
   const char* operation = operation_of(pass);
   const Dtype dtype = x.dtype();
-  const ConvProblem problem{pass,
-                            dtype,
-                            dtype == Dtype::f32 && tf32_allowed(),
-                            x.shape(0),
-                            x.shape(1),
-                            x.shape(2),
-                            x.shape(3),
-                            weight.shape(0),
-                            weight.shape(1),
-                            weight.shape(2),
-                            stride,
-                            padding};
+  const ConvKey problem{ConvProblem::of(x.shape(), weight.shape(), stride, padding), pass, dtype,
+                        dtype == Dtype::f32 && tf32_allowed()};
   check(weight.shape() == problem.weight() && y.shape() == problem.y() && weight.dtype() == dtype &&
             y.dtype() == dtype,
         operation, ": x is ", x, ", weight ", weight, ", y ", y, ", stride ", stride, ", padding ", padding,

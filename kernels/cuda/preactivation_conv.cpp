@@ -1,35 +1,13 @@
 #include "fovea/kernels/preactivation_conv.h"
 
-#include <algorithm>
-#include <string>
+#include "fovea/kernels/cuda/conv/choice.h"
+#include "fovea/kernels/cuda/conv/fused_1x1.h"
 
-#include "fovea/core/environment.h"
-#include "fovea/kernels/cuda/preactivation_pointwise.h"
-
-// What is no 1x1 in 16 bits is put together from passes: cuDNN has no bf16 form of this fusion for training.
 namespace fovea::kernels::cuda {
-namespace {
-
-// Where both are at least so many channels, cuDNN's products gain more than the fusion does: measured on an
-// H100.
-constexpr int64_t kManyChannels = 256;
-
-bool has_many_channels(const Tensor& weight) {
-  return std::min(weight.shape(0), weight.shape(3)) >= kManyChannels;
-}
-
-/// With FOVEA_FUSED=0 everything is put together from passes, with FOVEA_FUSED=all nothing that has a fused
-/// form: to compare.
-bool is_fused(const Tensor& weight) {
-  static const std::string wanted = environment("FOVEA_FUSED");
-  return wanted != "0" && (wanted == "all" || !has_many_channels(weight));
-}
-
-}  // namespace
 
 void preactivation_conv_forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual,
                                 Tensor& y, Tensor& activated, Tensor& mean, Tensor& variance) {
-  if (is_fused(stage.weight) && is_preactivation_pointwise(x, stage, {y, residual})) {
+  if (is_fused_forward(x, stage, residual, y)) {
     return preactivation_pointwise_forward(x, stage, residual, y, mean, variance);
   }
   composed_preactivation_conv_forward(x, stage, residual, y, activated, mean, variance);
@@ -38,9 +16,7 @@ void preactivation_conv_forward(const Tensor& x, const PreactivationStage& stage
 void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next,
                                  const SavedPreactivation& saved, Tensor& da,
                                  PreactivationGradients& gradients) {
-  const PreactivationStage& stage = saved.stage;
-  if (is_fused(stage.weight) && is_preactivation_pointwise(saved.x, stage, {dy, next.y, da}) &&
-      has_preactivation_pointwise_backward(saved.x, stage.weight, next)) {
+  if (is_fused_backward(saved, next, {dy, next.y, da})) {
     Tensor nothing_kept;
     return preactivation_pointwise_backward(dy, next, saved, nothing_kept, da, gradients);
   }
@@ -50,10 +26,7 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
 void preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation& next,
                                        const SavedPreactivation& saved, const Tensor& other,
                                        const Tensor& earlier, Tensor& dx, PreactivationGradients& gradients) {
-  const PreactivationStage& stage = saved.stage;
-  if (!is_fused(stage.weight) ||
-      !is_preactivation_pointwise(saved.x, stage, {dy, next.y, other, earlier, dx}) ||
-      !has_preactivation_pointwise_backward(saved.x, stage.weight, next)) {
+  if (!is_fused_backward(saved, next, {dy, next.y, other, earlier, dx})) {
     return composed_preactivation_conv_backward_input(dy, next, saved, other, earlier, dx, gradients);
   }
   Tensor kept, no_da;

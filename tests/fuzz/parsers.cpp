@@ -15,7 +15,7 @@
 #include "fovea/core/safetensors.h"
 #include "fovea/data/cifar.h"
 #include "fovea/data/idx.h"
-#include "fovea/kernels/cuda/conv_cache.h"
+#include "fovea/kernels/cuda/conv/cache.h"
 #include "fovea/training/checkpoint.h"
 #include "image_file.h"
 #include "settings.h"

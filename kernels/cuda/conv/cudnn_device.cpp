@@ -3,7 +3,7 @@
 #include <tuple>
 
 #include "fovea/core/cuda/runtime.h"
-#include "fovea/kernels/cuda/cudnn.h"
+#include "fovea/kernels/cuda/conv/cudnn.h"
 
 // What of cuDNN needs a device; the rest does not.
 namespace fovea::cudnn {

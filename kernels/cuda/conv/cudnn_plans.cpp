@@ -1,4 +1,4 @@
-#include "fovea/kernels/cuda/conv_cudnn.h"
+#include "fovea/kernels/cuda/conv/cudnn_plans.h"
 
 #include <algorithm>
 #include <memory>
@@ -8,9 +8,9 @@
 
 #include "fovea/core/cuda/runtime.h"
 #include "fovea/core/environment.h"
-#include "fovea/kernels/cuda/conv_engines.h"
-#include "fovea/kernels/cuda/pad_channels.h"
-#include "fovea/kernels/cuda/stopwatch.h"
+#include "fovea/kernels/cuda/conv/engines.h"
+#include "fovea/kernels/cuda/conv/pad_channels.h"
+#include "fovea/kernels/cuda/conv/stopwatch.h"
 #include "fovea/kernels/cuda/workspace.h"
 
 // The part of cuDNN in conv_plans: what it proposes, and how its engines are run.
@@ -24,7 +24,7 @@ constexpr size_t kEarly = 16;       // places in the order of trial of which
 constexpr size_t kPaddedEarly = 6;  // so many at most are for padded channels
 
 /// The proposals that are acceptable, in cuDNN's order.
-std::vector<ConvChoice> acceptable_choices(const ConvProblem& problem, bool is_padded,
+std::vector<ConvChoice> acceptable_choices(const ConvKey& problem, bool is_padded,
                                            const cudnn::Target& target) {
   std::vector<ConvChoice> result;
   for (const cudnn::Proposal& proposal : cudnn::proposals(problem, target)) {
@@ -36,9 +36,9 @@ std::vector<ConvChoice> acceptable_choices(const ConvProblem& problem, bool is_p
 
 /// What is worth a trial, in the order in which it is tried: cuDNN's proposals, the best of those with padded
 /// channels among them.
-std::vector<ConvChoice> choices_for(const ConvProblem& problem, const cudnn::Target& target) {
+std::vector<ConvChoice> choices_for(const ConvKey& problem, const cudnn::Target& target) {
   std::vector<ConvChoice> result = acceptable_choices(problem, /*is_padded=*/false, target);
-  const ConvProblem padded = problem.padded();
+  const ConvKey padded = problem.padded();
   const bool uses_tensor_cores = problem.dtype != Dtype::f32 || problem.tf32;
   if (padded == problem || !uses_tensor_cores) return result;
   const std::vector<ConvChoice> more = acceptable_choices(padded, /*is_padded=*/true, target);
@@ -59,7 +59,7 @@ Tensor taken_as(const Tensor& tensor, const Shape& shape, Tensor& scratch) {
 
 /// Runs an engine. Tensors whose channels or whose alignment it cannot take go through scratch memory.
 /// computed: what the engine computes, the problem padded or not
-void run(const ConvProblem& problem, const ConvProblem& computed, const cudnn::EnginePlan& engine,
+void run(const ConvKey& problem, const ConvKey& computed, const cudnn::EnginePlan& engine,
          ConvTensors& tensors, ConvScratch& scratch) {
   const char* operation = operation_of(problem.pass);
   ConvTensors taken{taken_as(tensors.x, computed.x(), scratch.x),
@@ -88,9 +88,9 @@ ConvLibrary library() {
   const cudnn::Target target = cudnn::Target::current();
   return {.name = "cuDNN " + cudnn::version(),
           .device = name_of_device(current_device()),
-          .proposals = [target](const ConvProblem& problem) { return choices_for(problem, target); },
-          .build = [target](const ConvProblem& problem, const ConvChoice& choice) -> ConvPlan {
-            const ConvProblem computed = choice.is_padded ? problem.padded() : problem;
+          .proposals = [target](const ConvKey& problem) { return choices_for(problem, target); },
+          .build = [target](const ConvKey& problem, const ConvChoice& choice) -> ConvPlan {
+            const ConvKey computed = choice.is_padded ? problem.padded() : problem;
             const auto engine = std::make_shared<const cudnn::EnginePlan>(computed, *choice.engine, target);
             return [problem, computed, engine](ConvTensors& tensors, ConvScratch& scratch) {
               run(problem, computed, *engine, tensors, scratch);
@@ -106,7 +106,7 @@ ConvPlans plans_on_current_device() {
 
 }  // namespace
 
-std::shared_ptr<const ConvPlan> plan_for(const ConvProblem& problem) {
+std::shared_ptr<const ConvPlan> plan_for(const ConvKey& problem) {
   // Never destroyed: cuDNN may be gone before static objects are. Held during a trial, so that another thread
   // neither makes it again nor disturbs the measurement.
   static auto* mutex = new std::mutex;

@@ -1,10 +1,10 @@
-#include "fovea/kernels/cuda/preactivation_pointwise.h"
+#include "fovea/kernels/cuda/conv/fused_1x1.h"
 
 #include <algorithm>
 
 #include "fovea/kernels/cuda/chunk_join.h"
+#include "fovea/kernels/cuda/conv/fused_1x1_readers.h"
 #include "fovea/kernels/cuda/moments.h"
-#include "fovea/kernels/cuda/preactivation_readers.h"
 
 namespace fovea::kernels::cuda {
 namespace {

@@ -1,4 +1,4 @@
-#include "fovea/kernels/cuda/cudnn.h"
+#include "fovea/kernels/cuda/conv/cudnn.h"
 
 #include <array>
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "fovea/kernels/conv_choices.h"
-#include "fovea/kernels/cuda/conv_cache.h"
-#include "fovea/kernels/cuda/conv_trial.h"
+#include "fovea/kernels/cuda/conv/cache.h"
+#include "fovea/kernels/cuda/conv/trial.h"
 
 namespace fovea::kernels::cuda {
 
@@ -25,9 +25,9 @@ using ConvPlan = std::function<void(ConvTensors&, ConvScratch&)>;
 struct ConvLibrary {
   std::string name, device;  // "cuDNN 9.19.0", "NVIDIA H100 80GB HBM3": choices hold for these
   /// What is worth a trial, in the order in which it is tried; an engine each.
-  std::function<std::vector<ConvChoice>(const ConvProblem&)> proposals;
+  std::function<std::vector<ConvChoice>(const ConvKey&)> proposals;
   /// DeviceError if it cannot build the engine of a choice.
-  std::function<ConvPlan(const ConvProblem&, const ConvChoice&)> build;
+  std::function<ConvPlan(const ConvKey&, const ConvChoice&)> build;
 };
 
 /// The plans for the convolutions of a device, each made at its first use. One thread at a time, on that
@@ -47,7 +47,7 @@ class ConvPlans {
   /// fastest of the library's proposals that give the right numbers; without a stopwatch, or where no trial
   /// is possible, the first that does. The reference serves where none is left. DeviceError if an engine
   /// would have to be chosen while a graph is recorded.
-  std::shared_ptr<const ConvPlan> plan_for(const ConvProblem& problem);
+  std::shared_ptr<const ConvPlan> plan_for(const ConvKey& problem);
 
   /// DeviceError if a graph is recorded, in which nothing can be tried.
   static void check_can_choose();
@@ -71,23 +71,23 @@ class ConvPlans {
     bool is_final = false;  // worth keeping
   };
   struct Hash {
-    size_t operator()(const ConvProblem& problem) const { return problem.hash(); }
+    size_t operator()(const ConvKey& problem) const { return problem.hash(); }
   };
-  Entry& entry_of(const ConvProblem& problem);
+  Entry& entry_of(const ConvKey& problem);
   void drop_least_recently_used();
-  const Made& own(const ConvProblem& problem, Entry& entry);
-  const Made* of_run(const ConvProblem& problem, Entry& entry, ConvChoicesScope& run);
-  const Made& make(const ConvProblem& problem, Entry& entry, const ConvChoice& choice);
-  const Made* tested(const ConvProblem& problem, Entry& entry, const ConvChoice& choice);
-  Selection select(const ConvProblem& problem) const;
-  ConvPlan build(const ConvProblem& problem, const ConvChoice& choice) const;
+  const Made& own(const ConvKey& problem, Entry& entry);
+  const Made* of_run(const ConvKey& problem, Entry& entry, ConvChoicesScope& run);
+  const Made& make(const ConvKey& problem, Entry& entry, const ConvChoice& choice);
+  const Made* tested(const ConvKey& problem, Entry& entry, const ConvChoice& choice);
+  Selection select(const ConvKey& problem) const;
+  ConvPlan build(const ConvKey& problem, const ConvChoice& choice) const;
   std::string name_of(const ConvChoice& choice) const;
 
   ConvLibrary library_;
   Device device_;
   ConvCache cache_;
   Stopwatch seconds_of_;
-  std::unordered_map<ConvProblem, Entry, Hash> entries_;
+  std::unordered_map<ConvKey, Entry, Hash> entries_;
   uint64_t uses_ = 0;
 };
 

@@ -5,35 +5,28 @@
 #include <vector>
 
 #include "fovea/core/tensor.h"
-#include "fovea/kernels/window.h"
+#include "fovea/kernels/conv_problem.h"
 
 namespace fovea::kernels::cuda {
-
-enum class ConvPass { forward, backward_input, backward_weight };
 
 /// The name of the kernel that a pass belongs to: "conv_backward_input".
 const char* operation_of(ConvPass pass);
 
 /// Everything on which the choice of an engine for a convolution depends, the device apart.
-struct ConvProblem {
+struct ConvKey : ConvProblem {
   ConvPass pass;
   Dtype dtype;
   bool tf32;  // whether f32 factors may be rounded to TF32; false for other dtypes
-  int64_t N, H, W, C, K, R, S, stride, padding;
 
-  int64_t P() const { return Window{R, stride, padding}.outputs(H); }
-  int64_t Q() const { return Window{S, stride, padding}.outputs(W); }
-  Shape x() const { return {N, H, W, C}; }
-  Shape weight() const { return {K, R, S, C}; }
-  Shape y() const { return {N, P(), Q(), K}; }
   /// Number of terms of the longest sum behind an element of the result.
   int64_t terms() const;
   /// The same convolution with C and K rounded up to what fills 16 bytes: tensor cores read no less.
-  ConvProblem padded() const;
+  ConvKey padded() const;
   /// "conv_forward bf16 N128 H32 W32 C64 K64 R3 S3 stride1 padding1"
   std::string str() const;
   size_t hash() const;
-  friend bool operator==(const ConvProblem&, const ConvProblem&) = default;
+  friend std::ostream& operator<<(std::ostream& out, const ConvKey& key) { return out << key.str(); }
+  friend bool operator==(const ConvKey&, const ConvKey&) = default;
 };
 
 /// The three tensors of a convolution; the one that the pass computes is written.

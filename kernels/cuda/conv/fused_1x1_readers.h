@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "fovea/kernels/cuda/batch_norm_channels.h"
-#include "fovea/kernels/cuda/block_product.h"
+#include "fovea/kernels/cuda/conv/block_product.h"
 
 /// What the products of pre-activation convolutions of 1x1 read, and how their blocks share the work.
 namespace fovea::kernels::cuda {

@@ -1,4 +1,4 @@
-#include "fovea/kernels/cuda/conv_plans.h"
+#include "fovea/kernels/cuda/conv/plans.h"
 
 #include <algorithm>
 #include <iostream>
@@ -8,7 +8,7 @@
 #include "fovea/core/check.h"
 #include "fovea/core/cuda/runtime.h"
 #include "fovea/core/stream.h"
-#include "fovea/kernels/cuda/conv_reference.h"
+#include "fovea/kernels/cuda/conv/reference.h"
 
 namespace fovea::kernels::cuda {
 namespace {
@@ -16,7 +16,7 @@ namespace {
 constexpr size_t kTried = 16;  // engines that are timed for a convolution
 
 template <class... Parts>
-void say(const ConvProblem& problem, const Parts&... parts) {
+void say(const ConvKey& problem, const Parts&... parts) {
   std::cerr << "fovea: " << problem.str() << ": " << str(parts...) << std::endl;
 }
 
@@ -35,7 +35,7 @@ void ConvPlans::check_can_choose() {
       "no engine is chosen yet, and none can be while a graph is recorded; run it once before");
 }
 
-std::shared_ptr<const ConvPlan> ConvPlans::plan_for(const ConvProblem& problem) {
+std::shared_ptr<const ConvPlan> ConvPlans::plan_for(const ConvKey& problem) {
   ConvChoicesScope* run = ConvChoicesScope::current();
   const uint64_t id = run == nullptr ? 0 : run->id();
   Entry& entry = entry_of(problem);
@@ -50,7 +50,7 @@ std::shared_ptr<const ConvPlan> ConvPlans::plan_for(const ConvProblem& problem) 
 }
 
 /// What is kept of a problem, which is used now.
-ConvPlans::Entry& ConvPlans::entry_of(const ConvProblem& problem) {
+ConvPlans::Entry& ConvPlans::entry_of(const ConvKey& problem) {
   auto found = entries_.find(problem);
   if (found == entries_.end()) {
     if (entries_.size() >= kMostProblems) drop_least_recently_used();
@@ -74,7 +74,7 @@ void ConvPlans::drop_least_recently_used() {
 }
 
 /// The plan for what the run has chosen; null if it has not, or if that cannot be used here.
-const ConvPlans::Made* ConvPlans::of_run(const ConvProblem& problem, Entry& entry, ConvChoicesScope& run) {
+const ConvPlans::Made* ConvPlans::of_run(const ConvKey& problem, Entry& entry, ConvChoicesScope& run) {
   const std::string text = run.find(library_.name + " on " + library_.device, problem.str());
   if (text.empty()) return nullptr;
   const std::optional<ConvChoice> choice = choice_from(text);
@@ -87,7 +87,7 @@ const ConvPlans::Made* ConvPlans::of_run(const ConvProblem& problem, Entry& entr
 }
 
 /// The plan for what this process has chosen, or the cache.
-const ConvPlans::Made& ConvPlans::own(const ConvProblem& problem, Entry& entry) {
+const ConvPlans::Made& ConvPlans::own(const ConvKey& problem, Entry& entry) {
   if (entry.own != nullptr) return *entry.own;
   check_can_choose();
   const std::optional<ConvChoice> kept = cache_.find(problem);
@@ -106,7 +106,7 @@ const ConvPlans::Made& ConvPlans::own(const ConvProblem& problem, Entry& entry) 
 }
 
 /// The plan for a choice.
-const ConvPlans::Made& ConvPlans::make(const ConvProblem& problem, Entry& entry, const ConvChoice& choice) {
+const ConvPlans::Made& ConvPlans::make(const ConvKey& problem, Entry& entry, const ConvChoice& choice) {
   const std::string text = text_of(choice);
   for (const std::unique_ptr<Made>& made : entry.made) {
     if (made->choice == text) return *made;
@@ -118,7 +118,7 @@ const ConvPlans::Made& ConvPlans::make(const ConvProblem& problem, Entry& entry,
 
 /// The plan for a choice that was made some time ago, which gave the right numbers then; null if it cannot be
 /// built or run today.
-const ConvPlans::Made* ConvPlans::tested(const ConvProblem& problem, Entry& entry, const ConvChoice& choice) {
+const ConvPlans::Made* ConvPlans::tested(const ConvKey& problem, Entry& entry, const ConvChoice& choice) {
   const std::string text = text_of(choice);
   for (const std::unique_ptr<Made>& made : entry.made) {
     if (made->choice == text) return made.get();
@@ -143,7 +143,7 @@ const ConvPlans::Made* ConvPlans::tested(const ConvProblem& problem, Entry& entr
 }
 
 /// The best of the library's proposals.
-ConvPlans::Selection ConvPlans::select(const ConvProblem& problem) const {
+ConvPlans::Selection ConvPlans::select(const ConvKey& problem) const {
   const std::vector<ConvChoice> choices = library_.proposals(problem);
   struct Running {
     size_t place;
@@ -197,7 +197,7 @@ ConvPlans::Selection ConvPlans::select(const ConvProblem& problem) const {
   return {};
 }
 
-ConvPlan ConvPlans::build(const ConvProblem& problem, const ConvChoice& choice) const {
+ConvPlan ConvPlans::build(const ConvKey& problem, const ConvChoice& choice) const {
   if (choice.engine) return library_.build(problem, choice);
   return [problem](ConvTensors& tensors, ConvScratch&) { conv_reference(problem, tensors); };
 }

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "fovea/kernels/cuda/conv_problem.h"
+#include "fovea/kernels/cuda/conv/key.h"
 
 namespace fovea::kernels::cuda {
 
@@ -32,17 +32,17 @@ class ConvCache {
   /// In an empty folder name nothing is kept.
   ConvCache(const std::string& folder, std::string library, std::string device);
 
-  std::optional<ConvChoice> find(const ConvProblem& problem) const;
+  std::optional<ConvChoice> find(const ConvKey& problem) const;
   /// Keeps a choice, and writes it beside those that other processes have written meanwhile, whole or not at
   /// all. If that fails it says so on stderr, once. Returns what is kept now: another process's choice if
   /// that was written first, so that all have the same bits from then on.
-  ConvChoice add(const ConvProblem& problem, const ConvChoice& choice);
+  ConvChoice add(const ConvKey& problem, const ConvChoice& choice);
 
   /// "" if nothing is kept.
   const std::string& path() const { return path_; }
 
  private:
-  using Choices = std::map<std::string, ConvChoice>;  // by ConvProblem::str
+  using Choices = std::map<std::string, ConvChoice>;  // by ConvKey::str
   Choices read() const;
 
   std::string path_, library_, device_;

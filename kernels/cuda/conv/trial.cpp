@@ -1,4 +1,4 @@
-#include "fovea/kernels/cuda/conv_trial.h"
+#include "fovea/kernels/cuda/conv/trial.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,8 +7,8 @@
 #include "fovea/core/check.h"
 #include "fovea/core/cuda/runtime.h"
 #include "fovea/core/cuda_backend.h"
-#include "fovea/kernels/cuda/conv_check.h"
-#include "fovea/kernels/cuda/conv_reference.h"
+#include "fovea/kernels/cuda/conv/check.h"
+#include "fovea/kernels/cuda/conv/reference.h"
 
 namespace fovea::kernels::cuda {
 namespace {
@@ -16,7 +16,7 @@ namespace {
 /// A convolution of noise. NoMemoryForTrial if there is none for it.
 class Trial {
  public:
-  Trial(const ConvProblem& problem, Device device) : problem_(problem) {
+  Trial(const ConvKey& problem, Device device) : problem_(problem) {
     with_memory([&] {
       tensors_ = {noise(problem.x(), device, 1), noise(problem.weight(), device, 2),
                   noise(problem.y(), device, 3)};
@@ -73,16 +73,16 @@ class Trial {
     body(tensors);
   }
 
-  ConvProblem problem_;
+  ConvKey problem_;
   ConvTensors tensors_;
   Tensor wanted_, first_;
 };
 
-void say(const ConvProblem& problem, const ConvCandidate& candidate, const std::string& fault) {
+void say(const ConvKey& problem, const ConvCandidate& candidate, const std::string& fault) {
   std::cerr << "fovea: " << problem.str() << ": " << candidate.name << " is left out: " << fault << std::endl;
 }
 
-bool is_right(Trial& trial, const ConvProblem& problem, const ConvCandidate& candidate) {
+bool is_right(Trial& trial, const ConvKey& problem, const ConvCandidate& candidate) {
   const int64_t wrong = trial.wrong_numbers(candidate);
   if (wrong > 0) say(problem, candidate, str(wrong, " of its numbers are wrong"));
   return wrong == 0;
@@ -107,7 +107,7 @@ Outcome outcome_of(Device device, const std::function<bool()>& attempt) {
 
 }  // namespace
 
-double conv_tolerance(const ConvProblem& problem) {
+double conv_tolerance(const ConvKey& problem) {
   const double terms = static_cast<double>(problem.terms());
   const bool is_exact = problem.dtype == Dtype::f32 && !problem.tf32;
   // Two results may be rounded to neighbouring numbers of the dtype; TF32 has factors of 10 bits instead, and
@@ -123,7 +123,7 @@ double conv_tolerance(const ConvProblem& problem) {
   return rounding + summing;
 }
 
-std::optional<ConvWinner> fastest_candidate(const ConvProblem& problem, Device device,
+std::optional<ConvWinner> fastest_candidate(const ConvKey& problem, Device device,
                                             const std::vector<ConvCandidate>& candidates, size_t most,
                                             const Stopwatch& seconds_of) {
   Trial trial(problem, device);
@@ -151,7 +151,7 @@ std::optional<ConvWinner> fastest_candidate(const ConvProblem& problem, Device d
   return winner;
 }
 
-std::optional<size_t> first_right_candidate(const ConvProblem& problem, Device device,
+std::optional<size_t> first_right_candidate(const ConvKey& problem, Device device,
                                             const std::vector<ConvCandidate>& candidates) {
   Trial trial(problem, device);
   trial.want_reference();
@@ -165,7 +165,7 @@ std::optional<size_t> first_right_candidate(const ConvProblem& problem, Device d
   return {};
 }
 
-bool can_run(const ConvProblem& problem, Device device, const ConvCandidate& candidate) {
+bool can_run(const ConvKey& problem, Device device, const ConvCandidate& candidate) {
   Trial trial(problem, device);
   const Outcome outcome = outcome_of(device, [&] {
     trial.run(candidate);

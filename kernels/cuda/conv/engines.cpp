@@ -1,4 +1,4 @@
-#include "fovea/kernels/cuda/conv_engines.h"
+#include "fovea/kernels/cuda/conv/engines.h"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 namespace fovea::cudnn {
 namespace {
 
-using kernels::cuda::ConvPass;
+using kernels::ConvPass;
 
 // Unique identifiers of the tensors in an operation graph.
 constexpr int64_t kX = 1, kWeight = 2, kY = 3;
@@ -88,7 +88,7 @@ OperationNames names_of(ConvPass pass) {
 }
 
 /// The operation graph of a single convolution.
-Descriptor graph_of(const ConvProblem& problem, const Target& target) {
+Descriptor graph_of(const ConvKey& problem, const Target& target) {
   const OperationNames names = names_of(problem.pass);
   Descriptor operation(names.type);
   operation.set(names.x, tensor(kX, problem.x(), problem.dtype));
@@ -145,7 +145,7 @@ Descriptor configuration_of(const Descriptor& graph, const ConvEngine& engine, c
   return result;
 }
 
-Descriptor plan_of(const ConvProblem& problem, const ConvEngine& engine, const Target& target) {
+Descriptor plan_of(const ConvKey& problem, const ConvEngine& engine, const Target& target) {
   const Descriptor graph = graph_of(problem, target);
   Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
   target.name_by_handle(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE);
@@ -179,7 +179,7 @@ bool Proposal::has(cudnnBackendBehaviorNote_t behaviour) const {
   return std::find(behaviours.begin(), behaviours.end(), behaviour) != behaviours.end();
 }
 
-std::vector<Proposal> proposals(const ConvProblem& problem, const Target& target) {
+std::vector<Proposal> proposals(const ConvKey& problem, const Target& target) {
   const Descriptor graph = graph_of(problem, target);
   std::vector<Descriptor> knobs;
   while (knobs.size() < CUDNN_KNOB_TYPE_COUNTS) knobs.emplace_back(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR);
@@ -200,7 +200,7 @@ std::vector<Proposal> proposals(const ConvProblem& problem, const Target& target
   return result;
 }
 
-bool is_acceptable(const ConvProblem& problem, const Proposal& proposal, int64_t workspace_limit) {
+bool is_acceptable(const ConvKey& problem, const Proposal& proposal, int64_t workspace_limit) {
   if (proposal.workspace_bytes > workspace_limit) return false;
   if (proposal.has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC)) return false;
   if (proposal.has(CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION)) return false;
@@ -213,7 +213,7 @@ bool is_acceptable(const ConvProblem& problem, const Proposal& proposal, int64_t
                       [&](cudnnBackendNumericalNote_t note) { return proposal.has(note); });
 }
 
-EnginePlan::EnginePlan(const ConvProblem& problem, const ConvEngine& engine, const Target& target)
+EnginePlan::EnginePlan(const ConvKey& problem, const ConvEngine& engine, const Target& target)
     : plan_(plan_of(problem, engine, target)),
       workspace_bytes_(plan_.get<int64_t>(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)) {}
 

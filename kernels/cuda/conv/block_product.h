@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "fovea/kernels/cuda/tile_product.h"
+#include "fovea/kernels/cuda/conv/tile_product.h"
 
 /// Products of 16-bit matrices of which a block of threads computes a tile, with what is read of the factors
 /// changed on its way.

@@ -1,4 +1,4 @@
-#include "fovea/kernels/cuda/conv_cache.h"
+#include "fovea/kernels/cuda/conv/cache.h"
 
 #include <algorithm>
 #include <cctype>
@@ -90,12 +90,12 @@ ConvCache::ConvCache(const std::string& folder, std::string library, std::string
       device_(std::move(device)),
       choices_(read()) {}
 
-std::optional<ConvChoice> ConvCache::find(const ConvProblem& problem) const {
+std::optional<ConvChoice> ConvCache::find(const ConvKey& problem) const {
   const auto found = choices_.find(problem.str());
   return found == choices_.end() ? std::nullopt : std::optional(found->second);
 }
 
-ConvChoice ConvCache::add(const ConvProblem& problem, const ConvChoice& choice) {
+ConvChoice ConvCache::add(const ConvKey& problem, const ConvChoice& choice) {
   const std::string key = problem.str();
   if (path_.empty()) return choices_[key] = choice;
   const Choices others = read();

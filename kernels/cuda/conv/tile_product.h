@@ -1,6 +1,6 @@
 #pragma once
 
-#include "fovea/kernels/cuda/tensor_core.h"
+#include "fovea/kernels/cuda/conv/tensor_core.h"
 
 namespace fovea::kernels::cuda {
 

@@ -1,4 +1,4 @@
-#include "fovea/kernels/cuda/conv_problem.h"
+#include "fovea/kernels/cuda/conv/key.h"
 
 #include "fovea/core/check.h"
 
@@ -13,7 +13,7 @@ const char* operation_of(ConvPass pass) {
   return "conv_backward_weight";
 }
 
-int64_t ConvProblem::terms() const {
+int64_t ConvKey::terms() const {
   switch (pass) {
     case ConvPass::forward: return R * S * C;
     case ConvPass::backward_input: return R * S * K;
@@ -22,20 +22,20 @@ int64_t ConvProblem::terms() const {
   return N * P() * Q();
 }
 
-ConvProblem ConvProblem::padded() const {
+ConvKey ConvKey::padded() const {
   const int64_t multiple = 16 / static_cast<int64_t>(size_of(dtype));
-  ConvProblem result = *this;
+  ConvKey result = *this;
   result.C = (C + multiple - 1) / multiple * multiple;
   result.K = (K + multiple - 1) / multiple * multiple;
   return result;
 }
 
-std::string ConvProblem::str() const {
+std::string ConvKey::str() const {
   return fovea::str(operation_of(pass), " ", dtype, tf32 ? " tf32" : "", " N", N, " H", H, " W", W, " C", C,
                     " K", K, " R", R, " S", S, " stride", stride, " padding", padding);
 }
 
-size_t ConvProblem::hash() const {
+size_t ConvKey::hash() const {
   // FNV-1a over whole numbers.
   uint64_t h = 14695981039346656037u;
   for (const int64_t part : {static_cast<int64_t>(pass), static_cast<int64_t>(dtype), int64_t{tf32}, N, H, W,

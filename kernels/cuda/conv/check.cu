@@ -1,4 +1,4 @@
-#include "fovea/kernels/cuda/conv_check.h"
+#include "fovea/kernels/cuda/conv/check.h"
 
 #include <numeric>
 

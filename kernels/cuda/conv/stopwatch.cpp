@@ -1,4 +1,4 @@
-#include "fovea/kernels/cuda/stopwatch.h"
+#include "fovea/kernels/cuda/conv/stopwatch.h"
 
 #include <algorithm>
 #include <array>

@@ -2,8 +2,8 @@
 
 #include "fovea/kernels/cuda/async_copy.h"
 #include "fovea/kernels/cuda/column_sums.h"
-#include "fovea/kernels/cuda/preactivation_pointwise.h"
-#include "fovea/kernels/cuda/preactivation_readers.h"
+#include "fovea/kernels/cuda/conv/fused_1x1.h"
+#include "fovea/kernels/cuda/conv/fused_1x1_readers.h"
 
 // Backward, a block takes a run of rows and some channels of x, and computes from one read of dy and x what
 // both gradients need: tiles of rows stream through shared memory, the weights' gradient stays in registers.

@@ -1,4 +1,4 @@
-#include "fovea/kernels/cuda/conv_reference.h"
+#include "fovea/kernels/cuda/conv/reference.h"
 
 #include "fovea/kernels/cuda/convert.h"
 #include "fovea/kernels/cuda/launch.h"
@@ -86,7 +86,7 @@ __global__ void conv_backward_weight_reference_kernel(Geometry g, const T* x, co
 
 }  // namespace
 
-void conv_reference(const ConvProblem& problem, ConvTensors& tensors) {
+void conv_reference(const ConvKey& problem, ConvTensors& tensors) {
   const char* operation = operation_of(problem.pass);
   const Geometry g{problem.N, problem.H,   problem.W,   problem.C,      problem.K,      problem.R,
                    problem.S, problem.P(), problem.Q(), problem.stride, problem.padding};

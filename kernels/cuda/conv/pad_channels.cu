@@ -1,4 +1,4 @@
-#include "fovea/kernels/cuda/pad_channels.h"
+#include "fovea/kernels/cuda/conv/pad_channels.h"
 
 #include "fovea/kernels/cuda/launch.h"
 #include "fovea/kernels/cuda/pack.h"
