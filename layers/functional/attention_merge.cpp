@@ -6,45 +6,33 @@
 namespace fovea {
 namespace {
 
-void check_alike(const char* operation, const Variable& m, const Variable& t) {
-  check(m.shape() == t.shape() && m.dtype() == t.dtype(), operation, ": m is ", m.value(), ", t is ",
-        t.value(), "; wanted one shape and dtype");
+template <class Forward, class Backward>
+Variable merge(const char* operation, const Variable& m, const Variable& t, const Forward& forward,
+               const Backward& backward) {
+  check_defined(operation, "m", m, "t", t);
+  const Tensor m_value = m.value(), t_value = t.value();
+  check(m.shape() == t.shape() && m_value.dtype() == t_value.dtype(), operation, ": m is ", m_value,
+        ", t is ", t_value, "; wanted one shape and dtype");
+  Tensor y = Tensor::empty_like(t_value);
+  forward(m_value, t_value, y);
+  return record(operation, y, {m, t},
+                [=](const Tensor& dy) -> std::vector<Tensor> {
+                  Tensor dm = Tensor::empty_like(m_value), dt = Tensor::empty_like(t_value);
+                  backward(dy, m_value, t_value, dm, dt);
+                  return {dm, dt};
+                },
+                {m_value, t_value});
 }
 
 }  // namespace
 
 Variable F::attention_merge(const Variable& m, const Variable& t) {
-  check_defined("attention_merge", "m", m, "t", t);
-  check_alike("attention_merge", m, t);
-  const Tensor mt = m.value(), tt = t.value();
-  Tensor y = Tensor::empty_like(tt);
-  kernels::attention_merge_forward(mt, tt, y);
-  const bool m_needed = m.requires_grad(), t_needed = t.requires_grad();
-  return record("attention_merge", y, {m, t},
-                [=](const Tensor& dy) -> std::vector<Tensor> {
-                  Tensor dm = m_needed ? Tensor::empty_like(mt) : Tensor();
-                  Tensor dt = t_needed ? Tensor::empty_like(tt) : Tensor();
-                  kernels::attention_merge_backward(dy, mt, tt, dm, dt);
-                  return {dm, dt};
-                },
-                {mt, tt});
+  return merge("attention_merge", m, t, kernels::attention_merge_forward, kernels::attention_merge_backward);
 }
 
 Variable F::attention_merge_naive(const Variable& m, const Variable& t) {
-  check_defined("attention_merge_naive", "m", m, "t", t);
-  check_alike("attention_merge_naive", m, t);
-  const Tensor mt = m.value(), tt = t.value();
-  Tensor y = Tensor::empty_like(tt);
-  kernels::attention_merge_naive_forward(mt, tt, y);
-  const bool m_needed = m.requires_grad(), t_needed = t.requires_grad();
-  return record("attention_merge_naive", y, {m, t},
-                [=](const Tensor& dy) -> std::vector<Tensor> {
-                  Tensor dm = m_needed ? Tensor::empty_like(mt) : Tensor();
-                  Tensor dt = t_needed ? Tensor::empty_like(tt) : Tensor();
-                  kernels::attention_merge_naive_backward(dy, mt, tt, dm, dt);
-                  return {dm, dt};
-                },
-                {mt, tt});
+  return merge("attention_merge_naive", m, t, kernels::attention_merge_naive_forward,
+               kernels::attention_merge_naive_backward);
 }
 
 }  // namespace fovea
