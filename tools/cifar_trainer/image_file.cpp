@@ -81,8 +81,8 @@ void fail_as_stopped(const char* operation, const std::string& path) {
 }
 
 void fail_without_memory(const std::string& path) {
-  throw OutOfMemory(str("image: ", path,
-                        ": no memory is left for this image; make it smaller, or end other programs"));
+  throw OutOfMemory(
+      str("image: ", path, ": no memory is left for this image; make it smaller, or end other programs"));
 }
 
 }  // namespace fovea
