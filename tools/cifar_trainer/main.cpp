@@ -99,10 +99,18 @@ int fail_without_memory() {
   return fail(message, 4);
 }
 
-}  // namespace
+// Whether main has nothing left to do but to return.
+bool is_over = false;
 
-int main(int argc, char** argv) {
-  fovea::cli::prepare_output();
+// libgomp ends the program itself, with exit code 1, where it has no memory for what it keeps of a thread;
+// its line on standard error says so.
+void end_by_library() {
+  if (is_over) return;
+  fovea::cli::FolderLock::remove_file();
+  _exit(4);
+}
+
+int run_main(int argc, char** argv) {
   try {
     return fovea::cli::finish_output(run(argc, argv));
   } catch (const fovea::Error& error) {
@@ -115,4 +123,14 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     return fail(fovea::printable(error.what()).c_str(), 1);
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  fovea::cli::prepare_output();
+  std::atexit(end_by_library);
+  const int exit_code = run_main(argc, argv);
+  is_over = true;
+  return exit_code;
 }
