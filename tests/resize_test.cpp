@@ -70,7 +70,8 @@ TEST_CASE("resize: the same size is the same image, and one colour stays one") {
   for (const int colour : {0, 1, 128, 254, 255}) {
     Tensor plain = Tensor::empty({57, 43, 3}, Dtype::u8);
     std::fill_n(plain.data<uint8_t>(), plain.size(), static_cast<uint8_t>(colour));
-    for (const uint8_t value : resized(plain, 7, 91).span<uint8_t>()) REQUIRE(value == colour);
+    const Tensor larger = resized(plain, 7, 91);
+    for (const uint8_t value : larger.span<uint8_t>()) REQUIRE(value == colour);
   }
 }
 

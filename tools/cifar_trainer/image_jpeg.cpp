@@ -197,6 +197,17 @@ std::pair<Tensor, Placement> place(uint32_t orientation, int64_t width, int64_t 
   }
 }
 
+// Before memory is taken for the coefficients and pixels: Huffman's codes spend at least a bit on each block
+// of 8x8, arithmetic ones perhaps a quarter of that.
+void check_can_hold(std::span<const std::byte> bytes, const std::string& path,
+                    const jpeg_decompress_struct& info) {
+  constexpr uint64_t kMostPixelsFromByte = 4 * 8 * 64;
+  if (uint64_t{info.image_width} * info.image_height <= bytes.size() * kMostPixelsFromByte) return;
+  fail_as_damaged("read_jpeg", path,
+                  str("too few for ", info.image_width, "x", info.image_height, " pixels").c_str(),
+                  bytes.size());
+}
+
 }  // namespace
 
 Tensor parse_jpeg(std::span<const std::byte> bytes, const std::string& path,
@@ -213,6 +224,7 @@ Tensor parse_jpeg(std::span<const std::byte> bytes, const std::string& path,
   check<DataError>(colours == JCS_GRAYSCALE || colours == JCS_RGB || colours == JCS_YCbCr,
                    "read_jpeg: ", path, ": ", info.num_components, " channels found, wanted 3 or 1; ",
                    "give an intact JPEG file");
+  check_can_hold(bytes, path, info);
   if (!start(reader)) fail(reader, path, bytes.size());
   auto [image, placement] = place(orientation_of(info), info.image_width, info.image_height);
   if (!read_pixels(reader, placement)) fail(reader, path, bytes.size());
