@@ -51,8 +51,7 @@ FAMILIES = [
            budget=165),
     Family(rf"map_columns_kernel{_WIDE}SpreadMap<", reason="a column is read once, and written many times"),
     # Elements: two packs of each input.
-    Family(r"map_elements_kernel<[48], (Merged|TrunkGradient), ", loads=4, reason="2 packs of two inputs", budget=312),
-    Family(r"map_elements_kernel<[48], MaskGradient, ", loads=6, reason="2 packs of dy, m and t", budget=385),
+    Family(r"map_elements_kernel<[48], Merged, ", loads=4, reason="2 packs of two inputs", budget=312),
     Family(r"attention_merge_backward_kernel<[48], ", loads=5, reason="2 packs of dy, m and t but one, for which "
            "64 registers do not suffice", budget=435),
     # Pools and resampling.
