@@ -4,14 +4,12 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <iostream>
-#include <set>
 #include <sstream>
 
-#include "fovea/core/autograd.h"
 #include "fovea/kernels/cpu/conv/onednn.h"
 #include "fovea/kernels/cpu/vec.h"
-#include "fovea/models/zoo.h"
 #include "test_files.h"
+#include "zoo_convolutions.h"
 
 using namespace fovea;
 using namespace fovea::kernels;
@@ -21,46 +19,13 @@ namespace {
 
 constexpr int64_t kBatch = 64;
 
-/// A convolution of a network. One that a batch norm and a relu stand before is fused with them.
-struct Use {
-  ConvProblem problem;
-  bool is_preactivation;
-  friend auto operator<=>(const Use&, const Use&) = default;
-};
-
-/// The convolution that gave `y`. Stride and padding follow from the extents, as long as a window covers its
-/// pixel on both sides.
-ConvProblem problem_of(const Shape& x, const Shape& weight, const Shape& y) {
-  ConvProblem problem = ConvProblem::of(x, weight, /*stride=*/1, /*padding=*/(weight[1] - 1) / 2);
-  while (problem.P() > y[1]) ++problem.stride;
-  REQUIRE(problem.y() == y);
-  problem.N = kBatch;
-  return problem;
-}
-
-std::set<Use> uses_in(const std::string& name) {
-  std::set<Use> uses;
-  const std::unique_ptr<Model> model = make_model(name, {}, /*seed=*/1);
-  const int64_t size = model_input_size(name);
-  const OperationObserver observer(
-      [&](std::string_view operation, const Tensor& y, std::span<const Variable> inputs) {
-        const bool is_fused = operation == "preactivation_conv";
-        if (operation != "conv" && !is_fused) return;
-        uses.insert({problem_of(inputs[0].shape(), inputs[is_fused ? 3 : 1].shape(), y.shape()), is_fused});
-      });
-  const NoGrad no_grad;
-  const EvaluationMode evaluation(*model);
-  model->forward(Tensor::zeros({1, size, size, 3}));
-  return uses;
-}
-
 /// "onednn": by which engine the chunks of a form go.
 std::string engine_of(const ConvProblem& problem, PreactivationForm form, bool is_forward) {
   if (form != PreactivationForm::chunks) return "";
   return fovea::str(" ", name_of(*chunk_engine(preactivation_chunks(problem, is_forward))));
 }
 
-std::string row_of(const Use& use) {
+std::string row_of(const ZooConvolution& use) {
   const ConvProblem& p = use.problem;
   std::ostringstream row;
   row << "| " << p.H << "x" << p.W << " | " << p.C << " -> " << p.K << " | " << p.R << "x" << p.S << " | "
@@ -89,7 +54,7 @@ std::string table_of(const std::vector<std::string>& names) {
         "\n## " + name +
         "\n\n| pixels | channels | window | stride | forward | gradient of x | gradient of the filters |\n"
         "| --- | --- | --- | ---: | --- | --- | --- |\n";
-    for (const Use& use : uses_in(name)) text += row_of(use);
+    for (const ZooConvolution& use : convolutions_of(name, kBatch)) text += row_of(use);
   }
   return text;
 }
@@ -120,7 +85,7 @@ TEST_CASE("conv_choice: the table of the zoo is the one that is kept") {
 
 TEST_CASE("conv_choice: in every network of the zoo every convolution is computed by an engine that can") {
   for (const std::string& name : model_names()) {
-    for (const Use& use : uses_in(name)) {
+    for (const ZooConvolution& use : convolutions_of(name, kBatch)) {
       const ConvProblem& problem = use.problem;
       INFO(name << ": " << problem);
       for (const ConvPass pass : {ConvPass::forward, ConvPass::backward_input, ConvPass::backward_weight}) {

@@ -4,9 +4,8 @@
 #include <iostream>
 #include <map>
 
-#include "fovea/core/autograd.h"
 #include "fovea/kernels/cuda/conv/engines.h"
-#include "fovea/models/zoo.h"
+#include "zoo_convolutions.h"
 
 // cuDNN proposes engines, and builds plans, for a device that is described to it: no device is needed.
 template <>
@@ -38,36 +37,14 @@ const Target& h100() {
 
 constexpr int64_t kBatch = 128;
 
-/// The convolution that gave `y`. Stride and padding follow from the extents, as long as a window covers its
-/// pixel on both sides.
-ConvKey problem_of(const Shape& x, const Shape& weight, const Shape& y) {
-  ConvKey problem{{kBatch, x[1], x[2], x[3], weight[0], weight[1], weight[2], /*stride=*/1, /*padding=*/0},
-                  ConvPass::forward,
-                  Dtype::f32,
-                  /*tf32=*/false};
-  problem.padding = (problem.R - 1) / 2;
-  while (problem.P() > y[1]) ++problem.stride;
-  REQUIRE(problem.P() == y[1]);
-  REQUIRE(problem.Q() == y[2]);
-  return problem;
-}
-
 /// The convolutions of models of the zoo, each once, by its description.
 std::map<std::string, ConvKey> convolutions(const std::vector<std::string>& names) {
   std::map<std::string, ConvKey> result;
   for (const std::string& name : names) {
-    const std::unique_ptr<Model> model = make_model(name, {}, /*seed=*/1);
-    const int64_t size = model_input_size(name);
-    const OperationObserver observer(
-        [&](std::string_view operation, const Tensor& y, std::span<const Variable> inputs) {
-          const bool is_fused = operation == "preactivation_conv";
-          if (operation != "conv" && !is_fused) return;
-          const ConvKey problem = problem_of(inputs[0].shape(), inputs[is_fused ? 3 : 1].shape(), y.shape());
-          result.emplace(problem.str(), problem);
-        });
-    const NoGrad no_grad;
-    const EvaluationMode evaluation(*model);
-    model->forward(Tensor::zeros({1, size, size, 3}));
+    for (const ZooConvolution& convolution : convolutions_of(name, kBatch)) {
+      const ConvKey key{convolution.problem, ConvPass::forward, Dtype::f32, /*tf32=*/false};
+      result.emplace(key.str(), key);
+    }
   }
   return result;
 }

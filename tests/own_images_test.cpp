@@ -1,7 +1,6 @@
 // predict and attend on files that are not a dataset's: JPEG and PNG of any size, folders, standard input.
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +17,7 @@
 #include "png_file.h"
 #include "predictions.h"
 #include "signals.h"
+#include "terminal_program.h"
 #include "trainer_program.h"
 
 namespace fovea {
@@ -69,36 +69,8 @@ size_t lines_in(const std::string& text) {
 }
 
 // What a program writes to a terminal as its standard output.
-std::string on_terminal(Words words) {
-  words = command(words);
-  std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  const int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-  REQUIRE((terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0));
-  const std::string name = ptsname(terminal);
-  const pid_t process = fork();
-  if (process == 0) {
-    dup2(open(name.c_str(), O_RDWR | O_NOCTTY), STDOUT_FILENO);
-    dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
-    execv(arguments[0], arguments.data());
-    _exit(127);
-  }
-  REQUIRE(process > 0);
-  std::string text;
-  char bytes[4096];
-  // Read to the end, which is an error once the program has closed the other side; before it opens it, too.
-  int status = 0;
-  for (bool has_ended = false; !has_ended;) {
-    has_ended = waitpid(process, &status, WNOHANG) == process;
-    fcntl(terminal, F_SETFL, O_NONBLOCK);
-    for (ssize_t count = 0; (count = read(terminal, bytes, sizeof bytes)) > 0;)
-      text.append(bytes, static_cast<size_t>(count));
-    usleep(1000);
-  }
-  close(terminal);
-  CHECK(WEXITSTATUS(status) == 0);
-  return text;
+std::string on_terminal(const Words& words) {
+  return TerminalProgram(command(words), {STDOUT_FILENO}).text();
 }
 
 TEST_CASE("own images: any size gives what the resized image gives, and it is said") {

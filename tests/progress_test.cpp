@@ -1,10 +1,9 @@
 // What is shown about how the work goes on: the line, its bar, and what a terminal must be able to do for it.
 #include "progress.h"
 
-#include <sys/ioctl.h>
-
 #include <catch2/catch.hpp>
 
+#include "terminal_program.h"
 #include "trainer_program.h"
 
 using namespace fovea;
@@ -30,43 +29,7 @@ StepReport report() {
 // What the program writes to a terminal of 80 columns, where a variable has a value.
 std::string on_terminal(const Words& words, const char* variable, const char* value) {
   const ScopedVariable term("TERM", "xterm"), no_colour("NO_COLOR", nullptr), changed(variable, value);
-  Words all = command(words);
-  std::vector<char*> arguments;
-  for (std::string& word : all) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  const int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-  REQUIRE((terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0));
-  const winsize size{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
-  REQUIRE(ioctl(terminal, TIOCSWINSZ, &size) == 0);
-  const std::string name = ptsname(terminal);
-  const pid_t process = fork();
-  if (process == 0) {
-    dup2(open(name.c_str(), O_RDWR | O_NOCTTY), STDERR_FILENO);
-    execv(arguments[0], arguments.data());
-    _exit(127);
-  }
-  REQUIRE(process > 0);
-  std::string text;
-  char bytes[4096];
-  int status = 0;
-  bool has_ended = false;
-  while (true) {
-    // The end of the program is seen before its last bytes: they are read once more after it.
-    fcntl(terminal, F_SETFL, O_NONBLOCK);
-    const ssize_t count = read(terminal, bytes, sizeof bytes);
-    if (count > 0) {
-      text.append(bytes, static_cast<size_t>(count));
-    } else if (has_ended) {
-      break;
-    } else {
-      has_ended = waitpid(process, &status, WNOHANG) == process;
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    }
-  }
-  close(terminal);
-  INFO(text);
-  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
-  return text;
+  return TerminalProgram(command(words), {STDERR_FILENO}).text();
 }
 
 }  // namespace

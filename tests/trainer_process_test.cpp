@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "terminal_program.h"
 #include "trainer_program.h"
 
 using namespace fovea;
@@ -66,31 +67,13 @@ TEST_CASE("trainer_process: standard error that is full or closed never ends the
 TEST_CASE("trainer_process: a terminal that closes ends a run that is saved") {
   const TemporaryFolder folder;
   const std::string last = folder / "run/last.safetensors";
-  Words words = command(long_run(folder / "run"));
-  std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  const int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-  REQUIRE((terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0));
-  const std::string name = ptsname(terminal);
-  const pid_t process = fork();
-  if (process == 0) {
-    setsid();  // the terminal opened next is the session's
-    const int own = open(name.c_str(), O_RDWR);
-    for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(own, stream);
-    signal(SIGHUP, SIG_DFL);
-    execv(arguments[0], arguments.data());
-    _exit(127);
-  }
-  REQUIRE(process > 0);
+  TerminalProgram program(command(long_run(folder / "run")), {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
+                          /*is_its_own=*/true);
   for (int i = 0; i < 30000 && !std::filesystem::exists(last); ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
-  close(terminal);
-  int status = 0;
-  REQUIRE(waitpid(process, &status, 0) == process);
-  CHECK(WIFEXITED(status));
-  CHECK(WEXITSTATUS(status) == 128 + SIGHUP);
+  program.close_terminal();
+  CHECK(program.wait() == 128 + SIGHUP);
   CHECK(Json::parse(file_bytes(folder / "run/summary.json"))["finished"] == false);
 }
 
