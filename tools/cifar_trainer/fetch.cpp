@@ -126,12 +126,14 @@ class Fetcher {
     try {
       const bool is_continued = source.download->part.size() > 0;
       if (!download_from(source, patience)) return false;
-      if (is_continued && !has_digest(source)) {
+      std::string digest = digest_of_part(source);
+      if (is_continued && digest != source.download->archive.digest) {
         // What was here before may be what is wrong.
         source.download->part.clear();
         if (!download_from(source, patience)) return false;
+        digest = digest_of_part(source);
       }
-      check_digest(source);
+      check_digest(source, digest);
       return true;
     } catch (const DiskError&) {
       throw;  // which another address does not mend
@@ -198,12 +200,8 @@ class Fetcher {
     return found;
   }
 
-  bool has_digest(const Source& source) const {
-    return digest_of_part(source) == source.download->archive.digest;
-  }
-
-  void check_digest(const Source& source) const {
-    const std::string &wanted = source.download->archive.digest, found = digest_of_part(source);
+  void check_digest(const Source& source, const std::string& found) const {
+    const std::string& wanted = source.download->archive.digest;
     if (found == wanted) return;
     const int64_t bytes = source.download->part.size();
     source.download->part.clear();
