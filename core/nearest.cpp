@@ -44,4 +44,10 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
   return name.empty() ? "" : "; did you mean " + name + "?";
 }
 
+std::string joined(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  return list;
+}
+
 }  // namespace fovea

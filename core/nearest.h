@@ -11,4 +11,7 @@ std::string nearest(const std::string& word, const std::vector<std::string>& nam
 /// "; did you mean NAME?", or nothing where no name is near.
 std::string suggestion(const std::string& word, const std::vector<std::string>& names);
 
+/// "a, b, c"
+std::string joined(const std::vector<std::string>& names);
+
 }  // namespace fovea

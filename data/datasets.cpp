@@ -6,6 +6,7 @@
 #include "fovea/core/cache_folder.h"
 #include "fovea/core/check.h"
 #include "fovea/core/environment.h"
+#include "fovea/core/nearest.h"
 #include "fovea/core/printable.h"
 #include "fovea/data/cifar.h"
 #include "fovea/data/file.h"
@@ -53,9 +54,7 @@ Layout fashion_mnist_layout() {
 void check_name(const std::string& name) {
   const std::vector<std::string> names = dataset_names();
   if (std::find(names.begin(), names.end(), name) != names.end()) return;
-  std::string list;
-  for (const std::string& known : names) list += (list.empty() ? "" : ", ") + known;
-  throw UsageError("dataset: there is no dataset " + in_quotes(name) + ", wanted one of " + list);
+  throw UsageError("dataset: there is no dataset " + in_quotes(name) + ", wanted one of " + joined(names));
 }
 
 Layout layout_of(const std::string& name) {

@@ -87,9 +87,8 @@ const std::vector<NamedSettings>& attention_family() {
 constexpr const char* kPreActResNet = "preact-resnet164";
 
 [[noreturn]] void throw_unknown(const std::string& name) {
-  std::string list;
-  for (const std::string& known : model_names()) list += (list.empty() ? "" : ", ") + known;
-  throw UsageError(str("model ", in_quotes(name), " is none of ", list, suggestion(name, model_names())));
+  throw UsageError(
+      str("model ", in_quotes(name), " is none of ", joined(model_names()), suggestion(name, model_names())));
 }
 
 /// The entry of a name, or nullptr for the baseline; throws for an unknown name.

@@ -140,12 +140,6 @@ std::string help_of(const Setting& setting, Defaults defaults) {
   return help;
 }
 
-std::string listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? " " : ", ") + name;
-  return text;
-}
-
 // A flag for a setting, whose text is kept for apply_overrides.
 void add_setting(CLI::App& command, const Setting& setting, Overrides& overrides, Defaults defaults) {
   const std::string help = help_of(setting, defaults);
@@ -223,7 +217,7 @@ CLI::App& add_use(CLI::App& app, const char* name, const char* help, Arguments& 
   add_settings(command, {"dataset", "data", "batch-size", "device", "precision", "threads"},
                arguments.settings);
   command.get_option("--dataset")
-      ->description("whose images; default that of the network:" + listed(dataset_names()));
+      ->description("whose images; default that of the network: " + joined(dataset_names()));
   command.get_option("--batch-size")->description("images at once; changes the speed only");
   return command;
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "fovea/core/check.h"
+#include "fovea/core/nearest.h"
 #include "fovea/core/printable.h"
 #include "fovea/training/non_finite.h"
 
@@ -29,12 +30,6 @@ bool are_numbers(const std::vector<std::string>& names) {
     if (names[i] != std::to_string(i)) return false;
   }
   return true;
-}
-
-std::string joined(const std::vector<std::string>& texts) {
-  std::string list;
-  for (const std::string& text : texts) list += (list.empty() ? "" : ", ") + text;
-  return list;
 }
 
 }  // namespace

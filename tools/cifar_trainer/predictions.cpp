@@ -45,8 +45,8 @@ std::string csv_of_all(const Predictions& predictions) {
   text += "\n";
   for (size_t n = 0; n < predictions.images.size(); ++n) {
     const auto row = row_of(predictions, n);
-    text += fmt::format("{},{}", csv_field(predictions.images[n]),
-                        csv_field(predictions.class_names[likeliest(row, 1)[0]]));
+    const auto best = static_cast<size_t>(std::max_element(row.begin(), row.end()) - row.begin());
+    text += fmt::format("{},{}", csv_field(predictions.images[n]), csv_field(predictions.class_names[best]));
     for (const float probability : row) text += fmt::format(",{:.6f}", probability);
     text += "\n";
   }

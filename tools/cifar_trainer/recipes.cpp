@@ -13,12 +13,6 @@ namespace {
 namespace fs = std::filesystem;
 constexpr const char* kEnding = ".toml";
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
-  return list;
-}
-
 }  // namespace
 
 fs::path recipe_folder() {
