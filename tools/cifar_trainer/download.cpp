@@ -116,7 +116,8 @@ class Request {
                      " bytes expected: it is another file");
     if (offset_ > 0) {
       const int64_t begin = begin_of_range();
-      check<DataError>(begin == offset_, "fetch: ", wanted_.url, ": the server sends from byte ", begin,
+      check<DataError>(begin == offset_, "fetch: ", wanted_.url, ": the server sends from ",
+                       begin < 0 ? "a byte that it does not tell" : str("byte ", begin),
                        ", asked for from byte ", offset_, " on");
       return;
     }
