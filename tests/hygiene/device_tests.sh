@@ -6,8 +6,10 @@ program=$1
 shift
 [ $# -gt 0 ] || { echo "device_tests: no subjects were named" >&2; exit 1; }
 
-# The names of tests, which the status of Catch2 counts.
-names() { "$@" --list-test-names-only | sort || true; }
+# The names of tests, each a line. Catch2 2 and 3 have other flags for that, and the status of 2 counts the tests.
+list=(--list-tests --verbosity quiet)
+if "$program" --libidentify | grep -q 'version: *2'; then list=(--list-test-names-only); fi
+names() { "$@" "${list[@]}" | sort || true; }
 tests=0
 for subject; do
   own=$(names "$(dirname "$program")/${subject}_test")

@@ -160,7 +160,7 @@ echo 'CUDNN { };' >"$system/version"
 echo 'int cudnnMake(void) { return 1; }' |
   build libcudnn.so.9 -Wl,-soname,libcudnn.so.9 "-Wl,--version-script=$system/version"
 echo 'int ncclMake(void) { return 1; }' | build libnccl.so.2 -Wl,-soname,libnccl.so.2
-echo 'int use(void) { return cudnnMake() + ncclMake(); }' | build libtorch_python.so -x none \
+echo 'int cudnnMake(void); int ncclMake(void); int use(void) { return cudnnMake() + ncclMake(); }' | build libtorch_python.so -x none \
   "$libraries/libcudnn.so.9" "$libraries/libnccl.so.2" '-Wl,-rpath,$ORIGIN'
 echo 'int nothing;' | build libtorch_global_deps.so
 rm "$libraries/libcudnn.so.9" "$libraries/libnccl.so.2"

@@ -100,9 +100,10 @@ def size_of(path):
 
 def tree_size():
     """Bytes of the source tree that travel with every call."""
-    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-coz", "--exclude-standard"],
-                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
-    if listed.returncode == 0:
+    listed = shutil.which("git") and subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-coz", "--exclude-standard"], stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, check=False)
+    if listed and listed.returncode == 0:
         names = [os.fsdecode(name) for name in listed.stdout.split(b"\0") if name]
         return sum((ROOT / name).lstat().st_size for name in names if os.path.lexists(ROOT / name))
     return sum(path.lstat().st_size for path in ROOT.rglob("*") if path.is_file()
