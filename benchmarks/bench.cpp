@@ -103,7 +103,7 @@ int run(int argc, char** argv) {
     } else if (const char* device = value_of("--device=", argument)) {
       settings().device = parse_device(device);
     } else if (const char* dtype = value_of("--dtype=", argument)) {
-      settings().dtype = parse_dtype(dtype);
+      settings().dtype = parse_enum<Dtype>(dtype);
     } else if (argument == "--tf32") {
       set_tf32(true);
     } else {

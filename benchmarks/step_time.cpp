@@ -88,7 +88,7 @@ int run(int argc, char** argv) {
   const bool is_training = one_of_two("--mode", "train", "inference");
   const bool on_request = one_of_two("--on-request", "yes", "no");
   const Device device = parse_device(settings["--device"]);
-  const Precision precision = parse_precision(settings["--precision"]);
+  const Precision precision = parse_enum<Precision>(settings["--precision"]);
   if (settings["--replays"].empty()) settings["--replays"] = device.is_cuda() ? "20" : "1";
   const int64_t batch = parse_count("--batch", settings["--batch"]);
   const int64_t steps = parse_count("--steps", settings["--steps"]);

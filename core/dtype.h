@@ -3,22 +3,20 @@
 #include <cstddef>
 #include <cstdint>
 #include <iosfwd>
-#include <string>
 
 #include "fovea/core/check.h"
+#include "fovea/core/enum_names.h"
 #include "fovea/core/half.h"
 
 namespace fovea {
 
 /// Element types. f64 exists on the CPU only, for checking gradients; u8, i32 and i64 hold data and labels.
 enum class Dtype : uint8_t { f32, f64, bf16, f16, u8, i32, i64 };
+template <>
+inline constexpr EnumNames enum_names<Dtype>{"dtype", {"f32", "f64", "bf16", "f16", "u8", "i32", "i64"}};
 
 /// Bytes of one element.
 size_t size_of(Dtype dtype);
-/// "f32", "bf16", ...
-const char* name_of(Dtype dtype);
-/// The dtype called `name`; UsageError lists the names if there is none.
-Dtype parse_dtype(const std::string& name);
 /// True for f32, f64, bf16 and f16.
 bool is_floating(Dtype dtype);
 std::ostream& operator<<(std::ostream& out, Dtype dtype);

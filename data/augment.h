@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 
+#include "fovea/core/settings_fields.h"
 #include "fovea/core/tensor.h"
 #include "fovea/data/image_set.h"
 #include "fovea/kernels/gather_batch.h"
@@ -15,6 +16,13 @@ namespace fovea {
 struct Augmentation {
   int64_t padding = 4;  // in pixels, on each side
   bool flip = true;
+
+  template <class V>
+  void visit(V&& v) {
+    v("padding", padding,
+      {.help = "zeros around a training image before its random crop, in pixels", .most = 16, .flag = "pad"});
+    v("flip", flip, {.help = "flip half of the training images from left to right"});
+  }
 };
 
 /// Images ready for a network.

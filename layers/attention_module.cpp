@@ -9,37 +9,10 @@ thread_local const MergeObserver::Callback* merge_callback = nullptr;  // of the
 
 }  // namespace
 
-const char* name_of(Attention attention) {
-  switch (attention) {
-    case Attention::mixed: return "mixed";
-    case Attention::channel: return "channel";
-    case Attention::spatial: return "spatial";
-  }
-  throw Error("name_of: not an attention");
-}
-
-Attention parse_attention(const std::string& name) {
-  for (const Attention attention : {Attention::mixed, Attention::channel, Attention::spatial}) {
-    if (name == name_of(attention)) return attention;
-  }
-  throw UsageError(str("attention is ", in_quotes(name), ", wanted mixed, channel or spatial"));
-}
-
-const char* name_of(Merge merge) {
-  return merge == Merge::residual ? "residual" : "naive";
-}
-
-Merge parse_merge(const std::string& name) {
-  for (const Merge merge : {Merge::residual, Merge::naive}) {
-    if (name == name_of(merge)) return merge;
-  }
-  throw UsageError(str("merge is ", in_quotes(name), ", wanted residual or naive"));
-}
-
 AttentionModule::AttentionModule(int64_t C, int64_t mask_depth, const AttentionSettings& settings, Rng& rng)
     : before(residual_units(C, settings.p, rng)),
       trunk(residual_units(C, settings.t, rng)),
-      mask(C, mask_depth, settings.r, settings.mask, settings.extra_adds, rng),
+      mask(C, mask_depth, settings, rng),
       after(residual_units(C, settings.p, rng)),
       attention_(settings.attention),
       merge_(settings.merge) {

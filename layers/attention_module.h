@@ -1,36 +1,10 @@
 #pragma once
 
 #include <functional>
-#include <string>
 
 #include "fovea/layers/soft_mask.h"
 
 namespace fovea {
-
-/// How the logits x become the mask M: mixed sigmoid(x); channel x / ||x|| over the channels at each
-/// position; spatial sigmoid((x - mean) / deviation) over the positions of each channel. (eq. 4, 5, 6 of the
-/// paper)
-enum class Attention { mixed, channel, spatial };
-const char* name_of(Attention attention);
-/// From "mixed", "channel" or "spatial"; UsageError otherwise.
-Attention parse_attention(const std::string& name);
-
-/// How mask M and trunk T become one: residual (1 + M) * T (eq. 3), naive M * T (eq. 1).
-enum class Merge { residual, naive };
-const char* name_of(Merge merge);
-/// From "residual" or "naive"; UsageError otherwise.
-Merge parse_merge(const std::string& name);
-
-/// The switches of an attention module.
-struct AttentionSettings {
-  int64_t p = 1;  // units before the branches part, and again after the merge
-  int64_t t = 2;  // units of the trunk
-  int64_t r = 1;  // units between two poolings of the mask branch
-  Attention attention = Attention::mixed;
-  Merge merge = Merge::residual;
-  MaskKind mask = MaskKind::down_up;
-  bool extra_adds = false;  // the popular ports' adds in the mask branch: see SoftMask
-};
 
 /// p units; a trunk of t units and a mask branch side by side; their merge; p units.
 /// [N, H, W, C] -> [N, H, W, C]  (Wang et al., arXiv:1704.06904, section 3)

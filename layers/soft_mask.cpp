@@ -3,39 +3,28 @@
 namespace fovea {
 namespace {
 
-int64_t middle_units(int64_t depth, int64_t r, MaskKind kind) {
-  const int64_t levels = kind == MaskKind::local && depth > 1 ? depth - 1 : 0;
-  return 2 * r + levels * (2 * r + 1);
+int64_t middle_units(int64_t depth, const AttentionSettings& s) {
+  const int64_t levels = s.mask == MaskKind::local && depth > 1 ? depth - 1 : 0;
+  return 2 * s.r + levels * (2 * s.r + 1);
 }
 
 }  // namespace
 
-const char* name_of(MaskKind kind) {
-  return kind == MaskKind::down_up ? "down-up" : "local";
-}
-
-MaskKind parse_mask_kind(const std::string& name) {
-  for (const MaskKind kind : {MaskKind::down_up, MaskKind::local}) {
-    if (name == name_of(kind)) return kind;
-  }
-  throw UsageError(str("mask is ", in_quotes(name), ", wanted down-up or local"));
-}
-
-SoftMask::SoftMask(int64_t C, int64_t depth, int64_t r, MaskKind kind, bool extra_adds, Rng& rng)
+SoftMask::SoftMask(int64_t C, int64_t depth, const AttentionSettings& settings, Rng& rng)
     : norm1(C),
       conv1(C, C, /*kernel=*/1, /*stride=*/1, /*padding=*/0, rng),
       norm2(C),
       conv2(C, C, /*kernel=*/1, /*stride=*/1, /*padding=*/0, rng),
-      poolings_(kind == MaskKind::down_up ? depth : 0),
-      extra_adds_(extra_adds) {
-  check<UsageError>(depth >= 0 && r >= 1, "SoftMask: depth ", depth, " and r ", r,
+      poolings_(settings.mask == MaskKind::down_up ? depth : 0),
+      extra_adds_(settings.extra_adds) {
+  check<UsageError>(depth >= 0 && settings.r >= 1, "SoftMask: depth ", depth, " and r ", settings.r,
                     ", wanted a depth of at least 0 and an r of at least 1");
   for (int64_t level = 1; level < poolings_; ++level) {
-    down.push_back(residual_units(C, r, rng));
+    down.push_back(residual_units(C, settings.r, rng));
     skip.push_back(ResidualUnit(C, C, /*stride=*/1, rng));
-    up.push_back(residual_units(C, r, rng));
+    up.push_back(residual_units(C, settings.r, rng));
   }
-  middle = residual_units(C, middle_units(depth, r, kind), rng);
+  middle = residual_units(C, middle_units(depth, settings), rng);
 }
 
 Variable SoftMask::forward(const Variable& x, const Variable& trunk) {

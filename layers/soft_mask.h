@@ -1,19 +1,11 @@
 #pragma once
 
-#include <string>
 #include <vector>
 
+#include "fovea/layers/attention_settings.h"
 #include "fovea/layers/residual_unit.h"
 
 namespace fovea {
-
-/// How a mask branch sees its surroundings. `down_up` is the paper's bottom-up top-down branch. `local` is
-/// the branch it is compared with ("local convolutions"): the same number of residual units, one after
-/// another at full size, with neither pooling nor up-sampling.
-enum class MaskKind { down_up, local };
-const char* name_of(MaskKind kind);
-/// From "down-up" or "local"; UsageError otherwise.
-MaskKind parse_mask_kind(const std::string& name);
 
 /// The mask branch up to its logits, before they are normalised. [N, H, W, C] -> [N, H, W, C]
 /// Depth d: (max-pool 3x3/2, r units) d-1 times, max-pool, 2r units, then d times bilinear up-sampling; after
@@ -21,8 +13,9 @@ MaskKind parse_mask_kind(const std::string& name);
 /// end BN-ReLU-1x1 twice. Depth 0: 2r units, no pooling. (Figure 2 of Wang et al., arXiv:1704.06904)
 class SoftMask : public Module {
  public:
-  /// extra_adds also adds the kept map itself at each inner level, and the trunk's output at the last.
-  SoftMask(int64_t C, int64_t depth, int64_t r, MaskKind kind, bool extra_adds, Rng& rng);
+  /// Of the settings r, mask and extra_adds, which also adds the kept map itself at each inner level, and the
+  /// trunk's output at the last.
+  SoftMask(int64_t C, int64_t depth, const AttentionSettings& settings, Rng& rng);
 
   /// x: the module's input after its first units; trunk: the trunk's output, for the extra adds.
   Variable forward(const Variable& x, const Variable& trunk);

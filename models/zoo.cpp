@@ -101,9 +101,12 @@ const NamedSettings* find(const std::string& name) {
 }
 
 PreActResNetSettings preact_resnet_settings(const ModelOptions& o) {
-  const bool has_attention_option = o.p || o.t || o.r || o.attention || o.merge || o.mask || o.extra_adds;
-  check<UsageError>(!has_attention_option, kPreActResNet,
-                    " has no attention modules: leave out p, t, r, attention, merge, mask and extra adds");
+  std::vector<std::string> unwanted;
+  AttentionOptions(o).visit([&](const char* option, auto& value, const FieldInfo&) {
+    if (value) unwanted.emplace_back(option);
+  });
+  check<UsageError>(unwanted.empty(), kPreActResNet, " has no attention modules: leave out ",
+                    joined(unwanted));
   PreActResNetSettings s;
   s.classes = o.classes.value_or(s.classes);
   s.input_size = o.input_size.value_or(s.input_size);
@@ -125,13 +128,7 @@ ResidualAttentionSettings residual_attention_settings(const std::string& name, c
   Settings s = entry->settings;
   s.classes = o.classes.value_or(s.classes);
   s.input_size = o.input_size.value_or(s.input_size);
-  s.p = o.p.value_or(s.p);
-  s.t = o.t.value_or(s.t);
-  s.r = o.r.value_or(s.r);
-  s.attention = o.attention.value_or(s.attention);
-  s.merge = o.merge.value_or(s.merge);
-  s.mask = o.mask.value_or(s.mask);
-  s.extra_adds = o.extra_adds.value_or(s.extra_adds);
+  apply_changes(o, s);
   return s;
 }
 

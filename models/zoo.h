@@ -10,16 +10,11 @@
 
 namespace fovea {
 
-/// What may be changed in a named model; what is not set stays as that model has it.
-struct ModelOptions {
-  std::optional<int64_t> classes;     // 10; the ImageNet forms 1000
-  std::optional<int64_t> input_size;  // height and width: 32; the ImageNet forms 224
-  // Only for models with attention modules:
-  std::optional<int64_t> p, t, r;
-  std::optional<Attention> attention;
-  std::optional<Merge> merge;
-  std::optional<MaskKind> mask;
-  std::optional<bool> extra_adds;
+/// What may be changed in a named model; what is not set stays as that model has it. The options of attention
+/// modules are only for models that have some.
+struct ModelOptions : AttentionOptions {
+  std::optional<int64_t> classes{};     // 10; the ImageNet forms 1000
+  std::optional<int64_t> input_size{};  // height and width: 32; the ImageNet forms 224
 };
 
 /// The models that have a name: the attention networks for 32x32 images by number of parameters, then the

@@ -94,11 +94,11 @@ TEST_CASE("attention module: settings that make no sense are named") {
 
 TEST_CASE("attention module: settings have names") {
   for (const char* name : {"mixed", "channel", "spatial"}) {
-    CHECK(std::string(name_of(parse_attention(name))) == name);
+    CHECK(std::string(name_of(parse_enum<Attention>(name))) == name);
   }
-  for (const char* name : {"residual", "naive"}) CHECK(std::string(name_of(parse_merge(name))) == name);
-  CHECK_THROWS_AS(parse_attention("mix"), UsageError);
-  CHECK_THROWS_AS(parse_merge(""), UsageError);
+  for (const char* name : {"residual", "naive"}) CHECK(std::string(name_of(parse_enum<Merge>(name))) == name);
+  CHECK_THROWS_AS(parse_enum<Attention>("mix"), UsageError);
+  CHECK_THROWS_AS(parse_enum<Merge>(""), UsageError);
 }
 
 }  // namespace

@@ -119,10 +119,10 @@ TEST_CASE("error_texts: paths in an archive, bytes of an image, names of everyth
   const std::string long_bad = kBad + std::string(100'000, 'n');
   for (const auto& make : std::vector<std::function<void()>>{
            [&] { make_model(long_bad, {}, 1); }, [&] { find_dataset(long_bad, ""); },
-           [&] { parse_dtype(long_bad); }, [&] { parse_device(long_bad); },
-           [&] { parse_optimiser_kind(long_bad); }, [&] { parse_precision(long_bad); },
-           [&] { parse_schedule_kind(long_bad); }, [&] { parse_attention(long_bad); },
-           [&] { parse_merge(long_bad); }, [&] { parse_mask_kind(long_bad); }}) {
+           [&] { parse_enum<Dtype>(long_bad); }, [&] { parse_device(long_bad); },
+           [&] { parse_enum<OptimiserKind>(long_bad); }, [&] { parse_enum<Precision>(long_bad); },
+           [&] { parse_enum<ScheduleKind>(long_bad); }, [&] { parse_enum<Attention>(long_bad); },
+           [&] { parse_enum<Merge>(long_bad); }, [&] { parse_enum<MaskKind>(long_bad); }}) {
     CHECK_THAT(shown(make), Contains(kShown) && Contains("bytes)"));
   }
 }

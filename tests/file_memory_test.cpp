@@ -118,8 +118,8 @@ TEST_CASE("file_memory: class names that a checkpoint only claims are not believ
   const TemporaryFolder folder;
   const std::string path = folder / "a";
   cli::Settings settings;
-  settings.t = 1;
-  ModelOptions options = cli::model_options(settings);
+  settings.network.t = 1;
+  ModelOptions options = settings.network;
   std::string names = "x";  // ten million in all, 31 MB
   for (int i = 1; i < 10'000'000; ++i) names += "\nxx";
   Classifier(make_model(settings.model, options, /*seed=*/1), Normalisation(),

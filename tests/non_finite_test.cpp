@@ -62,7 +62,7 @@ Checkpoint nano_checkpoint() {
   settings.model = "attention-nano";
   settings.dataset = "synthetic";
   const std::vector<std::string> names(10, "shape");
-  ModelOptions options = cli::model_options(settings);
+  ModelOptions options = settings.network;
   options.classes = 10;
   return Classifier(make_model(settings.model, options, /*seed=*/1), {},
                     cli::checkpoint_info(settings, names))

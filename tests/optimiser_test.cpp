@@ -201,9 +201,9 @@ TEST_CASE("optimiser: what it refuses") {
         OptimiserSettings{.beta1 = 1}, OptimiserSettings{.beta2 = 1}, OptimiserSettings{.epsilon = 0}}) {
     CHECK_THROWS_AS(Optimiser(module, settings), UsageError);
   }
-  CHECK(parse_optimiser_kind("adamw") == OptimiserKind::adamw);
-  CHECK(name_of(parse_optimiser_kind("sgd")) == std::string("sgd"));
-  CHECK_THROWS_AS(parse_optimiser_kind("adam"), UsageError);
+  CHECK(parse_enum<OptimiserKind>("adamw") == OptimiserKind::adamw);
+  CHECK(name_of(parse_enum<OptimiserKind>("sgd")) == std::string("sgd"));
+  CHECK_THROWS_AS(parse_enum<OptimiserKind>("adam"), UsageError);
 
   Optimiser optimiser(module, {});
   module.weight.value() = module.weight.value().clone();

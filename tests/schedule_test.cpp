@@ -103,9 +103,9 @@ TEST_CASE("schedule: a run shorter than its warm-up stays in it") {
 
 TEST_CASE("schedule: names and settings that make no sense") {
   for (const char* name : {"constant", "steps", "cosine", "one-cycle"}) {
-    CHECK(name_of(parse_schedule_kind(name)) == std::string(name));
+    CHECK(name_of(parse_enum<ScheduleKind>(name)) == std::string(name));
   }
-  CHECK_THROWS_AS(parse_schedule_kind("linear"), UsageError);
+  CHECK_THROWS_AS(parse_enum<ScheduleKind>("linear"), UsageError);
   CHECK_NOTHROW(check_settings(ScheduleSettings{}));
   CHECK_THROWS_AS(check_settings(ScheduleSettings{.learning_rate = 0}), UsageError);
   CHECK_THROWS_AS(check_settings(ScheduleSettings{.learning_rate = std::nan("")}), UsageError);

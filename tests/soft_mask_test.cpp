@@ -10,7 +10,7 @@ namespace {
 
 SoftMask make_mask(int64_t C, int64_t depth, int64_t r, MaskKind kind, bool extra_adds) {
   Rng rng(/*seed=*/5);
-  SoftMask mask(C, depth, r, kind, extra_adds, rng);
+  SoftMask mask(C, depth, AttentionSettings{.r = r, .mask = kind, .extra_adds = extra_adds}, rng);
   convert_to(mask, Dtype::f64);
   return mask;
 }
@@ -100,9 +100,9 @@ TEST_CASE("soft mask: gradient") {
 TEST_CASE("soft mask: settings that make no sense are named") {
   test::check_error("SoftMask", [] { make_mask(8, -1, 1, MaskKind::down_up, false); });
   test::check_error("SoftMask", [] { make_mask(8, 1, 0, MaskKind::down_up, false); });
-  CHECK(parse_mask_kind("down-up") == MaskKind::down_up);
-  CHECK(parse_mask_kind("local") == MaskKind::local);
-  CHECK_THROWS_AS(parse_mask_kind("up-down"), UsageError);
+  CHECK(parse_enum<MaskKind>("down-up") == MaskKind::down_up);
+  CHECK(parse_enum<MaskKind>("local") == MaskKind::local);
+  CHECK_THROWS_AS(parse_enum<MaskKind>("up-down"), UsageError);
 }
 
 }  // namespace

@@ -106,14 +106,14 @@ TEST_CASE("Tensor: reading it as another type is an error that names both") {
 TEST_CASE("dtype: names and sizes") {
   for (const Dtype dtype :
        {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::u8, Dtype::i32, Dtype::i64}) {
-    CHECK(parse_dtype(name_of(dtype)) == dtype);
+    CHECK(parse_enum<Dtype>(name_of(dtype)) == dtype);
   }
   CHECK(size_of(Dtype::bf16) == 2);
   CHECK(size_of(Dtype::u8) == 1);
   CHECK(size_of(Dtype::i64) == 8);
   CHECK(is_floating(Dtype::f16));
   CHECK_FALSE(is_floating(Dtype::i64));
-  CHECK_THROWS_AS(parse_dtype("float"), UsageError);
+  CHECK_THROWS_AS(parse_enum<Dtype>("float"), UsageError);
 }
 
 TEST_CASE("device: texts, and the reason why there is no CUDA") {

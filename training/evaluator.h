@@ -5,8 +5,8 @@
 
 #include "fovea/core/interrupt.h"
 #include "fovea/core/stream.h"
-#include "fovea/training/classifier.h"
 #include "fovea/training/device_batches.h"
+#include "fovea/training/training_settings.h"
 
 namespace fovea {
 

@@ -16,28 +16,9 @@
 
 namespace fovea {
 
-const char* name_of(OptimiserKind kind) {
-  return kind == OptimiserKind::sgd ? "sgd" : "adamw";
-}
-
-OptimiserKind parse_optimiser_kind(const std::string& name) {
-  for (const OptimiserKind kind : {OptimiserKind::sgd, OptimiserKind::adamw}) {
-    if (name == name_of(kind)) return kind;
-  }
-  throw UsageError(str("optimiser: ", in_quotes(name), " is unknown, wanted sgd or adamw"));
-}
-
 void check_settings(const OptimiserSettings& settings) {
-  const auto check_range = [](const char* name, double value, double below) {
-    check<UsageError>(value >= 0 && value < below, "optimiser: ", name, " is ", value, ", wanted 0 <= ", name,
-                      " < ", below);
-  };
-  check_range("momentum", settings.momentum, 1);
-  check_range("weight_decay", settings.weight_decay, 1e6);
-  check_range("beta1", settings.beta1, 1);
-  check_range("beta2", settings.beta2, 1);
-  check<UsageError>(settings.epsilon > 0 && settings.epsilon < 1, "optimiser: epsilon is ", settings.epsilon,
-                    ", wanted 0 < epsilon < 1");
+  OptimiserSettings copy = settings;
+  check_ranges(fields_of(copy), "optimiser");
 }
 
 Optimiser::Optimiser(Module& module, const OptimiserSettings& settings, std::optional<Dtype> working)

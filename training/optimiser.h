@@ -7,27 +7,41 @@
 #include <vector>
 
 #include "fovea/core/safetensors.h"
+#include "fovea/core/settings_fields.h"
 #include "fovea/layers/module.h"
 
 namespace fovea {
 
 /// See Optimiser.
 enum class OptimiserKind { sgd, adamw };
-/// "sgd", "adamw"
-const char* name_of(OptimiserKind kind);
-/// The kind called `name`; UsageError lists the names if there is none.
-OptimiserKind parse_optimiser_kind(const std::string& name);
+template <>
+inline constexpr EnumNames enum_names<OptimiserKind>{"optimiser", {"sgd", "adamw"}};
 
 /// Which optimiser, and the constants of its formula.
 struct OptimiserSettings {
   OptimiserKind kind = OptimiserKind::sgd;
-  double momentum = 0.9;            // sgd
-  bool nesterov = true;             // sgd
+  double momentum = 0.9;
+  bool nesterov = true;
   double weight_decay = 5e-4;       // sgd: added to the gradient; adamw: decoupled
   bool decay_norm_and_bias = true;  // false: parameters of rank 0 and 1 are not decayed
-  double beta1 = 0.9;               // adamw
-  double beta2 = 0.999;             // adamw
-  double epsilon = 1e-8;            // adamw
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+
+  template <class V>
+  void visit(V&& v) {
+    const bool sgd = kind == OptimiserKind::sgd;
+    v("kind", kind, {.help = "rule of a step", .flag = "optimiser"});
+    v("momentum", momentum, {.help = "of sgd", .most = 1, .below_most = true, .is_used = sgd});
+    v("nesterov", nesterov, {.help = "of sgd: Nesterov's form of the momentum", .is_used = sgd});
+    v("beta1", beta1, {.help = "of adamw", .most = 1, .below_most = true, .is_used = !sgd});
+    v("beta2", beta2, {.help = "of adamw", .most = 1, .below_most = true, .is_used = !sgd});
+    v("epsilon", epsilon,
+      {.help = "of adamw", .most = 1, .above_least = true, .below_most = true, .is_used = !sgd});
+    v("weight_decay", weight_decay,
+      {.help = "strength of the pull towards zero", .most = 1e6, .below_most = true});
+    v("decay_norm_and_bias", decay_norm_and_bias, {.help = "weight decay on batch norm and biases too"});
+  }
 };
 
 /// UsageError that names the setting if one makes no sense.

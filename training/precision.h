@@ -1,6 +1,5 @@
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "fovea/core/device.h"
@@ -13,10 +12,8 @@ namespace fovea {
 /// case; tf32 rounds the factors of products and convolutions on a CUDA device; bf16 and f16 are the dtype of
 /// activations, their gradients and the weights that layers see, f16 with dynamic loss scaling.
 enum class Precision { f32, tf32, bf16, f16 };
-/// "f32", "tf32", "bf16", "f16"
-const char* name_of(Precision precision);
-/// The precision called `name`; UsageError lists the names if there is none.
-Precision parse_precision(const std::string& name);
+template <>
+inline constexpr EnumNames enum_names<Precision>{"precision", {"f32", "tf32", "bf16", "f16"}};
 /// The dtype of activations.
 Dtype activation_dtype(Precision precision);
 

@@ -10,9 +10,6 @@
 namespace fovea {
 namespace {
 
-constexpr ScheduleKind kKinds[] = {ScheduleKind::constant, ScheduleKind::steps, ScheduleKind::cosine,
-                                   ScheduleKind::one_cycle};
-
 constexpr double kMostSteps = 1e15;
 
 /// A share of the run, or a number of steps already, as whole steps.
@@ -32,38 +29,15 @@ bool are_shares(const std::vector<double>& milestones) {
 
 }  // namespace
 
-const char* name_of(ScheduleKind kind) {
-  switch (kind) {
-    case ScheduleKind::constant: return "constant";
-    case ScheduleKind::steps: return "steps";
-    case ScheduleKind::cosine: return "cosine";
-    case ScheduleKind::one_cycle: return "one-cycle";
-  }
-  throw Error("schedule: not a kind");
-}
-
-ScheduleKind parse_schedule_kind(const std::string& name) {
-  for (const ScheduleKind kind : kKinds) {
-    if (name == name_of(kind)) return kind;
-  }
-  throw UsageError(
-      str("schedule: ", in_quotes(name), " is unknown, wanted constant, steps, cosine or one-cycle"));
-}
-
 void check_settings(const ScheduleSettings& settings) {
-  const auto require = [](bool condition, const char* name, double value, const char* wanted) {
-    check<UsageError>(condition, "schedule: ", name, " is ", value, ", wanted ", wanted);
-  };
-  require(settings.learning_rate > 0 && settings.learning_rate <= 1e6, "learning_rate",
-          settings.learning_rate, "a number above 0");
-  require(settings.factor > 0 && settings.factor <= 1, "factor", settings.factor, "0 < factor <= 1");
+  ScheduleSettings copy = settings;
+  check_ranges(fields_of(copy), "schedule");
   const double warm_up = settings.warm_up.value_or(0);
-  require((warm_up >= 0 && warm_up < 1) || is_number_of_steps(warm_up), "warm_up", warm_up,
-          "a share of the run below 1, or a whole number of steps");
+  check<UsageError>(warm_up < 1 || is_number_of_steps(warm_up), "schedule: warm_up is ", warm_up,
+                    ", wanted a share of the run below 1, or a whole number of steps");
   check_milestones(settings.milestones);
   check<UsageError>(settings.kind != ScheduleKind::steps || !settings.milestones.empty(),
                     "schedule: steps needs milestones, for example 0.5 and 0.75");
-  check<UsageError>(settings.horizon >= 0, "schedule: horizon is ", settings.horizon, ", wanted at least 0");
 }
 
 void check_milestones(const std::vector<double>& milestones) {

@@ -2,16 +2,15 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <vector>
+
+#include "fovea/core/settings_fields.h"
 
 namespace fovea {
 
 enum class ScheduleKind { constant, steps, cosine, one_cycle };
-/// "constant", "steps", "cosine", "one-cycle"
-const char* name_of(ScheduleKind kind);
-/// The kind called `name`; UsageError lists the names if there is none.
-ScheduleKind parse_schedule_kind(const std::string& name);
+template <>
+inline constexpr EnumNames enum_names<ScheduleKind>{"schedule", {"constant", "steps", "cosine", "one-cycle"}};
 
 /// How the learning rate changes over a run of T steps. A warm-up below 1 is a share of T, from 1 on it is a
 /// number of steps. Milestones are all shares of T, where the first is below 1, or all numbers of steps.
@@ -22,6 +21,29 @@ struct ScheduleSettings {
   std::vector<double> milestones{};  // steps: where the rate is multiplied by `factor`
   double factor = 0.1;               // steps
   int64_t horizon = 0;               // T; 0: all steps of the run's epochs
+
+  template <class V>
+  void visit(V&& v) {
+    constexpr double kMany = 1e12;
+    const bool has_steps = kind == ScheduleKind::steps;
+    v("learning_rate", learning_rate,
+      {.help = "learning rate at its highest", .most = 1e6, .above_least = true, .flag = "lr"});
+    v("kind", kind, {.help = "course of the learning rate", .flag = "schedule"});
+    v("warm_up", warm_up,
+      {.help = "steps in which the learning rate rises, or below 1 their share; default 0.25 for one-cycle",
+       .most = kMany});
+    v("milestones", milestones,
+      {.help = "for steps: where the learning rate is multiplied, all as steps or all as shares of the run",
+       .most = kMany,
+       .is_used = has_steps});
+    v("factor", factor,
+      {.help = "for steps: what it is multiplied with",
+       .most = 1,
+       .above_least = true,
+       .flag = "decay-factor",
+       .is_used = has_steps});
+    v("horizon", horizon, {.flag = "", .is_used = horizon > 0});
+  }
 };
 
 /// UsageError that names the setting if one makes no sense.

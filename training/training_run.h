@@ -10,8 +10,8 @@
 #include "fovea/core/stream.h"
 #include "fovea/data/loader.h"
 #include "fovea/kernels/conv_choices.h"
-#include "fovea/training/classifier.h"
 #include "fovea/training/device_batches.h"
+#include "fovea/training/training_settings.h"
 #include "fovea/training/training_step.h"
 
 namespace fovea {

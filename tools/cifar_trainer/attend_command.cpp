@@ -77,7 +77,7 @@ int attend(const Arguments& arguments) {
   const Checkpoint checkpoint = read_named_checkpoint(arguments.checkpoint);
   const Settings settings = settings_for_use(checkpoint, arguments);
   const Device device = prepare_device(settings);
-  const Classifier classifier = load_classifier(checkpoint, device, parse_precision(settings.precision));
+  const Classifier classifier = load_classifier(checkpoint, device, settings.training.precision);
   if (!arguments.names.empty()) show(describe_knowledge(checkpoint) + "\n");
   const auto [images, names] = load_images_to_use(settings, to_use, kMaxImages);
   std::error_code error;
@@ -85,11 +85,10 @@ int attend(const Arguments& arguments) {
   std::filesystem::create_directories(folder, error);
   check(!error, "attend: cannot make the folder ", arguments.output, ": ", error.message());
   std::vector<AttentionMaps> maps;
-  run_profiled(arguments.profile, device, parse_precision(settings.precision),
+  run_profiled(arguments.profile, device, settings.training.precision,
                [&, &images = images] { maps = classifier.attention_maps(images); });
   const std::vector<std::string> labels = labels_of(names, arguments);
-  const ResidualAttentionSettings network =
-      residual_attention_settings(settings.model, model_options(settings));
+  const ResidualAttentionSettings network = residual_attention_settings(settings.model, settings.network);
 
   const auto write_picture = [&](const std::string& name, const Picture& picture) {
     write_bytes("attend", folder / (name + ".png"), png_bytes(picture.pixels()));

@@ -131,36 +131,50 @@ void add_number(CLI::App& command, const std::string& flag, int64_t least, int64
 enum class Defaults { shown, hidden };
 
 std::string help_of(const Setting& setting, Defaults defaults) {
-  std::string help = setting.help;
-  for (size_t i = 0; i < setting.choices.size(); ++i) help += (i == 0 ? ": " : ", ") + setting.choices[i];
-  std::string value = value_text(Settings(), setting);
+  const FieldInfo& info = setting.field.info;
+  std::string help = info.help;
+  if (!info.choices.empty()) help += ": " + joined(info.choices);
+  std::string value = value_text(setting);
   std::erase(value, '"');
   const bool is_open = value.empty() || value == "[]" || value == "the model's own";
   if (defaults == Defaults::shown && !is_open) help += " [" + value + "]";
   return help;
 }
 
+// What stands for a value in the help.
+const char* placeholder(FieldKind kind) {
+  switch (kind) {
+    case FieldKind::integer: return "N";
+    case FieldKind::number: return "X";
+    case FieldKind::numbers: return "LIST";
+    default: return "TEXT";
+  }
+}
+
 // A flag for a setting, whose text is kept for apply_overrides.
 void add_setting(CLI::App& command, const Setting& setting, Overrides& overrides, Defaults defaults) {
   const std::string help = help_of(setting, defaults);
-  if (setting.is_flag()) {
+  const std::string& key = setting.key;
+  if (setting.field.kind == FieldKind::flag) {
     const auto add = [&](const std::string& prefix, const char* value) {
-      const auto keep = [&overrides, &setting, value] { overrides.emplace_back(setting.key, value); };
-      return command.add_flag_callback(prefix + setting.key, keep, help);
+      const auto keep = [&overrides, key, value] { overrides.emplace_back(key, value); };
+      return command.add_flag_callback(prefix + key, keep, help);
     };
-    add("--", "true")->group(setting.group);
+    add("--", "true")->group(setting.field.info.group);
     add("--no-", "false")->group("");  // hidden; the notes mention it
     return;
   }
-  const auto keep = [&](const std::string& text) { overrides.emplace_back(setting.key, text); };
-  command.add_option_function<std::string>("--" + setting.key, keep, help)
-      ->type_name(setting.placeholder())
-      ->group(setting.group);
+  const auto keep = [&overrides, key](const std::string& text) { overrides.emplace_back(key, text); };
+  command.add_option_function<std::string>("--" + key, keep, help)
+      ->type_name(placeholder(setting.field.kind))
+      ->group(setting.field.info.group);
 }
 
 void add_settings(CLI::App& command, const std::vector<std::string>& keys, Overrides& overrides) {
+  Settings defaults;
+  const std::vector<Setting> list = list_settings(defaults);
   for (const std::string& key : keys) {
-    add_setting(command, find_setting(key, "command line"), overrides, Defaults::hidden);
+    add_setting(command, find_setting(list, key, "command line"), overrides, Defaults::hidden);
   }
 }
 
@@ -191,7 +205,8 @@ void add_train(CLI::App& app, Arguments& arguments) {
   add_number(
       command, "--profile", 1, 1000, [&](int64_t steps) { arguments.profile_steps = steps; },
       "show where the time of N steps goes, after two; OUT gets profile.md and trace.json");
-  for (const Setting& setting : setting_table())
+  Settings defaults;
+  for (const Setting& setting : list_settings(defaults))
     add_setting(command, setting, arguments.settings, Defaults::shown);
 }
 

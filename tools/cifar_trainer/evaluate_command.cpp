@@ -18,7 +18,7 @@ int evaluate(const Arguments& arguments) {
   const Checkpoint checkpoint = read_named_checkpoint(arguments.checkpoint);
   const Settings settings = settings_for_use(checkpoint, arguments);
   const Device device = prepare_device(settings);
-  Classifier classifier = load_classifier(checkpoint, device, parse_precision(settings.precision));
+  Classifier classifier = load_classifier(checkpoint, device, settings.training.precision);
   const ImageSet images = load_split(settings, arguments);
   const auto classes = class_count(checkpoint);
   check<UsageError>(images.classes() == classes, "evaluate: ", settings.dataset, " has ", images.classes(),
@@ -29,11 +29,11 @@ int evaluate(const Arguments& arguments) {
   throw_if_stopped("loading");
 
   EvaluationReport report;
-  run_profiled(arguments.profile, device, parse_precision(settings.precision), [&] {
+  run_profiled(arguments.profile, device, settings.training.precision, [&] {
     const auto begin = std::chrono::steady_clock::now();
     Progress progress;
     report.evaluation = classifier.evaluate(
-        images, {.batch_size = settings.batch_size,
+        images, {.batch_size = settings.training.batch_size,
                  .on_batch = [&](int64_t done,
                                  int64_t total) { progress.count("evaluating", "images", done, total); },
                  .should_stop = should_stop,
@@ -42,9 +42,10 @@ int evaluate(const Arguments& arguments) {
   });
   throw_if_stopped("evaluating");
   if (!report.evaluation.is_finite()) {
-    throw Error(str("evaluate: the loss is ", report.evaluation.loss, " over ", report.evaluation.images,
-                    " images of ", settings.dataset, ", so that the network of ", checkpoint.where,
-                    " classifies nothing: ", advice_on_non_finite(classifier.model(), settings.precision)));
+    throw Error(
+        str("evaluate: the loss is ", report.evaluation.loss, " over ", report.evaluation.images,
+            " images of ", settings.dataset, ", so that the network of ", checkpoint.where,
+            " classifies nothing: ", advice_on_non_finite(classifier.model(), settings.training.precision)));
   }
   report.images_per_second = static_cast<double>(report.evaluation.images) / report.seconds;
   report.checkpoint = checkpoint.where;
@@ -53,7 +54,7 @@ int evaluate(const Arguments& arguments) {
   report.split = arguments.split;
   report.peak_memory_bytes = peak_memory_bytes(device);
   report.device = device.str();
-  report.precision = settings.precision;
+  report.precision = name_of(settings.training.precision);
 
   if (arguments.json) {
     print("{}\n", to_json(report));

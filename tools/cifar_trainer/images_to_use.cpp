@@ -31,7 +31,7 @@ ImagesToUse load_images_to_use(const Settings& settings, const Arguments& argume
     const auto limit = static_cast<size_t>(arguments.limit.value_or(0));
     if (limit > 0 && files.size() > limit) files.resize(limit);
     check_number(command, std::ssize(files), most);
-    const int64_t size = model_input_size(settings.model, model_options(settings));
+    const int64_t size = model_input_size(settings.model, settings.network);
     Tensor images = read_named_images(command, files, size);
     return {std::move(images), std::move(files)};
   }

@@ -32,7 +32,7 @@ int info(const Arguments& arguments) {
     if (!classes) classes = class_count(checkpoint);
   }
   apply_overrides(settings, arguments.settings);
-  ModelOptions options = model_options(settings);
+  ModelOptions options = settings.network;
   options.classes = classes;
   options.input_size = arguments.input_size;
   const auto model = make_model(settings.model, options, /*seed=*/1);

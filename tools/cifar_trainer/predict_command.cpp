@@ -71,16 +71,16 @@ int predict(const Arguments& arguments) {
                     ", wanted at most ", class_names.size(), ", the classes of ", checkpoint.where);
   const Settings settings = settings_for_use(checkpoint, arguments);
   const Device device = prepare_device(settings);
-  Classifier classifier = load_classifier(checkpoint, device, parse_precision(settings.precision));
+  Classifier classifier = load_classifier(checkpoint, device, settings.training.precision);
   if (!arguments.names.empty()) show(describe_knowledge(checkpoint) + "\n");
 
   const auto [images, names] = load_images_to_use(settings, arguments);
 
   Tensor probabilities;
-  run_profiled(arguments.profile, device, parse_precision(settings.precision), [&] {
+  run_profiled(arguments.profile, device, settings.training.precision, [&] {
     Progress progress;
     probabilities = classifier.predict_probabilities(
-        images, {.batch_size = settings.batch_size,
+        images, {.batch_size = settings.training.batch_size,
                  .on_batch = [&](int64_t done,
                                  int64_t total) { progress.count("predicting", "images", done, total); },
                  .should_stop = should_stop,
@@ -91,7 +91,7 @@ int predict(const Arguments& arguments) {
     throw Error(str("predict: the probabilities of image ", names[static_cast<size_t>(row)],
                     " are not finite, so that the network of ", checkpoint.where,
                     " names no class, and nothing was written: ",
-                    advice_on_non_finite(classifier.model(), settings.precision)));
+                    advice_on_non_finite(classifier.model(), settings.training.precision)));
   }
   write_bytes("predict", arguments.output,
               is_npy ? npy_bytes(probabilities) : text_of(arguments, {probabilities, names, class_names}));

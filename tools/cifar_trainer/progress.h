@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "fovea/training/classifier.h"
+#include "fovea/training/training_settings.h"
 
 namespace fovea::cli {
 

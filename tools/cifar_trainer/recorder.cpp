@@ -53,7 +53,7 @@ void Recorder::finish(const TrainingResult& result) {
 
 void Recorder::on_step(const StepReport& report) {
   images_per_second_ = report.images_per_second;
-  progress_.step(report, settings_.batch_size);
+  progress_.step(report, settings_.training.batch_size);
   if (settings_.save_every > 0 && report.step % settings_.save_every == 0) save_last();
 }
 

@@ -1,98 +1,74 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "fovea/core/check.h"
+#include "fovea/core/settings_fields.h"
+#include "fovea/data/datasets.h"
+#include "fovea/models/zoo.h"
+#include "fovea/training/training_settings.h"
 
 namespace fovea::cli {
-
-/// Everything that can be set. Each field is a key of a settings file and a flag of the same name; what a
-/// field means, and which values it takes, is in setting_table(). The defaults are the quick recipe.
-struct Settings {
-  std::string model = "attention-nano";
-  std::optional<int64_t> p, t, r;      // as the model has it
-  std::string attention, merge, mask;  // "": as the model has it
-  std::optional<bool> extra_adds;      // as the model has it
-
-  std::string dataset = "cifar10";
-  std::string data;  // "": where it is found
-  int64_t limit = 0;
-  int64_t test_limit = 0;
-  int64_t pad = 4;
-  bool flip = true;
-
-  int64_t epochs = 4;
-  int64_t max_steps = 0;
-  int64_t batch_size = 128;
-  std::string optimiser = "sgd";
-  double lr = 0.3;
-  std::string schedule = "one-cycle";
-  std::optional<double> warm_up;  // a quarter for one-cycle, else nothing
-  std::vector<double> milestones;
-  double decay_factor = 0.1;
-  double momentum = 0.9;
-  double beta1 = 0.9, beta2 = 0.999;
-  double epsilon = 1e-8;
-  bool nesterov = true;
-  double weight_decay = 5e-4;
-  bool decay_norm_and_bias = true;
-  double label_smoothing = 0.0;
-  int64_t seed = 1;
-
-  std::string device = "auto";
-  std::string precision = "f32";
-  int64_t threads = 0;
-
-  std::string out;  // "": runs/MODEL-DATASET
-  int64_t save_every = 0;
-};
-
-/// What a setting can hold, in a file or on the command line.
-using Value = std::variant<std::string, int64_t, double, bool, std::vector<double>>;
-
-/// Where a setting lives in Settings.
-using Field = std::variant<std::string Settings::*, int64_t Settings::*, double Settings::*, bool Settings::*,
-                           std::vector<double> Settings::*, std::optional<int64_t> Settings::*,
-                           std::optional<double> Settings::*, std::optional<bool> Settings::*>;
 
 /// The group of the settings that say which network it is.
 inline constexpr const char* kNetworkGroup = "Model";
 
-/// One setting: its key, where it lives, and what it means.
-struct Setting {
-  std::string key;  // "batch-size": the key in a file, and the flag --batch-size
-  Field field;
-  std::string group;  // a heading of the help and of the saved file
-  std::string help;
-  double least = 0;  // the range of a number
-  double most = std::numeric_limits<double>::infinity();
-  std::vector<std::string> choices{};  // the values of a text; empty: any
-  bool shapes_result = true;           // a run cannot be resumed with another value
+/// Everything that can be set. What is named in visit, here and in the library's settings, is a key of a
+/// settings file and a flag of the same name. The defaults are the quick recipe.
+struct Settings {
+  std::string model = "attention-nano";
+  ModelOptions network{};
+  std::string dataset = "cifar10";
+  std::string data;  // "": where it is found
+  int64_t limit = 0;
+  int64_t test_limit = 0;
+  TrainingSettings training{.epochs = 4, .schedule = {.learning_rate = 0.3}};
+  std::string device = "auto";
+  int64_t threads = 0;
+  std::string out;  // "": runs/MODEL-DATASET
+  int64_t save_every = 0;
 
-  /// Whether it is yes or no, so that --KEY alone means yes and --no-KEY means no.
-  bool is_flag() const;
-  /// What stands for its value in the help: "N", "X", "LIST" or "TEXT".
-  const char* placeholder() const;
+  template <class V>
+  void visit(V&& v) {
+    v("model", model, {.help = "the network", .choices = model_names(), .group = kNetworkGroup});
+    v("network", network, {.group = kNetworkGroup});
+    v("dataset", dataset, {.help = "what to learn", .choices = dataset_names(), .group = "Data"});
+    v("data", data,
+      {.help = "folder that holds the files, or its parent", .group = "Data", .shapes_result = false});
+    v("limit", limit, {.help = "only the first N training images; 0: all", .group = "Data"});
+    v("test_limit", test_limit, {.help = "only the first N test images; 0: all", .group = "Data"});
+    v("training", training, {.group = "Training"});
+    v("device", device, {.help = "auto, cpu, cuda or cuda:N", .group = "Run", .shapes_result = false});
+    v("threads", threads,
+      {.help = "threads on the CPU; 0: one a core", .most = 1024, .group = "Run", .shapes_result = false});
+    v("out", out,
+      {.help = "folder of the run; default runs/MODEL-DATASET", .group = "Run", .shapes_result = false});
+    v("save_every", save_every,
+      {.help = "save last.safetensors also every N steps; 0: after each epoch only",
+       .most = 1e12,
+       .group = "Run",
+       .shapes_result = false});
+  }
 };
 
-/// All settings, in the order of the help.
-const std::vector<Setting>& setting_table();
-/// The setting called `key`; UsageError, which names `where` and the nearest key, if there is none.
-const Setting& find_setting(std::string_view key, std::string_view where);
+/// A field of Settings, under the key by which users know it: "batch-size", and the flag --batch-size.
+struct Setting {
+  std::string key;
+  Field field;
+};
 
-/// Stores a value; UsageError, which calls the setting `where`, if its type, range or choice does not fit.
-void assign(Settings& settings, const Setting& setting, const Value& value, const std::string& where);
-/// The value that `text`, from the command line, means for a setting; UsageError if it is of another type.
-Value parse_value(const Setting& setting, const std::string& text, const std::string& where);
-/// The value as TOML has it: 0.1, "cifar10", true, [1, 2].
-std::string value_text(const Settings& settings, const Setting& setting);
+/// Those of `settings`, which must outlive them, in the order of the help.
+std::vector<Setting> list_settings(Settings& settings);
+/// The setting called `key`; UsageError, which names `where` and the nearest key, if there is none.
+const Setting& find_setting(const std::vector<Setting>& settings, std::string_view key,
+                            std::string_view where);
+/// The value of a setting as TOML has it: 0.1, "cifar10", true, [1, 2]; "the model's own" where it is left to
+/// that.
+std::string value_text(const Setting& setting);
 
 /// Keys and texts from the command line, in order.
 using Overrides = std::vector<std::pair<std::string, std::string>>;

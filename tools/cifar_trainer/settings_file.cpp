@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint64_t kMaxBytes = uint64_t{1} << 20;  // of a settings file
 
-Value value_of(const toml::node& node, const std::string& where) {
+FieldValue value_of(const toml::node& node, const std::string& where) {
   if (const auto* text = node.as_string()) return text->get();
   if (const auto* number = node.as_integer()) return number->get();
   if (const auto* number = node.as_floating_point()) return number->get();
@@ -148,11 +148,12 @@ void apply_toml(Settings& settings, const std::string& text, const std::string& 
     throw UnreadableSettings(
         str("settings: ", name, ":", error.source().begin.line, ": ", error.description()));
   }
+  const std::vector<Setting> list = list_settings(settings);
   for (const auto& [key, node] : table) {
     const std::string line = str(name, ":", node.source().begin.line);
-    const Setting& setting = find_setting(key.str(), line);
+    const Setting& setting = find_setting(list, key.str(), line);
     const std::string where = line + ": " + setting.key;
-    assign(settings, setting, value_of(node, where), where);
+    assign(setting.field, value_of(node, where), "settings: " + where);
   }
 }
 

@@ -63,7 +63,7 @@ auto find_last_layer(const std::vector<NamedTensor>& weights) {
 
 // The first images of each split; 0: all. Drawn images have no end, and only those wanted are drawn.
 Dataset load_first(const Settings& settings, int64_t train_limit, int64_t test_limit) {
-  const auto seed = static_cast<uint64_t>(settings.seed);
+  const uint64_t seed = settings.training.seed;
   if (settings.dataset == "synthetic" && train_limit > 0 && test_limit > 0) {
     return {synthetic_images(Split::train, train_limit, seed),
             synthetic_images(Split::test, test_limit, seed)};
@@ -86,51 +86,21 @@ int64_t evaluation_batch(Device device) {
 Device prepare_device(const Settings& settings) {
   if (settings.threads > 0) set_num_threads(static_cast<int>(settings.threads));
   const Device device = parse_device(settings.device);
-  check<UsageError>(device.is_cuda() || settings.precision == "f32", "precision: ", settings.precision,
+  const Precision precision = settings.training.precision;
+  check<UsageError>(device.is_cuda() || precision == Precision::f32, "precision: ", name_of(precision),
                     " needs a CUDA device, and the device is the CPU; wanted f32");
   return device;
 }
 
-ModelOptions model_options(const Settings& settings) {
-  ModelOptions options;
-  options.p = settings.p;
-  options.t = settings.t;
-  options.r = settings.r;
-  if (!settings.attention.empty()) options.attention = parse_attention(settings.attention);
-  if (!settings.merge.empty()) options.merge = parse_merge(settings.merge);
-  if (!settings.mask.empty()) options.mask = parse_mask_kind(settings.mask);
-  options.extra_adds = settings.extra_adds;
-  return options;
-}
-
 TrainingSettings training_settings(const Settings& settings, int64_t train_images) {
-  TrainingSettings training;
-  training.epochs = settings.epochs;
-  training.max_steps = settings.max_steps;
-  training.batch_size = settings.batch_size;
-  training.label_smoothing = settings.label_smoothing;
-  training.optimiser = {.kind = parse_optimiser_kind(settings.optimiser),
-                        .momentum = settings.momentum,
-                        .nesterov = settings.nesterov,
-                        .weight_decay = settings.weight_decay,
-                        .decay_norm_and_bias = settings.decay_norm_and_bias,
-                        .beta1 = settings.beta1,
-                        .beta2 = settings.beta2,
-                        .epsilon = settings.epsilon};
-  training.schedule = {.kind = parse_schedule_kind(settings.schedule),
-                       .learning_rate = settings.lr,
-                       .warm_up = settings.warm_up,
-                       .milestones = settings.milestones,
-                       .factor = settings.decay_factor};
-  if (settings.epochs == 0) {
-    const int64_t batches = std::max<int64_t>(1, train_images / settings.batch_size);  // the rest is left out
-    training.epochs = (settings.max_steps + batches - 1) / batches;
-    training.schedule.horizon = settings.max_steps;
+  TrainingSettings training = settings.training;
+  if (training.epochs == 0) {
+    const int64_t batches = std::max<int64_t>(1, train_images / training.batch_size);  // the rest is left out
+    training.epochs = (training.max_steps + batches - 1) / batches;
+    training.schedule.horizon = training.max_steps;
   }
-  training.augmentation.reset();
-  if (settings.pad > 0 || settings.flip) training.augmentation = Augmentation{settings.pad, settings.flip};
-  training.precision = parse_precision(settings.precision);
-  training.seed = static_cast<uint64_t>(settings.seed);
+  const Augmentation& augmentation = *training.augmentation;
+  if (augmentation.padding == 0 && !augmentation.flip) training.augmentation.reset();
   training.evaluation_batch_size = evaluation_batch(parse_device(settings.device));
   training.exact_every = settings.save_every;
   return training;
@@ -193,10 +163,11 @@ std::string describe_knowledge(const Checkpoint& checkpoint) {
 
 Settings settings_for_use(const Checkpoint& checkpoint, const Arguments& arguments) {
   Settings settings = settings_of(checkpoint);
-  settings.batch_size = 0;  // until a flag says otherwise
-  settings.precision = "f32";
+  int64_t& batch_size = settings.training.batch_size;
+  batch_size = 0;  // until a flag says otherwise
+  settings.training.precision = Precision::f32;
   apply_overrides(settings, arguments.settings);
-  if (settings.batch_size == 0) settings.batch_size = evaluation_batch(parse_device(settings.device));
+  if (batch_size == 0) batch_size = evaluation_batch(parse_device(settings.device));
   return settings;
 }
 
@@ -214,7 +185,7 @@ int64_t class_count(const Checkpoint& checkpoint) {
   if (classes <= kFew) return classes;
   // A weight of many rows without columns is no bytes in a file, and many in a network.
   const Settings settings = settings_of(checkpoint);
-  ModelOptions options = model_options(settings);
+  ModelOptions options = settings.network;
   options.classes = 1;
   const std::vector<NamedTensor> small = weights_of(*make_model(settings.model, options, /*seed=*/0));
   const int64_t channels = find_last_layer(small)->tensor.shape(1);
@@ -234,7 +205,7 @@ std::vector<std::string> class_names_of(const Checkpoint& checkpoint) {
 
 Classifier load_classifier(const Checkpoint& checkpoint, Device device, Precision precision) {
   const Settings settings = settings_of(checkpoint);
-  ModelOptions options = model_options(settings);
+  ModelOptions options = settings.network;
   options.classes = class_count(checkpoint);
   Classifier classifier(make_model(settings.model, options, /*seed=*/0), checkpoint.normalisation,
                         checkpoint.info);
@@ -252,11 +223,11 @@ Classifier load_classifier(const Checkpoint& checkpoint, Device device, Precisio
   return classifier;
 }
 
-std::string advice_on_non_finite(Model& model, const std::string& precision) {
+std::string advice_on_non_finite(Model& model, Precision precision) {
   const std::string weight = non_finite_weight(model);
   if (!weight.empty()) return weight + "; take a checkpoint from before that";
-  return str("its weights are finite, what is computed with them in ", precision,
-             " overflows; take an earlier checkpoint", precision == "f16" ? ", or bf16 or f32" : "");
+  return str("its weights are finite, what is computed with them in ", name_of(precision),
+             " overflows; take an earlier checkpoint", precision == Precision::f16 ? ", or bf16 or f32" : "");
 }
 
 }  // namespace fovea::cli

@@ -19,8 +19,7 @@ Device prepare_device(const Settings& settings);
 /// it is not bound by launches, and a divisor of the 10,000 of CIFAR's and MNIST's tests: one shape, whose
 /// engines are chosen once.
 int64_t evaluation_batch(Device device);
-ModelOptions model_options(const Settings& settings);
-/// `train_images` settles the number of epochs where only max-steps is set.
+/// As a run takes them: `train_images` settles the number of epochs where only max-steps is set.
 TrainingSettings training_settings(const Settings& settings, int64_t train_images);
 /// The dataset, with `limit` and `test-limit` applied.
 Dataset load_images(const Settings& settings);
@@ -46,6 +45,6 @@ std::vector<std::string> class_names_of(const Checkpoint& checkpoint);
 /// The network of a checkpoint, with its weights, on a device.
 Classifier load_classifier(const Checkpoint& checkpoint, Device device, Precision precision);
 /// Why a network gives numbers that are not finite, and what to do: the end of an error message.
-std::string advice_on_non_finite(Model& model, const std::string& precision);
+std::string advice_on_non_finite(Model& model, Precision precision);
 
 }  // namespace fovea::cli

@@ -93,11 +93,11 @@ void apply_saved_settings(Settings& settings, const std::string& path) {
 // What a settings file may say in another way than the checkpoint, because someone has changed it, or because
 // the run was cut off before the first save with a new end.
 void tell_of_other_end(const Settings& saved, const Settings& wanted, const std::string& path) {
-  for (const char* key : {"epochs", "max-steps"}) {
-    const Setting& setting = find_setting(key, path);
-    const std::string before = value_text(saved, setting), now = value_text(wanted, setting);
+  const auto tell = [&](const char* key, int64_t before, int64_t now) {
     if (before != now) show(fmt::format("{} has {} = {}; the checkpoint {}\n", path, key, now, before));
-  }
+  };
+  tell("epochs", saved.training.epochs, wanted.training.epochs);
+  tell("max-steps", saved.training.max_steps, wanted.training.max_steps);
 }
 
 struct Start {
@@ -175,10 +175,10 @@ RunSummary summarise_run(const Settings& settings, const Dataset& dataset, const
           .peak_memory_bytes = peak_memory_bytes(device),
           .seconds = times.seconds,
           .device = device.str(),
-          .precision = settings.precision,
+          .precision = name_of(settings.training.precision),
           .threads = num_threads(),
-          .batch_size = settings.batch_size,
-          .seed = settings.seed};
+          .batch_size = settings.training.batch_size,
+          .seed = static_cast<int64_t>(settings.training.seed)};
 }
 
 bool has_done_nothing(const Checkpoint& start, const TrainingResult& result) {
@@ -188,8 +188,9 @@ bool has_done_nothing(const Checkpoint& start, const TrainingResult& result) {
 
 // How a run that has come to its end is made longer.
 std::string advice_on_more(const Settings& settings, const RunFolder& folder, StopReason reason) {
-  if (reason == StopReason::max_steps && settings.epochs > 0) {
-    return "for more, raise --max-steps, or give 0 for all " + std::to_string(settings.epochs) + " epochs";
+  if (reason == StopReason::max_steps && settings.training.epochs > 0) {
+    return "for more, raise --max-steps, or give 0 for all " + std::to_string(settings.training.epochs) +
+           " epochs";
   }
   if (length_shapes_result(settings)) {
     return "the schedule of its learning rate ends there, so that it cannot be made longer; to train on, "
@@ -197,7 +198,7 @@ std::string advice_on_more(const Settings& settings, const RunFolder& folder, St
            "a new run with its weights: cifar_trainer train --init " +
            folder.last() + " --out OTHER";
   }
-  return settings.epochs > 0 ? "for more, raise --epochs" : "for more, raise --max-steps";
+  return settings.training.epochs > 0 ? "for more, raise --epochs" : "for more, raise --max-steps";
 }
 
 std::string describe_run(const RunSummary& run) {
@@ -207,8 +208,9 @@ std::string describe_run(const RunSummary& run) {
 }
 
 std::string describe_work(const Settings& settings, const Device& device) {
-  return fmt::format("training {}, batch {}, {}, {}, {} threads", settings.model, settings.batch_size,
-                     device.str(), settings.precision, num_threads());
+  return fmt::format("training {}, batch {}, {}, {}, {} threads", settings.model,
+                     settings.training.batch_size, device.str(), name_of(settings.training.precision),
+                     num_threads());
 }
 
 // As this program was called, which may be by its path.
@@ -263,7 +265,7 @@ int train(const Arguments& given) {
   throw_if_stopped("loading the images");
   TrainingSettings training = training_settings(settings, dataset.train.size());
   check_settings(training);
-  ModelOptions options = model_options(settings);
+  ModelOptions options = settings.network;
   options.classes = dataset.train.classes();
   auto model = make_model(settings.model, options, training.seed);
   const std::string origin = origin_of(start, init, dataset.train, *model);
