@@ -35,6 +35,17 @@ std::vector<int64_t> unshuffled_order(int64_t count) {
 
 }  // namespace
 
+int64_t batches_per_epoch(int64_t images, const LoaderSettings& settings) {
+  const int64_t B = settings.batch_size;
+  check<UsageError>(B >= 1, "Loader: the batch size is ", B, ", at least 1 is needed");
+  return settings.drop_last ? images / B : (images + B - 1) / B;
+}
+
+std::vector<int64_t> epoch_order(int64_t images, const LoaderSettings& settings, int64_t epoch) {
+  if (!settings.shuffle) return unshuffled_order(images);
+  return shuffled_order(images, settings.seed, static_cast<uint32_t>(epoch));
+}
+
 std::vector<int64_t> shuffled_order(int64_t count, uint64_t seed, uint32_t epoch) {
   check<UsageError>(count >= 0 && count <= std::numeric_limits<uint32_t>::max(), "shuffled_order: ", count,
                     " images, wanted 0 to 2^32 - 1");
@@ -50,11 +61,10 @@ class Loader::Worker {
  public:
   Worker(ImageSet set, const Normalisation& normalisation, const LoaderSettings& settings)
       : set_(std::move(set)), normalisation_(normalisation), settings_(settings) {
-    check<UsageError>(settings_.batch_size >= 1, "Loader: the batch size is ", settings_.batch_size,
-                      ", at least 1 is needed");
     check<UsageError>(batches_per_epoch() >= 1, "Loader: ", set_.size(), " images of ", set_.name,
                       " fill no batch of ", settings_.batch_size,
                       "; take more images or a smaller batch size");
+    if (!settings_.repeat && batches_per_epoch() == 1) return;  // it is prepared when it is asked for
     try {
       thread_ = std::thread([this] { run(); });
     } catch (const std::system_error& error) {
@@ -69,15 +79,14 @@ class Loader::Worker {
       is_stopping_ = true;
     }
     changed_.notify_all();
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
   }
 
   /// Whether this is the process that has its thread.
   bool is_here() const { return process_ == getpid(); }
 
   int64_t batches_per_epoch() const {
-    const int64_t B = settings_.batch_size, N = set_.labels.defined() ? set_.size() : 0;
-    return settings_.drop_last ? N / B : (N + B - 1) / B;
+    return fovea::batches_per_epoch(set_.labels.defined() ? set_.size() : 0, settings_);
   }
 
   void seek(int64_t epoch, int64_t batch) {
@@ -99,6 +108,12 @@ class Loader::Worker {
   Batch next() {
     check_is_here();
     std::unique_lock lock(mutex_);
+    check<UsageError>(!is_at_end() || !ready_.empty(), "Loader::next: the epoch is at its end; seek first");
+    if (!thread_.joinable()) {
+      const Batch batch = prepare(position_);
+      advance();
+      return batch;
+    }
     changed_.wait(lock, [&] { return !ready_.empty() || failure_ != nullptr; });
     if (ready_.empty()) std::rethrow_exception(failure_);
     Batch batch = std::move(ready_.front());
@@ -118,7 +133,9 @@ class Loader::Worker {
     const SerialScope serial;  // the cores belong to the threads that compute
     std::unique_lock lock(mutex_);
     while (true) {
-      changed_.wait(lock, [&] { return is_stopping_ || (failure_ == nullptr && ready_.size() < kAhead); });
+      changed_.wait(lock, [&] {
+        return is_stopping_ || (failure_ == nullptr && ready_.size() < kAhead && !is_at_end());
+      });
       if (is_stopping_) return;
       const Position position = position_;
       const int64_t seeks = seeks_;
@@ -136,24 +153,30 @@ class Loader::Worker {
         failure_ = failure;
       } else {
         ready_.push_back(std::move(batch));
-        const bool is_last = position.batch + 1 == batches_per_epoch();
-        position_ = is_last ? Position{position.epoch + 1, 0} : Position{position.epoch, position.batch + 1};
+        advance();
       }
       changed_.notify_all();
     }
   }
 
+  // Whether there is no next batch: of settings that do not repeat.
+  bool is_at_end() const { return position_.batch == batches_per_epoch(); }
+
+  void advance() {
+    ++position_.batch;
+    if (is_at_end() && settings_.repeat) position_ = {position_.epoch + 1, 0};
+  }
+
   Batch prepare(const Position& position) {
-    const auto epoch = static_cast<uint32_t>(position.epoch);
     if (order_epoch_ != position.epoch) {
-      order_ = settings_.shuffle ? shuffled_order(set_.size(), settings_.seed, epoch)
-                                 : unshuffled_order(set_.size());
+      order_ = epoch_order(set_.size(), settings_, position.epoch);
       order_epoch_ = position.epoch;
     }
     const int64_t begin = position.batch * settings_.batch_size;
     const int64_t end = std::min(begin + settings_.batch_size, set_.size());
     const std::span<const int64_t> indices(order_.data() + begin, static_cast<size_t>(end - begin));
-    return make_batch(set_, indices, normalisation_, settings_.augmentation, settings_.seed, epoch);
+    return make_batch(set_, indices, normalisation_, settings_.augmentation, settings_.seed,
+                      static_cast<uint32_t>(position.epoch));
   }
 
   const ImageSet set_;
@@ -161,7 +184,7 @@ class Loader::Worker {
   const LoaderSettings settings_;
   const pid_t process_ = getpid();
 
-  // Of the thread alone: the order of one epoch.
+  // Of the one that prepares alone: the order of one epoch.
   std::vector<int64_t> order_;
   int64_t order_epoch_ = -1;
 

@@ -17,12 +17,18 @@ struct LoaderSettings {
   std::optional<Augmentation> augmentation{};  // none: the images as they are
   bool drop_last = true;                       // leave out the last images of an epoch that fill no batch
   uint64_t seed = 1;
+  bool repeat = true;  // epoch after epoch; false: only that of the last seek (0 at first)
 };
 
-/// Gives the batches of epoch after epoch, without end. A thread of its own prepares the next few. Batch b of
-/// epoch e depends on (set, settings, e, b) alone, so seeking there gives the same bits as getting there. The
-/// thread stays behind when the process forks: in the child the loader gives a UsageError, and a new one
-/// works.
+/// How many batches an epoch of `images` images has.
+int64_t batches_per_epoch(int64_t images, const LoaderSettings& settings);
+/// The order in which an epoch visits `images` images: shuffled_order, or 0, 1, ...
+std::vector<int64_t> epoch_order(int64_t images, const LoaderSettings& settings, int64_t epoch);
+
+/// Gives the batches of epoch after epoch. A thread of its own prepares the next few; there is none where a
+/// single batch is all that there is. Batch b of epoch e depends on (set, settings, e, b) alone, so seeking
+/// there gives the same bits as getting there. The thread stays behind when the process forks: in the child
+/// the loader gives a UsageError, and a new one works.
 class Loader {
  public:
   /// UsageError if the set has not even one batch.

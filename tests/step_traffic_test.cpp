@@ -12,7 +12,7 @@
 #include "fovea/kernels/preactivation_conv.h"
 #include "fovea/kernels/relu.h"
 #include "fovea/models/zoo.h"
-#include "fovea/training/device_batches.h"
+#include "fovea/training/batches.h"
 #include "fovea/training/training_step.h"
 #include "op_test.h"
 
@@ -49,21 +49,26 @@ class ExactMeter : public TrafficMeter {
 };
 
 /// Steps of a model as TrainingRun captures them: a batch from images that lie on the device, then the step.
+/// To be made before a meter: memory that is allocated while there is one holds no numbers.
 class Steps {
  public:
-  explicit Steps(const std::string& name)
+  Steps(const std::string& name, const std::vector<int64_t>& batch_sizes)
       : model_(on_device(name)),
         optimiser_(*model_, OptimiserSettings{}, Dtype::bf16),
-        step_(*model_, optimiser_, /*label_smoothing=*/0.1, Precision::bf16, kSteps),
-        batches_(images(), /*normalisation=*/{}, Augmentation{}, /*seed=*/1, Dtype::bf16, Device::cuda()) {
-    step_.begin_epoch(std::vector<double>(kSteps, 0.1), /*next=*/0, /*correct=*/0);
+        step_(*model_, optimiser_, /*label_smoothing=*/0.1, Precision::bf16, kSteps) {
+    for (const int64_t batch_size : batch_sizes) {
+      const LoaderSettings settings{.batch_size = batch_size, .augmentation = Augmentation{}};
+      batches_.try_emplace(batch_size, images(), Normalisation{}, settings,
+                           Place{Device::cuda(), Dtype::bf16});
+    }
   }
 
   CapturedGraph captured(int64_t batch_size) {
-    batch_ = batches_.empty(batch_size);
+    step_.begin_epoch(std::vector<double>(kSteps, 0.1), /*next=*/0, /*correct=*/0);
+    Batches& batches = batches_.at(batch_size);
     const auto step = [&] {
-      batches_.gather(step_.position(), batch_);
-      step_.run(batch_.images, batch_.labels);
+      const Batch& batch = batches.next(step_.position());
+      step_.run(batch.images, batch.labels);
     };
     step();
     release_cached_memory(Device::cuda());
@@ -85,8 +90,7 @@ class Steps {
   std::unique_ptr<Model> model_;
   Optimiser optimiser_;
   TrainingStep step_;
-  DeviceBatches batches_;
-  Batch batch_;
+  std::map<int64_t, Batches> batches_;  // by their size
 };
 
 struct Sum {
@@ -169,7 +173,7 @@ TEST_CASE("step traffic: of kernels whose traffic is known") {
 // What is counted does not depend on how it was compiled, and takes minutes under the address sanitizer.
 #if !defined(__SANITIZE_ADDRESS__)
 TEST_CASE("step traffic: what is projected is what is measured") {
-  Steps steps("attention-nano");
+  Steps steps("attention-nano", {1, 3});
   ExactMeter meter;
   traffic_of(steps, 1, meter, TrafficMeter::Mode::measure);
   const Sum projected = sum_of(traffic_of(steps, 3, meter, TrafficMeter::Mode::project));
@@ -181,7 +185,7 @@ TEST_CASE("step traffic: what is projected is what is measured") {
 
 TEST_CASE("step traffic: a captured training step of each model") {
   const Limit limit = GENERATE(from_range(std::vector<Limit>(std::begin(kLimits), std::end(kLimits))));
-  Steps steps(limit.model);
+  Steps steps(limit.model, {1, kBatch});
   ExactMeter meter;
   traffic_of(steps, /*batch_size=*/1, meter, TrafficMeter::Mode::measure);
   const std::vector<NodeTraffic> nodes = traffic_of(steps, kBatch, meter, TrafficMeter::Mode::project);

@@ -8,7 +8,7 @@
 #include "fovea/core/check.h"
 #include "fovea/kernels/conv_choices.h"
 #include "fovea/layers/functional.h"
-#include "fovea/training/device_batches.h"
+#include "fovea/training/batches.h"
 #include "fovea/training/evaluator.h"
 #include "fovea/training/training_run.h"
 
@@ -100,25 +100,22 @@ Evaluation Classifier::evaluate(const ImageSet& data, const EvaluationSettings& 
   return Evaluator(*model_, data, normalisation_, settings.batch_size, /*capture=*/false).run(settings);
 }
 
-DeviceBatches Classifier::batches_of(const Tensor& images) const {
+Batches Classifier::batches_of(const Tensor& images, int64_t batch_size) const {
   // Labels that nobody looks at: a set must have some.
   const ImageSet data{"images", images, Tensor::zeros({images.shape(0)}, Dtype::i32), {"unknown"}};
-  const auto [device, dtype] = place_of(*model_);
-  return DeviceBatches(data, normalisation_, std::nullopt, /*seed=*/0, dtype, device);
+  return Batches(data, normalisation_, in_order(batch_size), place_of(*model_));
 }
 
 Tensor Classifier::predict_probabilities(const Tensor& images, const EvaluationSettings& settings) const {
   check_images("predict_probabilities", images);
-  check<UsageError>(settings.batch_size >= 1, "predict_probabilities: batch_size is ", settings.batch_size,
-                    ", wanted at least 1");
   const int64_t N = images.shape(0);
-  const DeviceBatches batches = batches_of(images);
+  Batches batches = batches_of(images, settings.batch_size);
   const EvaluationMode evaluation_mode(*model_);
   Tensor probabilities;
-  const int64_t done = for_each_batch(
-      N, settings.batch_size, settings, place_of(*model_).device, [&](int64_t first, int64_t count) {
+  const int64_t done =
+      for_each_batch(N, settings.batch_size, settings, place_of(*model_).device, [&](int64_t first, int64_t) {
         const NoGrad no_grad;  // not in hooks: they may train another model
-        const Variable logits = model_->forward(batches.slice(first, count).images);
+        const Variable logits = model_->forward(batches.at(first / settings.batch_size).images);
         const Tensor part = F::softmax(F::cast(logits, Dtype::f32)).value().to(Device::cpu());
         const int64_t C = part.shape(1);
         if (!probabilities.defined()) probabilities = Tensor::empty({N, C});
@@ -130,7 +127,9 @@ Tensor Classifier::predict_probabilities(const Tensor& images, const EvaluationS
 
 std::vector<AttentionMaps> Classifier::attention_maps(const Tensor& images) const {
   check_images("attention_maps", images);
-  return fovea::attention_maps(*model_, batches_of(images).slice(0, images.shape(0)).images);
+  const int64_t N = images.shape(0);
+  check<UsageError>(N > 0, "attention_maps: there are no images");
+  return fovea::attention_maps(*model_, batches_of(images, N).at(0).images);
 }
 
 Checkpoint Classifier::checkpoint() const {

@@ -15,7 +15,7 @@
 
 namespace fovea {
 
-class DeviceBatches;
+class Batches;
 class TrainingRun;
 
 /// A model that turns images into classes: trains it, evaluates it, uses it.
@@ -64,7 +64,7 @@ class Classifier {
 
  private:
   /// Of images u8 [N, H, W, 3], for the model.
-  DeviceBatches batches_of(const Tensor& images) const;
+  Batches batches_of(const Tensor& images, int64_t batch_size) const;
 
   std::unique_ptr<Model> model_;
   Normalisation normalisation_;

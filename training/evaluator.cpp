@@ -24,20 +24,20 @@ Evaluator::Evaluator(Model& model, const ImageSet& data, const Normalisation& no
       images_(data.size()),
       batch_size_(batch_size),
       wants_capture_(capture && place_.device.is_cuda()),
-      batches_(data, normalisation, std::nullopt, /*seed=*/0, place_.dtype, place_.device) {
-  check<UsageError>(batch_size >= 1, "evaluate: batch_size is ", batch_size, ", wanted at least 1");
-  const int64_t count = (images_ + batch_size - 1) / batch_size;
+      batches_(data, normalisation, in_order(batch_size), place_) {
   const auto counter = [&] { return Tensor::zeros({}, Dtype::i64, place_.device); };
   position_ = counter();
   correct_ = counter();
   in_top_ = counter();
   zero_ = counter();
-  losses_ = Tensor::zeros({count}, place_.dtype == Dtype::f64 ? Dtype::f64 : Dtype::f32, place_.device);
-  ignored_ = Tensor::zeros({count}, Dtype::i64, place_.device);
+  losses_ = Tensor::zeros({batches_.per_epoch()}, place_.dtype == Dtype::f64 ? Dtype::f64 : Dtype::f32,
+                          place_.device);
+  ignored_ = Tensor::zeros({batches_.per_epoch()}, Dtype::i64, place_.device);
 }
 
 Evaluation Evaluator::run(const EvaluationSettings& settings) {
   const EvaluationMode evaluation_mode(model_);
+  batches_.begin_epoch(0);
   for (Tensor* counter : {&position_, &correct_, &in_top_}) counter->fill_with_zeros();
   std::vector<double> sizes;
   Evaluation evaluation;
@@ -47,7 +47,7 @@ Evaluation Evaluator::run(const EvaluationSettings& settings) {
         if (count == batch_size_) {
           add_next();
         } else {
-          add(batches_.slice(first, count));
+          add(batches_.at(first / batch_size_));
         }
         sizes.push_back(static_cast<double>(count));
       });
@@ -63,11 +63,7 @@ Evaluation Evaluator::run(const EvaluationSettings& settings) {
 /// The next batch, which is a whole one.
 void Evaluator::add_next() {
   if (graph_) return graph_->replay();
-  if (!batch_.images.defined()) batch_ = batches_.empty(batch_size_);
-  const auto step = [&] {
-    batches_.gather(position_, batch_);
-    add(batch_);
-  };
+  const auto step = [&] { add(batches_.next(position_)); };
   step();
   if (!wants_capture_) return;
   release_cached_memory(place_.device);  // the graph has memory of its own, and needs as much

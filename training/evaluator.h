@@ -5,10 +5,16 @@
 
 #include "fovea/core/interrupt.h"
 #include "fovea/core/stream.h"
-#include "fovea/training/device_batches.h"
+#include "fovea/training/batches.h"
 #include "fovea/training/training_settings.h"
 
 namespace fovea {
+
+/// Batches of images in their own order, as they are.
+inline LoaderSettings in_order(int64_t batch_size) {
+  check<UsageError>(batch_size >= 1, "evaluate: batch_size is ", batch_size, ", wanted at least 1");
+  return {.batch_size = batch_size, .shuffle = false, .drop_last = false, .repeat = false};
+}
 
 /// Calls use(first, count) for the batches of `images` images, `batch_size` in each but the last, and polls
 /// and tells as the settings say; a batch that is interrupted, on the CPU, does not count. Returns how many
@@ -52,8 +58,7 @@ class Evaluator {
   Place place_;
   int64_t images_, batch_size_;
   bool wants_capture_;
-  DeviceBatches batches_;
-  Batch batch_;              // of batch_size images
+  Batches batches_;
   Tensor position_;          // i64 []: the batch that is next
   Tensor correct_, in_top_;  // i64 []: images so far
   Tensor losses_;            // [batches]: their means

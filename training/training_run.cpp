@@ -8,7 +8,6 @@
 #include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
 #include "fovea/core/interrupt.h"
-#include "fovea/kernels/cast.h"
 #include "fovea/layers/functional.h"
 #include "fovea/training/non_finite.h"
 
@@ -42,23 +41,15 @@ TrainingRun::TrainingRun(Model& model, const ImageSet& data, const Normalisation
       horizon_(settings.schedule.horizon > 0 ? settings.schedule.horizon : settings.epochs * batches_),
       step_(model, optimiser_, settings.label_smoothing, settings.precision, batches_) {
   const Device device = optimiser_.device();
-  if (device.is_cpu()) {
-    loader_.emplace(data, normalisation,
-                    LoaderSettings{.batch_size = progress_.batch_size,
-                                   .augmentation = settings.augmentation,
-                                   .seed = settings.seed});
-  } else {
-    batches_on_device_.emplace(data, normalisation, settings.augmentation, settings.seed,
-                               activation_dtype(settings.precision), device);
-    batch_ = batches_on_device_->empty(progress_.batch_size);
-  }
+  is_on_device_ = !device.is_cpu();
+  const LoaderSettings batches{
+      .batch_size = progress_.batch_size, .augmentation = settings.augmentation, .seed = settings.seed};
+  images_.emplace(data, normalisation, batches, Place{device, activation_dtype(settings.precision)});
 }
 
 void TrainingRun::close() {
-  loader_.reset();
   graph_.reset();
-  batches_on_device_.reset();
-  batch_ = {};
+  images_.reset();
   optimiser_.give_back();
   is_closed_ = true;
 }
@@ -135,11 +126,7 @@ void TrainingRun::begin_epoch() {
   // Of a step before a pause; else there is one before it is asked for.
   if (progress_.batch > 0) learning_rate_ = rates_[static_cast<size_t>(progress_.batch - 1)];
   step_.begin_epoch(rates_, progress_.batch, progress_.correct);
-  if (loader_ && !is_loader_placed_ && progress_.batch < batches_) {
-    loader_->seek(progress_.epoch, progress_.batch);
-    is_loader_placed_ = true;  // from here on, epoch follows epoch
-  }
-  if (batches_on_device_) batches_on_device_->begin_epoch(progress_.epoch);
+  images_->begin_epoch(progress_.epoch, progress_.batch);
 }
 
 StopReason TrainingRun::train_epoch() {
@@ -178,7 +165,7 @@ void TrainingRun::report_profile() {
 /// are called, and which states they find.
 int64_t TrainingRun::steps_at_once() const {
   constexpr double kMost = 256;
-  if (!batches_on_device_ || recent_seconds_ <= 0 || is_profile_pending()) return 1;
+  if (!is_on_device_ || recent_seconds_ <= 0 || is_profile_pending()) return 1;
   auto count = static_cast<int64_t>(std::clamp(settings_.report_seconds / recent_seconds_, 1.0, kMost));
   count = std::min(count, batches_ - progress_.batch);
   const int64_t every = settings_.exact_every;
@@ -189,35 +176,25 @@ int64_t TrainingRun::steps_at_once() const {
 /// False if the step was interrupted: it has changed nothing then.
 bool TrainingRun::launch(int64_t count) {
   step_.keep_statistics();  // a hook may have loaded others
-  if (loader_) {
-    batch_ = loader_->next();
-    const Dtype dtype = activation_dtype(settings_.precision);
-    if (dtype != batch_.images.dtype()) {
-      Tensor rounded = Tensor::empty(batch_.images.shape(), dtype);
-      kernels::cast_forward(batch_.images, rounded);
-      batch_.images = rounded;
-    }
-    try {
-      const InterruptScope interrupts(settings_.hooks.should_interrupt);
-      step_.run(batch_.images, batch_.labels);
-    } catch (const Interrupted&) {
-      step_.drop();
-      return false;
-    }
-    return true;
-  }
+  const std::function<bool()> never;
   const auto step = [&] {
-    batches_on_device_->gather(step_.position(), batch_);
-    step_.run(batch_.images, batch_.labels);
+    const Batch& batch = images_->next(step_.position());
+    const InterruptScope interrupts(is_on_device_ ? never : settings_.hooks.should_interrupt);
+    step_.run(batch.images, batch.labels);
   };
   for (int64_t i = 0; i < count; ++i) {
     if (graph_) {
       graph_->replay();
       continue;
     }
-    step();
+    try {
+      step();
+    } catch (const Interrupted&) {
+      step_.drop();
+      return false;
+    }
     // What is prepared at the first use is there now.
-    if (settings_.capture && !is_profile_pending()) {
+    if (is_on_device_ && settings_.capture && !is_profile_pending()) {
       release_cached_memory(optimiser_.device());  // the graph has memory of its own, and needs as much
       graph_.emplace(optimiser_.device(), step);
     }
@@ -262,11 +239,9 @@ void TrainingRun::note(const StepOutcome& outcome, double seconds) {
 /// The step that is next by the progress had a loss or gradient that is not finite, and has changed no
 /// weight and no running statistic: it is run again, to see where that arises.
 void TrainingRun::fail(double loss) {
-  if (batches_on_device_) {
-    batches_on_device_->gather(Tensor::from<int64_t>({progress_.batch}, {}).to(optimiser_.device()), batch_);
-  }
+  const Batch& batch = images_->at(progress_.batch);
   const auto forward = [&] {
-    return F::softmax_cross_entropy(model_.forward(batch_.images), batch_.labels, settings_.label_smoothing);
+    return F::softmax_cross_entropy(model_.forward(batch.images), batch.labels, settings_.label_smoothing);
   };
   std::string what, cause;
   try {

@@ -8,9 +8,8 @@
 #include <vector>
 
 #include "fovea/core/stream.h"
-#include "fovea/data/loader.h"
 #include "fovea/kernels/conv_choices.h"
-#include "fovea/training/device_batches.h"
+#include "fovea/training/batches.h"
 #include "fovea/training/training_settings.h"
 #include "fovea/training/training_step.h"
 
@@ -83,12 +82,10 @@ class TrainingRun {
   double recent_seconds_ = 0;         // their median: a pause in one of them does not show
   Profile profile_;                   // until it is reported
   TrainingStep step_;
-  std::optional<Loader> loader_;  // on the CPU
-  std::optional<DeviceBatches> batches_on_device_;
-  Batch batch_;                         // the last one of the loader, or the one on the device
-  std::optional<CapturedGraph> graph_;  // a step on that batch, once it has run
+  bool is_on_device_ = false;           // else on the CPU
+  std::optional<Batches> images_;       // until close
+  std::optional<CapturedGraph> graph_;  // a step, once it has run
   bool is_closed_ = false;
-  bool is_loader_placed_ = false;  // whether the loader gives the run's next batch
 };
 
 }  // namespace fovea

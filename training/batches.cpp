@@ -1,0 +1,88 @@
+#include "fovea/training/batches.h"
+
+#include <algorithm>
+
+#include "fovea/kernels/cast.h"
+
+namespace fovea {
+
+Batches::Batches(const ImageSet& set, const Normalisation& normalisation, const LoaderSettings& settings,
+                 Place place)
+    : settings_(settings),
+      place_(place),
+      images_(set.size()),
+      per_epoch_(batches_per_epoch(images_, settings)) {
+  if (per_epoch_ == 0) return;
+  if (place.device.is_cpu()) {
+    loader_.emplace(set, normalisation, settings);
+    return;
+  }
+  check_images(set, settings.augmentation);
+  set_images_ = set.images.to(place.device);
+  set_labels_ = set.labels.to(place.device);
+  values_ = normalised_bytes(normalisation).to(place.device);
+  order_ = Tensor::empty({images_}, Dtype::i64, place.device);
+  epoch_number_ = Tensor::zeros({}, Dtype::i64, place.device);
+  if (images_ >= settings.batch_size) batch_ = empty(settings.batch_size);
+  begin_epoch(0);
+}
+
+void Batches::begin_epoch(int64_t epoch, int64_t first) {
+  epoch_ = epoch;
+  if (loader_) {
+    if (first == per_epoch_ || (loader_epoch_ == epoch && loader_batch_ == first)) return;
+    loader_->seek(epoch, first);
+    loader_epoch_ = epoch;
+    loader_batch_ = first;
+  } else if (per_epoch_ > 0) {
+    order_.copy_from(Tensor::from<int64_t>(epoch_order(images_, settings_, epoch), order_.shape()));
+    epoch_number_.copy_from(Tensor::from<int64_t>({epoch}, {}));
+  }
+}
+
+const Batch& Batches::next(const Tensor& position) {
+  if (loader_) return next_of_loader();
+  gather(order_, position, batch_);
+  return batch_;
+}
+
+const Batch& Batches::at(int64_t number) {
+  if (loader_) {
+    begin_epoch(epoch_, number);
+    return next_of_loader();
+  }
+  const int64_t first = number * settings_.batch_size;
+  const int64_t count = std::min(settings_.batch_size, images_ - first);
+  const bool is_whole = count == settings_.batch_size;
+  if (!is_whole) last_ = empty(count);
+  Batch& batch = is_whole ? batch_ : last_;
+  gather(order_.slice(first, {count}), Tensor::zeros({}, Dtype::i64, place_.device), batch);
+  return batch;
+}
+
+Batch Batches::empty(int64_t count) const {
+  const Shape& set = set_images_.shape();
+  return {Tensor::empty({count, set[1], set[2], set[3]}, place_.dtype, place_.device),
+          Tensor::empty({count}, Dtype::i32, place_.device)};
+}
+
+void Batches::gather(const Tensor& order, const Tensor& position, Batch& batch) const {
+  kernels::gather_batch(set_images_, set_labels_, order, position, epoch_number_, values_,
+                        batch_settings(settings_.augmentation, settings_.seed), batch.images, batch.labels);
+}
+
+const Batch& Batches::next_of_loader() {
+  batch_ = loader_->next();
+  if (++loader_batch_ == per_epoch_ && settings_.repeat) {
+    ++loader_epoch_;
+    loader_batch_ = 0;
+  }
+  if (batch_.images.dtype() != place_.dtype) {
+    Tensor converted = Tensor::empty(batch_.images.shape(), place_.dtype);
+    kernels::cast_forward(batch_.images, converted);
+    batch_.images = converted;
+  }
+  return batch_;
+}
+
+}  // namespace fovea
