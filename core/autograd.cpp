@@ -112,7 +112,7 @@ struct Variable::State {
 
   Tensor value;
   std::shared_ptr<Node> node;
-  ChannelMoments moments{};
+  std::any note{};
 };
 
 Variable::Variable(Tensor value) : Variable(std::move(value), false) {}
@@ -187,14 +187,14 @@ Tensor EarlierGradient::take() const {
   return std::exchange(node->grad, {});
 }
 
-const ChannelMoments& Variable::moments() const {
-  check(defined(), "moments: this variable is undefined");
-  return state_->moments;
+const std::any& Variable::note() const {
+  check(defined(), "note: this variable is undefined");
+  return state_->note;
 }
 
-void Variable::set_moments(ChannelMoments moments) {
-  check(defined(), "set_moments: this variable is undefined");
-  state_->moments = std::move(moments);
+void Variable::set_note(std::any note) {
+  check(defined(), "set_note: this variable is undefined");
+  state_->note = std::move(note);
 }
 
 void Variable::backward() const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <any>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -14,12 +15,6 @@ namespace fovea {
 /// Given the gradient of the result, returns the gradient of each input, in the inputs' order; an undefined
 /// tensor where an input needs none.
 using Backward = std::function<std::vector<Tensor>(const Tensor& dy)>;
-
-/// Mean and (biased) variance of every channel of a value, [C] each, over all axes but the last; or
-/// undefined.
-struct ChannelMoments {
-  Tensor mean, variance;
-};
 
 class EarlierGradient;
 
@@ -59,10 +54,10 @@ class Variable {
   /// For the backward pass of an operation on this variable: what has arrived here by then from elsewhere.
   EarlierGradient earlier_gradient() const;
 
-  /// The moments of the value, where what made it computed them on the way: batch normalisation then need not
-  /// read it again. Whoever changes the numbers of the value must set them to {}.
-  const ChannelMoments& moments() const;
-  void set_moments(ChannelMoments moments);
+  /// What operations tell those that come after them about this variable; empty at first. Of any type on
+  /// which both agree; copies of the variable share it.
+  const std::any& note() const;
+  void set_note(std::any note);
 
   /// Adds d(this)/d(leaf) to the gradient of every leaf that requires one. Without `dy` this must be a
   /// single number. Each node's memory is freed as soon as its gradient has gone on; a second call is an

@@ -62,6 +62,7 @@ struct BatchNormSettings {
   double epsilon = 1e-5;
   double momentum = 0.1;
   bool training = true;
+  bool moves_running = true;  // in training: the running statistics towards the batch's
 };
 Variable batch_norm(const Variable& x, const Variable& weight, const Variable& bias, Tensor& running_mean,
                     Tensor& running_variance, const BatchNormSettings& settings);

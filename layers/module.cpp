@@ -21,13 +21,13 @@ thread_local EvaluationMode* innermost_evaluation = nullptr;
 
 /// A visitor made of functions; an empty one is skipped.
 struct FunctionVisitor : Visitor {
-  std::function<void(const std::string&, Variable&)> parameter;
+  std::function<void(const std::string&, Variable&, bool stays_f32)> parameter;
   std::function<void(const std::string&, Tensor&)> buffer;
   std::function<void(const std::string&, Module&)> module;
 
  protected:
-  void on_parameter(const std::string& path, Variable& variable) override {
-    if (parameter) parameter(path, variable);
+  void on_parameter(const std::string& path, Variable& variable, bool stays_f32) override {
+    if (parameter) parameter(path, variable, stays_f32);
   }
   void on_buffer(const std::string& path, Tensor& tensor) override {
     if (buffer) buffer(path, tensor);
@@ -40,7 +40,7 @@ struct FunctionVisitor : Visitor {
 /// Replaces the numbers of every parameter and buffer by `change` of them.
 void replace_values(Module& module, const std::function<Tensor(const Tensor&)>& change) {
   FunctionVisitor visitor;
-  visitor.parameter = [&](const std::string&, Variable& parameter) {
+  visitor.parameter = [&](const std::string&, Variable& parameter, bool) {
     parameter.value() = change(parameter.value());
     parameter.zero_grad();
   };
@@ -81,8 +81,8 @@ bool EvaluationMode::covers(const Module& module) {
 std::vector<NamedParameter> named_parameters(Module& module) {
   std::vector<NamedParameter> result;
   FunctionVisitor visitor;
-  visitor.parameter = [&](const std::string& path, Variable& parameter) {
-    result.push_back({path, parameter});
+  visitor.parameter = [&](const std::string& path, Variable& parameter, bool stays_f32) {
+    result.push_back({path, parameter, stays_f32});
   };
   module.visit(visitor);
   return result;

@@ -14,6 +14,9 @@ namespace fovea {
 
 class Module;
 
+/// For Visitor: v("weight", weight, StaysF32()).
+struct StaysF32 {};
+
 /// Walks over a module's fields. `Module::visit` calls it with each field's name once; parameter names,
 /// counts, checkpoints, device moves, optimiser groups and freezing are all visitors.
 class Visitor {
@@ -21,7 +24,11 @@ class Visitor {
   virtual ~Visitor() = default;
 
   void operator()(const std::string& name, Variable& parameter) {
-    if (parameter.defined()) on_parameter(path_ + name, parameter);
+    if (parameter.defined()) on_parameter(path_ + name, parameter, /*stays_f32=*/false);
+  }
+  /// A parameter whose layer wants it in f32 whatever the precision.
+  void operator()(const std::string& name, Variable& parameter, StaysF32) {
+    if (parameter.defined()) on_parameter(path_ + name, parameter, /*stays_f32=*/true);
   }
   void operator()(const std::string& name, Tensor& buffer) {
     if (buffer.defined()) on_buffer(path_ + name, buffer);
@@ -41,7 +48,7 @@ class Visitor {
   }
 
  protected:
-  virtual void on_parameter(const std::string& /*path*/, Variable& /*parameter*/) {}
+  virtual void on_parameter(const std::string& /*path*/, Variable& /*parameter*/, bool /*stays_f32*/) {}
   virtual void on_buffer(const std::string& /*path*/, Tensor& /*buffer*/) {}
   virtual void on_module(const std::string& /*path*/, Module& /*module*/) {}
 
@@ -101,6 +108,7 @@ class EvaluationMode {
 struct NamedParameter {
   std::string path;
   Variable variable;  // shares the module's node
+  bool stays_f32 = false;
 };
 /// A buffer likewise.
 struct NamedBuffer {

@@ -35,13 +35,13 @@ class BatchNorm : public Module {
   /// `then` moves. The activated tensor is made twice: to share it would take no less time, and more memory.
   F::PreactivationConv then_again(const Conv& conv) const {
     F::PreactivationConv result = then(conv);
-    result.settings.momentum = 0;
+    result.settings.moves_running = false;
     return result;
   }
 
   void visit(Visitor& v) override {
-    v("weight", weight);
-    v("bias", bias);
+    v("weight", weight, StaysF32());
+    v("bias", bias, StaysF32());
     v("running_mean", running_mean);
     v("running_variance", running_variance);
   }

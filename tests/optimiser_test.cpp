@@ -7,6 +7,7 @@
 #include "fovea/core/check.h"
 #include "fovea/core/random.h"
 #include "fovea/layers/functional.h"
+#include "fovea/training/precision.h"
 
 namespace fovea {
 namespace {
@@ -191,6 +192,26 @@ TEST_CASE("optimiser: names the gradient that is not finite") {
   CHECK(optimiser.non_finite_gradient() == "bias");
   send(module.weight, std::numeric_limits<float>::infinity());
   CHECK(optimiser.non_finite_gradient() == "weight");
+}
+
+TEST_CASE("optimiser: a parameter that its layer wants in f32 is no 16-bit copy, nor rounded for inference") {
+  struct Scaled : Module {
+    Variable scale{Tensor::full({4}, 1 + 0x1p-12), true}, weight{Tensor::full({4}, 1 + 0x1p-12), true};
+    void visit(Visitor& v) override {
+      v("scale", scale, StaysF32());
+      v("weight", weight);
+    }
+  } module;
+  {
+    const Optimiser optimiser(module, {}, Dtype::bf16);
+    CHECK(module.scale.dtype() == Dtype::f32);
+    CHECK(module.weight.dtype() == Dtype::bf16);
+  }
+  CHECK(module.weight.dtype() == Dtype::f32);
+  set_precision(module, Precision::bf16);
+  CHECK(module.scale.value().to_doubles() == std::vector<double>(4, 1 + 0x1p-12));
+  CHECK(module.weight.dtype() == Dtype::bf16);
+  CHECK(module.weight.value().to_doubles() == std::vector<double>(4, 1));
 }
 
 TEST_CASE("optimiser: what it refuses") {

@@ -5,6 +5,7 @@
 
 #include "fovea/core/allocator.h"
 #include "fovea/layers/functional.h"
+#include "fovea/layers/functional/moments.h"
 #include "fovea/layers/norm.h"
 #include "op_test.h"
 
@@ -257,8 +258,8 @@ TEST_CASE("preactivation_convs: moments that are not wanted are not made") {
   const Chain chain{{3, 4, 4, 16}, {{16, 1, 1}}};
   Inputs in;
   for (const Input& input : chain.inputs()) in.emplace_back(normal(input.shape, Random(1, Purpose::test)));
-  CHECK(F::preactivation_convs(in[0], convs_of(chain, in)).moments().mean.defined());
-  CHECK_FALSE(F::preactivation_convs(in[0], convs_of(chain, in), {}, false).moments().mean.defined());
+  CHECK(moments_of(F::preactivation_convs(in[0], convs_of(chain, in))).mean.defined());
+  CHECK_FALSE(moments_of(F::preactivation_convs(in[0], convs_of(chain, in), {}, false)).mean.defined());
 }
 
 TEST_CASE(
@@ -276,8 +277,8 @@ TEST_CASE(
       const Variable y = F::preactivation_convs(in[0], convs, in[0]);
       Tensor mean = Tensor::empty({chain.x[3]}, Dtype::f32, device), variance = Tensor::empty_like(mean);
       kernels::batch_norm_statistics(y.value(), mean, variance);
-      check_near(y.moments().mean, mean, 1e-5);
-      check_near(y.moments().variance, variance, 1e-5);
+      check_near(moments_of(y).mean, mean, 1e-5);
+      check_near(moments_of(y).variance, variance, 1e-5);
 
       Variable z = in[0];
       for (size_t i = 0; i < convs.size(); ++i) {
@@ -290,12 +291,15 @@ TEST_CASE(
       }
       // Batch norm takes the moments for those of the value.
       Variable marked(y.value());
-      marked.set_moments({Tensor::full({chain.x[3]}, 2.0, Dtype::f32, device),
-                          Tensor::full({chain.x[3]}, 4.0, Dtype::f32, device)});
+      set_moments(marked, {Tensor::full({chain.x[3]}, 2.0, Dtype::f32, device),
+                           Tensor::full({chain.x[3]}, 4.0, Dtype::f32, device)});
       F::PreactivationConv& first = convs[0];
       F::batch_norm(marked, first.norm_weight, first.norm_bias, first.running_mean, first.running_variance,
                     {.momentum = 1.0});
       check_near(first.running_mean, std::vector<double>(static_cast<size_t>(chain.x[3]), 2.0), 1e-6);
+      // But not once its numbers have changed.
+      marked.value().fill_with_zeros();
+      CHECK_FALSE(moments_of(marked).mean.defined());
     }
   }
 }
@@ -324,7 +328,7 @@ TEST_CASE("preactivation_convs: moments over many rows carry no more error than 
       const double mean = sum / static_cast<double>(rows);
       const double variance = squares / static_cast<double>(rows) - mean * mean;
       squares_of_errors +=
-          std::pow(y.moments().variance.to_doubles()[static_cast<size_t>(k)] / variance - 1, 2);
+          std::pow(moments_of(y).variance.to_doubles()[static_cast<size_t>(k)] / variance - 1, 2);
     }
     const double error = std::sqrt(squares_of_errors / static_cast<double>(stage.K)) * 0x1p24;
     CHECK(error < 2.0);  // half units of the last place; with one f32 sum a chunk 3.4 to 6.7

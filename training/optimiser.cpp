@@ -12,7 +12,6 @@
 #include "fovea/kernels/sgd.h"
 #include "fovea/kernels/step.h"
 #include "fovea/training/arena.h"
-#include "fovea/training/precision.h"
 
 namespace fovea {
 
@@ -27,12 +26,9 @@ Optimiser::Optimiser(Module& module, const OptimiserSettings& settings, std::opt
   moment_names_ = settings_.kind == OptimiserKind::sgd
                       ? std::vector<const char*>{"momentum"}
                       : std::vector<const char*>{"first_moment", "second_moment"};
-  const std::vector<Variable> in_f32 = working ? parameters_in_f32(module) : std::vector<Variable>();
   for (NamedParameter& parameter : named_parameters(module)) {
     if (!parameter.variable.requires_grad()) continue;
-    const bool stays = !working || *working == parameter.variable.dtype() ||
-                       std::any_of(in_f32.begin(), in_f32.end(),
-                                   [&](const Variable& other) { return other.same_as(parameter.variable); });
+    const bool stays = !working || *working == parameter.variable.dtype() || parameter.stays_f32;
     slots_.push_back({parameter.path, parameter.variable, stays ? size_t{0} : size_t{1}, 0});
   }
   check(!slots_.empty(), "optimiser: the module has no parameter that requires a gradient");

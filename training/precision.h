@@ -1,7 +1,5 @@
 #pragma once
 
-#include <vector>
-
 #include "fovea/core/device.h"
 #include "fovea/core/dtype.h"
 #include "fovea/layers/module.h"
@@ -29,9 +27,8 @@ class TF32Scope {
   bool before_;
 };
 
-/// The parameters that stay f32 in every precision: those of batch norms, whose formula is f32.
-std::vector<Variable> parameters_in_f32(Module& module);
-/// For inference: rounds the other parameters to the activations' dtype, and allows tf32 if that is meant.
+/// For inference: rounds the parameters, but those that their layer wants in f32, to the activations' dtype,
+/// and allows tf32 if that is meant.
 void set_precision(Module& module, Precision precision);
 
 }  // namespace fovea

@@ -38,7 +38,7 @@ kernels::Normalisation normalisation_of(const Tensor& x, const ChannelMoments& m
       norm.variance = Tensor::empty_like(running_mean);
       kernels::batch_norm_statistics(x, norm.mean, norm.variance);
     }
-    if (settings.momentum != 0) norm.running = {running_mean, running_variance, settings.momentum};
+    if (settings.moves_running) norm.running = {running_mean, running_variance, settings.momentum};
   }
   return norm;
 }
@@ -59,8 +59,8 @@ Variable normalise(const char* operation, const Variable& x, const Variable& wei
   const Tensor xt = x.value();
   check_normalisation(operation, xt.shape(), xt.dtype(), weight.value(), bias.value(), running_mean,
                       running_variance, settings);
-  kernels::Normalisation norm = normalisation_of(xt, x.moments(), weight.value(), bias.value(), running_mean,
-                                                 running_variance, settings);
+  kernels::Normalisation norm = normalisation_of(xt, moments_of(x), weight.value(), bias.value(),
+                                                 running_mean, running_variance, settings);
   Tensor y = Tensor::empty_like(xt);
   kernels::batch_norm_forward(xt, norm, has_relu, y);
   keep_for_backward(norm);

@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/batch_norm.h"
 #include "fovea/layers/functional.h"
+#include "fovea/layers/functional/moments.h"
 
 namespace fovea {
 

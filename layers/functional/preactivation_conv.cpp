@@ -82,7 +82,7 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
     const PreactivationConv& conv = convs[i];
     const bool is_last = i + 1 == convs.size();
     const Tensor yt = y.value();
-    kernels::SavedPreactivation saved_stage{stage_of(yt, y.moments(), conv), yt, {}};
+    kernels::SavedPreactivation saved_stage{stage_of(yt, moments_of(y), conv), yt, {}};
     kernels::PreactivationStage& stage = saved_stage.stage;
     Tensor result = Tensor::empty(shapes[i + 1], yt.dtype(), yt.device());
     ChannelMoments moments;
@@ -100,7 +100,7 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
     stages.push_back(saved_stage);
     parameters.insert(parameters.end(), {conv.norm_weight, conv.norm_bias, conv.weight});
     y = Variable(result);
-    y.set_moments(std::move(moments));
+    set_moments(y, std::move(moments));
   }
   // Where x itself is added, its two gradients are one.
   const bool adds_x = residual.defined() && residual.same_as(x), adds_other = residual.defined() && !adds_x;
@@ -141,7 +141,7 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
         return gradients;
       },
       std::move(saved));
-  result.set_moments(y.moments());
+  set_moments(result, moments_of(y));
   return result;
 }
 

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "fovea/core/autograd.h"
+
+namespace fovea {
+
+/// Mean and (biased) variance of every channel of a value, [C] each, over all axes but the last; or
+/// undefined.
+struct ChannelMoments {
+  Tensor mean, variance;
+};
+
+/// Notes moments of the value of x that were computed on the way, so that a batch norm need not read it for
+/// them.
+void set_moments(Variable& x, ChannelMoments moments);
+/// Those that were noted; undefined where there are none, or where numbers of x have changed since.
+ChannelMoments moments_of(const Variable& x);
+
+}  // namespace fovea
