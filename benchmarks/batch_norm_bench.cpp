@@ -20,7 +20,7 @@ struct Tensors {
     kernels::batch_norm_statistics(x, mean, variance);
   }
 
-  kernels::Normalisation norm() const { return {mean, variance, weight, bias}; }
+  kernels::NormConstants norm() const { return {mean, variance, weight, bias}; }
 
   Tensor x, dy, result;                                 // [N, H, W, C]
   Tensor weight, bias, mean, variance, dweight, dbias;  // [C]

@@ -18,7 +18,7 @@ void units(Benchmark* benchmark) {
   }
 }
 
-kernels::Normalisation random_norm(int64_t C) {
+kernels::NormConstants random_norm(int64_t C) {
   const Tensor variance = Tensor::full({C}, 1.0, Dtype::f32, settings().device);
   return {random_f32({C}, 1), variance, random_f32({C}, 2), random_f32({C}, 3)};
 }
@@ -41,7 +41,7 @@ struct Expand {
 
   int64_t N, H, C;
   Tensor x, y, residual, weight;
-  kernels::Normalisation norm;
+  kernels::NormConstants norm;
   Tensor mean, variance;
 };
 
@@ -95,7 +95,7 @@ struct Reduce : Expand {
   kernels::NextNormalisation next() const { return {x, norm, norm.weight, norm.bias}; }
 
   Tensor reduce;
-  kernels::Normalisation of_input;
+  kernels::NormConstants of_input;
   Tensor dx;
   kernels::PreactivationGradients gradients;
 };

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "fovea/core/captured_graph.h"
 #include "fovea/core/profile_report.h"
 #include "fovea/core/safetensors.h"
-#include "fovea/core/stream.h"
 #include "fovea/training/precision.h"
 #include "fovea/training/training_step.h"
 

@@ -61,7 +61,7 @@ Device parse_device(const std::string& text) {
     check<UsageError>(text == "cuda", "device: ", in_quotes(text), " is none of auto, cpu, cuda, cuda:N");
   }
   check<DeviceError>(status.device_count > 0, "device: ", in_quotes(text), " cannot be used: ", status.reason,
-                     "; use --device cpu");
+                     "; use the CPU");
   check<DeviceError>(index < status.device_count, "device: ", in_quotes(text), " does not exist, there are ",
                      status.device_count, " CUDA devices");
   return Device::cuda(index);

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "fovea/core/check.h"
-#include "fovea/core/nearest.h"
+#include "fovea/core/suggestion.h"
 
 namespace fovea {
 

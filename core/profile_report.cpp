@@ -6,8 +6,8 @@
 #include <map>
 #include <utility>
 
+#include "fovea/core/captured_graph.h"
 #include "fovea/core/json_writer.h"
-#include "fovea/core/stream.h"
 
 namespace fovea {
 namespace {

@@ -14,8 +14,6 @@ enum class Purpose : uint32_t {
   augmentation = 3,
   dropout = 4,
   synthetic_images = 5,
-  label_noise = 6,
-  mixup = 7,
   test = 100,
 };
 

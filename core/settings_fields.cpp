@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "fovea/core/check.h"
-#include "fovea/core/nearest.h"
+#include "fovea/core/suggestion.h"
 
 namespace fovea {
 namespace {

@@ -13,8 +13,7 @@
 namespace fovea {
 
 struct Tensor::Storage {
-  Storage(size_t bytes_, Device device_)
-      : pointer(allocate(bytes_, device_)), bytes(bytes_), device(device_) {}
+  Storage(size_t size, Device where) : pointer(allocate(size, where)), bytes(size), device(where) {}
   ~Storage() { deallocate(pointer, bytes, device); }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;

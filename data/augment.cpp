@@ -6,7 +6,7 @@
 
 namespace fovea {
 
-Tensor normalised_bytes(const Normalisation& normalisation) {
+Tensor normalised_bytes(const ImageNormalisation& normalisation) {
   Tensor values = Tensor::empty({3, 256});
   for (size_t c = 0; c < 3; ++c) {
     for (size_t byte = 0; byte < 256; ++byte) {
@@ -35,8 +35,9 @@ void check_images(const ImageSet& set, const std::optional<Augmentation>& augmen
   }
 }
 
-Batch make_batch(const ImageSet& set, std::span<const int64_t> indices, const Normalisation& normalisation,
-                 const std::optional<Augmentation>& augmentation, uint64_t seed, uint32_t epoch) {
+Batch make_batch(const ImageSet& set, std::span<const int64_t> indices,
+                 const ImageNormalisation& normalisation, const std::optional<Augmentation>& augmentation,
+                 uint64_t seed, uint32_t epoch) {
   check_images(set, augmentation);
   const Tensor& images = set.images;
   const int64_t N = images.shape(0), H = images.shape(1), W = images.shape(2), B = std::ssize(indices);

@@ -33,13 +33,14 @@ struct Batch {
 
 /// The images `indices` of `set`, normalised, and augmented if asked for. How image i is varied depends on
 /// (seed, epoch, i) alone. An Error for an index outside the set or a set of another type.
-Batch make_batch(const ImageSet& set, std::span<const int64_t> indices, const Normalisation& normalisation,
-                 const std::optional<Augmentation>& augmentation, uint64_t seed, uint32_t epoch);
+Batch make_batch(const ImageSet& set, std::span<const int64_t> indices,
+                 const ImageNormalisation& normalisation, const std::optional<Augmentation>& augmentation,
+                 uint64_t seed, uint32_t epoch);
 
 /// An Error unless a set's images and labels are what make_batch takes, and the augmentation fits them.
 void check_images(const ImageSet& set, const std::optional<Augmentation>& augmentation);
 /// What each byte becomes: (byte / 255 - mean) / deviation.  f32 [3, 256]
-Tensor normalised_bytes(const Normalisation& normalisation);
+Tensor normalised_bytes(const ImageNormalisation& normalisation);
 /// The same choice, as the kernel that makes batches takes it.
 kernels::BatchSettings batch_settings(const std::optional<Augmentation>& augmentation, uint64_t seed);
 

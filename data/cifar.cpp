@@ -16,8 +16,8 @@ constexpr int64_t kSide = 32;
 constexpr int64_t kPlane = kSide * kSide;
 constexpr int64_t kMaxNamesBytes = 1 << 16;
 constexpr const char* kAdvice =
-    "the file is not the official one or is damaged: get it with `cifar_trainer fetch`, or say with --data "
-    "where it is";
+    "the file is not the official one or is damaged: get it with `cifar_trainer fetch`, or name the "
+    "folder that has it";
 
 int64_t row_bytes(const CifarFormat& format) {
   return format.label_bytes + 3 * kPlane;

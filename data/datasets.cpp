@@ -6,8 +6,8 @@
 #include "fovea/core/cache_folder.h"
 #include "fovea/core/check.h"
 #include "fovea/core/environment.h"
-#include "fovea/core/nearest.h"
 #include "fovea/core/printable.h"
+#include "fovea/core/suggestion.h"
 #include "fovea/data/cifar.h"
 #include "fovea/data/file.h"
 #include "fovea/data/idx.h"
@@ -30,8 +30,8 @@ Layout cifar_layout(const CifarFormat& format) {
   Layout layout{
       {format.folder, format.python.folder},
       format.train_files,
-      "get it with `cifar_trainer fetch`, or say with --data or FOVEA_DATA where it is, in its binary "
-      "version or in that for Python"};
+      "get it with `cifar_trainer fetch`, or name the folder that has it, also by FOVEA_DATA, in its "
+      "binary version or in that for Python"};
   for (const auto* files : {&format.test_files, &format.python.train_files, &format.python.test_files}) {
     layout.files.insert(layout.files.end(), files->begin(), files->end());
   }
@@ -42,7 +42,7 @@ Layout fashion_mnist_layout() {
   Layout layout{
       {"fashion-mnist"},
       {},
-      "install Debian's package dataset-fashion-mnist, or say with --data or FOVEA_DATA where it is"};
+      "install Debian's package dataset-fashion-mnist, or name the folder that has it, also by FOVEA_DATA"};
   for (const char* name : {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
                            "t10k-labels-idx1-ubyte"}) {
     layout.files.emplace_back(name);

@@ -16,7 +16,7 @@ namespace {
 
 constexpr const char* kOperation = "fashion-mnist";
 constexpr const char* kAdvice =
-    "install Debian's package dataset-fashion-mnist, or say with --data where the four files are";
+    "install Debian's package dataset-fashion-mnist, or name the folder that has the four files";
 constexpr int64_t kSourceSide = 28, kSide = 32, kBorder = (kSide - kSourceSide) / 2;
 
 size_t idx_bytes(const Shape& shape) {

@@ -25,7 +25,7 @@ ImageSet ImageSet::first(int64_t count) const {
   return {name, images.slice(0, images.shape().with(0, count)), labels.slice(0, {count}), class_names};
 }
 
-Normalisation normalisation_of(const ImageSet& set) {
+ImageNormalisation normalisation_of(const ImageSet& set) {
   check(set.images.defined() && set.images.rank() == 4 && set.images.shape(3) == 3 && set.images.size() > 0,
         "normalisation_of: images are ", set.images, ", wanted u8[N, H, W, 3] that is not empty");
   const uint8_t* bytes = set.images.data<uint8_t>();
@@ -46,7 +46,7 @@ Normalisation normalisation_of(const ImageSet& set) {
     }
   });
 
-  Normalisation result;
+  ImageNormalisation result;
   for (size_t c = 0; c < 3; ++c) {
     uint64_t values = 0, squares = 0;
     for (const Sums& sums : chunks) {

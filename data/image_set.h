@@ -27,13 +27,13 @@ struct ImageSet {
 };
 
 /// Mean and deviation of pixel / 255 in each channel: a network sees (pixel / 255 - mean) / deviation.
-struct Normalisation {
+struct ImageNormalisation {
   std::array<float, 3> mean{0, 0, 0};
   std::array<float, 3> deviation{1, 1, 1};
 };
 
 /// Mean and population deviation over all pixels of `set`, from sums in integers. The deviation of a channel
 /// that is the same everywhere counts as 1.
-Normalisation normalisation_of(const ImageSet& set);
+ImageNormalisation normalisation_of(const ImageSet& set);
 
 }  // namespace fovea

@@ -59,7 +59,7 @@ std::vector<int64_t> shuffled_order(int64_t count, uint64_t seed, uint32_t epoch
 /// The thread that prepares batches, and the queue between it and its caller.
 class Loader::Worker {
  public:
-  Worker(ImageSet set, const Normalisation& normalisation, const LoaderSettings& settings)
+  Worker(ImageSet set, const ImageNormalisation& normalisation, const LoaderSettings& settings)
       : set_(std::move(set)), normalisation_(normalisation), settings_(settings) {
     check<UsageError>(batches_per_epoch() >= 1, "Loader: ", set_.size(), " images of ", set_.name,
                       " fill no batch of ", settings_.batch_size,
@@ -180,7 +180,7 @@ class Loader::Worker {
   }
 
   const ImageSet set_;
-  const Normalisation normalisation_;
+  const ImageNormalisation normalisation_;
   const LoaderSettings settings_;
   const pid_t process_ = getpid();
 
@@ -205,7 +205,7 @@ void Loader::WorkerDeleter::operator()(Worker* worker) const noexcept {
   if (worker->is_here()) delete worker;
 }
 
-Loader::Loader(ImageSet set, const Normalisation& normalisation, const LoaderSettings& settings)
+Loader::Loader(ImageSet set, const ImageNormalisation& normalisation, const LoaderSettings& settings)
     : worker_(new Worker(std::move(set), normalisation, settings)) {}
 Loader::~Loader() = default;
 Loader::Loader(Loader&&) noexcept = default;

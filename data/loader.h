@@ -32,7 +32,7 @@ std::vector<int64_t> epoch_order(int64_t images, const LoaderSettings& settings,
 class Loader {
  public:
   /// UsageError if the set has not even one batch.
-  Loader(ImageSet set, const Normalisation& normalisation, const LoaderSettings& settings);
+  Loader(ImageSet set, const ImageNormalisation& normalisation, const LoaderSettings& settings);
   ~Loader();
   Loader(Loader&&) noexcept;
   Loader& operator=(Loader&&) noexcept;

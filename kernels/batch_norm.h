@@ -21,7 +21,7 @@ inline double unbiased_factor(int64_t rows) {
 }
 
 /// What turns x into xhat * weight + bias.
-struct Normalisation {
+struct NormConstants {
   Tensor mean, variance;
   Tensor weight, bias;
   double epsilon = 1e-5;
@@ -29,7 +29,7 @@ struct Normalisation {
   RunningStatistics running = {};  // what a forward pass with this moves towards mean and variance
 
   /// The same for a pass that moves nothing.
-  Normalisation without_running() const { return {mean, variance, weight, bias, epsilon, of_batch, {}}; }
+  NormConstants without_running() const { return {mean, variance, weight, bias, epsilon, of_batch, {}}; }
 
   template <class Visit>
   void for_each_tensor(Visit&& visit) const {
@@ -43,17 +43,17 @@ struct Normalisation {
 FOVEA_KERNEL(batch_norm_statistics, const Tensor& x, Tensor& mean, Tensor& variance);
 
 /// y = xhat * weight + bias, or relu of it. Moves norm.running.
-FOVEA_KERNEL(batch_norm_forward, const Tensor& x, const Normalisation& norm, bool has_relu, Tensor& y);
+FOVEA_KERNEL(batch_norm_forward, const Tensor& x, const NormConstants& norm, bool has_relu, Tensor& y);
 
 /// With g = dy, or 0 where the relu was 0 (a NaN passes dy on): dweight = sum of g * xhat, dbias = sum of g;
 /// one pass over dy and x.
-FOVEA_KERNEL(batch_norm_backward_reduce, const Tensor& dy, const Tensor& x, const Normalisation& norm,
+FOVEA_KERNEL(batch_norm_backward_reduce, const Tensor& dy, const Tensor& x, const NormConstants& norm,
              bool has_relu, Tensor& dweight, Tensor& dbias);
 
 /// dx = weight * rstd * (g - dbias / rows - xhat * dweight / rows) + other where mean and variance are those
 /// of x; dx = weight * rstd * g + other where they are constants. `other`, a gradient of x that comes another
 /// way, may be undefined. dx may be dy, or other.
-FOVEA_KERNEL(batch_norm_backward_input, const Tensor& dy, const Tensor& x, const Normalisation& norm,
+FOVEA_KERNEL(batch_norm_backward_input, const Tensor& dy, const Tensor& x, const NormConstants& norm,
              const Tensor& dweight, const Tensor& dbias, bool has_relu, const Tensor& other, Tensor& dx);
 
 }  // namespace fovea::kernels

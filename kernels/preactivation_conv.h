@@ -13,7 +13,7 @@ namespace fovea::kernels {
 
 /// A pre-activation convolution without its x.
 struct PreactivationStage {
-  Normalisation norm;
+  NormConstants norm;
   Tensor weight;
   int64_t stride, padding;
 
@@ -54,7 +54,7 @@ struct PreactivationGradients {
 /// dweight and dbias. Undefined y: elsewhere.
 struct NextNormalisation {
   Tensor y;  // [N, P, Q, K]
-  Normalisation norm;
+  NormConstants norm;
   Tensor dweight, dbias;  // [K]
 
   template <class Visit>

@@ -8,10 +8,13 @@
 
 namespace fovea::kernels {
 
-/// Positions begin, ..., end - 1 along one axis.
-struct Span {
-  int64_t begin, end;
+/// Positions, rows or images begin, ..., end - 1; none where end <= begin.
+template <class T>
+struct BasicInterval {
+  T begin, end;
+  T count() const { return end - begin; }
 };
+using Interval = BasicInterval<int64_t>;
 
 /// A square pooling window that slides over an image: output i covers the inputs
 /// i * stride - padding, ..., i * stride - padding + size - 1, along either axis.
@@ -22,13 +25,13 @@ struct Window {
   int64_t outputs(int64_t extent) const { return (extent + 2 * padding - size) / stride + 1; }
 
   /// The inputs that output i covers, padding left out.
-  Span inputs_of(int64_t i, int64_t extent) const {
+  Interval inputs_of(int64_t i, int64_t extent) const {
     const int64_t begin = i * stride - padding;
     return {std::max<int64_t>(begin, 0), std::min(begin + size, extent)};
   }
 
   /// The outputs that cover input h.
-  Span outputs_of(int64_t h, int64_t output_extent) const {
+  Interval outputs_of(int64_t h, int64_t output_extent) const {
     const int64_t first = h + padding - size + 1;
     return {first > 0 ? (first + stride - 1) / stride : 0,
             std::min((h + padding) / stride + 1, output_extent)};

@@ -54,7 +54,7 @@ Variable upsample(const Variable& x, int64_t out_h, int64_t out_w);
 /// upsample(x) to the size of skip, plus skip: one pass. x: [N, h, w, C], skip: [N, H, W, C]
 Variable upsample_add(const Variable& x, const Variable& skip);
 
-// Normalisation. Batch norm over all axes but the last, x: [..., C]; weight, bias, running_*: [C], f32 (f64
+// NormConstants. Batch norm over all axes but the last, x: [..., C]; weight, bias, running_*: [C], f32 (f64
 // for f64 x). Training: with the batch's mean and (biased) variance, and
 // running = (1 - momentum) * running + momentum * batch (the variance unbiased), as PyTorch does. Otherwise
 // with the running statistics. (Ioffe and Szegedy 2015)

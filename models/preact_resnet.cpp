@@ -34,11 +34,11 @@ int64_t smallest_input(const PreActResNetSettings& s) {
   return s.channels.size() < 2 ? 1 : (int64_t{1} << (s.channels.size() - 2)) + 1;
 }
 
-PreActResNet::PreActResNet(const PreActResNetSettings& settings_, uint64_t seed)
-    : PreActResNet(checked(settings_), Rng(seed)) {}
+PreActResNet::PreActResNet(const PreActResNetSettings& s, uint64_t seed)
+    : PreActResNet(checked(s), Rng(seed)) {}
 
-PreActResNet::PreActResNet(const PreActResNetSettings& settings_, Rng rng)
-    : settings(settings_),
+PreActResNet::PreActResNet(const PreActResNetSettings& s, Rng rng)
+    : settings(s),
       stem(/*C=*/3, settings.stem, /*kernel=*/3, /*stride=*/1, /*padding=*/1, rng),
       stages(make_stages(settings, rng)),
       norm(settings.channels.back()),

@@ -38,7 +38,7 @@ class PreActResNet : public Model {
   Linear linear;
 
  private:
-  PreActResNet(const PreActResNetSettings& settings_, Rng rng);
+  PreActResNet(const PreActResNetSettings& s, Rng rng);
 };
 
 }  // namespace fovea

@@ -87,11 +87,11 @@ void AttentionStage::visit(Visitor& v) {
   v("closing", closing);
 }
 
-ResidualAttentionNetwork::ResidualAttentionNetwork(const ResidualAttentionSettings& settings_, uint64_t seed)
-    : ResidualAttentionNetwork(checked(settings_), Rng(seed)) {}
+ResidualAttentionNetwork::ResidualAttentionNetwork(const ResidualAttentionSettings& s, uint64_t seed)
+    : ResidualAttentionNetwork(checked(s), Rng(seed)) {}
 
-ResidualAttentionNetwork::ResidualAttentionNetwork(const ResidualAttentionSettings& settings_, Rng rng)
-    : settings(settings_),
+ResidualAttentionNetwork::ResidualAttentionNetwork(const ResidualAttentionSettings& s, Rng rng)
+    : settings(s),
       stem(make_stem(settings, rng)),
       stages(make_stages(settings, rng)),
       tail(make_tail(settings, rng)),

@@ -65,7 +65,7 @@ class ResidualAttentionNetwork : public Model {
   Linear linear;
 
  private:
-  ResidualAttentionNetwork(const ResidualAttentionSettings& settings_, Rng rng);
+  ResidualAttentionNetwork(const ResidualAttentionSettings& s, Rng rng);
 };
 
 }  // namespace fovea

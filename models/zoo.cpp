@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "fovea/core/nearest.h"
+#include "fovea/core/suggestion.h"
 
 namespace fovea {
 namespace {

@@ -15,7 +15,7 @@ using Catch::Contains;
 
 namespace {
 
-const Normalisation kNormalisation{{0.5f, 0.4f, 0.3f}, {0.25f, 0.2f, 0.5f}};
+const ImageNormalisation kNormalisation{{0.5f, 0.4f, 0.3f}, {0.25f, 0.2f, 0.5f}};
 
 /// Images of H x W in which no two pixels of a row or column are the same.
 ImageSet numbered(int64_t N, int64_t H, int64_t W) {
@@ -69,7 +69,7 @@ TEST_CASE("normalisation_of: mean and population deviation of each channel") {
                Tensor::from<uint8_t>({0, 10, 255, 4, 10, 0, 8, 10, 0, 0, 10, 0}, {1, 2, 2, 3}),
                Tensor::zeros({1}, Dtype::i32),
                {"a"}};
-  const Normalisation result = normalisation_of(set);
+  const ImageNormalisation result = normalisation_of(set);
   CHECK(result.mean[0] == Approx(3.0 / 255));
   CHECK(result.deviation[0] == Approx(std::sqrt(11.0) / 255));  // (9 + 1 + 25 + 9) / 4
   CHECK(result.mean[1] == Approx(10.0 / 255));
@@ -84,7 +84,7 @@ TEST_CASE("normalisation_of: the sums of many pixels are exact") {
   ImageSet set{"bright", Tensor::full({N, 32, 32, 3}, 255, Dtype::u8), Tensor::zeros({N}, Dtype::i32), {"a"}};
   set.images.data<uint8_t>()[0] = 0;
   const double pixels = static_cast<double>(N) * 1024;
-  const Normalisation result = normalisation_of(set);
+  const ImageNormalisation result = normalisation_of(set);
   CHECK(result.mean[0] == Approx(1.0 - 1.0 / pixels).epsilon(1e-7));
   CHECK(result.deviation[0] == Approx(std::sqrt(pixels - 1) / pixels).epsilon(1e-4));
   CHECK(result.mean[1] == 1.0f);

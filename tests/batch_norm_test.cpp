@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "fovea/core/stream.h"
+#include "fovea/core/captured_graph.h"
 #include "fovea/kernels/arithmetic.h"
 #include "fovea/kernels/batch_norm.h"
 #include "fovea/layers/functional.h"
@@ -227,7 +227,7 @@ TEST_CASE("batch_norm_relu: captured into a graph and replayed, it gives the sam
   Tensor mean = Tensor::empty_like(weight), variance = Tensor::empty_like(weight),
          dweight = Tensor::empty_like(weight), dbias = Tensor::empty_like(weight);
   Tensor y = Tensor::empty_like(x), dx = Tensor::empty_like(x);
-  const kernels::Normalisation norm{mean, variance, weight, bias};
+  const kernels::NormConstants norm{mean, variance, weight, bias};
   const auto step = [&] {
     kernels::batch_norm_statistics(x, mean, variance);
     kernels::batch_norm_forward(x, norm, /*has_relu=*/true, y);

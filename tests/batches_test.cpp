@@ -34,7 +34,7 @@ std::vector<int32_t> labels_of(const Batch& batch) {
 
 TEST_CASE("batches: those of a Loader, wherever the model computes, from any epoch and batch on") {
   const LoaderSettings settings{.batch_size = 3, .augmentation = Augmentation{.padding = 2}, .seed = 7};
-  const Normalisation normalisation{{0.5f, 0.25f, 0.125f}, {2, 1, 0.5f}};
+  const ImageNormalisation normalisation{{0.5f, 0.25f, 0.125f}, {2, 1, 0.5f}};
   for (const Device device : test::devices()) {
     Batches batches(numbered(), normalisation, settings, {device, Dtype::f32});
     REQUIRE(batches.per_epoch() == 3);

@@ -6,7 +6,7 @@
 #include <memory>
 #include <sstream>
 
-#include "fovea/core/stream.h"
+#include "fovea/core/captured_graph.h"
 #include "fovea/kernels/cuda/conv/reference.h"
 #include "temporary_folder.h"
 

@@ -71,7 +71,7 @@ TEST_CASE("find_dataset: says where it looked and what to do") {
   const ScopedVariable variable("FOVEA_DATA", "/nowhere/at/all");
   CHECK_THAT(message_of<DataError>([] { find_dataset("cifar100", ""); }),
              Contains("/nowhere/at/all/cifar-100-binary") && Contains(".cache/fovea/cifar-100-binary") &&
-                 Contains("train.bin") && Contains("--data"));
+                 Contains("train.bin") && Contains("FOVEA_DATA"));
 }
 
 TEST_CASE("load_dataset: the first damaged file is named") {

@@ -2,8 +2,8 @@
 #include <catch2/catch.hpp>
 
 #include "emulator.h"
+#include "fovea/core/captured_graph.h"
 #include "fovea/core/check.h"
-#include "fovea/core/stream.h"
 #include "fovea/kernels/cuda/conv/trial.h"
 #include "fovea/kernels/kernel.h"
 #include "fovea/kernels/relu.h"

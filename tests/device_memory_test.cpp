@@ -5,10 +5,10 @@
 
 #include "emulator.h"
 #include "fovea/core/allocator.h"
+#include "fovea/core/captured_graph.h"
 #include "fovea/core/check.h"
 #include "fovea/core/cuda/runtime.h"
 #include "fovea/core/cuda_backend.h"
-#include "fovea/core/stream.h"
 #include "fovea/core/tensor.h"
 
 namespace fovea {

@@ -1,4 +1,4 @@
-#include "fovea/core/stream.h"
+#include "fovea/core/captured_graph.h"
 #include "fovea/layers/functional.h"
 #include "op_test.h"
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "fovea/core/stream.h"
+#include "fovea/core/captured_graph.h"
 #include "fovea/core/tensor.h"
 #include "fovea/kernels/cuda/launch.h"
 #include "fovea/kernels/relu.h"

@@ -122,7 +122,7 @@ TEST_CASE("file_memory: class names that a checkpoint only claims are not believ
   ModelOptions options = settings.network;
   std::string names = "x";  // ten million in all, 31 MB
   for (int i = 1; i < 10'000'000; ++i) names += "\nxx";
-  Classifier(make_model(settings.model, options, /*seed=*/1), Normalisation(),
+  Classifier(make_model(settings.model, options, /*seed=*/1), ImageNormalisation(),
              cli::checkpoint_info(settings, {names}))
       .save(path);
   const auto size = static_cast<double>(std::filesystem::file_size(path));

@@ -121,7 +121,7 @@ TEST_CASE("fork: locks are taken in one order, and given back on both sides") {
 
 TEST_CASE("fork: a loader says in a child that its thread is not there, and can be destroyed") {
   const ImageSet images = synthetic_images(Split::train, /*count=*/64, /*seed=*/1);
-  const Normalisation normalisation = normalisation_of(images);
+  const ImageNormalisation normalisation = normalisation_of(images);
   for (int round = 0; round < 20; ++round) {
     auto loader = std::make_unique<Loader>(images, normalisation, LoaderSettings{.batch_size = 8});
     if (round % 2 == 0) loader->next();

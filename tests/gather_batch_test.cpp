@@ -17,7 +17,7 @@ const ImageSet& drawn_images() {
   return set;
 }
 
-const Normalisation kNormalisation{{0.4f, 0.5f, 0.45f}, {0.25f, 0.2f, 0.3f}};
+const ImageNormalisation kNormalisation{{0.4f, 0.5f, 0.45f}, {0.25f, 0.2f, 0.3f}};
 
 struct Made {
   Tensor x, y;

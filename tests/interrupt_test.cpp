@@ -49,7 +49,7 @@ struct Trained {
   explicit Trained(TrainingSettings settings_ = test::tiny_settings()) : settings(settings_) {
     auto owned = std::make_unique<DeepModel>();
     model = owned.get();
-    classifier.emplace(std::move(owned), Normalisation{{0.45f, 0.45f, 0.45f}, {0.25f, 0.25f, 0.25f}});
+    classifier.emplace(std::move(owned), ImageNormalisation{{0.45f, 0.45f, 0.45f}, {0.25f, 0.25f, 0.25f}});
     settings.hooks.should_interrupt = [this] { return model->is_stopping; };
   }
   TrainingResult train(const ImageSet* evaluation_set = nullptr) {

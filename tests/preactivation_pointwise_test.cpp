@@ -31,7 +31,7 @@ struct Numbers {
   Tensor filters() { return test::cast(normal({extents_.K, 1, 1, extents_.C}, rng.next(), 0.2f), dtype_); }
   Tensor row(int64_t channels) { return normal({channels}, rng.next()); }
   /// Gates of which about half are closed.
-  kernels::Normalisation norm(int64_t channels) {
+  kernels::NormConstants norm(int64_t channels) {
     return {row(channels), Tensor::full({channels}, 1.5), row(channels), row(channels)};
   }
 
@@ -57,7 +57,7 @@ void for_each_case(Body body) {
   for (const Extents& extents : kSeveralTiles) body(Dtype::bf16, extents);
 }
 
-kernels::Normalisation on(Device device, const kernels::Normalisation& norm) {
+kernels::NormConstants on(Device device, const kernels::NormConstants& norm) {
   return {norm.mean.to(device),   norm.variance.to(device),
           norm.weight.to(device), norm.bias.to(device),
           norm.epsilon,           norm.of_batch};
@@ -78,7 +78,7 @@ TEST_CASE(
     Numbers numbers(extents, dtype);
     const Tensor x = numbers.image(extents.C), weight = numbers.filters();
     const Tensor residual = numbers.image(extents.K, /*mean=*/50);
-    const kernels::Normalisation norm = numbers.norm(extents.C);
+    const kernels::NormConstants norm = numbers.norm(extents.C);
     Tensor wanted = Tensor::empty_like(residual), activated, none;
     kernels::composed_preactivation_conv_forward(x, {norm, weight, 1, 0}, residual, wanted, activated, none,
                                                  none);
@@ -108,7 +108,7 @@ TEST_CASE("preactivation_pointwise: the gradients are the composition's, from dy
                    << ", next: " << has_next);
         Numbers numbers(extents, dtype);
         const Tensor x = numbers.image(extents.C), weight = numbers.filters(), dy = numbers.image(extents.K);
-        const kernels::Normalisation norm = numbers.norm(extents.C);
+        const kernels::NormConstants norm = numbers.norm(extents.C);
         kernels::NextNormalisation next, next_there;
         if (has_next) {
           next = {numbers.image(extents.K), numbers.norm(extents.K), numbers.row(extents.K),
@@ -151,7 +151,7 @@ TEST_CASE(
                  << ", added: " << added);
       Numbers numbers(extents, dtype);
       const Tensor x = numbers.image(extents.C), weight = numbers.filters(), dy = numbers.image(extents.K);
-      const kernels::Normalisation norm = numbers.norm(extents.C);
+      const kernels::NormConstants norm = numbers.norm(extents.C);
       const kernels::NextNormalisation next{numbers.image(extents.K), numbers.norm(extents.K),
                                             numbers.row(extents.K), numbers.row(extents.K)};
       const Tensor other = added % 2 == 1 ? numbers.image(extents.C) : Tensor();

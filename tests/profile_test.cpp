@@ -4,8 +4,8 @@
 #include <catch2/catch.hpp>
 #include <thread>
 
+#include "fovea/core/captured_graph.h"
 #include "fovea/core/check.h"
-#include "fovea/core/stream.h"
 #include "fovea/kernels/arithmetic.h"
 #include "fovea/kernels/batch_norm.h"
 #include "fovea/kernels/conv.h"

@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "fovea/core/stream.h"
+#include "fovea/core/captured_graph.h"
 #include "fovea/kernels/softmax_cross_entropy.h"
 #include "fovea/layers/functional.h"
 #include "op_test.h"

@@ -6,8 +6,8 @@
 #include <map>
 
 #include "emulator/traffic.h"
+#include "fovea/core/captured_graph.h"
 #include "fovea/core/environment.h"
-#include "fovea/core/stream.h"
 #include "fovea/kernels/arithmetic.h"
 #include "fovea/kernels/preactivation_conv.h"
 #include "fovea/kernels/relu.h"
@@ -58,7 +58,7 @@ class Steps {
         step_(*model_, optimiser_, /*label_smoothing=*/0.1, Precision::bf16, kSteps) {
     for (const int64_t batch_size : batch_sizes) {
       const LoaderSettings settings{.batch_size = batch_size, .augmentation = Augmentation{}};
-      batches_.try_emplace(batch_size, images(), Normalisation{}, settings,
+      batches_.try_emplace(batch_size, images(), ImageNormalisation{}, settings,
                            Place{Device::cuda(), Dtype::bf16});
     }
   }

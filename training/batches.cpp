@@ -6,7 +6,7 @@
 
 namespace fovea {
 
-Batches::Batches(const ImageSet& set, const Normalisation& normalisation, const LoaderSettings& settings,
+Batches::Batches(const ImageSet& set, const ImageNormalisation& normalisation, const LoaderSettings& settings,
                  Place place)
     : settings_(settings),
       place_(place),

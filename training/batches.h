@@ -14,7 +14,7 @@ namespace fovea {
 class Batches {
  public:
   /// Begins with epoch 0. Settings as of a Loader; see LoaderSettings::repeat.
-  Batches(const ImageSet& set, const Normalisation& normalisation, const LoaderSettings& settings,
+  Batches(const ImageSet& set, const ImageNormalisation& normalisation, const LoaderSettings& settings,
           Place place);
 
   /// How many an epoch has.

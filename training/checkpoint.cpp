@@ -85,8 +85,8 @@ TrainingProgress read_progress(const TextReader& reader) {
   return progress;
 }
 
-Normalisation read_normalisation(const TextReader& reader, const std::string& where) {
-  Normalisation normalisation;
+ImageNormalisation read_normalisation(const TextReader& reader, const std::string& where) {
+  ImageNormalisation normalisation;
   for (size_t c = 0; c < normalisation.mean.size(); ++c) {
     reader.read(str("normalisation.mean.", c), normalisation.mean[c]);
     reader.read(str("normalisation.deviation.", c), normalisation.deviation[c]);

@@ -38,7 +38,7 @@ struct TrainingProgress {
 struct Checkpoint {
   std::vector<NamedTensor> model;               // parameters and buffers, under their paths
   std::vector<NamedTensor> optimiser;           // Optimiser::state; empty for weights alone
-  Normalisation normalisation;                  // of the images that the model was trained on
+  ImageNormalisation normalisation;             // of the images that the model was trained on
   std::map<std::string, std::string> info;      // what the program adds: how to build the model, class names
   std::map<std::string, std::string> settings;  // describe(TrainingSettings); empty for weights alone
   TrainingProgress progress;

@@ -28,7 +28,7 @@ void check_images(const char* operation, const Tensor& images) {
 
 }  // namespace
 
-Classifier::Classifier(std::unique_ptr<Model> model, const Normalisation& normalisation,
+Classifier::Classifier(std::unique_ptr<Model> model, const ImageNormalisation& normalisation,
                        std::map<std::string, std::string> info)
     : model_(std::move(model)), normalisation_(normalisation), info_(std::move(info)) {
   check(model_ != nullptr, "Classifier: there is no model");

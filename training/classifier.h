@@ -27,7 +27,7 @@ class TrainingRun;
 class Classifier {
  public:
   /// `info` goes into every checkpoint (the caller's: how to build the model again, class names, ...).
-  Classifier(std::unique_ptr<Model> model, const Normalisation& normalisation,
+  Classifier(std::unique_ptr<Model> model, const ImageNormalisation& normalisation,
              std::map<std::string, std::string> info = {});
   ~Classifier();
   Classifier(Classifier&&) noexcept;
@@ -60,14 +60,14 @@ class Classifier {
   void load(const Checkpoint& checkpoint);
 
   Model& model() { return *model_; }
-  const Normalisation& normalisation() const { return normalisation_; }
+  const ImageNormalisation& normalisation() const { return normalisation_; }
 
  private:
   /// Of images u8 [N, H, W, 3], for the model.
   Batches batches_of(const Tensor& images, int64_t batch_size) const;
 
   std::unique_ptr<Model> model_;
-  Normalisation normalisation_;
+  ImageNormalisation normalisation_;
   std::map<std::string, std::string> info_;
   std::unique_ptr<TrainingRun> run_;  // the training run that goes on, or the last
 };

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "fovea/core/allocator.h"
+#include "fovea/core/captured_graph.h"
 #include "fovea/core/parallel_for.h"
 #include "fovea/core/random.h"
-#include "fovea/core/stream.h"
 #include "fovea/kernels/matmul.h"
 #include "fovea/training/metrics.h"
 

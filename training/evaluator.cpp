@@ -7,7 +7,7 @@
 #include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
 #include "fovea/kernels/count_correct.h"
-#include "fovea/kernels/step.h"
+#include "fovea/kernels/training_counters.h"
 #include "fovea/layers/functional.h"
 
 namespace fovea {
@@ -17,7 +17,7 @@ constexpr int64_t kTop = 5, kClassesForTop = 10;
 
 }  // namespace
 
-Evaluator::Evaluator(Model& model, const ImageSet& data, const Normalisation& normalisation,
+Evaluator::Evaluator(Model& model, const ImageSet& data, const ImageNormalisation& normalisation,
                      int64_t batch_size, bool capture)
     : model_(model),
       place_(place_of(model)),

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "fovea/core/captured_graph.h"
 #include "fovea/core/interrupt.h"
-#include "fovea/core/stream.h"
 #include "fovea/training/batches.h"
 #include "fovea/training/training_settings.h"
 
@@ -43,7 +43,7 @@ int64_t for_each_batch(int64_t images, int64_t batch_size, const EvaluationSetti
 /// the model's parameters must stay where they are, though not what they are.
 class Evaluator {
  public:
-  Evaluator(Model& model, const ImageSet& data, const Normalisation& normalisation, int64_t batch_size,
+  Evaluator(Model& model, const ImageSet& data, const ImageNormalisation& normalisation, int64_t batch_size,
             bool capture);
 
   /// Over all images, unaugmented, with running statistics. Does not look at settings.batch_size; on a device

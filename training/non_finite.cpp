@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "fovea/core/check.h"
-#include "fovea/kernels/finite.h"
+#include "fovea/kernels/count_non_finite.h"
 
 namespace fovea {
 namespace {

@@ -8,9 +8,9 @@
 #include "fovea/core/printable.h"
 #include "fovea/kernels/adamw.h"
 #include "fovea/kernels/cast.h"
-#include "fovea/kernels/finite.h"
+#include "fovea/kernels/count_non_finite.h"
 #include "fovea/kernels/sgd.h"
-#include "fovea/kernels/step.h"
+#include "fovea/kernels/training_counters.h"
 #include "fovea/training/arena.h"
 
 namespace fovea {

@@ -3,8 +3,8 @@
 #include <map>
 
 #include "fovea/core/check.h"
-#include "fovea/kernels/finite.h"
-#include "fovea/kernels/step.h"
+#include "fovea/kernels/count_non_finite.h"
+#include "fovea/kernels/training_counters.h"
 #include "fovea/training/arena.h"
 
 namespace fovea {

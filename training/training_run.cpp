@@ -28,7 +28,7 @@ double mean_of(double sum, int64_t count) {
 
 }  // namespace
 
-TrainingRun::TrainingRun(Model& model, const ImageSet& data, const Normalisation& normalisation,
+TrainingRun::TrainingRun(Model& model, const ImageSet& data, const ImageNormalisation& normalisation,
                          const TrainingSettings& settings)
     : model_(model),
       settings_(settings),

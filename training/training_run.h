@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "fovea/core/stream.h"
+#include "fovea/core/captured_graph.h"
 #include "fovea/kernels/conv_choices.h"
 #include "fovea/training/batches.h"
 #include "fovea/training/training_settings.h"
@@ -19,7 +19,7 @@ namespace fovea {
 class TrainingRun {
  public:
   /// The model and the images must live until `close`.
-  TrainingRun(Model& model, const ImageSet& data, const Normalisation& normalisation,
+  TrainingRun(Model& model, const ImageSet& data, const ImageNormalisation& normalisation,
               const TrainingSettings& settings);
 
   /// Goes on where a checkpoint of the same run was written. CheckpointError if it does not fit; then nothing

@@ -5,8 +5,8 @@
 #include "fovea/core/check.h"
 #include "fovea/kernels/cast.h"
 #include "fovea/kernels/count_correct.h"
-#include "fovea/kernels/finite.h"
-#include "fovea/kernels/step.h"
+#include "fovea/kernels/count_non_finite.h"
+#include "fovea/kernels/training_counters.h"
 #include "fovea/layers/functional.h"
 
 namespace fovea {

@@ -93,8 +93,7 @@ class Interpreter:
     def __init__(self, program):
         self.program, self.failure = program, None
         try:
-            answer = subprocess.run([program, "-c", PROBE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                    check=False)
+            answer = subprocess.run([program, "-c", PROBE], capture_output=True, text=True, check=False)
             found = json.loads(answer.stdout.splitlines()[-1])
             self.name = f"PyTorch {found['torch'].partition('+')[0]}"
             self.compiles, self.onnx = found["compiles"], found["onnx"]

@@ -25,13 +25,13 @@ from device_name import device_name
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
-from table import UNITS, read_log  # noqa: E402
+from table import UNITS, read_log
 
 try:
     import torch
 except ImportError as error:
     sys.exit(f"torch_kernels: there is no PyTorch: {error}")
-from torch_operations import OPERATIONS, Maker, call_of  # noqa: E402
+from torch_operations import OPERATIONS, Maker, call_of
 
 
 def parse_arguments():

@@ -5,14 +5,14 @@ of their own for what is one call in PyTorch), and how to prepare the call for t
 """
 import pathlib
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable, Tuple
 
 import torch
 from torch.nn import functional as F
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden"))
-import residual_attention_torch  # noqa: E402
+import residual_attention_torch
 
 
 class Maker:
@@ -39,7 +39,7 @@ class Maker:
 class Operation:
     """`forward(make)` gives a function and its inputs. A backward operation is the gradient of the function to those
     of its inputs that require one; `prepare` is for what is neither: it gives the call itself."""
-    kernels: Tuple[str, ...]
+    kernels: tuple[str, ...]
     forward: Callable = None
     is_backward: bool = False
     prepare: Callable = None

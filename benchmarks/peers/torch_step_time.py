@@ -84,7 +84,7 @@ class Work:
         if self.way in ("graph", "captured") and not self.is_cuda:
             sys.exit("CUDA graphs need a CUDA device")
         if self.way == "frozen":
-            import torch._inductor.config
+            import torch._inductor.config  # noqa: F401  (an attribute from then on)
             self.torch._inductor.config.freezing = True
         return self.torch.compile(model, mode="reduce-overhead" if self.way == "graph" else "default")
 

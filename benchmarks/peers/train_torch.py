@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional as F
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden"))
-import residual_attention_torch  # noqa: E402
+import residual_attention_torch
 
 COLUMNS = ["epoch", "step", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy",
            "images_per_second", "seconds"]

@@ -7,7 +7,7 @@
 namespace fovea::cuda {
 
 struct Graph {
-  explicit Graph(int device_) : device(device_), pool(allocator_of(device_).open_pool()) {
+  explicit Graph(int index) : device(index), pool(allocator_of(index).open_pool()) {
     check<DeviceError>(pool != 0, "CapturedGraph: another graph is being recorded on ", Device::cuda(device));
   }
   Graph(const Graph&) = delete;

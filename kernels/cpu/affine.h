@@ -42,7 +42,7 @@ template <class A>
 struct Affine {
   std::vector<A> mean, rstd, scale, shift;
 
-  Affine(const Normalisation& norm, int64_t fold) {
+  Affine(const NormConstants& norm, int64_t fold) {
     const auto C = static_cast<size_t>(norm.mean.size()), width = C * static_cast<size_t>(fold);
     const A *means = norm.mean.data<A>(), *variances = norm.variance.data<A>(),
             *weights = norm.weight.data<A>(), *biases = norm.bias.data<A>();
@@ -103,7 +103,7 @@ struct BackwardAffine : Affine<A> {
   std::vector<A> slope, offset;
 
   /// `rows` of x in the whole batch.
-  BackwardAffine(const Normalisation& norm, const Tensor& dweight, const Tensor& dbias, int64_t rows,
+  BackwardAffine(const NormConstants& norm, const Tensor& dweight, const Tensor& dbias, int64_t rows,
                  int64_t fold)
       : Affine<A>(norm, fold) {
     const auto C = static_cast<size_t>(norm.mean.size()), width = this->mean.size();

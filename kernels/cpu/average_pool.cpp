@@ -7,7 +7,8 @@ namespace {
 
 /// y = (sum over the pixels rows x columns of an image [.., width, C]) / size^2, for each channel.
 template <class T>
-void average_pixels(const T* image, Span rows, Span columns, int64_t width, int64_t C, int64_t size, T* y) {
+void average_pixels(const T* image, Interval rows, Interval columns, int64_t width, int64_t C, int64_t size,
+                    T* y) {
   using A = Accumulator<T>;
   const A area = static_cast<A>(size * size);
   for_each_vector<A>(C, [&](int64_t c, auto lanes) {
@@ -30,7 +31,7 @@ void average_pool_forward(const Tensor& x, const Window& window, Tensor& y) {
     T* const to = y.data<T>();
     parallel_for_rows(N * out_h, out_w * C * window.size * window.size, [=](int64_t row) {
       const T* const image = from + row / out_h * H * W * C;
-      const Span rows = window.inputs_of(row % out_h, H);
+      const Interval rows = window.inputs_of(row % out_h, H);
       for (int64_t j = 0; j < out_w; ++j) {
         average_pixels(image, rows, window.inputs_of(j, W), W, C, window.size, to + (row * out_w + j) * C);
       }
@@ -46,9 +47,9 @@ void average_pool_backward(const Tensor& dy, const Window& window, Tensor& dx) {
     T* const to = dx.data<T>();
     parallel_for_rows(N * H, W * C, [=](int64_t row) {
       const T* const image = from + row / H * out_h * out_w * C;
-      const Span rows = window.outputs_of(row % H, out_h);
+      const Interval rows = window.outputs_of(row % H, out_h);
       for (int64_t w = 0; w < W; ++w) {
-        const Span columns = window.outputs_of(w, out_w);
+        const Interval columns = window.outputs_of(w, out_w);
         average_pixels(image, rows, columns, out_w, C, window.size, to + (row * W + w) * C);
       }
     });

@@ -37,7 +37,7 @@ void statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
   const int64_t width = folded.width, chunk_rows = rows_per_chunk(width);
   const T* values = x.data<T>();
   std::vector<A> origins(static_cast<size_t>((folded.rows + chunk_rows - 1) / chunk_rows * width));
-  const auto term_at = [=, to = origins.data()](int64_t c, auto lanes, Range rows) {
+  const auto term_at = [=, to = origins.data()](int64_t c, auto lanes, Interval rows) {
     const auto value_at = [=](int64_t row) { return load(values + row * width + c, lanes); };
     const Vec<A> origin = origin_of<A>(rows, value_at);
     store(to + rows.begin / chunk_rows * width + c, lanes, origin);
@@ -58,7 +58,7 @@ void statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
 }
 
 template <class T>
-void forward(const Tensor& x, const Normalisation& norm, bool has_relu, Tensor& y) {
+void forward(const Tensor& x, const NormConstants& norm, bool has_relu, Tensor& y) {
   using A = Accumulator<T>;
   const int64_t C = norm.mean.size();
   const Folded folded(x.size() / C, C, kShortestRow);
@@ -78,7 +78,7 @@ void forward(const Tensor& x, const Normalisation& norm, bool has_relu, Tensor& 
 }
 
 template <class T>
-void backward_reduce(const Tensor& dy, const Tensor& x, const Normalisation& norm, bool has_relu,
+void backward_reduce(const Tensor& dy, const Tensor& x, const NormConstants& norm, bool has_relu,
                      Tensor& dweight, Tensor& dbias) {
   using A = Accumulator<T>;
   const int64_t C = dweight.size();
@@ -86,7 +86,7 @@ void backward_reduce(const Tensor& dy, const Tensor& x, const Normalisation& nor
   const Affine<A> affine(norm, folded.fold);
   const int64_t width = folded.width;
   const T *xs = x.data<T>(), *dys = dy.data<T>();
-  const auto term_at = [&](int64_t c, auto lanes, Range) {
+  const auto term_at = [&](int64_t c, auto lanes, Interval) {
     const AffineVec<A> channels = affine.at(c, lanes);
     return [=](int64_t row) {
       const int64_t i = row * width + c;
@@ -97,7 +97,7 @@ void backward_reduce(const Tensor& dy, const Tensor& x, const Normalisation& nor
 }
 
 template <class T>
-void backward_input(const Tensor& dy, const Tensor& x, const Normalisation& norm, const Tensor& dweight,
+void backward_input(const Tensor& dy, const Tensor& x, const NormConstants& norm, const Tensor& dweight,
                     const Tensor& dbias, bool has_relu, const Tensor& other, Tensor& dx) {
   using A = Accumulator<T>;
   const int64_t C = dweight.size(), rows = x.size() / C;
@@ -133,7 +133,7 @@ void batch_norm_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
   visit_floating("batch_norm_statistics", x.dtype(), [&]<class T>() { statistics<T>(x, mean, variance); });
 }
 
-void move_running(const Normalisation& norm, int64_t rows) {
+void move_running(const NormConstants& norm, int64_t rows) {
   const auto& [running_mean, running_variance, momentum] = norm.running;
   if (!running_mean.defined()) return;
   visit_floating("batch_norm_forward", norm.mean.dtype(), [&]<class T>() {
@@ -149,18 +149,18 @@ void move_running(const Normalisation& norm, int64_t rows) {
   });
 }
 
-void batch_norm_forward(const Tensor& x, const Normalisation& norm, bool has_relu, Tensor& y) {
+void batch_norm_forward(const Tensor& x, const NormConstants& norm, bool has_relu, Tensor& y) {
   move_running(norm, x.size() / norm.mean.size());
   visit_floating("batch_norm_forward", x.dtype(), [&]<class T>() { forward<T>(x, norm, has_relu, y); });
 }
 
-void batch_norm_backward_reduce(const Tensor& dy, const Tensor& x, const Normalisation& norm, bool has_relu,
+void batch_norm_backward_reduce(const Tensor& dy, const Tensor& x, const NormConstants& norm, bool has_relu,
                                 Tensor& dweight, Tensor& dbias) {
   visit_floating("batch_norm_backward_reduce", x.dtype(),
                  [&]<class T>() { backward_reduce<T>(dy, x, norm, has_relu, dweight, dbias); });
 }
 
-void batch_norm_backward_input(const Tensor& dy, const Tensor& x, const Normalisation& norm,
+void batch_norm_backward_input(const Tensor& dy, const Tensor& x, const NormConstants& norm,
                                const Tensor& dweight, const Tensor& dbias, bool has_relu, const Tensor& other,
                                Tensor& dx) {
   visit_floating("batch_norm_backward_input", x.dtype(),

@@ -20,7 +20,7 @@ inline int64_t rows_per_chunk(int64_t C) {
 /// What the differences of some rows are taken from, so that a large mean does not cancel the variance: the
 /// average of the first four. A single row may lie some deviations away, whose square would cost digits.
 template <class A, class ValueAt>
-Vec<A> origin_of(Range rows, ValueAt&& value_at) {
+Vec<A> origin_of(Interval rows, ValueAt&& value_at) {
   if (rows.count() < 4) return value_at(rows.begin);
   const int64_t first = rows.begin;
   return A(0.25) * ((value_at(first) + value_at(first + 1)) + (value_at(first + 2) + value_at(first + 3)));
@@ -37,7 +37,7 @@ void add_rows_of_block(int64_t begin, int64_t end, int64_t c, int64_t C, Lanes l
                        TermAt& term_at) {
   using Terms = std::array<Vec<A>, Sums>;
   const auto terms = [&]<size_t... b>(std::index_sequence<b...>) {
-    return std::array{term_at(c + static_cast<int64_t>(b) * kLanes<A>, lanes, Range{begin, end})...};
+    return std::array{term_at(c + static_cast<int64_t>(b) * kLanes<A>, lanes, Interval{begin, end})...};
   }
   (std::make_index_sequence<Blocks>());
   std::array<Terms, Blocks> total{};

@@ -71,7 +71,7 @@ void conv_backward_bias(const Tensor& dy, Tensor& dbias) {
   visit_floating("conv_backward_bias", dy.dtype(), [&]<class T>() {
     using A = Accumulator<T>;
     const T* values = dy.data<T>();
-    const auto term_at = [=](int64_t k, auto lanes, Range) {
+    const auto term_at = [=](int64_t k, auto lanes, Interval) {
       return [=](int64_t row) { return std::array<Vec<A>, 1>{load(values + row * K + k, lanes)}; };
     };
     const std::vector<double> sums = column_sums<A, 1>(dy.size() / K, K, term_at);

@@ -111,11 +111,11 @@ void max_pool_forward(const Tensor& x, const Window& window, Tensor& y, Tensor& 
     uint8_t* const winners = winner.data<uint8_t>();
     parallel_for_rows(N * out_h, out_w * C * window.size * window.size, [=](int64_t row) {
       const int64_t n = row / out_h, i = row % out_h;
-      const Span rows = window.inputs_of(i, H);
+      const Interval rows = window.inputs_of(i, H);
       // The rows that the next output row reads first.
       const int64_t next_rows = std::min(rows.end + window.stride, H);
       for (int64_t j = 0; j < out_w; ++j) {
-        const Span columns = window.inputs_of(j, W);
+        const Interval columns = window.inputs_of(j, W);
         for (int64_t h = rows.end; h < next_rows; ++h) {
           prefetch(from + ((n * H + h) * W + columns.begin) * C, (columns.end - columns.begin) * C);
         }
@@ -141,9 +141,9 @@ void max_pool_backward(const Tensor& dy, const Tensor& winner, const Window& win
     T* const to = dx.data<T>();
     parallel_for_rows(N * H, W * C, [=](int64_t row) {
       const int64_t n = row / H, h = row % H;
-      const Span rows = window.outputs_of(h, out_h);
+      const Interval rows = window.outputs_of(h, out_h);
       for (int64_t w = 0; w < W; ++w) {
-        const Span columns = window.outputs_of(w, out_w);
+        const Interval columns = window.outputs_of(w, out_w);
         Taps taps;
         for (int64_t i = rows.begin; i < rows.end; ++i) {
           for (int64_t j = columns.begin; j < columns.end; ++j) {

@@ -5,6 +5,6 @@
 namespace fovea::kernels::cpu {
 
 /// Moves norm.running, if there is one, as a forward pass over so many rows does.
-void move_running(const Normalisation& norm, int64_t rows);
+void move_running(const NormConstants& norm, int64_t rows);
 
 }  // namespace fovea::kernels::cpu

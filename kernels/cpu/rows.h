@@ -5,14 +5,9 @@
 
 #include "fovea/core/parallel_for.h"
 #include "fovea/kernels/cpu/vec.h"
+#include "fovea/kernels/window.h"
 
 namespace fovea::kernels::cpu {
-
-/// Rows, chunks or images begin, ..., end - 1.
-struct Range {
-  int64_t begin, end;
-  int64_t count() const { return end - begin; }
-};
 
 /// Groups into which a batch is cut where each has a partial sum, as of the weights' gradient: fixed, so that
 /// bits do not depend on the threads.

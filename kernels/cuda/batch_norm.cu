@@ -110,7 +110,7 @@ void batch_norm_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
   });
 }
 
-void batch_norm_forward(const Tensor& x, const Normalisation& norm, bool has_relu, Tensor& y) {
+void batch_norm_forward(const Tensor& x, const NormConstants& norm, bool has_relu, Tensor& y) {
   const int64_t C = norm.mean.size();
   const Channels channels(norm, has_relu);
   const RunningMoments running(norm, x.size() / C);
@@ -125,7 +125,7 @@ void batch_norm_forward(const Tensor& x, const Normalisation& norm, bool has_rel
   });
 }
 
-void batch_norm_backward_reduce(const Tensor& dy, const Tensor& x, const Normalisation& norm, bool has_relu,
+void batch_norm_backward_reduce(const Tensor& dy, const Tensor& x, const NormConstants& norm, bool has_relu,
                                 Tensor& dweight, Tensor& dbias) {
   constexpr const char* kOperation = "batch_norm_backward_reduce";
   const int64_t C = norm.mean.size();
@@ -143,7 +143,7 @@ void batch_norm_backward_reduce(const Tensor& dy, const Tensor& x, const Normali
   });
 }
 
-void batch_norm_backward_input(const Tensor& dy, const Tensor& x, const Normalisation& norm,
+void batch_norm_backward_input(const Tensor& dy, const Tensor& x, const NormConstants& norm,
                                const Tensor& dweight, const Tensor& dbias, bool has_relu, const Tensor& other,
                                Tensor& dx) {
   const int64_t C = norm.mean.size(), rows = x.size() / C;

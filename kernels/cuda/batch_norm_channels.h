@@ -19,7 +19,7 @@ struct Channels {
   float epsilon;
   bool has_relu;
 
-  Channels(const Normalisation& norm, bool has_relu_)
+  Channels(const NormConstants& norm, bool has_relu_)
       : mean(norm.mean.data<float>()),
         variance(norm.variance.data<float>()),
         weight(norm.weight.data<float>()),
@@ -70,7 +70,7 @@ struct RunningMoments {
   float *mean, *variance;  // [C], or null: there is nothing to be moved
   float momentum, unbiased;
 
-  RunningMoments(const Normalisation& norm, int64_t rows)
+  RunningMoments(const NormConstants& norm, int64_t rows)
       : mean(nullptr),
         variance(nullptr),
         momentum(static_cast<float>(norm.running.momentum)),
@@ -126,7 +126,7 @@ struct GradientChannels {
   const float *dweight, *dbias;
   float share;  // 1 / rows, or 0 where mean and variance are constants
 
-  GradientChannels(const Normalisation& norm, bool has_relu, int64_t rows, const Tensor& dweight_,
+  GradientChannels(const NormConstants& norm, bool has_relu, int64_t rows, const Tensor& dweight_,
                    const Tensor& dbias_)
       : channels(norm, has_relu),
         dweight(dweight_.data<float>()),

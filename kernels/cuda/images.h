@@ -29,7 +29,7 @@ class Divisor {
 };
 
 /// A pack of neighbouring channels of one pixel.
-struct Place {
+struct PackPosition {
   unsigned n, h, w;
   unsigned pack;  // of the pixel's
 };
@@ -55,7 +55,7 @@ class ImagePacks {
   /// loop.
   Grid grid() const { return {dim3((count_ + kThreads - 1) / kThreads), dim3(kThreads)}; }
 
-  __device__ Place place(unsigned number) const {
+  __device__ PackPosition place(unsigned number) const {
     const unsigned pixel = packs_.quotient(number), row = W_.quotient(pixel), n = H_.quotient(row);
     return {n, row - n * H_.divisor(), pixel - row * W_.divisor(), number - pixel * packs_.divisor()};
   }

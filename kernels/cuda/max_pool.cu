@@ -8,7 +8,7 @@
 namespace fovea::kernels {
 namespace {
 
-using cuda::ImagePacks, cuda::Pack, cuda::Place, cuda::PoolWindow, cuda::Range;
+using cuda::ImagePacks, cuda::Pack, cuda::PackPosition, cuda::PoolWindow, cuda::Interval;
 
 constexpr int kForwardBlocks = 3;  // on a multiprocessor: a thread keeps nine packs
 
@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(ImagePacks::kThreads, kForwardBlocks)
                             uint8_t* winner) {
   const auto number = static_cast<unsigned>(cuda::grid_thread());
   if (number >= packs.count()) return;
-  const Place place = packs.place(number);
+  const PackPosition place = packs.place(number);
   const int size = kSize > 0 ? kSize : window.size;
   const int top = static_cast<int>(place.h) * window.stride - window.padding;
   const int left = static_cast<int>(place.w) * window.stride - window.padding;
@@ -95,10 +95,10 @@ __global__ void __launch_bounds__(ImagePacks::kThreads, ImagePacks::kBlocks)
                                     const T* dy, const uint8_t* winner, T* dx) {
   const auto number = static_cast<unsigned>(cuda::grid_thread());
   if (number >= packs.count()) return;
-  const Place place = packs.place(number);
+  const PackPosition place = packs.place(number);
   const int h = static_cast<int>(place.h) + window.padding, w = static_cast<int>(place.w) + window.padding;
-  const Range rows = window.outputs_of(static_cast<int>(place.h), out_h);
-  const Range columns = window.outputs_of(static_cast<int>(place.w), out_w);
+  const Interval rows = window.outputs_of(static_cast<int>(place.h), out_h);
+  const Interval columns = window.outputs_of(static_cast<int>(place.w), out_w);
   const int64_t image = int64_t{place.n} * out_h * out_w * C + place.pack * kWidth;
   cuda::Floats<kWidth> sum{};
   for (int i = rows.begin; i < rows.end; ++i) {
@@ -136,7 +136,7 @@ __global__ void __launch_bounds__(ImagePacks::kThreads, ImagePacks::kBlocks)
   constexpr int kWindows = (kSize + kStride - 1) / kStride;  // that cover a tile, along an axis
   const auto number = static_cast<unsigned>(cuda::grid_thread());
   if (number >= packs.count()) return;
-  const Place place = packs.place(number);  // of tiles
+  const PackPosition place = packs.place(number);  // of tiles
   const int tile_h = first_row + static_cast<int>(place.h), tile_w = first_column + static_cast<int>(place.w);
   const int64_t image = int64_t{place.n} * out_h * out_w * C + place.pack * kWidth;
   Pack<T, kWidth> gradients[kWindows][kWindows];

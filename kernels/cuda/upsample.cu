@@ -6,7 +6,7 @@
 namespace fovea::kernels {
 namespace {
 
-using cuda::Divisor, cuda::Floats, cuda::ImagePacks, cuda::Place;
+using cuda::Divisor, cuda::Floats, cuda::ImagePacks, cuda::PackPosition;
 
 /// The inputs that one output of an axis reads, and their weights.
 struct Source {
@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(ImagePacks::kThreads, ImagePacks::kBlocks)
                             T* y) {
   const auto number = static_cast<unsigned>(cuda::grid_thread());
   if (number >= packs.count()) return;
-  const Place place = packs.place(number);
+  const PackPosition place = packs.place(number);
   const Source vertical = rows.source(place.h), horizontal = columns.source(place.w);
   const int64_t image_row = int64_t{place.n} * rows.inputs();
   const T* low = x + (image_row + vertical.low) * columns.inputs() * C + place.pack * kWidth;
@@ -138,7 +138,7 @@ __global__ void __launch_bounds__(ImagePacks::kThreads, kBackwardBlocks)
                                     int64_t C, int64_t H, const T* dy, T* dx) {
   const auto number = static_cast<unsigned>(cuda::grid_thread());
   if (number >= packs.count()) return;
-  const Place place = packs.place(number);  // h counts strips
+  const PackPosition place = packs.place(number);  // h counts strips
   const int begin = static_cast<int>(place.h) * strip;
   const int end = std::min(begin + strip, static_cast<int>(rows.inputs()));
   const int first = columns.first_reader(place.w), last = columns.last_reader(place.w);

@@ -26,9 +26,9 @@ Variable F::sub(const Variable& a, const Variable& b) {
   check_alike("sub", a, b);
   Tensor y = Tensor::empty_like(a.value());
   kernels::sub_forward(a.value(), b.value(), y);
-  return record("sub", y, {a, b}, [b_needed = b.requires_grad()](const Tensor& dy) -> std::vector<Tensor> {
+  return record("sub", y, {a, b}, [needs_db = b.requires_grad()](const Tensor& dy) -> std::vector<Tensor> {
     Tensor db;
-    if (b_needed) {
+    if (needs_db) {
       db = Tensor::empty_like(dy);
       kernels::scale_forward(dy, -1.0, db);
     }

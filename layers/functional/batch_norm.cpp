@@ -2,7 +2,7 @@
 
 #include "fovea/layers/functional.h"
 #include "fovea/layers/functional/defined.h"
-#include "fovea/layers/functional/normalisation.h"
+#include "fovea/layers/functional/norm_constants.h"
 
 namespace fovea {
 
@@ -25,10 +25,10 @@ void check_normalisation(const char* operation, const Shape& x, Dtype dtype, con
         ": one row has no variance to train with; use a larger batch, or train(false)");
 }
 
-kernels::Normalisation normalisation_of(const Tensor& x, const ChannelMoments& moments, const Tensor& weight,
-                                        const Tensor& bias, Tensor& running_mean, Tensor& running_variance,
-                                        const F::BatchNormSettings& settings) {
-  kernels::Normalisation norm{running_mean,     running_variance,  weight, bias,
+kernels::NormConstants norm_constants(const Tensor& x, const ChannelMoments& moments, const Tensor& weight,
+                                      const Tensor& bias, Tensor& running_mean, Tensor& running_variance,
+                                      const F::BatchNormSettings& settings) {
+  kernels::NormConstants norm{running_mean,     running_variance,  weight, bias,
                               settings.epsilon, settings.training, {}};
   if (settings.training) {
     norm.mean = moments.mean;
@@ -43,7 +43,7 @@ kernels::Normalisation normalisation_of(const Tensor& x, const ChannelMoments& m
   return norm;
 }
 
-void keep_for_backward(kernels::Normalisation& norm) {
+void keep_for_backward(kernels::NormConstants& norm) {
   norm.running = {};
   if (norm.of_batch || !grad_enabled()) return;
   norm.mean = norm.mean.clone();
@@ -59,8 +59,8 @@ Variable normalise(const char* operation, const Variable& x, const Variable& wei
   const Tensor xt = x.value();
   check_normalisation(operation, xt.shape(), xt.dtype(), weight.value(), bias.value(), running_mean,
                       running_variance, settings);
-  kernels::Normalisation norm = normalisation_of(xt, moments_of(x), weight.value(), bias.value(),
-                                                 running_mean, running_variance, settings);
+  kernels::NormConstants norm = norm_constants(xt, moments_of(x), weight.value(), bias.value(), running_mean,
+                                               running_variance, settings);
   Tensor y = Tensor::empty_like(xt);
   kernels::batch_norm_forward(xt, norm, has_relu, y);
   keep_for_backward(norm);

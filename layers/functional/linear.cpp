@@ -20,15 +20,15 @@ Variable F::linear(const Variable& x, const Variable& weight, const Variable& bi
                           has_bias ? bias.value() : Tensor(), y);
 
   const Tensor xt = weight.requires_grad() ? x.value() : Tensor();
-  const Tensor weight_t = x.requires_grad() ? weight.value() : Tensor();
+  const Tensor saved_weight = x.requires_grad() ? weight.value() : Tensor();
   std::vector<Variable> inputs = {x, weight};
   if (has_bias) inputs.push_back(bias);
   return record("linear", y, inputs,
-                [=, bias_needed = bias.requires_grad()](const Tensor& dy) -> std::vector<Tensor> {
+                [=, needs_dbias = bias.requires_grad()](const Tensor& dy) -> std::vector<Tensor> {
                   Tensor dx, dweight, dbias;
-                  if (weight_t.defined()) {
+                  if (saved_weight.defined()) {
                     dx = Tensor::empty({N, C}, dy.dtype(), dy.device());
-                    kernels::matmul_forward(dy, /*transpose_a=*/false, weight_t, /*transpose_b=*/false,
+                    kernels::matmul_forward(dy, /*transpose_a=*/false, saved_weight, /*transpose_b=*/false,
                                             /*bias=*/{}, dx);
                   }
                   if (xt.defined()) {
@@ -37,14 +37,14 @@ Variable F::linear(const Variable& x, const Variable& weight, const Variable& bi
                                             dweight);
                   }
                   if (!has_bias) return {dx, dweight};
-                  if (bias_needed) {
+                  if (needs_dbias) {
                     dbias = bias.new_gradient();
                     Tensor row = dbias.reshape({1, K});
                     kernels::reduce_forward(dy.reshape({1, N, K}), /*factor=*/1.0, row);
                   }
                   return {dx, dweight, dbias};
                 },
-                {xt, weight_t});
+                {xt, saved_weight});
 }
 
 }  // namespace fovea

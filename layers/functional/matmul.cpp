@@ -14,11 +14,11 @@ Variable F::matmul(const Variable& a, const Variable& b) {
   const Tensor at = a.value(), bt = b.value();
   Tensor y = Tensor::empty({at.shape(0), bt.shape(1)}, at.dtype(), at.device());  // [M, N]
   kernels::matmul_forward(at, /*transpose_a=*/false, bt, /*transpose_b=*/false, /*bias=*/{}, y);
-  const bool a_needed = a.requires_grad(), b_needed = b.requires_grad();
+  const bool needs_da = a.requires_grad(), needs_db = b.requires_grad();
   return record(
       "matmul", y, {a, b},
-      [at = b_needed ? at : Tensor(),
-       bt = a_needed ? bt : Tensor()](const Tensor& dy) -> std::vector<Tensor> {
+      [at = needs_db ? at : Tensor(),
+       bt = needs_da ? bt : Tensor()](const Tensor& dy) -> std::vector<Tensor> {
         Tensor da, db;
         if (bt.defined()) {
           da = Tensor::empty({dy.shape(0), bt.shape(0)}, dy.dtype(), dy.device());  // dy * b^T: [M, K]
@@ -30,7 +30,7 @@ Variable F::matmul(const Variable& a, const Variable& b) {
         }
         return {da, db};
       },
-      {b_needed ? at : Tensor(), a_needed ? bt : Tensor()});
+      {needs_db ? at : Tensor(), needs_da ? bt : Tensor()});
 }
 
 }  // namespace fovea

@@ -6,7 +6,7 @@
 #include "fovea/layers/functional.h"
 #include "fovea/layers/functional/conv_shape.h"
 #include "fovea/layers/functional/defined.h"
-#include "fovea/layers/functional/normalisation.h"
+#include "fovea/layers/functional/norm_constants.h"
 
 namespace fovea {
 namespace {
@@ -45,8 +45,8 @@ std::vector<Shape> checked_shapes(const Tensor& x, const std::vector<F::Preactiv
 
 kernels::PreactivationStage stage_of(const Tensor& x, const ChannelMoments& moments,
                                      F::PreactivationConv conv) {
-  return {normalisation_of(x, moments, conv.norm_weight.value(), conv.norm_bias.value(), conv.running_mean,
-                           conv.running_variance, conv.settings),
+  return {norm_constants(x, moments, conv.norm_weight.value(), conv.norm_bias.value(), conv.running_mean,
+                         conv.running_variance, conv.settings),
           conv.weight.value(), conv.stride, conv.padding};
 }
 

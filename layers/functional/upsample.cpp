@@ -40,10 +40,10 @@ Variable F::upsample_add(const Variable& x, const Variable& skip) {
         "upsample_add: x is ", xt, ", skip is ", st, "; wanted one dtype, N and C");
   Tensor y = Tensor::empty_like(st);  // [N, H, W, C]
   kernels::upsample_add_forward(xt, st, y);
-  const bool x_needed = x.requires_grad();
+  const bool needs_dx = x.requires_grad();
   return record("upsample_add", y, {x, skip},
-                [x_needed, size = xt.shape()](const Tensor& dy) -> std::vector<Tensor> {
-                  return {x_needed ? upsample_backward(dy, size) : Tensor(), dy};
+                [needs_dx, size = xt.shape()](const Tensor& dy) -> std::vector<Tensor> {
+                  return {needs_dx ? upsample_backward(dy, size) : Tensor(), dy};
                 });
 }
 

@@ -55,7 +55,8 @@ def jpeg(process, channels, extra=b"", side=9):
     one_code = b"\1" + bytes(16)
     last = 0 if process == 0xc2 else 63
     return (b"\xff\xd8" + extra + marker(0xdb, b"\0" + b"\1" * 64) +
-            marker(process, struct.pack(">BHHB", 8, side, side, channels) + b"".join(bytes([n, 0x11, 0]) for n in numbers)) +
+            marker(process, struct.pack(">BHHB", 8, side, side, channels) +
+                   b"".join(bytes([n, 0x11, 0]) for n in numbers)) +
             marker(0xc4, b"\0" + one_code) + marker(0xc4, b"\x10" + one_code) +
             marker(0xda, bytes([channels]) + b"".join(bytes([n, 0]) for n in numbers) + bytes([0, last, 0])) +
             bytes(channels) + b"\xff\xd9")
@@ -118,7 +119,8 @@ SEEDS = {
     "settings": [SETTINGS.encode(), b'a = "\\u00e9"\n[table]\nb = {c = 1979-05-27T07:32:00Z}'],
     "choices": [b'{"padded":true,"engine":12,"knobs":[[2,4],[0,1]]}', b'{"padded":false,"engine":null}'],
     "command_line": [b"train\n--lr\n0.1\n--no-flip\n--milestones\n[0.5, 30]", b"evaluate\n--checkpoint\na\n--json",
-                     b"predict\n--checkpoint=a\nb.png", b"info\n--classes\n3", b"fetch\ncifar10\n--url\nx", b"train\n--help",
+                     b"predict\n--checkpoint=a\nb.png", b"info\n--classes\n3", b"fetch\ncifar10\n--url\nx",
+                     b"train\n--help",
                      b"trian"],
 }
 

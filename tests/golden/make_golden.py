@@ -8,9 +8,9 @@ One safetensors file for each variant: a narrow net's parameters and running sta
 ("pixels" as [N, H, W, 3], "labels"), its logits in evaluation ("eval_logits") and training ("train_logits"),
 the gradients of the training loss ("gradient.PATH"), the running statistics after that pass ("after.PATH") and
 the losses of ten steps of Nesterov SGD on that batch ("losses"), and for the first image what each attention
-module computes in evaluation ("mask.PATH", "trunk.PATH", "merged.PATH"; not of all variants). The weights are f32 numbers; the rest is computed
-in f64 from them, so it is the truth for every precision. Seeds are tried until no ReLU and no max-pool sits on an
-edge where the rounding of f32 would decide, for there a gradient jumps.
+module computes in evaluation ("mask.PATH", "trunk.PATH", "merged.PATH"; not of all variants). The weights are f32
+numbers; the rest is computed in f64 from them, so it is the truth for every precision. Seeds are tried until no ReLU
+and no max-pool sits on an edge where the rounding of f32 would decide, for there a gradient jumps.
 """
 import copy
 import itertools
@@ -22,9 +22,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 import torch
-from torch.nn import functional as F
-
 from residual_attention_torch import AttentionModule, PreActResNet, ResidualAttentionNetwork, Settings, fovea_name
+from torch.nn import functional as F
 
 NARROW = Settings(classes=5, stem=8, channels=(8, 16, 16), modules=(1, 1, 1))
 WIDE = replace(NARROW, stem_bn=True, modules=(1, 2, 1), mask_depth=(2, 1, 0), closing_unit=False,

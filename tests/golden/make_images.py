@@ -42,7 +42,7 @@ def cropped(image, size):
     new_long = int(size * long / short)
     new_width, new_height = (size, new_long) if width <= height else (new_long, size)
     image = image.resize((new_width, new_height), Image.BILINEAR)
-    top, left = int(round((new_height - size) / 2.0)), int(round((new_width - size) / 2.0))
+    top, left = round((new_height - size) / 2.0), round((new_width - size) / 2.0)
     return image.crop((left, top, left + size, top + size))
 
 

@@ -4,7 +4,6 @@
 state dict into the path of the same parameter or buffer in Fovea.
 """
 from dataclasses import dataclass, replace
-from typing import Tuple
 
 import torch
 from torch import nn
@@ -19,11 +18,11 @@ class Settings:
     stem_kind: str = "conv3x3"  # or conv7x7_pool
     stem: int = 16
     stem_bn: bool = False
-    channels: Tuple[int, ...] = (64, 128, 256)
-    modules: Tuple[int, ...] = (2, 2, 2)
-    mask_depth: Tuple[int, ...] = (3, 2, 1)
+    channels: tuple[int, ...] = (64, 128, 256)
+    modules: tuple[int, ...] = (2, 2, 2)
+    mask_depth: tuple[int, ...] = (3, 2, 1)
     closing_unit: bool = True
-    tail: Tuple[int, ...] = ()
+    tail: tuple[int, ...] = ()
     tail_stride: int = 1
     p: int = 1
     t: int = 2

@@ -57,8 +57,7 @@ class Plain:
         def __exit__(self, *_):
             pass
 
-    new = staticmethod(lambda mode, size: Plain.Picture(mode, size))
-    frombytes = staticmethod(lambda mode, size, data: Plain.Picture(mode, size, data))
+    new = frombytes = Picture
     merge = staticmethod(lambda mode, planes: Plain.Picture(mode, planes[0].size, b"".join(p.data for p in planes)))
 
     @staticmethod
@@ -169,6 +168,6 @@ class Pack(Case):
 
 
 if __name__ == "__main__":
-    if not has_pillow() and DEBIAN != sys.executable and os.access(DEBIAN, os.X_OK):
+    if not has_pillow() and sys.executable != DEBIAN and os.access(DEBIAN, os.X_OK):
         os.execv(DEBIAN, [DEBIAN, __file__, *sys.argv[1:]])
     unittest.main()

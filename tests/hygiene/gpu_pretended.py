@@ -11,7 +11,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tools"))
-from gpu import pictures  # noqa: E402
+from gpu import pictures
 
 # What the pretended programs do. $BROKEN names those that are to fail.
 PRETENDED = {

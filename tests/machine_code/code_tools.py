@@ -43,7 +43,7 @@ def report(error):
 
 def run(command, **options):
     try:
-        result = subprocess.run(command, capture_output=True, text=True, **options)
+        result = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     except OSError as error:
         raise ToolError(f"{command[0]} cannot be run: {error}") from error
     if result.returncode != 0:

@@ -65,7 +65,8 @@ def main():
         files = arguments.files or code_tools.objects(arguments.build)
         code_tools.find("nvdisasm", arguments.build, arguments.tools)  # once, before all need it
         with ThreadPoolExecutor(max_workers=code_tools.WORKERS) as pool:
-            kernels = sum(pool.map(lambda file: disassemble(file, arguments), files), [])
+            kernels = [kernel for of_file in pool.map(lambda file: disassemble(file, arguments), files)
+                       for kernel in of_file]
     except code_tools.ToolError as error:
         return code_tools.report(error)
     kernels = [kernel for kernel in kernels if arguments.only in kernel.name]

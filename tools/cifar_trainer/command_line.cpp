@@ -7,8 +7,8 @@
 
 #include "fovea/config.h"
 #include "fovea/core/check.h"
-#include "fovea/core/nearest.h"
 #include "fovea/core/printable.h"
+#include "fovea/core/suggestion.h"
 #include "fovea/data/datasets.h"
 #include "output.h"
 

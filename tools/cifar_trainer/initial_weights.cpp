@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "fovea/core/check.h"
-#include "fovea/core/nearest.h"
 #include "fovea/core/printable.h"
+#include "fovea/core/suggestion.h"
 #include "fovea/training/non_finite.h"
 
 namespace fovea::cli {

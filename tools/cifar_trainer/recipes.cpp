@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "fovea/core/check.h"
-#include "fovea/core/nearest.h"
 #include "fovea/core/printable.h"
+#include "fovea/core/suggestion.h"
 #include "settings.h"
 
 namespace fovea::cli {

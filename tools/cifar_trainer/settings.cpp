@@ -4,7 +4,7 @@
 #include <charconv>
 
 #include "fovea/core/check.h"
-#include "fovea/core/nearest.h"
+#include "fovea/core/suggestion.h"
 
 namespace fovea::cli {
 namespace {

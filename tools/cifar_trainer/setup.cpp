@@ -61,6 +61,15 @@ auto find_last_layer(const std::vector<NamedTensor>& weights) {
   });
 }
 
+// load_dataset, whose errors do not know the flags of this program.
+Dataset load_or_advise(const Settings& settings) {
+  try {
+    return load_dataset(settings.dataset, settings.data, settings.training.seed);
+  } catch (const DataError& error) {
+    throw DataError(str(error.what(), " (--data)"));
+  }
+}
+
 // The first images of each split; 0: all. Drawn images have no end, and only those wanted are drawn.
 Dataset load_first(const Settings& settings, int64_t train_limit, int64_t test_limit) {
   const uint64_t seed = settings.training.seed;
@@ -68,7 +77,7 @@ Dataset load_first(const Settings& settings, int64_t train_limit, int64_t test_l
     return {synthetic_images(Split::train, train_limit, seed),
             synthetic_images(Split::test, test_limit, seed)};
   }
-  Dataset dataset = load_dataset(settings.dataset, settings.data, seed);
+  Dataset dataset = load_or_advise(settings);
   if (settings.dataset != "synthetic") {
     tell_of_files(settings.dataset, find_dataset(settings.dataset, settings.data), dataset);
   }

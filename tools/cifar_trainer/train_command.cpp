@@ -37,14 +37,14 @@ Settings new_settings(const Arguments& arguments, const std::optional<Checkpoint
 }
 
 // Where a run goes on from, and where: in the folder of the file after --resume, or in --out.
-struct Place {
+struct RunPlace {
   std::string checkpoint;  // a file; "": a new run
   std::string out;
 };
 
-Place place_of(const Arguments& arguments, const std::optional<Checkpoint>& init) {
+RunPlace place_of(const Arguments& arguments, const std::optional<Checkpoint>& init) {
   namespace fs = std::filesystem;
-  Place place{arguments.checkpoint, new_settings(arguments, init).out};
+  RunPlace place{arguments.checkpoint, new_settings(arguments, init).out};
   if (!arguments.resume) return place;
   if (place.checkpoint.empty()) place.checkpoint = RunFolder(place.out).last();
   std::error_code ignored;
@@ -107,7 +107,7 @@ struct Start {
 
 // Settings of a run to be continued: those of the checkpoint, then of the settings file beside it, then the
 // file and the flags that were given. All may change only what does not shape the result.
-Start start_from_checkpoint(const Arguments& arguments, const Place& place) {
+Start start_from_checkpoint(const Arguments& arguments, const RunPlace& place) {
   const std::string& path = place.checkpoint;
   check<UsageError>(!RunFolder(place.out).holds_run() || is_within(path, place.out), "resume: ", path,
                     " is to be continued in ", place.out,
@@ -131,7 +131,7 @@ Start start_from_checkpoint(const Arguments& arguments, const Place& place) {
 
 // The start of a run in a folder that no other process can change any more.
 Start start_in(const RunFolder& folder, const Arguments& arguments, const std::optional<Checkpoint>& init,
-               Place& place) {
+               RunPlace& place) {
   if (!arguments.resume) folder.check_free(arguments.overwrite);
   if (arguments.resume_if_any && !std::filesystem::exists(place.checkpoint)) {
     // A run that was cut off after its first epoch may have the best checkpoint only. What one leaves that
@@ -251,7 +251,7 @@ int train(const Arguments& given) {
   Arguments arguments = given;
   if (!given.config.empty()) arguments.config = settings_file_of(given.config);
   const std::optional<Checkpoint> init = read_init(arguments);
-  Place place = place_of(arguments, init);
+  RunPlace place = place_of(arguments, init);
   const RunFolder folder(place.out);
   std::optional<FolderLock> lock;  // from before it is looked into to the end
   if (!arguments.dry_run) lock.emplace(folder.path());

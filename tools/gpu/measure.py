@@ -5,8 +5,17 @@ import shutil
 import time
 
 from . import pack, pictures
-from .parts import (BATCH, BESIDE_OTHERS, MODEL, TRAINING_IMAGES, is_compiling, need_device, step_seconds,
-                    torch_command, unfused)
+from .parts import (
+    BATCH,
+    BESIDE_OTHERS,
+    MODEL,
+    TRAINING_IMAGES,
+    is_compiling,
+    need_device,
+    step_seconds,
+    torch_command,
+    unfused,
+)
 from .session import Failed, NotRun
 
 RECIPE = ["--optimiser", "sgd", "--lr", "0.5", "--schedule", "one-cycle", "--label-smoothing", "0.1"]
@@ -17,7 +26,7 @@ EVALUATION, CHECKPOINTS = 0.07, 0.3
 # What is put together from passes would try engines of cuDNN for most of the time.
 LARGEST = ("^(attention_merge|upsample|max_pool|average_pool|batch_norm|channel_norm|spatial_norm|preactivation_conv|"
            "sgd).*(N:512|N:2048|parameters)")
-SANITIZED = ["preactivation_pointwise", "batch_norm", "max_pool", "upsample", "stream"]
+SANITIZED = ["preactivation_pointwise", "batch_norm", "max_pool", "upsample", "captured_graph"]
 
 
 def epochs_for(seconds, step):

@@ -19,7 +19,7 @@ TEST_LIMIT = 90
 BESIDE_OTHERS = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}  # waiting must not take the others' time
 # Ways to run a subject's tests that its own program does not have: {name: (filter, environment)}.
 AGAIN = {"conv_tuned": ("conv: a device gives*", {}),  # engines are tried, as in use
-         "stream_sync": ("[#stream_test]", {"FOVEA_AUTOTUNE": "0", "FOVEA_SYNC": "1"})}
+         "captured_graph_sync": ("[#captured_graph_test]", {"FOVEA_AUTOTUNE": "0", "FOVEA_SYNC": "1"})}
 FUSED = ("preactivation_pointwise", "preactivation_conv")
 COMPILED = "compiled.status"
 NOTHING_TO_CARRY = "carry half-1, half-2 and programs.tar.xz of the packed folder, or name it with --pack"

@@ -14,7 +14,7 @@ void run_chunks(const Chunks& chunks, const ChunkedConv& conv, const float* from
   parallel_for(chunks.count(), 1, [&](int64_t first, int64_t last) {
     const auto runner = conv.runner();
     for (int64_t chunk = first; chunk < last; ++chunk) {
-      const Range units = chunks.units(chunk);
+      const Interval units = chunks.units(chunk);
       runner->run(units.count(), from + units.begin * from_unit, to + units.begin * to_unit);
     }
   });
@@ -65,7 +65,7 @@ void conv_backward_weight(const ConvProblem& problem, const Tensor& x, const Ten
       for (int64_t group = first; group < last; ++group) {
         sum->begin(sums.data<float>() + group * size);
         for (int64_t i = 0; i < chunks.per_group(); ++i) {
-          const Range units = chunks.units(group * chunks.per_group() + i);
+          const Interval units = chunks.units(group * chunks.per_group() + i);
           sum->add(units.count(), x.data<float>() + units.begin * chunks.x_unit(),
                    dy.data<float>() + units.begin * chunks.y_unit());
         }

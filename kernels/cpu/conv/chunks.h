@@ -26,7 +26,7 @@ class Chunks {
   int64_t groups() const { return groups_; }
   int64_t per_group() const { return chunks_ / groups_; }
   /// Units of chunk `chunk`: each has `smallest()` of them or one more.
-  Range units(int64_t chunk) const { return {units_ * chunk / chunks_, units_ * (chunk + 1) / chunks_}; }
+  Interval units(int64_t chunk) const { return {units_ * chunk / chunks_, units_ * (chunk + 1) / chunks_}; }
   int64_t smallest() const { return units_ / chunks_; }
   int64_t largest() const { return (units_ + chunks_ - 1) / chunks_; }
   /// Elements of x and of y in a unit.

@@ -10,7 +10,7 @@
 #include "fovea/kernels/cpu/conv/prefetcher.h"
 #include "fovea/kernels/cpu/moments.h"
 #include "fovea/kernels/cpu/rows.h"
-#include "fovea/kernels/cpu/target.h"
+#include "fovea/kernels/cpu/streamed_output.h"
 #include "fovea/kernels/cpu/transpose.h"
 
 // A thread takes a block of some rows of pixels, through everything: activate, multiply, add, sum up. While
@@ -33,7 +33,7 @@ class RowChunks {
   int64_t count() const { return groups_ * per_group_; }
   int64_t groups() const { return groups_; }
   int64_t per_group() const { return per_group_; }
-  Range rows(int64_t chunk) const {
+  Interval rows(int64_t chunk) const {
     return {units_ * chunk / count() * kRowMultiple, units_ * (chunk + 1) / count() * kRowMultiple};
   }
 
@@ -62,7 +62,7 @@ int64_t rows_of_backward_block(int64_t C, int64_t K) {
 struct FinishForward {
   int64_t K;
   const float* residual;
-  Target y;
+  StreamedOutput y;
   float* sums;
   bool begins;  // a chunk
 
@@ -110,7 +110,7 @@ struct FinishBackward {
   int64_t C;
   const Affine<float>& affine;
   const float* x;
-  Target da;
+  StreamedOutput da;
   float* sums;
 
   template <int Rows, int Panels>
@@ -211,7 +211,7 @@ void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& res
     float* const a = a_block.data<float>();
     Prefetcher prefetcher;
     for (int64_t chunk = first; chunk < last; ++chunk) {
-      const Range rows = chunks.rows(chunk);
+      const Interval rows = chunks.rows(chunk);
       for (int64_t row = rows.begin; row < rows.end; row += block_rows) {
         const int64_t count = std::min(block_rows, rows.end - row), next_row = row + count,
                       next_count = std::min(block_rows, end - next_row);
@@ -260,7 +260,7 @@ void backward(const Tensor& dy, const NextNormalisation& next, const SavedPreact
     float *const a = a_block.data<float>(), *const gradient = dy_block.data<float>();
     Prefetcher prefetcher;
     for (int64_t chunk = first * chunks.per_group(); chunk < last * chunks.per_group(); ++chunk) {
-      const Range rows = chunks.rows(chunk);
+      const Interval rows = chunks.rows(chunk);
       const int64_t group = chunk / chunks.per_group();
       for (int64_t row = rows.begin; row < rows.end; row += block_rows) {
         const int64_t count = std::min(block_rows, rows.end - row), next_row = row + count,

@@ -66,7 +66,7 @@ void forward(const Tensor& x, const PreactivationStages& chain, const Tensor& re
       std::vector<std::unique_ptr<ChunkRunner>> runners;
       for (const auto& plan : plans) runners.push_back(plan->conv->runner());
       for (int64_t chunk = first; chunk < last; ++chunk) {
-        const Range images = chunks.units(chunk);
+        const Interval images = chunks.units(chunk);
         const float* from = x.data<float>() + images.begin * plans[0]->x_image;
         float* const target = y.data<float>() + images.begin * y_image;
         for (size_t i = 0; i < plans.size(); ++i) {

@@ -12,7 +12,7 @@
 #include "fovea/kernels/cpu/conv/onednn.h"
 #include "fovea/kernels/cpu/moments.h"
 #include "fovea/kernels/cpu/rows.h"
-#include "fovea/kernels/cpu/target.h"
+#include "fovea/kernels/cpu/streamed_output.h"
 
 // A thread takes a chunk that fits into its L2 cache through everything: activate, convolve, add, sum up.
 // What goes through memory is x and y (and their gradients), once; the convolutions find the rest in the
@@ -32,9 +32,9 @@ void pass_back(const BackwardAffine<float>& affine, const float* dy, const float
 
 /// y = product + residual, which may be null. sums: [2, width], of the differences from the origin, and of
 /// their squares.
-void finish_forward(const float* product, const float* residual, int64_t count, int64_t width, Target y,
-                    float* origin, float* sums) {
-  const auto term_at = [=](int64_t c, auto lanes, Range rows) {
+void finish_forward(const float* product, const float* residual, int64_t count, int64_t width,
+                    StreamedOutput y, float* origin, float* sums) {
+  const auto term_at = [=](int64_t c, auto lanes, Interval rows) {
     const auto value_at = [=](int64_t row) {
       const Vec<float> value = load(product + row * width + c, lanes);
       if (residual == nullptr) return value;
@@ -54,9 +54,9 @@ void finish_forward(const float* product, const float* residual, int64_t count, 
 
 /// Copies da, and sums up g and g * (x - mean), where g is da, or 0 where the relu was 0.
 void finish_backward(const Affine<float>& affine, const float* x, const float* product, int64_t count,
-                     Target da, float* sums) {
+                     StreamedOutput da, float* sums) {
   const auto width = static_cast<int64_t>(affine.mean.size());
-  const auto term_at = [&](int64_t c, auto lanes, Range) {
+  const auto term_at = [&](int64_t c, auto lanes, Interval) {
     const AffineVec<float> channels = affine.at(c, lanes);
     return [=](int64_t row) {
       const int64_t i = row * width + c;
@@ -86,7 +86,7 @@ void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& res
       Tensor a = Tensor::empty({chunks.largest() * chunks.x_unit()}),
              product = has_epilogue ? Tensor::empty({chunks.largest() * chunks.y_unit()}) : Tensor();
       for (int64_t chunk = first; chunk < last; ++chunk) {
-        const Range units = chunks.units(chunk);
+        const Interval units = chunks.units(chunk);
         const int64_t begin = units.begin * chunks.y_unit(), count = units.count() * chunks.y_unit();
         activate(affine, x.data<float>() + units.begin * chunks.x_unit(), units.count() * chunks.x_unit(),
                  a.data<float>());
@@ -136,7 +136,7 @@ void backward(const Tensor& dy, const NextNormalisation& next, const SavedPreact
       for (int64_t chunk = first * chunks.per_group(); chunk < last * chunks.per_group(); ++chunk) {
         const int64_t group = chunk / chunks.per_group();
         if (chunk % chunks.per_group() == 0) sum->begin(partials.data<float>() + group * weights);
-        const Range units = chunks.units(chunk);
+        const Interval units = chunks.units(chunk);
         const int64_t x_begin = units.begin * chunks.x_unit(), x_count = units.count() * chunks.x_unit();
         const int64_t y_begin = units.begin * chunks.y_unit(), y_count = units.count() * chunks.y_unit();
         const float* gradient = dy.data<float>() + y_begin;

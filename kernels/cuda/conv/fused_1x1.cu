@@ -272,7 +272,7 @@ void preactivation_pointwise_forward(const Tensor& x, const PreactivationStage& 
                                      Tensor& y, Tensor& mean, Tensor& variance) {
   constexpr const char* kOperation = "preactivation_conv_forward";
   const Tensor& weight = stage.weight;
-  const Normalisation& norm = stage.norm;
+  const NormConstants& norm = stage.norm;
   const Extents extents(x, weight);
   const int64_t rows = extents.rows, C = extents.C, K = extents.K;
   add_multiply_adds(rows * C * K);

@@ -344,7 +344,7 @@ void preactivation_pointwise_backward(const Tensor& dy, const NextNormalisation&
                                       const SavedPreactivation& saved, Tensor& kept, Tensor& da,
                                       PreactivationGradients& gradients) {
   const Tensor &x = saved.x, &weight = saved.stage.weight;
-  const Normalisation& norm = saved.stage.norm;
+  const NormConstants& norm = saved.stage.norm;
   auto& [dfilters, dweight, dbias] = gradients;
   const Extents extents(x, weight);
   add_multiply_adds(int64_t{2} * extents.rows * extents.C * extents.K);

@@ -5,9 +5,9 @@
 #include <optional>
 #include <utility>
 
+#include "fovea/core/captured_graph.h"
 #include "fovea/core/check.h"
 #include "fovea/core/cuda/runtime.h"
-#include "fovea/core/stream.h"
 #include "fovea/kernels/cuda/conv/reference.h"
 
 namespace fovea::kernels::cuda {

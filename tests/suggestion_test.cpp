@@ -1,4 +1,4 @@
-#include "fovea/core/nearest.h"
+#include "fovea/core/suggestion.h"
 
 #include <catch2/catch.hpp>
 

@@ -15,12 +15,12 @@ void check_normalisation(const char* operation, const Shape& x, Dtype dtype, con
 /// The batch norm of x as its kernels take it, from arguments that were checked. In training: with the
 /// moments of x, computed unless `moments` has them, and the running statistics, which the forward pass
 /// moves. Otherwise x is not looked at.
-kernels::Normalisation normalisation_of(const Tensor& x, const ChannelMoments& moments, const Tensor& weight,
-                                        const Tensor& bias, Tensor& running_mean, Tensor& running_variance,
-                                        const F::BatchNormSettings& settings);
+kernels::NormConstants norm_constants(const Tensor& x, const ChannelMoments& moments, const Tensor& weight,
+                                      const Tensor& bias, Tensor& running_mean, Tensor& running_variance,
+                                      const F::BatchNormSettings& settings);
 
 /// Makes the batch norm of a forward pass that of its backward pass, which moves nothing: running statistics
 /// that were its constants may move before then, so that it gets a copy of them.
-void keep_for_backward(kernels::Normalisation& norm);
+void keep_for_backward(kernels::NormConstants& norm);
 
 }  // namespace fovea

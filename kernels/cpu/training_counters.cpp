@@ -1,4 +1,4 @@
-#include "fovea/kernels/step.h"
+#include "fovea/kernels/training_counters.h"
 
 #include <algorithm>
 

@@ -13,7 +13,7 @@ namespace fovea::kernels::cpu {
 inline constexpr size_t kStreamedBytes = size_t{8} << 20;
 
 /// Where results go. Ends with `end_streaming`.
-struct Target {
+struct StreamedOutput {
   float* data;
   bool is_streamed;
 
@@ -29,7 +29,7 @@ struct Target {
 };
 
 /// The numbers of a tensor from `begin` on.
-inline Target part_of(Tensor& tensor, int64_t begin) {
+inline StreamedOutput part_of(Tensor& tensor, int64_t begin) {
   const bool is_aligned = reinterpret_cast<uintptr_t>(tensor.raw()) % kVectorBytes == 0;
   return {tensor.data<float>() + begin, is_aligned && tensor.bytes() >= kStreamedBytes};
 }

@@ -1,4 +1,4 @@
-#include "fovea/kernels/finite.h"
+#include "fovea/kernels/count_non_finite.h"
 
 #include <cmath>
 #include <limits>
