@@ -17,7 +17,7 @@ namespace fovea::cuda {
 FOVEA_CUDA_FUNCTION CudaStatus status();
 /// "NVIDIA H100 80GB HBM3, compute capability 9.0, 79.1 GiB"
 FOVEA_CUDA_FUNCTION std::string describe(int device);
-/// See cuda_versions(). The emulator of the tests has none.
+/// See cuda_versions(). Not of every backend: null where it is missing.
 FOVEA_CUDA_FUNCTION std::string versions();
 /// Makes `device` the one on which this thread launches.
 FOVEA_CUDA_FUNCTION void use_device(int device);

@@ -1,10 +1,8 @@
 #pragma once
 
-#include <cuda_runtime.h>
-#ifdef __CUDACC__
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
-#endif
+#include <cuda_runtime.h>
 
 #include "fovea/core/dtype.h"
 

@@ -1,10 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
 
 #include "fovea/kernels/cuda/convert.h"
+#include "fovea/kernels/cuda/device_code.h"
 
 namespace fovea::kernels::cuda {
 
@@ -81,36 +81,17 @@ struct Floats {
   __device__ float operator[](int i) const { return values[i]; }
 };
 
-/// A device faults where a pack is not aligned; the emulator's processor would not mind.
-template <class Pack>
-__device__ inline void check_alignment([[maybe_unused]] const void* data) {
-#ifndef __CUDACC__
-  check(reinterpret_cast<uintptr_t>(data) % alignof(Pack) == 0, "a kernel: a pack of ", sizeof(Pack),
-        " bytes is not aligned");
-#endif
-}
-
 /// `kWidth` neighbouring elements as they are, which takes fewer registers where many are under way.
 template <int kWidth, class T>
 __device__ inline Pack<T, kWidth> load_pack(const T* data) {
   check_alignment<Pack<T, kWidth>>(data);
-#ifdef __CUDACC__
-  return *reinterpret_cast<const Pack<T, kWidth>*>(data);
-#else
-  Pack<T, kWidth> pack;
-  memcpy(&pack, data, sizeof(pack));
-  return pack;
-#endif
+  return load_as<Pack<T, kWidth>>(data);
 }
 
 template <int kWidth, class T>
 __device__ inline void store_pack(T* data, const Pack<T, kWidth>& pack) {
   check_alignment<Pack<T, kWidth>>(data);
-#ifdef __CUDACC__
-  *reinterpret_cast<Pack<T, kWidth>*>(data) = pack;
-#else
-  memcpy(data, &pack, sizeof(pack));
-#endif
+  store_as(data, pack);
 }
 
 /// The first kWidth elements of a pack, or the second, ...

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "fovea/core/cuda/runtime.h"
+
+// What of a kernel's code and of its launch nvcc alone understands. Whoever compiles the kernels for
+// something else than a device brings a header of this name, and of those of async_copy.h and
+// conv/tensor_core.h, with the same contents.
+
+/// FOVEA_SHARED(float, sums, 32); declares an array in shared memory, one for each block: `float sums[32]`.
+#define FOVEA_SHARED(type, name, count) __shared__ type name[count]
+
+/// FOVEA_DYNAMIC_SHARED(memory, bytes); declares `uint4 memory[]`, the bytes of shared memory that the launch
+/// asks for by Grid::shared: a multiple of 16, and more than a compiler allows an array.
+#define FOVEA_DYNAMIC_SHARED(name, bytes) extern __shared__ uint4 name[]
+
+namespace fovea::kernels::cuda {
+
+/// A device faults where a value is not aligned.
+template <class T>
+__device__ inline void check_alignment(const void*) {}
+
+/// A value of alignof(T) bytes' alignment, from or to where elements of another type lie: one instruction.
+template <class T>
+__device__ inline T load_as(const void* data) {
+  return *static_cast<const T*>(data);
+}
+template <class T>
+__device__ inline void store_as(void* data, const T& value) {
+  *static_cast<T*>(data) = value;
+}
+
+/// Puts a kernel into the current stream, with so many bytes of dynamic shared memory.
+template <class... Parameters>
+void start(const char* operation, void (*kernel)(Parameters...), dim3 blocks, dim3 threads, size_t shared,
+           Parameters... arguments) {
+  constexpr size_t kWithoutAsking = 32 * 1024;  // of 48 KB that a block has, arrays of fixed size included
+  if (shared > kWithoutAsking) {
+    fovea::cuda::check_cuda(
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
+        operation, ": ", shared, " bytes of shared memory for a block");
+  }
+  kernel<<<blocks, threads, shared, fovea::cuda::current_stream()>>>(arguments...);
+}
+
+}  // namespace fovea::kernels::cuda

@@ -1,0 +1,61 @@
+#pragma once
+
+#include "fovea/kernels/cuda/launch.h"
+#include "fovea/kernels/cuda/pack.h"
+
+/// kernels/cuda/conv/tensor_core.h for the emulator.
+namespace fovea::kernels::cuda {
+
+/// What every lane of this warp passes, to be read until the next call.
+template <class Value>
+const Value* values_of_lanes(const Value& own, Site site) {
+  static const char key = 0;
+  auto* const all = emulator::block_array<Value>(&key, 1024);
+  __syncwarp(0xffffffffu, site);  // all have read what was there before
+  all[threadIdx.x] = own;
+  __syncwarp(0xffffffffu, site);
+  return all + threadIdx.x / kWarpSize * kWarpSize;
+}
+
+template <bool kTransposed, class T>
+inline void load_matrices(const T* row, unsigned (&parts)[4]) {
+  static_assert(sizeof(T) == 2);
+  check_alignment<Pack<T, 8> >(row);
+  const int lane = static_cast<int>(threadIdx.x) % kWarpSize, line = lane / 4, place = lane % 4 * 2;
+  const auto joined = [](T low, T high) { return low.bits | static_cast<unsigned>(high.bits) << 16; };
+  const T* const* const rows = values_of_lanes(row, Site::current());
+  for (int i = 0; i < 4; ++i) {
+    if constexpr (kTransposed) {
+      parts[i] = joined(rows[8 * i + place][line], rows[8 * i + place + 1][line]);
+    } else {
+      parts[i] = joined(rows[8 * i + line][place], rows[8 * i + line][place + 1]);
+    }
+  }
+}
+
+template <class T>
+inline void multiply_add(const unsigned (&a)[4], unsigned b_upper, unsigned b_lower, float (&c)[4]) {
+  struct Registers {
+    unsigned a[4], b[2];
+  };
+  const Registers* const lanes =
+      values_of_lanes(Registers{{a[0], a[1], a[2], a[3]}, {b_upper, b_lower}}, Site::current());
+  const int lane = static_cast<int>(threadIdx.x) % kWarpSize, line = lane / 4, place = lane % 4;
+  const auto number = [](unsigned two, int i) {
+    T result;
+    result.bits = static_cast<uint16_t>(two >> (16 * i));
+    return to_float(result);
+  };
+  for (int half = 0; half < 2; ++half) {    // of the rows
+    for (int side = 0; side < 2; ++side) {  // of the terms
+      for (int k = 0; k < 8; ++k) {
+        const float factor = number(lanes[4 * line + k / 2].a[half + 2 * side], k % 2);
+        for (int j = 0; j < 2; ++j) {
+          c[2 * half + j] += factor * number(lanes[4 * (2 * place + j) + k / 2].b[side], k % 2);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace fovea::kernels::cuda
