@@ -8,8 +8,9 @@ install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/fovea)
 install(TARGETS fovea EXPORT fovea-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-get_property(headers GLOBAL PROPERTY FOVEA_PUBLIC_HEADERS)
-foreach(header ${headers})
+get_property(headers GLOBAL PROPERTY FOVEA_HEADERS)
+get_property(details GLOBAL PROPERTY FOVEA_DETAILS)
+foreach(header ${headers} ${details})
   cmake_path(GET header PARENT_PATH folder)
   install(FILES ${PROJECT_SOURCE_DIR}/${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fovea/${folder})
 endforeach()

@@ -54,15 +54,16 @@ if(FOVEA_HAS_CUDA)
   target_link_libraries(fovea PRIVATE CUDA::cudart_static CUDA::cublasLt CUDNN::cudnn)
 endif()
 
-# fovea_sources(HEADERS a.h ... SOURCES a.cpp ...): adds files of the current folder to the library. Every
-# header named here is public: installed, in <fovea/fovea.h>, and compiled alone by a test. CUDA names what a
-# build with CUDA has beside, and what the tests run under the emulator; CUDA_LIBRARIES what calls cuDNN and
-# cuBLAS, for which the emulator has stand-ins.
+# fovea_sources(HEADERS a.h ... SOURCES a.cpp ...): adds files of the current folder to the library. HEADERS are public:
+# installed, and in <fovea/fovea.h>. DETAILS are installed because public headers include them. INTERNAL ones stay here.
+# A test compiles each of them alone. CUDA names what a build with CUDA has beside, and what the tests run under the
+# emulator; CUDA_LIBRARIES what calls cuDNN and cuBLAS, for which the emulator has stand-ins.
 function(fovea_sources)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "HEADERS;SOURCES;CUDA;CUDA_LIBRARIES")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "HEADERS;DETAILS;INTERNAL;SOURCES;CUDA;CUDA_LIBRARIES")
   cmake_path(RELATIVE_PATH CMAKE_CURRENT_SOURCE_DIR BASE_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE folder)
-  foreach(header ${arg_HEADERS})
-    set_property(GLOBAL APPEND PROPERTY FOVEA_PUBLIC_HEADERS ${folder}/${header})
+  foreach(kind HEADERS DETAILS INTERNAL)
+    list(TRANSFORM arg_${kind} PREPEND ${folder}/)
+    set_property(GLOBAL APPEND PROPERTY FOVEA_${kind} ${arg_${kind}})
   endforeach()
   list(TRANSFORM arg_SOURCES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
   list(TRANSFORM arg_CUDA PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
@@ -76,7 +77,7 @@ endfunction()
 
 # <fovea/fovea.h>: all public headers.
 function(fovea_write_umbrella_header)
-  get_property(headers GLOBAL PROPERTY FOVEA_PUBLIC_HEADERS)
+  get_property(headers GLOBAL PROPERTY FOVEA_HEADERS)
   set(text "#pragma once\n\n// Generated from the lists of public headers: everything that Fovea offers.\n")
   foreach(header ${headers})
     string(APPEND text "#include \"fovea/${header}\"\n")

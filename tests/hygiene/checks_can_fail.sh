@@ -14,6 +14,7 @@ fresh_tree() {
   ln -s "$tree" "$tree/include/fovea"
   printf '#pragma once\n#include <vector>\n' >"$tree/core/shape.h"
   printf '#pragma once\n#include "fovea/core/shape.h"\nstd::vector<int> f();\n' >"$tree/kernels/conv.h"
+  touch "$tree"/{models,data,training}/CMakeLists.txt
   echo 'fovea_sources(HEADERS shape.h)' >"$tree/core/CMakeLists.txt"
   echo 'fovea_sources(HEADERS conv.h relu.h)' >"$tree/kernels/CMakeLists.txt"
   echo 'fovea_sources(HEADERS functional.h)' >"$tree/layers/CMakeLists.txt"
@@ -61,6 +62,8 @@ echo '#include "conv.h"' >>"$tree/kernels/conv.h"
 expect includes 'kernels/conv.h includes "conv.h": wanted'
 echo '#include <Eigen/Core>' >>"$tree/core/shape.h"
 expect includes 'core/shape.h is a public header and includes <Eigen/Core>'
+echo 'fovea_sources(HEADERS x.h INTERNAL shape.h SOURCES x.cpp)' >"$tree/core/CMakeLists.txt"
+expect includes 'kernels/conv.h is a public header and includes core/shape.h, which is internal'
 echo '#include "fovea/core/shapes.h"' >>"$tree/kernels/conv.h"
 expect includes 'there is no core/shapes.h'
 

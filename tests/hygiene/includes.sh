@@ -2,7 +2,7 @@
 # Checks what the files of the library include:
 #   core <- kernels <- layers <- models <- training, data -> kernels: an include points left, or into its own folder;
 #   a public header (one that is not in a subfolder) has no include of a third party: <...> is a standard header,
-#   "..." is "fovea/...".
+#   "..." is "fovea/...", and no header that CMake's lists call INTERNAL.
 # usage: includes.sh SOURCE_FOLDER
 set -euo pipefail
 cd "$1"
@@ -22,6 +22,15 @@ offence() {
   offences=$((offences + 1))
 }
 
+# " core/lru_cache.h kernels/conv_problem.h ... "
+internal=" "
+for folder in "${!may_include[@]}"; do
+  lists=$(tr -s ' \n' '  ' <"$folder/CMakeLists.txt")
+  [[ $lists == *" INTERNAL "* ]] || continue
+  lists=${lists#* INTERNAL }
+  for header in ${lists%% SOURCES*}; do internal+="$folder/$header "; done
+done
+
 for folder in "${!may_include[@]}"; do
   while IFS= read -r file; do
     files=$((files + 1))
@@ -33,6 +42,9 @@ for folder in "${!may_include[@]}"; do
         [ -f "$target" ] || offence "$file includes \"$included\", and there is no $target"
       elif [ "$included" != fovea/config.h ]; then
         offence "$file includes \"$included\": wanted \"fovea/<folder>/<header>\""
+      fi
+      if [[ $file == *.h && $file != */*/* && $internal != *" $file "* && $internal == *" $target "* ]]; then
+        offence "$file is a public header and includes $target, which is internal and not installed"
       fi
     done < <(sed -nE 's/^ *# *include *"([^"]*)".*/\1/p' "$file")
     if [[ $file == *.h && $file != */*/* ]]; then
