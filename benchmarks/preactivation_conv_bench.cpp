@@ -92,7 +92,7 @@ struct Reduce : Expand {
         dx(zeros(y.shape())),
         gradients{zeros(reduce.shape()), zeros({C}, Dtype::f32), zeros({C}, Dtype::f32)} {}
 
-  kernels::NextNormalisation next() const { return {x, norm, norm.weight, norm.bias}; }
+  kernels::NextNorm next() const { return {x, norm, norm.weight, norm.bias}; }
 
   Tensor reduce;
   kernels::NormConstants of_input;

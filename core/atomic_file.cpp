@@ -13,7 +13,7 @@
 namespace fovea {
 namespace {
 
-// Of creating a file that other processes create and remove as well.
+// How often a file is created anew that other processes create and remove at the same time.
 constexpr int kAttempts = 100;
 
 bool is_same_file(const struct stat& a, const struct stat& b) {

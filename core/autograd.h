@@ -66,7 +66,7 @@ class Variable {
   void backward() const;
   void backward(const Tensor& dy) const;
 
-  /// The same numbers, without their history.
+  /// A variable with this value and no history.
   Variable detach() const { return Variable(value()); }
   /// Whether both are the same variable (not merely equal numbers).
   bool same_as(const Variable& other) const { return state_ == other.state_; }

@@ -11,7 +11,7 @@ namespace fovea {
 namespace {
 
 constexpr size_t kAlignment = 64;
-// As what CUDA gives is aligned: cuBLAS refuses a workspace that lies less well.
+// The alignment of CUDA's own blocks: cuBLAS refuses a workspace with less.
 constexpr size_t kGuardBytes = 256;
 constexpr unsigned char kGuardByte = 0x7F;  // 3e38 in f32 and bf16, NaN in f16: what reads it shows
 constexpr unsigned char kPoisonByte = 0xFF;

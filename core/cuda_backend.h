@@ -10,7 +10,7 @@
 #include "fovea/core/device.h"
 
 /// What core asks of the CUDA backend (core/cuda). Without one these are null: callers go through device.h,
-/// allocator.h, tensor.h and stream.h, which say so.
+/// allocator.h, tensor.h and captured_graph.h, which say so.
 namespace fovea::cuda {
 
 /// The devices of this machine, or why there are none. Asks the driver once.
@@ -48,7 +48,7 @@ FOVEA_CUDA_FUNCTION void copy(void* to, Device to_device, const void* from, Devi
 /// Sets every byte to zero.
 FOVEA_CUDA_FUNCTION void fill_with_zeros(void* pointer, size_t bytes, int device);
 
-/// See stream.h.
+/// See captured_graph.h.
 FOVEA_CUDA_FUNCTION double seconds_on(int device, const std::function<void()>& body);
 FOVEA_CUDA_FUNCTION int64_t cache_bytes(int device);
 

@@ -7,7 +7,8 @@
 
 namespace fovea {
 
-/// The names of an enum, in the order of its values, which are 0, 1, ...; `what` is what errors call it.
+/// The names of an enum, in the order of its values, which are 0, 1, ...; `what`: what messages call the
+/// enum, as in "merge is ..., wanted one of residual, naive".
 template <size_t N>
 struct EnumNames {
   const char* what;
@@ -16,7 +17,7 @@ struct EnumNames {
 template <size_t N>
 EnumNames(const char*, const char* const (&)[N]) -> EnumNames<N>;
 
-/// An enum with a specialisation beside it has names, from which all that follows comes:
+/// To be specialised beside an enum, which then has name_of, parse_enum and names_of:
 ///   enum class Merge { residual, naive };
 ///   template <>
 ///   inline constexpr EnumNames enum_names<Merge>{"merge", {"residual", "naive"}};

@@ -17,7 +17,7 @@ class JsonWriter {
   void end_object() { end('}'); }
   void begin_array() { begin('['); }
   void end_array() { end(']'); }
-  /// Of the next value, in an object.
+  /// The key of the object's next value.
   void key(std::string_view name);
 
   /// What is not UTF-8 becomes U+FFFD.

@@ -118,7 +118,7 @@ class ThreadPool {
     std::thread thread;
   };
   void serve(Worker& worker, int member);
-  /// As many workers as wanted, or as there can be.
+  /// Starts workers until there are `wanted`, or as many as the system allows; returns how many there are.
   int workers_of(int wanted);
 
   static constexpr int kMostFailures = 100;  // to start a thread, before it is not tried any more

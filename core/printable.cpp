@@ -12,7 +12,7 @@ uint8_t byte_at(std::string_view text, size_t i) {
   return static_cast<uint8_t>(text[i]);
 }
 
-/// Of a valid character of `length` bytes.
+/// The code point of the UTF-8 character of `length` bytes, which is valid, at the begin of `text`.
 uint32_t code_of(std::string_view text, size_t length) {
   if (length == 1) return byte_at(text, 0);
   uint32_t code = byte_at(text, 0) & (0x7fu >> length);

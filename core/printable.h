@@ -11,7 +11,7 @@ namespace fovea {
 /// become \xNN and \u{NNNN}. Cut to about `most` bytes.
 std::string printable(std::string_view text, size_t most = std::string_view::npos);
 
-/// The same in quotation marks, on one line, and cut to about `most` bytes: "conv1.weight".
+/// A printable text in quotation marks, on one line, and cut to about `most` bytes: "conv1.weight".
 std::string in_quotes(std::string_view text, size_t most = 100);
 
 /// How many bytes the UTF-8 character at the begin of `text` has; 0: there is no valid one.

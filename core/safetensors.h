@@ -50,7 +50,7 @@ struct SafetensorsFile {
 /// verified, and the error says what was changed since.
 SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, const std::string& where);
 
-/// The same from a file; reads each tensor straight into its place.
+/// Parses a file; reads each tensor straight into its place.
 SafetensorsFile read_safetensors(const std::string& path);
 
 /// Writes the file whole or not at all: into `path`.part, then fsync, rename and fsync of the folder, so that

@@ -24,7 +24,11 @@ std::string number_text(double value) {
 }
 
 std::string range_text(const FieldInfo& info) {
-  const std::string least = number_text(info.least), most = number_text(info.most);
+  const auto text = [](double end) {  // 65536 and 1000000, not 1e+06
+    const auto whole = whole_number(end);
+    return whole ? std::to_string(*whole) : number_text(end);
+  };
+  const std::string least = text(info.least), most = text(info.most);
   if (!std::isfinite(info.most)) return (info.above_least ? " above " : " of at least ") + least;
   if (info.above_least) return " above " + least + " and " + (info.below_most ? "below " : "up to ") + most;
   return " from " + least + " to " + (info.below_most ? "below " : "") + most;
@@ -57,7 +61,7 @@ bool fits(const Field& field, const FieldValue& value) {
 
 /// As a file has it: where no number with a fraction is wanted, 1.0 is not 1.
 std::string found_text(const Field& field, const FieldValue& value) {
-  std::string text = text_of(value);
+  std::string text = field_text(value);
   if (std::holds_alternative<std::vector<double>>(value)) return "[" + text + "]";
   const bool looks_whole = text.find_first_not_of("-0123456789") == std::string::npos;
   return field.kind != FieldKind::number && std::holds_alternative<double>(value) && looks_whole ? text + ".0"
@@ -69,18 +73,18 @@ std::string found_text(const Field& field, const FieldValue& value) {
   const auto* text = std::get_if<std::string>(&found);
   throw UsageError(
       str(where, " is ", text != nullptr ? in_quotes(*text) : printable(found_text(field, found), kMostBytes),
-          ", wanted ", wanted(field), text != nullptr ? suggestion(*text, field.info.choices) : ""));
+          ", wanted ", field.wanted(), text != nullptr ? suggestion(*text, field.info.choices) : ""));
 }
 
 }  // namespace
 
-std::string default_flag(const Field& field) {
-  std::string flag = field.path.substr(field.path.rfind('.') + 1);
+std::string Field::default_flag() const {
+  std::string flag = path.substr(path.rfind('.') + 1);
   std::replace(flag.begin(), flag.end(), '_', '-');
   return flag;
 }
 
-std::string text_of(const FieldValue& value) {
+std::string field_text(const FieldValue& value) {
   return std::visit(Overloaded{[](const std::string& text) { return text; },
                                [](double number) { return number_text(number); },
                                [](bool flag) { return std::string(flag ? "true" : "false"); },
@@ -94,15 +98,15 @@ std::string text_of(const FieldValue& value) {
                     value);
 }
 
-std::string wanted(const Field& field) {
-  switch (field.kind) {
-    case FieldKind::integer: return "a whole number" + range_text(field.info);
-    case FieldKind::number: return "a number" + range_text(field.info);
+std::string Field::wanted() const {
+  switch (kind) {
+    case FieldKind::integer: return "a whole number" + range_text(info);
+    case FieldKind::number: return "a number" + range_text(info);
     case FieldKind::flag: return "true or false";
-    case FieldKind::numbers: return "a list of numbers such as [64000, 96000]";
+    case FieldKind::numbers: return "a list of numbers, each" + range_text(info);
     case FieldKind::text: break;
   }
-  return field.info.choices.empty() ? "a text" : "one of " + joined(field.info.choices);
+  return info.choices.empty() ? "a text" : "one of " + joined(info.choices);
 }
 
 std::optional<int64_t> whole_number(double number) {
@@ -111,19 +115,18 @@ std::optional<int64_t> whole_number(double number) {
   return static_cast<int64_t>(number);
 }
 
-void assign(const Field& field, const FieldValue& value, const std::string& where) {
+void Field::assign(const FieldValue& new_value, const std::string& where) const {
   std::optional<FieldValue> converted;  // to the kind of number that the field is
-  if (const auto* whole = std::get_if<int64_t>(&value); field.kind == FieldKind::number && whole != nullptr) {
+  if (const auto* whole = std::get_if<int64_t>(&new_value); kind == FieldKind::number && whole != nullptr) {
     converted = static_cast<double>(*whole);
   }
-  if (const auto* number = std::get_if<double>(&value);
-      field.kind == FieldKind::integer && number != nullptr) {
+  if (const auto* number = std::get_if<double>(&new_value); kind == FieldKind::integer && number != nullptr) {
     if (const auto exact = whole_number(*number)) converted = *exact;
   }
   // No copy of the whole: where a copy of a text in a variant has no memory, the code of GCC 12 crashes.
-  const FieldValue& fitting = converted ? *converted : value;
-  if (!fits(field, fitting)) refuse(field, value, where);
-  field.set(fitting);
+  const FieldValue& fitting = converted ? *converted : new_value;
+  if (!fits(*this, fitting)) refuse(*this, new_value, where);
+  set(fitting);
 }
 
 void check_ranges(const std::vector<Field>& fields, const char* where) {

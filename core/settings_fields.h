@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "fovea/core/check.h"
 #include "fovea/core/enum_names.h"
 
 namespace fovea {
@@ -21,10 +22,10 @@ struct FieldInfo {
   bool above_least = false;            // `least` itself is out of the range
   bool below_most = false;             // `most` itself is out of the range
   std::vector<std::string> choices{};  // the values of a text; empty: any. An enum has its names
-  const char* flag = nullptr;          // of a program; unset: as default_flag says; "": there is none
+  const char* flag = nullptr;          // and key of a file; nullptr: Field::default_flag; "": neither
   const char* group = "";              // a heading of the help; "": that of the struct which this one is in
-  bool is_used = true;                 // false: another field has a value with which this one means nothing
-  bool shapes_result = true;           // false: every value gives the same numbers
+  bool is_used = true;                 // false: with the values of now this field means nothing
+  bool shapes_result = true;           // false: a run may be resumed with another value
 };
 
 /// A settings struct names each of its fields once, and check_ranges, describe, the flags of a program, its
@@ -33,8 +34,8 @@ struct FieldInfo {
 ///   void visit(V&& v) {
 ///     v("momentum", momentum, {.help = "of sgd", .most = 1, .below_most = true});
 ///   }
-/// A field may itself be such a struct. Its path then is "optimiser.momentum"; what it calls "kind" goes by
-/// the name of the struct alone.
+/// A field may itself be such a struct: the path of its field then is "optimiser.momentum", but that of a
+/// field called "kind" is "optimiser", without ".kind".
 template <class S>
 concept HasFields = requires(S& settings) {
   settings.visit([](const char*, auto&, const FieldInfo&) {});
@@ -50,7 +51,15 @@ struct Field {
   FieldInfo info;
   FieldKind kind;
   std::function<std::optional<FieldValue>()> value;  // nothing: an optional that is not set
-  std::function<void(const FieldValue&)> set;        // takes what `value` gives
+  std::function<void(const FieldValue&)> set;  // takes what `value` gives; none: whether a struct is there
+
+  /// The last part of the path, with dashes: "learning-rate" of "schedule.learning_rate".
+  std::string default_flag() const;
+  /// What it takes: "a whole number from 1 to 16", "one of sgd, adamw".
+  std::string wanted() const;
+  /// Sets it; a whole number may be given as 1.0. UsageError, which calls it `where`, for a value that does
+  /// not fit.
+  void assign(const FieldValue& new_value, const std::string& where) const;
 };
 
 namespace settings_fields {
@@ -151,25 +160,23 @@ std::vector<Field> fields_of(S& settings) {
   return fields;
 }
 
-/// The last part of a field's path, with dashes: "learning-rate" of "schedule.learning_rate".
-std::string default_flag(const Field& field);
 /// A value as text: 0.1, sgd, true, "1, 2". A number reads back to the same bits.
-std::string text_of(const FieldValue& value);
-/// What a field takes: "a whole number from 1 to 16", "one of sgd, adamw".
-std::string wanted(const Field& field);
+std::string field_text(const FieldValue& value);
 /// A number such as 1.0 or 1e3 as the whole number that it is.
 std::optional<int64_t> whole_number(double number);
-/// Sets a field; a whole number may be given as 1.0. UsageError, which calls it `where`, for a value that
-/// does not fit.
-void assign(const Field& field, const FieldValue& value, const std::string& where);
 /// UsageError, which begins with `where`, unless every number is finite and in its range.
 void check_ranges(const std::vector<Field>& fields, const char* where);
+template <HasFields S>
+void check_ranges(S settings, const char* where) {
+  check_ranges(fields_of(settings), where);
+}
 
-/// The two roles of a struct of fields `template <template <class> class Held> struct Fields`: Fields<Value>
-/// is settings, Fields<std::optional> changes of them.
+/// A struct `template <template <class> class Held> struct Fields { Held<int64_t> p; ... };` has two roles:
+/// Fields<AsIs> is settings, each field an int64_t; Fields<std::optional> is changes of them, each field a
+/// value or none. See AttentionFields.
 template <class T>
-using Value = T;
-/// What a field begins with: `value`, or among changes nothing.
+using AsIs = T;
+/// What a field begins with: `value` in settings, nothing in changes.
 template <template <class> class Held, class T>
 constexpr Held<T> initially(T value) {
   if constexpr (std::is_same_v<Held<T>, T>)
@@ -178,17 +185,22 @@ constexpr Held<T> initially(T value) {
     return {};
 }
 
-/// Gives the fields of `settings` the values that changes of the same names have.
+/// Gives the fields of `settings` the values that changes of the same names have. An Error where there is no
+/// such field.
 template <HasFields Changes, HasFields S>
 void apply_changes(Changes changes, S& settings) {
   changes.visit([&](const std::string& name, auto& change, const FieldInfo&) {
     if (!change) return;
+    bool is_applied = false;
     settings.visit([&](const std::string& other, auto& field, const FieldInfo&) {
       if constexpr (std::is_same_v<std::remove_reference_t<decltype(field)>,
                                    typename std::remove_reference_t<decltype(change)>::value_type>) {
-        if (name == other) field = *change;
+        if (name != other) return;
+        field = *change;
+        is_applied = true;
       }
     });
+    check(is_applied, "settings: there is no field ", name, " to be changed");
   });
 }
 

@@ -25,7 +25,7 @@ class Shape {
   int64_t size() const;
   /// The product of the extents of axes [begin, end).
   int64_t size(int begin, int end) const;
-  /// The same shape with one extent replaced.
+  /// This shape with one extent replaced.
   Shape with(int axis, int64_t extent) const;
   std::span<const int64_t> extents() const { return {extents_.data(), static_cast<size_t>(rank_)}; }
   /// "[128, 32, 32, 64]"

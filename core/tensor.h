@@ -53,7 +53,7 @@ class Tensor {
     return {data<T>(), static_cast<size_t>(size_)};
   }
 
-  /// The same numbers under another shape of the same size; shares the storage.
+  /// These numbers under another shape of the same size; shares the storage.
   Tensor reshape(const Shape& shape) const;
   /// `shape.size()` consecutive elements from element `offset` on; shares the storage.
   Tensor slice(int64_t offset, const Shape& shape) const;

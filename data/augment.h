@@ -20,14 +20,14 @@ struct Augmentation {
   template <class V>
   void visit(V&& v) {
     v("padding", padding,
-      {.help = "zeros around a training image before its random crop, in pixels", .most = 16, .flag = "pad"});
+      {.help = "zeros around a training image before its random crop, in pixels", .flag = "pad"});
     v("flip", flip, {.help = "flip half of the training images from left to right"});
   }
 };
 
 /// Images ready for a network.
 struct Batch {
-  Tensor images;  // f32 [B, H, W, 3], normalised
+  Tensor images;  // [B, H, W, 3], normalised; f32 unless Batches is asked for another dtype
   Tensor labels;  // i32 [B]
 };
 
@@ -41,7 +41,7 @@ Batch make_batch(const ImageSet& set, std::span<const int64_t> indices,
 void check_images(const ImageSet& set, const std::optional<Augmentation>& augmentation);
 /// What each byte becomes: (byte / 255 - mean) / deviation.  f32 [3, 256]
 Tensor normalised_bytes(const ImageNormalisation& normalisation);
-/// The same choice, as the kernel that makes batches takes it.
+/// An augmentation, or none, as the kernel that makes batches takes it.
 kernels::BatchSettings batch_settings(const std::optional<Augmentation>& augmentation, uint64_t seed);
 
 }  // namespace fovea

@@ -42,9 +42,10 @@ CifarFormat cifar100_format();
 struct FileSize {
   int64_t least = 0, greatest = 0;
 };
-/// Of a file of the binary format, with so many rows.
+/// The size of a file of the binary format with so many rows.
 FileSize binary_size(const CifarFormat& format, int64_t rows);
-/// Of a file of the version for Python: an image has a label and the name of a file beside it.
+/// The size of a file of the version for Python, in which an image has a label and the name of a file beside
+/// it.
 FileSize pickle_size(int64_t rows);
 
 /// Reads the rows of one file into images (u8 [rows, 32, 32, 3]) and labels (i32 [rows]). DataError names
@@ -52,7 +53,7 @@ FileSize pickle_size(int64_t rows);
 void parse_cifar(std::span<const std::byte> bytes, const CifarFormat& format, const std::string& path,
                  Tensor& images, Tensor& labels);
 
-/// The same from a file of the version for Python.
+/// Reads the images and labels of one file of the version for Python; see parse_cifar.
 void parse_cifar_pickle(std::span<const std::byte> bytes, const CifarFormat& format, const std::string& path,
                         Tensor& images, Tensor& labels);
 

@@ -42,6 +42,8 @@ int64_t batches_per_epoch(int64_t images, const LoaderSettings& settings) {
 }
 
 std::vector<int64_t> epoch_order(int64_t images, const LoaderSettings& settings, int64_t epoch) {
+  check<UsageError>(epoch >= 0 && epoch <= std::numeric_limits<uint32_t>::max(), "Loader: epoch ", epoch,
+                    ", wanted 0 to 2^32 - 1");
   if (!settings.shuffle) return unshuffled_order(images);
   return shuffled_order(images, settings.seed, static_cast<uint32_t>(epoch));
 }
@@ -82,8 +84,8 @@ class Loader::Worker {
     if (thread_.joinable()) thread_.join();
   }
 
-  /// Whether this is the process that has its thread.
-  bool is_here() const { return process_ == getpid(); }
+  /// Whether this is the process that has its thread, if there is one.
+  bool is_here() const { return !thread_.joinable() || process_ == getpid(); }
 
   int64_t batches_per_epoch() const {
     return fovea::batches_per_epoch(set_.labels.defined() ? set_.size() : 0, settings_);
@@ -108,14 +110,15 @@ class Loader::Worker {
   Batch next() {
     check_is_here();
     std::unique_lock lock(mutex_);
-    check<UsageError>(!is_at_end() || !ready_.empty(), "Loader::next: the epoch is at its end; seek first");
-    if (!thread_.joinable()) {
-      const Batch batch = prepare(position_);
+    if (!thread_.joinable() && !is_at_end()) {
+      Batch batch = prepare(position_);
       advance();
       return batch;
     }
-    changed_.wait(lock, [&] { return !ready_.empty() || failure_ != nullptr; });
-    if (ready_.empty()) std::rethrow_exception(failure_);
+    changed_.wait(lock, [&] { return !ready_.empty() || failure_ != nullptr || is_at_end(); });
+    if (ready_.empty() && failure_ != nullptr) std::rethrow_exception(failure_);
+    check<UsageError>(!ready_.empty(),
+                      "Loader::next: the epoch is at its end, and is not to be repeated; seek first");
     Batch batch = std::move(ready_.front());
     ready_.pop_front();
     lock.unlock();
@@ -184,7 +187,7 @@ class Loader::Worker {
   const LoaderSettings settings_;
   const pid_t process_ = getpid();
 
-  // Of the one that prepares alone: the order of one epoch.
+  // Used by nobody but the thread that prepares: the order of epoch order_epoch_.
   std::vector<int64_t> order_;
   int64_t order_epoch_ = -1;
 

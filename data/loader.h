@@ -40,7 +40,8 @@ class Loader {
   int64_t batches_per_epoch() const;
   /// Makes batch `batch` of epoch `epoch` the next one.
   void seek(int64_t epoch, int64_t batch);
-  /// The next batch. Throws what went wrong while preparing it, here and on every call until a seek.
+  /// The next batch. Throws what went wrong while preparing it, here and on every call until a seek;
+  /// UsageError at the end of an epoch that is not to be repeated.
   Batch next();
 
  private:

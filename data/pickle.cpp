@@ -183,7 +183,7 @@ class PickleReader {
   void name_function() {
     const size_t begin = place_;
     const std::string_view module = take_line(), name = take_line();
-    // As it lies there, with a space in place of the line's end.
+    // The function's name as the pickle has it, with a space in place of the line's end.
     const std::string full = str(module, " ", name);
     for (const std::string_view known : {kMakeArray, kArray, kDtype}) {
       if (full == known) {
@@ -194,7 +194,7 @@ class PickleReader {
     fail("NumPy's functions for arrays", in_quotes(bytes_.substr(begin, place_ - 1 - begin)));
   }
 
-  /// Of a tuple, value i if it is of this kind.
+  /// Value i of a tuple if it is there and of this kind; else null.
   const PickleValue* item(const PickleValue& tuple, int64_t i, Kind kind) const {
     if (tuple.kind != Kind::tuple || i >= tuple.size()) return nullptr;
     const PickleValue* const value = tuple.values[static_cast<size_t>(i)];

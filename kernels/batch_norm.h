@@ -28,7 +28,7 @@ struct NormConstants {
   bool of_batch = true;            // whether mean and variance are those of x, or constants
   RunningStatistics running = {};  // what a forward pass with this moves towards mean and variance
 
-  /// The same for a pass that moves nothing.
+  /// This norm for a pass that moves no running statistics.
   NormConstants without_running() const { return {mean, variance, weight, bias, epsilon, of_batch, {}}; }
 
   template <class Visit>

@@ -16,7 +16,7 @@ void composed_preactivation_conv_forward(const Tensor& x, const PreactivationSta
   if (mean.defined()) batch_norm_statistics(y, mean, variance);
 }
 
-void composed_preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next,
+void composed_preactivation_conv_backward(const Tensor& dy, const NextNorm& next,
                                           const SavedPreactivation& saved, Tensor& da,
                                           PreactivationGradients& gradients) {
   const auto& [norm, weight, stride, padding] = saved.stage;
@@ -37,7 +37,7 @@ void composed_preactivation_conv_backward(const Tensor& dy, const NextNormalisat
                              gradients.norm_bias);
 }
 
-void composed_preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation& next,
+void composed_preactivation_conv_backward_input(const Tensor& dy, const NextNorm& next,
                                                 const SavedPreactivation& saved, const Tensor& other,
                                                 const Tensor& earlier, Tensor& dx,
                                                 PreactivationGradients& gradients) {

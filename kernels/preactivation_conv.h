@@ -38,7 +38,7 @@ struct SavedPreactivation {
   }
 };
 
-/// Of the parameters of a stage.  weight: [K, R, S, C], norm_weight and norm_bias: [C]
+/// The gradients of a stage's parameters.  weight: [K, R, S, C], norm_weight and norm_bias: [C]
 struct PreactivationGradients {
   Tensor weight, norm_weight, norm_bias;
 
@@ -52,7 +52,7 @@ struct PreactivationGradients {
 
 /// Where a result y goes on: into the pre-activation convolution of `norm`, whose backward pass has left
 /// dweight and dbias. Undefined y: elsewhere.
-struct NextNormalisation {
+struct NextNorm {
   Tensor y;  // [N, P, Q, K]
   NormConstants norm;
   Tensor dweight, dbias;  // [K]
@@ -74,12 +74,12 @@ FOVEA_KERNEL(preactivation_conv_forward, const Tensor& x, const PreactivationSta
 /// da = the gradient with respect to a, and those of the parameters: what batch_norm_backward_input needs to
 /// make dx of. dy: [N, P, Q, K], the gradient of y, or, where `next.y` is defined, that of
 /// relu(next.norm(y)).
-FOVEA_KERNEL(preactivation_conv_backward, const Tensor& dy, const NextNormalisation& next,
+FOVEA_KERNEL(preactivation_conv_backward, const Tensor& dy, const NextNorm& next,
              const SavedPreactivation& saved, Tensor& da, PreactivationGradients& gradients);
 
-/// The same, but the gradient with respect to x itself, plus `other` and `earlier`, gradients of x that come
-/// other ways; either may be undefined. dx is none of the others.
-FOVEA_KERNEL(preactivation_conv_backward_input, const Tensor& dy, const NextNormalisation& next,
+/// preactivation_conv_backward, but with the gradient with respect to x itself, plus `other` and `earlier`,
+/// gradients of x that come other ways; either may be undefined. dx is none of the others.
+FOVEA_KERNEL(preactivation_conv_backward_input, const Tensor& dy, const NextNorm& next,
              const SavedPreactivation& saved, const Tensor& other, const Tensor& earlier, Tensor& dx,
              PreactivationGradients& gradients);
 
@@ -98,15 +98,15 @@ struct PreactivationStages {
 FOVEA_KERNEL(preactivation_chain_forward, const Tensor& x, const PreactivationStages& chain,
              const Tensor& residual, Tensor& y);
 
-/// The same, put together from the passes that batch norm and convolution consist of: for devices and dtypes
-/// without a fused form.
+/// The kernels above, put together from the passes that batch norm and convolution consist of: for devices
+/// and dtypes without a fused form.
 void composed_preactivation_conv_forward(const Tensor& x, const PreactivationStage& stage,
                                          const Tensor& residual, Tensor& y, Tensor& activated, Tensor& mean,
                                          Tensor& variance);
-void composed_preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next,
+void composed_preactivation_conv_backward(const Tensor& dy, const NextNorm& next,
                                           const SavedPreactivation& saved, Tensor& da,
                                           PreactivationGradients& gradients);
-void composed_preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation& next,
+void composed_preactivation_conv_backward_input(const Tensor& dy, const NextNorm& next,
                                                 const SavedPreactivation& saved, const Tensor& other,
                                                 const Tensor& earlier, Tensor& dx,
                                                 PreactivationGradients& gradients);

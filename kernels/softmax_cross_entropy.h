@@ -15,7 +15,8 @@ FOVEA_KERNEL(softmax_cross_entropy_forward, const Tensor& logits, const Tensor& 
 FOVEA_KERNEL(softmax_cross_entropy_backward, const Tensor& dloss, const Tensor& probabilities,
              const Tensor& labels, double smoothing, Tensor& dlogits);
 
-/// The same for q = the row of `targets`, which need not sum to 1.  targets: [N, C], dtype of the logits
+/// softmax_cross_entropy for q = the row of `targets`, which need not sum to 1.  targets: [N, C], dtype of
+/// the logits
 FOVEA_KERNEL(softmax_cross_entropy_soft_forward, const Tensor& logits, const Tensor& targets, Tensor& loss,
              Tensor& probabilities);
 

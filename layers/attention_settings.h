@@ -27,7 +27,8 @@ template <>
 inline constexpr EnumNames enum_names<MaskKind>{"mask", {"down-up", "local"}};
 
 /// The switches of an attention module. A new one is a field and its line in visit: options of a named model,
-/// flags and files of the trainer and what a checkpoint keeps follow. (`Held`: see initially)
+/// flags and files of the trainer and what its checkpoints keep follow. Held<T> is T in settings, and
+/// std::optional<T> in changes of them.
 template <template <class> class Held>
 struct AttentionFields {
   Held<int64_t> p = initially<Held>(int64_t{1});
@@ -36,7 +37,8 @@ struct AttentionFields {
   Held<Attention> attention = initially<Held>(Attention::mixed);
   Held<Merge> merge = initially<Held>(Merge::residual);
   Held<MaskKind> mask = initially<Held>(MaskKind::down_up);
-  Held<bool> extra_adds = initially<Held>(false);  // of the popular ports: see SoftMask
+  Held<bool> extra_adds =
+      initially<Held>(false);  // as popular reimplementations of the paper do: see SoftMask
 
   template <class V>
   void visit(V&& v) {
@@ -50,7 +52,7 @@ struct AttentionFields {
   }
 };
 
-using AttentionSettings = AttentionFields<Value>;
+using AttentionSettings = AttentionFields<AsIs>;
 /// Changes of the switches; what is not set stays as it is.
 using AttentionOptions = AttentionFields<std::optional>;
 

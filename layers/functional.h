@@ -54,7 +54,7 @@ Variable upsample(const Variable& x, int64_t out_h, int64_t out_w);
 /// upsample(x) to the size of skip, plus skip: one pass. x: [N, h, w, C], skip: [N, H, W, C]
 Variable upsample_add(const Variable& x, const Variable& skip);
 
-// NormConstants. Batch norm over all axes but the last, x: [..., C]; weight, bias, running_*: [C], f32 (f64
+// Normalisation. Batch norm over all axes but the last, x: [..., C]; weight, bias, running_*: [C], f32 (f64
 // for f64 x). Training: with the batch's mean and (biased) variance, and
 // running = (1 - momentum) * running + momentum * batch (the variance unbiased), as PyTorch does. Otherwise
 // with the running statistics. (Ioffe and Szegedy 2015)
@@ -102,7 +102,7 @@ Variable log_softmax(const Variable& x);
 /// Mean over the rows of the cross-entropy of softmax(logits) against (1 - smoothing) * onehot(label) +
 /// smoothing / C. logits: [N, C], labels: i32 [N] -> []
 Variable softmax_cross_entropy(const Variable& logits, const Tensor& labels, double smoothing = 0.0);
-/// The same against whole distributions: targets: [N, C], dtype of the logits.
+/// softmax_cross_entropy against whole distributions.  targets: [N, C], dtype of the logits
 Variable softmax_cross_entropy_soft(const Variable& logits, const Tensor& targets);
 
 }  // namespace fovea::F

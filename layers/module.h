@@ -71,7 +71,7 @@ class Module {
   /// Batch statistics and dropout (true, as constructed), or running statistics and no dropout. On every
   /// thread, so not while another one uses the module.
   void train(bool is_training = true);
-  /// As `train` has said, but false on a thread where an EvaluationMode of it lives.
+  /// What `train` said last; false on a thread where an EvaluationMode of this module lives.
   bool is_training() const;
 
  private:
@@ -126,7 +126,7 @@ struct Place {
   Device device = Device::cpu();
   Dtype dtype = Dtype::f32;
 };
-/// As its first parameter says; the CPU and f32 without one.
+/// The place of a module's first parameter; the CPU and f32 for a module without parameters.
 Place place_of(Module& module);
 
 /// Moves every parameter and buffer to a device. Parameters keep their variables.

@@ -31,7 +31,7 @@ class BatchNorm : public Module {
             conv.weight, conv.stride(), conv.padding()};
   }
 
-  /// The same for a second convolution of what `then` makes: leaves the running statistics alone, which
+  /// `then` for a second convolution of the same activated tensor: leaves the running statistics alone, which
   /// `then` moves. The activated tensor is made twice: to share it would take no less time, and more memory.
   F::PreactivationConv then_again(const Conv& conv) const {
     F::PreactivationConv result = then(conv);

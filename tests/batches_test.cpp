@@ -82,6 +82,14 @@ TEST_CASE("batches: in the dtype of the model") {
   }
 }
 
+TEST_CASE("batches: a set of another kind is refused at once") {
+  ImageSet wrong = numbered();
+  wrong.images = Tensor::zeros({kImages, 8, 8, 3});  // f32
+  for (const Device device : test::devices()) {
+    CHECK_THROWS_AS(Batches(wrong, {}, {.batch_size = 4}, {device, Dtype::f32}), Error);
+  }
+}
+
 TEST_CASE("batches: a set without images has none, and a batch of none is an error") {
   ImageSet none = numbered().first(1);
   none.images = Tensor::empty({0, 8, 8, 3}, Dtype::u8);

@@ -145,6 +145,31 @@ TEST_CASE("loader: what goes wrong in the thread is thrown by next, until a seek
   CHECK_THROWS_AS(padded.next(), UsageError);
 }
 
+TEST_CASE("loader: what is not to be repeated ends with its epoch, until a seek") {
+  for (const int64_t batch_size : {4, 10}) {  // with a thread, and as a single batch without
+    INFO("batches of " << batch_size);
+    Loader loader(numbered(10), {},
+                  {.batch_size = batch_size, .shuffle = false, .drop_last = false, .repeat = false});
+    const std::vector<int32_t> all{0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+    for (int pass = 0; pass < 2; ++pass) {
+      CHECK(epoch_of(loader) == all);
+      for (int i = 0; i < 2; ++i) {
+        CHECK_THAT(message_of<UsageError>([&] { loader.next(); }), Contains("the epoch is at its end"));
+      }
+      loader.seek(pass, 0);
+    }
+    loader.seek(7, loader.batches_per_epoch() - 1);
+    CHECK(labels_of(loader.next()).back() == 9);
+    CHECK_THROWS_AS(loader.next(), UsageError);
+  }
+  ImageSet wrong = numbered(4);
+  wrong.images = Tensor::zeros({4, 4, 4, 3});  // f32
+  Loader loader(wrong, {}, {.batch_size = 4, .repeat = false});
+  for (int i = 0; i < 2; ++i) {
+    CHECK_THAT(message_of<Error>([&] { loader.next(); }), Contains("f32[4, 4, 4, 3]"));
+  }
+}
+
 TEST_CASE("loader: a set that fills no batch, and places that are not there, are errors") {
   CHECK_THAT(message_of<UsageError>([] { Loader(numbered(3), {}, {.batch_size = 4}); }),
              Contains("3 images of numbered fill no batch of 4"));

@@ -109,7 +109,7 @@ TEST_CASE("preactivation_pointwise: the gradients are the composition's, from dy
         Numbers numbers(extents, dtype);
         const Tensor x = numbers.image(extents.C), weight = numbers.filters(), dy = numbers.image(extents.K);
         const kernels::NormConstants norm = numbers.norm(extents.C);
-        kernels::NextNormalisation next, next_there;
+        kernels::NextNorm next, next_there;
         if (has_next) {
           next = {numbers.image(extents.K), numbers.norm(extents.K), numbers.row(extents.K),
                   numbers.row(extents.K)};
@@ -152,8 +152,8 @@ TEST_CASE(
       Numbers numbers(extents, dtype);
       const Tensor x = numbers.image(extents.C), weight = numbers.filters(), dy = numbers.image(extents.K);
       const kernels::NormConstants norm = numbers.norm(extents.C);
-      const kernels::NextNormalisation next{numbers.image(extents.K), numbers.norm(extents.K),
-                                            numbers.row(extents.K), numbers.row(extents.K)};
+      const kernels::NextNorm next{numbers.image(extents.K), numbers.norm(extents.K), numbers.row(extents.K),
+                                   numbers.row(extents.K)};
       const Tensor other = added % 2 == 1 ? numbers.image(extents.C) : Tensor();
       const Tensor earlier = added / 2 == 1 ? numbers.image(extents.C) : Tensor();
       Tensor dx = Tensor::empty_like(x), dfilters = Tensor::empty_like(weight);
@@ -187,7 +187,7 @@ TEST_CASE("preactivation_pointwise: what it cannot do is left to others") {
     return Tensor::empty({K, R, R, C}, dtype, device);
   };
   using kernels::cuda::has_preactivation_pointwise_backward, kernels::cuda::is_preactivation_pointwise;
-  const kernels::NextNormalisation next{image(8), {}, {}, {}};
+  const kernels::NextNorm next{image(8), {}, {}, {}};
   CHECK(has_preactivation_pointwise_backward(image(8), filters(8, 512), {}));
   CHECK_FALSE(has_preactivation_pointwise_backward(image(8), filters(8, 520), {}));
   CHECK(has_preactivation_pointwise_backward(image(8), filters(8, 256), next));

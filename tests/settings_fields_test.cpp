@@ -48,7 +48,7 @@ struct MoreSettings : cli::Settings {
 const Field& field_called(const std::vector<Field>& fields, const std::string& flag) {
   const Field* result = nullptr;
   for (const Field& field : fields) {
-    if (default_flag(field) == flag) result = &field;
+    if (field.default_flag() == flag) result = &field;
   }
   REQUIRE(result != nullptr);
   return *result;
@@ -75,21 +75,21 @@ TEST_CASE("settings_fields: a new switch of the network is known everywhere by i
   CHECK(gate.info.group == std::string(cli::kNetworkGroup));
   CHECK(gate.info.help == std::string("of the mask"));
   CHECK_FALSE(gate.value().has_value());
-  CHECK(wanted(gate) == "one of open, half-open, shut");
-  assign(gate, "half-open", "--gate-kind");
+  CHECK(gate.wanted() == "one of open, half-open, shut");
+  gate.assign("half-open", "--gate-kind");
   CHECK(settings.more.gate_kind == Gate::half_open);
-  CHECK(text_of(*gate.value()) == "half-open");
-  CHECK(message_of([&] { assign(gate, "halfopen", "--gate-kind"); }) ==
+  CHECK(field_text(*gate.value()) == "half-open");
+  CHECK(message_of([&] { gate.assign("halfopen", "--gate-kind"); }) ==
         "--gate-kind is \"halfopen\", wanted one of open, half-open, shut; did you mean half-open?");
 
   const Field& gain = field_called(fields, "gain");
-  assign(gain, int64_t{2}, "--gain");
+  gain.assign(int64_t{2}, "--gain");
   CHECK(settings.more.gain == 2.0);
-  CHECK(message_of([&] { assign(gain, 0.0, "--gain"); }) ==
+  CHECK(message_of([&] { gain.assign(0.0, "--gain"); }) ==
         "--gain is 0, wanted a number above 0 and up to 8");
 
   // A named network takes them over; what is not set stays.
-  MoreFields<Value> network;
+  MoreFields<AsIs> network;
   CHECK(network.gate_kind == Gate::open);
   CHECK(network.gain == 1.5);
   CHECK(network.t == 2);

@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <set>
 
 #include "command_line.h"
 #include "fovea/core/check.h"
@@ -78,6 +79,17 @@ TEST_CASE("settings: what is saved reads back the same") {
   CHECK(shaping.find("data = ") == std::string::npos);
 }
 
+TEST_CASE("settings: no two settings have the same key") {
+  Settings settings;
+  std::set<std::string> keys;
+  for (const Setting& setting : list_settings(settings)) {
+    INFO(setting.key);
+    CHECK(keys.insert(setting.key).second);
+    CHECK(std::string(setting.field.info.help) != "");
+    CHECK(std::string(setting.field.info.group) != "");
+  }
+}
+
 TEST_CASE("settings: an error in a file names file, line and key") {
   CHECK(toml_message("lr = 0.1\nbach-size = 64\n") ==
         "settings: recipe.toml:2: there is no setting \"bach-size\"; did you mean batch-size?");
@@ -89,7 +101,7 @@ TEST_CASE("settings: an error in a file names file, line and key") {
   CHECK(toml_message("batch-size = 1.5") ==
         "settings: recipe.toml:1: batch-size is 1.5, wanted a whole number from 1 to 65536");
   CHECK(toml_message("lr = nan") ==
-        "settings: recipe.toml:1: lr is nan, wanted a number above 0 and up to 1e+06");
+        "settings: recipe.toml:1: lr is nan, wanted a number above 0 and up to 1000000");
   CHECK(toml_message("limit = -1") ==
         "settings: recipe.toml:1: limit is -1, wanted a whole number of at least 0");
   CHECK(toml_message("flip = 1") == "settings: recipe.toml:1: flip is 1, wanted true or false");
@@ -185,7 +197,8 @@ TEST_CASE("settings: an error on the command line names the flag") {
   };
   CHECK(message({"train", "--batch-size", "many"}) ==
         "settings: --batch-size is \"many\", wanted a whole number from 1 to 65536");
-  CHECK(message({"train", "--lr", "-1"}) == "settings: --lr is -1, wanted a number above 0 and up to 1e+06");
+  CHECK(message({"train", "--lr", "-1"}) ==
+        "settings: --lr is -1, wanted a number above 0 and up to 1000000");
   CHECK(message({"train", "--modle", "attention56"}) ==
         "train: there is no flag \"--modle\"; did you mean --model?; see cifar_trainer train --help");
   CHECK(message({"train", "attention56"}) ==

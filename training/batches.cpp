@@ -1,6 +1,7 @@
 #include "fovea/training/batches.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "fovea/kernels/cast.h"
 
@@ -13,11 +14,12 @@ Batches::Batches(const ImageSet& set, const ImageNormalisation& normalisation, c
       images_(set.size()),
       per_epoch_(batches_per_epoch(images_, settings)) {
   if (per_epoch_ == 0) return;
+  check_images(set, settings.augmentation);
   if (place.device.is_cpu()) {
-    loader_.emplace(set, normalisation, settings);
+    set_ = set;
+    normalisation_ = normalisation;
     return;
   }
-  check_images(set, settings.augmentation);
   set_images_ = set.images.to(place.device);
   set_labels_ = set.labels.to(place.device);
   values_ = normalised_bytes(normalisation).to(place.device);
@@ -29,9 +31,10 @@ Batches::Batches(const ImageSet& set, const ImageNormalisation& normalisation, c
 
 void Batches::begin_epoch(int64_t epoch, int64_t first) {
   epoch_ = epoch;
-  if (loader_) {
+  if (place_.device.is_cpu()) {
+    // A run that goes on behind the last batch of an epoch, which was not evaluated, asks for none.
     if (first == per_epoch_ || (loader_epoch_ == epoch && loader_batch_ == first)) return;
-    loader_->seek(epoch, first);
+    loader().seek(epoch, first);
     loader_epoch_ = epoch;
     loader_batch_ = first;
   } else if (per_epoch_ > 0) {
@@ -41,13 +44,13 @@ void Batches::begin_epoch(int64_t epoch, int64_t first) {
 }
 
 const Batch& Batches::next(const Tensor& position) {
-  if (loader_) return next_of_loader();
+  if (place_.device.is_cpu()) return next_of_loader();
   gather(order_, position, batch_);
   return batch_;
 }
 
 const Batch& Batches::at(int64_t number) {
-  if (loader_) {
+  if (place_.device.is_cpu()) {
     begin_epoch(epoch_, number);
     return next_of_loader();
   }
@@ -71,12 +74,17 @@ void Batches::gather(const Tensor& order, const Tensor& position, Batch& batch) 
                         batch_settings(settings_.augmentation, settings_.seed), batch.images, batch.labels);
 }
 
+Loader& Batches::loader() {
+  if (!loader_) loader_.emplace(set_, normalisation_, settings_);
+  return *loader_;
+}
+
 const Batch& Batches::next_of_loader() {
-  batch_ = loader_->next();
-  if (++loader_batch_ == per_epoch_ && settings_.repeat) {
-    ++loader_epoch_;
-    loader_batch_ = 0;
-  }
+  const int64_t number = std::exchange(loader_batch_, -1);  // until it is there: a failure lasts until a seek
+  batch_ = loader().next();
+  const bool goes_on = number + 1 == per_epoch_ && settings_.repeat;
+  loader_epoch_ += goes_on ? 1 : 0;
+  loader_batch_ = goes_on ? 0 : number + 1;
   if (batch_.images.dtype() != place_.dtype) {
     Tensor converted = Tensor::empty(batch_.images.shape(), place_.dtype);
     kernels::cast_forward(batch_.images, converted);

@@ -8,9 +8,10 @@
 
 namespace fovea {
 
-/// The batches of a set of images where a model computes, in its dtype. On the CPU a thread prepares the next
-/// ones. On a device the images lie as bytes, and one kernel makes a batch of them, from numbers that lie
-/// there as well, so that making it can be captured. The same batches in both cases, to the bit in f32.
+/// The batches of a set of images, on the device and in the dtype of a model. On the CPU a thread prepares
+/// the next ones. On a device the images lie as bytes, and one kernel makes a batch of them by an order and a
+/// position that lie there as well, so that making it can be captured. The same batches in both cases, to the
+/// bit in f32.
 class Batches {
  public:
   /// Begins with epoch 0. Settings as of a Loader; see LoaderSettings::repeat.
@@ -19,16 +20,17 @@ class Batches {
 
   /// How many an epoch has.
   int64_t per_epoch() const { return per_epoch_; }
-  /// Makes batch `first` of an epoch the next one.
+  /// Makes batch `first` of an epoch the next one; on a device `position` says which that is.
   void begin_epoch(int64_t epoch, int64_t first = 0);
-  /// The next batch of the epoch, whose number is also `position` (i64 [], where the model computes). On a
-  /// device all of `batch_size` images, always in the same memory, and by the position alone. Valid until the
-  /// next call.
+  /// The next batch of the epoch. position: i64 [] on the model's device, the batch's number; on a device it
+  /// selects the batch, which must be one of `batch_size` images and is always in the same memory; the CPU
+  /// goes on in order. Valid until the next call.
   const Batch& next(const Tensor& position);
   /// Batch `number` of the epoch; the last may have fewer images. Valid until the next call.
   const Batch& at(int64_t number);
 
  private:
+  Loader& loader();
   Batch empty(int64_t count) const;
   void gather(const Tensor& order, const Tensor& position, Batch& batch) const;
   const Batch& next_of_loader();
@@ -40,8 +42,10 @@ class Batches {
   Batch batch_;  // of batch_size images
   Batch last_;   // a smaller one
   // On the CPU:
-  std::optional<Loader> loader_;
-  int64_t loader_epoch_ = 0, loader_batch_ = 0;  // what it gives next
+  ImageSet set_;
+  ImageNormalisation normalisation_;
+  std::optional<Loader> loader_;  // from the first use on: what waits to be used holds no batches
+  int64_t loader_epoch_ = 0, loader_batch_ = 0;  // what it gives next; -1: nothing, it has failed
   // On a device:
   Tensor set_images_, set_labels_, values_;
   Tensor order_;         // i64 [N]

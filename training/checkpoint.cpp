@@ -16,7 +16,8 @@ using Texts = std::map<std::string, std::string>;
 constexpr const char* kFormat = "fovea-checkpoint-1";
 const std::string kModel = "model.", kOptimiser = "optimiser.";
 const std::string kInfo = "info.", kSettings = "settings.", kProgress = "progress.";
-// Of convolutions: for what library and device, and by what each is computed.
+// Keys of the convolutions' engines: for which library and device they were chosen, and one for each
+// convolution.
 const std::string kMadeFor = "convolutions.made_for", kConvolution = "convolution.";
 
 /// The shortest text that is read back as the same number.

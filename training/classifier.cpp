@@ -100,16 +100,16 @@ Evaluation Classifier::evaluate(const ImageSet& data, const EvaluationSettings& 
   return Evaluator(*model_, data, normalisation_, settings.batch_size, /*capture=*/false).run(settings);
 }
 
-Batches Classifier::batches_of(const Tensor& images, int64_t batch_size) const {
+Batches Classifier::batches_of(const char* operation, const Tensor& images, int64_t batch_size) const {
   // Labels that nobody looks at: a set must have some.
   const ImageSet data{"images", images, Tensor::zeros({images.shape(0)}, Dtype::i32), {"unknown"}};
-  return Batches(data, normalisation_, in_order(batch_size), place_of(*model_));
+  return Batches(data, normalisation_, unaugmented_in_order(operation, batch_size), place_of(*model_));
 }
 
 Tensor Classifier::predict_probabilities(const Tensor& images, const EvaluationSettings& settings) const {
   check_images("predict_probabilities", images);
   const int64_t N = images.shape(0);
-  Batches batches = batches_of(images, settings.batch_size);
+  Batches batches = batches_of("predict_probabilities", images, settings.batch_size);
   const EvaluationMode evaluation_mode(*model_);
   Tensor probabilities;
   const int64_t done =
@@ -129,7 +129,7 @@ std::vector<AttentionMaps> Classifier::attention_maps(const Tensor& images) cons
   check_images("attention_maps", images);
   const int64_t N = images.shape(0);
   check<UsageError>(N > 0, "attention_maps: there are no images");
-  return fovea::attention_maps(*model_, batches_of(images, N).at(0).images);
+  return fovea::attention_maps(*model_, batches_of("attention_maps", images, N).at(0).images);
 }
 
 Checkpoint Classifier::checkpoint() const {

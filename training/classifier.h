@@ -63,8 +63,8 @@ class Classifier {
   const ImageNormalisation& normalisation() const { return normalisation_; }
 
  private:
-  /// Of images u8 [N, H, W, 3], for the model.
-  Batches batches_of(const Tensor& images, int64_t batch_size) const;
+  /// The batches of images u8 [N, H, W, 3], for the model.
+  Batches batches_of(const char* operation, const Tensor& images, int64_t batch_size) const;
 
   std::unique_ptr<Model> model_;
   ImageNormalisation normalisation_;

@@ -91,7 +91,7 @@ double copy_bandwidth(Device device) {
 }
 
 double product_rate(Device device, Dtype dtype) {
-  // As large as can be had in a short time: small products do not reach the rate.
+  // The product is as large as can be had in a short time: small ones do not reach the rate.
   constexpr double kLongEnough = 5e-3;
   constexpr int64_t kLargest = 16384;
   for (int64_t size = 512;; size *= 2) {

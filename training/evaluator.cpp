@@ -24,7 +24,7 @@ Evaluator::Evaluator(Model& model, const ImageSet& data, const ImageNormalisatio
       images_(data.size()),
       batch_size_(batch_size),
       wants_capture_(capture && place_.device.is_cuda()),
-      batches_(data, normalisation, in_order(batch_size), place_) {
+      batches_(data, normalisation, unaugmented_in_order("evaluate", batch_size), place_) {
   const auto counter = [&] { return Tensor::zeros({}, Dtype::i64, place_.device); };
   position_ = counter();
   correct_ = counter();

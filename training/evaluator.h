@@ -1,18 +1,22 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "fovea/core/captured_graph.h"
+#include "fovea/core/check.h"
 #include "fovea/core/interrupt.h"
 #include "fovea/training/batches.h"
 #include "fovea/training/training_settings.h"
 
 namespace fovea {
 
-/// Batches of images in their own order, as they are.
-inline LoaderSettings in_order(int64_t batch_size) {
-  check<UsageError>(batch_size >= 1, "evaluate: batch_size is ", batch_size, ", wanted at least 1");
+/// All images once, in their own order and as they are. UsageError, which begins with `operation`, for a
+/// batch size below 1.
+inline LoaderSettings unaugmented_in_order(const char* operation, int64_t batch_size) {
+  check<UsageError>(batch_size >= 1, operation, ": batch_size is ", batch_size, ", wanted at least 1");
   return {.batch_size = batch_size, .shuffle = false, .drop_last = false, .repeat = false};
 }
 

@@ -21,7 +21,7 @@ std::string layer_of(const std::string& parameter_path) {
   return dot == std::string::npos ? "the model itself" : parameter_path.substr(0, dot);
 }
 
-/// Of a parameter or a buffer; "" if all of it is finite.
+/// What is wrong with a parameter or a buffer; "" if all of it is finite.
 std::string complaint(const char* kind, const std::string& path, const Tensor& value) {
   const int64_t count = count_non_finite(value);
   return count == 0 ? "" : str(kind, path, " (", value, ") has ", count, " numbers that are not finite");

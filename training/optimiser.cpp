@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "fovea/core/check.h"
-#include "fovea/core/printable.h"
 #include "fovea/kernels/adamw.h"
 #include "fovea/kernels/cast.h"
 #include "fovea/kernels/count_non_finite.h"
@@ -16,8 +15,7 @@
 namespace fovea {
 
 void check_settings(const OptimiserSettings& settings) {
-  OptimiserSettings copy = settings;
-  check_ranges(fields_of(copy), "optimiser");
+  check_ranges(settings, "optimiser");
 }
 
 Optimiser::Optimiser(Module& module, const OptimiserSettings& settings, std::optional<Dtype> working)

@@ -63,7 +63,7 @@ class Optimiser {
 
   /// Updates every parameter by its gradient. A parameter that received none since zero_grad has gradient 0.
   void step(double learning_rate);
-  /// The same with numbers that lie on the device, so that it can be captured. The gradients are multiplied
+  /// A step whose numbers lie on the device, so that it can be captured. The gradients are multiplied
   /// by `gradient_scale` before, if that is defined; where `non_finite`, if defined, is not 0, nothing
   /// changes. learning_rate, gradient_scale: [], f32 (f64 for f64 parameters); non_finite: i64 []
   void step(const Tensor& learning_rate, const Tensor& gradient_scale, const Tensor& non_finite);

@@ -2,6 +2,7 @@
 
 #include "fovea/core/device.h"
 #include "fovea/core/dtype.h"
+#include "fovea/core/enum_names.h"
 #include "fovea/layers/module.h"
 
 namespace fovea {

@@ -5,12 +5,9 @@
 #include <numbers>
 
 #include "fovea/core/check.h"
-#include "fovea/core/printable.h"
 
 namespace fovea {
 namespace {
-
-constexpr double kMostSteps = 1e15;
 
 /// A share of the run, or a number of steps already, as whole steps.
 int64_t steps_of(double share_or_steps, bool is_share, int64_t total_steps) {
@@ -19,7 +16,7 @@ int64_t steps_of(double share_or_steps, bool is_share, int64_t total_steps) {
 }
 
 bool is_number_of_steps(double value) {
-  return value >= 1 && value <= kMostSteps && std::floor(value) == value;
+  return value >= 1 && value <= ScheduleSettings::kMostSteps && std::floor(value) == value;
 }
 
 /// Whether milestones, which are in order, are shares: 1 is then the end of the run, not its first step.
@@ -30,8 +27,7 @@ bool are_shares(const std::vector<double>& milestones) {
 }  // namespace
 
 void check_settings(const ScheduleSettings& settings) {
-  ScheduleSettings copy = settings;
-  check_ranges(fields_of(copy), "schedule");
+  check_ranges(settings, "schedule");
   const double warm_up = settings.warm_up.value_or(0);
   check<UsageError>(warm_up < 1 || is_number_of_steps(warm_up), "schedule: warm_up is ", warm_up,
                     ", wanted a share of the run below 1, or a whole number of steps");
@@ -42,8 +38,8 @@ void check_settings(const ScheduleSettings& settings) {
 
 void check_milestones(const std::vector<double>& milestones) {
   for (const double milestone : milestones) {
-    check<UsageError>(milestone > 0 && milestone <= kMostSteps, "schedule: milestone is ", milestone,
-                      ", wanted a share of the run or a number of steps");
+    check<UsageError>(milestone > 0 && milestone <= ScheduleSettings::kMostSteps, "schedule: milestone is ",
+                      milestone, ", wanted a share of the run or a number of steps");
   }
   check<UsageError>(std::is_sorted(milestones.begin(), milestones.end()),
                     "schedule: the milestones are not in ascending order");

@@ -22,19 +22,21 @@ struct ScheduleSettings {
   double factor = 0.1;               // steps
   int64_t horizon = 0;               // T; 0: all steps of the run's epochs
 
+  static constexpr double kMostSteps = 1e12;
+
   template <class V>
   void visit(V&& v) {
-    constexpr double kMany = 1e12;
     const bool has_steps = kind == ScheduleKind::steps;
     v("learning_rate", learning_rate,
       {.help = "learning rate at its highest", .most = 1e6, .above_least = true, .flag = "lr"});
     v("kind", kind, {.help = "course of the learning rate", .flag = "schedule"});
     v("warm_up", warm_up,
       {.help = "steps in which the learning rate rises, or below 1 their share; default 0.25 for one-cycle",
-       .most = kMany});
+       .most = kMostSteps});
     v("milestones", milestones,
       {.help = "for steps: where the learning rate is multiplied, all as steps or all as shares of the run",
-       .most = kMany,
+       .most = kMostSteps,
+       .above_least = true,
        .is_used = has_steps});
     v("factor", factor,
       {.help = "for steps: what it is multiplied with",
@@ -49,7 +51,7 @@ struct ScheduleSettings {
 /// UsageError that names the setting if one makes no sense.
 void check_settings(const ScheduleSettings& settings);
 
-/// The same for milestones alone: in ascending order, and all shares up to 1 (the end of the run), or all
+/// UsageError unless milestones are in ascending order, and all shares up to 1 (the end of the run), or all
 /// whole numbers of steps.
 void check_milestones(const std::vector<double>& milestones);
 

@@ -37,19 +37,19 @@ TrainingRun::TrainingRun(Model& model, const ImageSet& data, const ImageNormalis
       progress_{.seed = settings.seed,
                 .batch_size = std::min(settings.batch_size, data.size()),
                 .images = data.size()},
-      batches_(data.size() / progress_.batch_size),
-      horizon_(settings.schedule.horizon > 0 ? settings.schedule.horizon : settings.epochs * batches_),
-      step_(model, optimiser_, settings.label_smoothing, settings.precision, batches_) {
+      per_epoch_(data.size() / progress_.batch_size),
+      horizon_(settings.schedule.horizon > 0 ? settings.schedule.horizon : settings.epochs * per_epoch_),
+      step_(model, optimiser_, settings.label_smoothing, settings.precision, per_epoch_) {
   const Device device = optimiser_.device();
   is_on_device_ = !device.is_cpu();
   const LoaderSettings batches{
       .batch_size = progress_.batch_size, .augmentation = settings.augmentation, .seed = settings.seed};
-  images_.emplace(data, normalisation, batches, Place{device, activation_dtype(settings.precision)});
+  batches_.emplace(data, normalisation, batches, Place{device, activation_dtype(settings.precision)});
 }
 
 void TrainingRun::close() {
   graph_.reset();
-  images_.reset();
+  batches_.reset();
   optimiser_.give_back();
   is_closed_ = true;
 }
@@ -59,7 +59,7 @@ void TrainingRun::load(const Checkpoint& checkpoint) {
   take_weights(checkpoint);
 }
 
-/// Of numbers that are known to be finite.
+/// Takes the weights of a checkpoint that are known to be finite.
 void TrainingRun::take_weights(const Checkpoint& checkpoint) {
   copy_by_name(checkpoint.model, weights(), str(checkpoint.where, ": weights of the model"),
                checkpoint.others);
@@ -98,8 +98,8 @@ void TrainingRun::resume(const Checkpoint& checkpoint) {
   require_same("the number of training images", checkpoint.progress.images, progress_.images);
   require_same("the batch size", checkpoint.progress.batch_size, progress_.batch_size);
   require_same("the seed", checkpoint.progress.seed, progress_.seed);
-  check<CheckpointError>(checkpoint.progress.batch <= batches_, "resume: ", checkpoint.where, ": batch ",
-                         checkpoint.progress.batch, " of an epoch of ", batches_);
+  check<CheckpointError>(checkpoint.progress.batch <= per_epoch_, "resume: ", checkpoint.where, ": batch ",
+                         checkpoint.progress.batch, " of an epoch of ", per_epoch_);
 
   check_finite(checkpoint.optimiser, str("resume: ", checkpoint.where, ": state of the optimiser: "),
                kAdviceOnFile);
@@ -120,18 +120,18 @@ void TrainingRun::begin_epoch() {
   epoch_begin_ = step_seconds_.size() - std::min(step_seconds_.size(), static_cast<size_t>(progress_.batch));
   const int64_t first = progress_.step - progress_.batch;
   rates_.clear();
-  for (int64_t i = 0; i < batches_; ++i) {
+  for (int64_t i = 0; i < per_epoch_; ++i) {
     rates_.push_back(learning_rate(settings_.schedule, first + i, horizon_));
   }
-  // Of a step before a pause; else there is one before it is asked for.
+  // A run that goes on inside an epoch has had a learning rate; another has one before it is asked for.
   if (progress_.batch > 0) learning_rate_ = rates_[static_cast<size_t>(progress_.batch - 1)];
   step_.begin_epoch(rates_, progress_.batch, progress_.correct);
-  images_->begin_epoch(progress_.epoch, progress_.batch);
+  batches_->begin_epoch(progress_.epoch, progress_.batch);
 }
 
 StopReason TrainingRun::train_epoch() {
   begin_epoch();
-  while (progress_.batch < batches_) {
+  while (progress_.batch < per_epoch_) {
     if (settings_.hooks.should_stop && settings_.hooks.should_stop()) return StopReason::stopped;
     if (settings_.max_steps > 0 && progress_.step >= settings_.max_steps) return StopReason::max_steps;
     const double begin = seconds_now();
@@ -167,7 +167,7 @@ int64_t TrainingRun::steps_at_once() const {
   constexpr double kMost = 256;
   if (!is_on_device_ || recent_seconds_ <= 0 || is_profile_pending()) return 1;
   auto count = static_cast<int64_t>(std::clamp(settings_.report_seconds / recent_seconds_, 1.0, kMost));
-  count = std::min(count, batches_ - progress_.batch);
+  count = std::min(count, per_epoch_ - progress_.batch);
   const int64_t every = settings_.exact_every;
   if (every > 0) count = std::min(count, every - progress_.step % every);
   return settings_.max_steps > 0 ? std::min(count, settings_.max_steps - progress_.step) : count;
@@ -178,7 +178,7 @@ bool TrainingRun::launch(int64_t count) {
   step_.keep_statistics();  // a hook may have loaded others
   const std::function<bool()> never;
   const auto step = [&] {
-    const Batch& batch = images_->next(step_.position());
+    const Batch& batch = batches_->next(step_.position());
     const InterruptScope interrupts(is_on_device_ ? never : settings_.hooks.should_interrupt);
     step_.run(batch.images, batch.labels);
   };
@@ -239,7 +239,7 @@ void TrainingRun::note(const StepOutcome& outcome, double seconds) {
 /// The step that is next by the progress had a loss or gradient that is not finite, and has changed no
 /// weight and no running statistic: it is run again, to see where that arises.
 void TrainingRun::fail(double loss) {
-  const Batch& batch = images_->at(progress_.batch);
+  const Batch& batch = batches_->at(progress_.batch);
   const auto forward = [&] {
     return F::softmax_cross_entropy(model_.forward(batch.images), batch.labels, settings_.label_smoothing);
   };
@@ -269,16 +269,16 @@ void TrainingRun::fail(double loss) {
                   "; lower the learning rate, lengthen the warm-up, or look at the data"));
 }
 
-/// Of the step that was noted last.
+/// The report of the step that was noted last.
 StepReport TrainingRun::report(double loss) const {
-  const int64_t all_steps = settings_.epochs * batches_;
+  const int64_t all_steps = settings_.epochs * per_epoch_;
   return {
       .step = progress_.step,
       .steps = settings_.max_steps > 0 ? std::min(settings_.max_steps, all_steps) : all_steps,
       .epoch = progress_.epoch + 1,
       .epochs = settings_.epochs,
       .batch = progress_.batch,
-      .batches = batches_,
+      .batches = per_epoch_,
       .loss = loss,
       .epoch_loss = mean_of(progress_.loss_sum, progress_.batch),
       .epoch_accuracy =
@@ -295,8 +295,9 @@ bool TrainingRun::is_best(const std::optional<Evaluation>& evaluation) const {
 
 void TrainingRun::finish_epoch(const std::optional<Evaluation>& evaluation) {
   const bool is_best_epoch = is_best(evaluation);
-  progress_.train_loss = mean_of(progress_.loss_sum, batches_);
-  progress_.train_accuracy = mean_of(static_cast<double>(progress_.correct), batches_ * progress_.batch_size);
+  progress_.train_loss = mean_of(progress_.loss_sum, per_epoch_);
+  progress_.train_accuracy =
+      mean_of(static_cast<double>(progress_.correct), per_epoch_ * progress_.batch_size);
   progress_.evaluation = evaluation;
   ++progress_.epoch;
   progress_.batch = 0;

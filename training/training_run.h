@@ -71,7 +71,7 @@ class TrainingRun {
   Optimiser optimiser_;
   TrainingProgress progress_;
   kernels::ConvChoices convolutions_;
-  int64_t batches_ = 0;               // in an epoch
+  int64_t per_epoch_ = 0;             // batches of an epoch
   int64_t horizon_ = 0;               // steps over which the schedule is laid
   std::vector<double> rates_;         // learning rates of the epoch's steps
   double learning_rate_ = 0;          // of the last step
@@ -83,7 +83,7 @@ class TrainingRun {
   Profile profile_;                   // until it is reported
   TrainingStep step_;
   bool is_on_device_ = false;           // else on the CPU
-  std::optional<Batches> images_;       // until close
+  std::optional<Batches> batches_;      // until close
   std::optional<CapturedGraph> graph_;  // a step, once it has run
   bool is_closed_ = false;
 };

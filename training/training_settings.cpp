@@ -5,8 +5,7 @@
 namespace fovea {
 
 void check_settings(const TrainingSettings& settings) {
-  TrainingSettings copy = settings;
-  check_ranges(fields_of(copy), "train");
+  check_ranges(settings, "train");
   check<UsageError>(settings.epochs > 0, "train: epochs is 0, wanted at least 1");
   check_settings(settings.schedule);
 }
@@ -16,7 +15,7 @@ std::map<std::string, std::string> describe(const TrainingSettings& settings) {
   std::map<std::string, std::string> texts;
   for (const Field& field : fields_of(copy)) {
     const std::optional<FieldValue> value = field.value();
-    if (value && field.info.shapes_result && field.info.is_used) texts[field.path] = text_of(*value);
+    if (value && field.info.shapes_result && field.info.is_used) texts[field.path] = field_text(*value);
   }
   return texts;
 }

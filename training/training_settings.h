@@ -18,8 +18,8 @@
 namespace fovea {
 
 /// After a training step. Counts begin at 1. On a CUDA device several steps are launched at once, and
-/// reported one after the other when all of them are done: a checkpoint taken there is of the last of them,
-/// and resumes from it; TrainingSettings::exact_every is for a checkpoint of a certain step.
+/// reported one after the other when all of them are done: a checkpoint that on_step saves has the state
+/// after the last of them; TrainingSettings::exact_every is for a checkpoint of a certain step.
 struct StepReport {
   int64_t step, steps;       // done, and planned for the whole run (epochs and max_steps considered)
   int64_t epoch, epochs;     // under way, planned
@@ -72,8 +72,8 @@ struct TrainingSettings {
   int64_t evaluation_batch_size = 256;
   bool capture = true;          // on a CUDA device: record a step once and replay it
   double report_seconds = 0.1;  // on a CUDA device: what the steps launched at once take together, about
-  int64_t exact_every = 0;      // on_step finds the very state of every step that is a multiple; 0: of none
-  int64_t profile_steps = 0;    // so many are profiled, after two that are not
+  int64_t exact_every = 0;    // on_step sees exactly the state after every step that is a multiple; 0: never
+  int64_t profile_steps = 0;  // how many are profiled, after two that prepare; 0: none
   const Checkpoint* resume = nullptr;  // go on from there, bit for bit
   TrainingHooks hooks{};
 

@@ -34,12 +34,13 @@ class TrainingStep {
   /// images: [N, H, W, C] of activation_dtype(precision), labels: i32 [N]
   void run(const Tensor& images, const Tensor& labels);
 
-  /// Of the steps first, ..., first + count - 1 of the epoch. Waits for the device.
+  /// What came of the steps first, ..., first + count - 1 of the epoch. Waits for the device.
   std::vector<StepOutcome> outcomes(int64_t first, int64_t count) const;
   /// Which step of the epoch is next: i64 []
   const Tensor& position() const { return position_; }
 
-  /// To be called where others may have changed running statistics: a step that fails goes back to these.
+  /// To be called where others may have changed running statistics: a step that fails goes back to those of
+  /// now.
   void keep_statistics() { statistics_.keep(); }
   /// Undoes what a `run` has changed that was interrupted in its forward or backward pass; no other may
   /// follow.

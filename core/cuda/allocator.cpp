@@ -58,7 +58,7 @@ class CudaAllocator : public CachingAllocator {
     return str("on ", Device::cuda(device_), " (", free, " of ", total, " bytes are free)");
   }
 
-  /// Of a call on the device.
+  /// The status of `call` on the scope's device, or why that could not be made current.
   template <class Call>
   static cudaError_t status_of(const DeviceScope& scope, const Call& call) {
     return scope.status() == cudaSuccess ? call() : scope.status();

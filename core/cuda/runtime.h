@@ -40,7 +40,7 @@ class DeviceScope {
   DeviceScope(const DeviceScope&) = delete;
   DeviceScope& operator=(const DeviceScope&) = delete;
 
-  /// Of the change to the device; unless it is success, the thread is where it was.
+  /// Whether the device could be made current; where not, the thread uses the one that it used before.
   cudaError_t status() const { return status_; }
 
  private:
@@ -48,8 +48,8 @@ class DeviceScope {
   cudaError_t status_;
 };
 
-/// Of the current device, each asked once: the number of multiprocessors, and the bytes of shared memory that
-/// a block may ask for.
+/// The number of multiprocessors of the current device, and the bytes of shared memory that a block may ask
+/// for; CUDA is asked once.
 int multiprocessors();
 int most_shared_memory();
 

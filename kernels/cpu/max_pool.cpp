@@ -16,7 +16,7 @@ namespace {
 template <class A>
 using Index = std::conditional_t<sizeof(A) == 8, int64_t, int32_t>;
 
-/// As many narrower integers as a Vec<A> has numbers.
+/// A vector of narrower integers, one for each lane of a Vec<A>.
 template <class A, class Integer>
 struct NarrowOf {
   typedef Integer type __attribute__((vector_size(kLanes<A> * sizeof(Integer))));

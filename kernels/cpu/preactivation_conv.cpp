@@ -18,9 +18,8 @@ void preactivation_conv_forward(const Tensor& x, const PreactivationStage& stage
                                         : fused_chunks::forward(x, stage, residual, y, mean, variance);
 }
 
-void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next,
-                                 const SavedPreactivation& saved, Tensor& da,
-                                 PreactivationGradients& gradients) {
+void preactivation_conv_backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved,
+                                 Tensor& da, PreactivationGradients& gradients) {
   switch (choose_preactivation(problem_of(saved.x.shape(), saved.stage), saved.x.dtype())) {
     case PreactivationForm::packed_1x1: return fused_1x1::backward(dy, next, saved, da, gradients);
     case PreactivationForm::chunks: return fused_chunks::backward(dy, next, saved, da, gradients);
@@ -29,7 +28,7 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
   composed_preactivation_conv_backward(dy, next, saved, da, gradients);
 }
 
-void preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation& next,
+void preactivation_conv_backward_input(const Tensor& dy, const NextNorm& next,
                                        const SavedPreactivation& saved, const Tensor& other,
                                        const Tensor& earlier, Tensor& dx, PreactivationGradients& gradients) {
   composed_preactivation_conv_backward_input(dy, next, saved, other, earlier, dx, gradients);

@@ -10,10 +10,10 @@
 /// Transposing in registers.
 namespace fovea::kernels::cpu {
 
-/// As many vectors as a vector has numbers.
+/// A square of numbers: as many vectors as a vector has lanes.
 using Square = std::array<Vec<float>, kLanes<float>>;
 
-/// Its vectors, `stride` numbers apart.
+/// A square whose rows lie `stride` numbers apart.
 inline Square load_rows(const float* from, int64_t stride) {
   Square rows;
   for (size_t i = 0; i < rows.size(); ++i) {

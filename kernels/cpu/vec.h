@@ -34,7 +34,7 @@ using Vec = typename VecOf<A>::type;
 template <class A>
 inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(A));
 
-/// As the `lanes` argument of load and store: a whole vector, known when compiling.
+/// All lanes of a vector, known when compiling: for the argument `lanes` of load and store.
 template <class A>
 using AllLanes = std::integral_constant<int, kLanes<A>>;
 

@@ -6,7 +6,7 @@
 namespace fovea::kernels {
 namespace {
 
-using cuda::ImagePacks, cuda::PackPosition, cuda::PoolWindow, cuda::Interval;
+using cuda::ImagePacks, cuda::PackPosition, cuda::PoolWindow, cuda::IntInterval;
 
 /// y = (sum of x over a rectangle of pixels) * scale for each pixel of y: forward over the window of an
 /// output, backward over the windows that cover an input. A thread makes a pack of channels of one pixel of
@@ -19,8 +19,8 @@ __global__ void __launch_bounds__(ImagePacks::kThreads, ImagePacks::kBlocks)
   if (number >= packs.count()) return;
   const PackPosition place = packs.place(number);
   const int i = static_cast<int>(place.h), j = static_cast<int>(place.w);
-  const Interval rows = kIsBackward ? window.outputs_of(i, H) : window.inputs_of(i, H);
-  const Interval columns = kIsBackward ? window.outputs_of(j, W) : window.inputs_of(j, W);
+  const IntInterval rows = kIsBackward ? window.outputs_of(i, H) : window.inputs_of(i, H);
+  const IntInterval columns = kIsBackward ? window.outputs_of(j, W) : window.inputs_of(j, W);
   const T* const image = x + int64_t{place.n} * H * W * C + place.pack * kWidth;
   cuda::Floats<kWidth> sum{};
   for (int h = rows.begin; h < rows.end; ++h) {

@@ -126,7 +126,7 @@ __device__ inline bool join_chunks(const ChunkJoin::Plan& plan, const JoinPlace&
     Results sums = {};
     decltype(Join::origin(results)) origin{};
     if (place.has_column) {
-      // As many lines at once as there are registers for.
+      // How many lines are read at once: as many as there are registers for.
       constexpr int kAtOnce = kWidth * Join::kResults > 8 ? 2 : 4;
       Results lines[kAtOnce];
       read(begin + first, lines[0]);

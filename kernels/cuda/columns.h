@@ -87,7 +87,7 @@ struct ColumnPart {
     begin = chunk * columns.chunk_rows;
     end = begin + columns.chunk_rows < columns.R ? begin + columns.chunk_rows : columns.R;
   }
-  /// Of an element of the column in an array of `rows` rows like [O, rows, I].
+  /// Where row r of the column lies in an array [O, rows, I].
   __device__ int64_t offset(int64_t r, int64_t rows, int64_t I) const { return (o * rows + r) * I + i; }
 };
 
@@ -115,7 +115,7 @@ struct GradientReader {
 template <int kAtOnce, class Load, class Visit>
 __device__ inline void for_each_row(const Columns& columns, const ColumnPart& part, Load load, Visit visit) {
   const int64_t first = part.begin + part.row, step = columns.down * columns.I;
-  // Of a chunk, which has at most 1024 * down rows; 0 beyond its end.
+  // The chunk's rows that are left for this thread: at most 1024; 0 beyond the chunk's end.
   int left = static_cast<int>(
       columns.rows_between.quotient(static_cast<unsigned>(part.end - first + columns.down - 1)));
 #pragma unroll 1  // the loops inside are: enough is under way

@@ -22,7 +22,7 @@ __global__ void copy_rows_kernel(int64_t O, int64_t I, const uint8_t* from, int6
   }
 }
 
-/// The same for rows of I bytes, in the largest units that divide all places.
+/// Concatenates rows of I bytes, in the largest units that divide all places.
 void copy_rows(int64_t O, int64_t I, const uint8_t* from, int64_t from_stride, uint8_t* to,
                int64_t to_stride) {
   if (O == 0 || I == 0) return;

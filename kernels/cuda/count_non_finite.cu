@@ -32,7 +32,7 @@ __global__ void count_non_finite_kernel(int64_t count, const T* x, unsigned long
 }  // namespace
 
 void cuda::count_non_finite(const Tensor& x, Tensor& count) {
-  // Of the size of the count, and what atomic additions are for.
+  // CUDA adds atomically to unsigned long long, which has the size of the count.
   auto* const total = reinterpret_cast<unsigned long long*>(count.data<int64_t>());
   visit_device_floating("count_non_finite", x.dtype(), [&]<class T>() {
     const auto run = [&]<int kWidth>() {

@@ -17,11 +17,11 @@
 
 namespace fovea::kernels::cuda {
 
-/// A device faults where a value is not aligned.
+/// Checks nothing: a device faults by itself where a value is not aligned.
 template <class T>
 __device__ inline void check_alignment(const void*) {}
 
-/// A value of alignof(T) bytes' alignment, from or to where elements of another type lie: one instruction.
+/// Reads or writes a T, aligned to alignof(T), where elements of another type lie: one instruction.
 template <class T>
 __device__ inline T load_as(const void* data) {
   return *static_cast<const T*>(data);
@@ -35,7 +35,8 @@ __device__ inline void store_as(void* data, const T& value) {
 template <class... Parameters>
 void start(const char* operation, void (*kernel)(Parameters...), dim3 blocks, dim3 threads, size_t shared,
            Parameters... arguments) {
-  constexpr size_t kWithoutAsking = 32 * 1024;  // of 48 KB that a block has, arrays of fixed size included
+  constexpr size_t kWithoutAsking =
+      32 * 1024;  // of the 48 KB that a block gets unasked; the rest is for arrays of fixed size
   if (shared > kWithoutAsking) {
     fovea::cuda::check_cuda(
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),

@@ -5,8 +5,9 @@
 
 namespace fovea::kernels::cuda {
 
-/// Of kernels that go over elements. Few blocks, so that a thread has registers for two packs at once.
-inline constexpr int kElementThreads = 256, kElementBlocks = 4;  // a multiprocessor's
+/// Threads of a block, and blocks of a multiprocessor, in kernels that go over elements: few, so that a
+/// thread has registers for two packs at once.
+inline constexpr int kElementThreads = 256, kElementBlocks = 4;
 
 /// The grid of a kernel that goes over `count` elements in packs of `width`.
 inline Grid grid_for_elements(int64_t count, int width) {

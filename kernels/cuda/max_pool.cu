@@ -8,7 +8,7 @@
 namespace fovea::kernels {
 namespace {
 
-using cuda::ImagePacks, cuda::Pack, cuda::PackPosition, cuda::PoolWindow, cuda::Interval;
+using cuda::ImagePacks, cuda::Pack, cuda::PackPosition, cuda::PoolWindow, cuda::IntInterval;
 
 constexpr int kForwardBlocks = 3;  // on a multiprocessor: a thread keeps nine packs
 
@@ -97,8 +97,8 @@ __global__ void __launch_bounds__(ImagePacks::kThreads, ImagePacks::kBlocks)
   if (number >= packs.count()) return;
   const PackPosition place = packs.place(number);
   const int h = static_cast<int>(place.h) + window.padding, w = static_cast<int>(place.w) + window.padding;
-  const Interval rows = window.outputs_of(static_cast<int>(place.h), out_h);
-  const Interval columns = window.outputs_of(static_cast<int>(place.w), out_w);
+  const IntInterval rows = window.outputs_of(static_cast<int>(place.h), out_h);
+  const IntInterval columns = window.outputs_of(static_cast<int>(place.w), out_w);
   const int64_t image = int64_t{place.n} * out_h * out_w * C + place.pack * kWidth;
   cuda::Floats<kWidth> sum{};
   for (int i = rows.begin; i < rows.end; ++i) {

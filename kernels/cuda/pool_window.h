@@ -5,7 +5,7 @@
 
 namespace fovea::kernels::cuda {
 
-using Interval = BasicInterval<int>;
+using IntInterval = BasicInterval<int>;
 
 /// A Window as kernels use it.
 struct PoolWindow {
@@ -16,13 +16,13 @@ struct PoolWindow {
         stride_divisor(window.stride) {}
 
   /// The inputs that output i covers, padding left out.
-  __device__ Interval inputs_of(int i, int extent) const {
+  __device__ IntInterval inputs_of(int i, int extent) const {
     const int begin = i * stride - padding;
     return {begin > 0 ? begin : 0, begin + size < extent ? begin + size : extent};
   }
 
   /// The outputs that cover input h.
-  __device__ Interval outputs_of(int h, int outputs) const {
+  __device__ IntInterval outputs_of(int h, int outputs) const {
     const int first = h + padding - size + 1, end = quotient(h + padding) + 1;
     return {first > 0 ? quotient(first + stride - 1) : 0, end < outputs ? end : outputs};
   }

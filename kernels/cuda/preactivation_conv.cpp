@@ -13,9 +13,8 @@ void preactivation_conv_forward(const Tensor& x, const PreactivationStage& stage
   composed_preactivation_conv_forward(x, stage, residual, y, activated, mean, variance);
 }
 
-void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next,
-                                 const SavedPreactivation& saved, Tensor& da,
-                                 PreactivationGradients& gradients) {
+void preactivation_conv_backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved,
+                                 Tensor& da, PreactivationGradients& gradients) {
   if (is_fused_backward(saved, next, {dy, next.y, da})) {
     Tensor nothing_kept;
     return preactivation_pointwise_backward(dy, next, saved, nothing_kept, da, gradients);
@@ -23,7 +22,7 @@ void preactivation_conv_backward(const Tensor& dy, const NextNormalisation& next
   composed_preactivation_conv_backward(dy, next, saved, da, gradients);
 }
 
-void preactivation_conv_backward_input(const Tensor& dy, const NextNormalisation& next,
+void preactivation_conv_backward_input(const Tensor& dy, const NextNorm& next,
                                        const SavedPreactivation& saved, const Tensor& other,
                                        const Tensor& earlier, Tensor& dx, PreactivationGradients& gradients) {
   if (!is_fused_backward(saved, next, {dy, next.y, other, earlier, dx})) {

@@ -6,9 +6,9 @@
 
 namespace fovea {
 
-void check_normalisation(const char* operation, const Shape& x, Dtype dtype, const Tensor& weight,
-                         const Tensor& bias, const Tensor& running_mean, const Tensor& running_variance,
-                         const F::BatchNormSettings& settings) {
+void check_norm(const char* operation, const Shape& x, Dtype dtype, const Tensor& weight, const Tensor& bias,
+                const Tensor& running_mean, const Tensor& running_variance,
+                const F::BatchNormSettings& settings) {
   check(x.rank() >= 2 && x.size() > 0, operation, ": x is ", dtype, x,
         ", wanted [..., C] with at least one row");
   const Shape channels{x[-1]};
@@ -38,7 +38,8 @@ kernels::NormConstants norm_constants(const Tensor& x, const ChannelMoments& mom
       norm.variance = Tensor::empty_like(running_mean);
       kernels::batch_norm_statistics(x, norm.mean, norm.variance);
     }
-    if (settings.moves_running) norm.running = {running_mean, running_variance, settings.momentum};
+    if (settings.moves_running && settings.momentum != 0)
+      norm.running = {running_mean, running_variance, settings.momentum};
   }
   return norm;
 }
@@ -57,8 +58,8 @@ Variable normalise(const char* operation, const Variable& x, const Variable& wei
                    bool has_relu) {
   check_defined(operation, "x", x, "weight", weight, "bias", bias);
   const Tensor xt = x.value();
-  check_normalisation(operation, xt.shape(), xt.dtype(), weight.value(), bias.value(), running_mean,
-                      running_variance, settings);
+  check_norm(operation, xt.shape(), xt.dtype(), weight.value(), bias.value(), running_mean, running_variance,
+             settings);
   kernels::NormConstants norm = norm_constants(xt, moments_of(x), weight.value(), bias.value(), running_mean,
                                                running_variance, settings);
   Tensor y = Tensor::empty_like(xt);

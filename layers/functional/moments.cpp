@@ -1,5 +1,7 @@
 #include "fovea/layers/functional/moments.h"
 
+#include <any>
+#include <cstdint>
 #include <utility>
 
 namespace fovea {

@@ -10,8 +10,8 @@ struct ChannelMoments {
   Tensor mean, variance;
 };
 
-/// Notes moments of the value of x that were computed on the way, so that a batch norm need not read it for
-/// them.
+/// Attaches to x the moments of its value that its operation computed while writing it, so that a batch norm
+/// need not read it for them.
 void set_moments(Variable& x, ChannelMoments moments);
 /// Those that were noted; undefined where there are none, or where numbers of x have changed since.
 ChannelMoments moments_of(const Variable& x);

@@ -8,9 +8,9 @@ namespace fovea {
 
 /// Checks the arguments of a batch norm of x, of this shape and dtype: for batch_norm and what is fused with
 /// it.
-void check_normalisation(const char* operation, const Shape& x, Dtype dtype, const Tensor& weight,
-                         const Tensor& bias, const Tensor& running_mean, const Tensor& running_variance,
-                         const F::BatchNormSettings& settings);
+void check_norm(const char* operation, const Shape& x, Dtype dtype, const Tensor& weight, const Tensor& bias,
+                const Tensor& running_mean, const Tensor& running_variance,
+                const F::BatchNormSettings& settings);
 
 /// The batch norm of x as its kernels take it, from arguments that were checked. In training: with the
 /// moments of x, computed unless `moments` has them, and the running statistics, which the forward pass

@@ -34,8 +34,8 @@ std::vector<Shape> checked_shapes(const Tensor& x, const std::vector<F::Preactiv
   for (const F::PreactivationConv& conv : convs) {
     const Shape result = checked_conv_shape(kOperation, shapes.back(), x.dtype(), conv.weight.value(),
                                             conv.stride, conv.padding);
-    check_normalisation(kOperation, shapes.back(), x.dtype(), conv.norm_weight.value(),
-                        conv.norm_bias.value(), conv.running_mean, conv.running_variance, conv.settings);
+    check_norm(kOperation, shapes.back(), x.dtype(), conv.norm_weight.value(), conv.norm_bias.value(),
+               conv.running_mean, conv.running_variance, conv.settings);
     shapes.push_back(result);
   }
   check(!residual.defined() || (residual.shape() == shapes.back() && residual.dtype() == x.dtype()),
@@ -120,7 +120,7 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
         if (adds_other) gradients.back() = dy;
         if (!needs_stages) return gradients;
         Tensor gradient = dy;
-        kernels::NextNormalisation next;
+        kernels::NextNorm next;
         for (size_t i = stages.size(); i-- > 0;) {
           kernels::SavedPreactivation& stage = stages[i];
           Tensor* const of_parameters = &gradients[1 + 3 * i];  // norm weight, norm bias, weight

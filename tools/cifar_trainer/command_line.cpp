@@ -1,7 +1,9 @@
 #include "command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
+#include <functional>
 #include <limits>
 #include <sstream>
 
@@ -136,7 +138,7 @@ std::string help_of(const Setting& setting, Defaults defaults) {
   if (!info.choices.empty()) help += ": " + joined(info.choices);
   std::string value = value_text(setting);
   std::erase(value, '"');
-  const bool is_open = value.empty() || value == "[]" || value == "the model's own";
+  const bool is_open = !setting.field.value() || value.empty() || value == "[]";
   if (defaults == Defaults::shown && !is_open) help += " [" + value + "]";
   return help;
 }
@@ -278,8 +280,12 @@ void add_info(CLI::App& app, Arguments& arguments) {
       command, "--input-size", 1, kAny, [&](int64_t size) { arguments.input_size = size; },
       "height and width of an image");
   command.add_flag("--json", arguments.json, "print JSON");
-  add_settings(command, {"model", "p", "t", "r", "attention", "merge", "mask", "extra-adds"},
-               arguments.settings);
+  Settings defaults;
+  for (const Setting& setting : list_settings(defaults)) {
+    if (setting.field.info.group == std::string(kNetworkGroup)) {
+      add_setting(command, setting, arguments.settings, Defaults::hidden);
+    }
+  }
 }
 
 void add_datasets(CLI::App& app, Arguments& arguments) {

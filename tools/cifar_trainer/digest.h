@@ -34,7 +34,7 @@ class Digest {
   std::unique_ptr<evp_md_ctx_st, void (*)(evp_md_ctx_st*)> context_;
 };
 
-/// Of a whole file; "" if `is_stopping`, which is asked before every piece, said so.
+/// The digest of a whole file; "" if `is_stopping`, which is asked before every piece, said so.
 std::string digest_of(const ReadableFile& file, DigestKind kind, const std::function<bool()>& is_stopping);
 
 }  // namespace fovea

@@ -102,7 +102,7 @@ class Fetcher {
     }
   }
 
-  /// Of all addresses. Those whose reason was told are not listed again.
+  /// Why no address brought the archive. Those whose reason was told are not listed again.
   std::string failure() const {
     const auto largest =
         std::max_element(downloads_.begin(), downloads_.end(),

@@ -17,8 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Of a file's contents, inflated where its name ends in .gz; "" if that was stopped, or cannot be inflated:
-/// who reads the images says so.
+/// The digest of a file's contents, inflated where its name ends in .gz; "" if that was stopped, or cannot be
+/// inflated: who reads the images says so.
 std::string digest_of_contents(const fs::path& path, DigestKind kind,
                                const std::function<bool()>& is_stopping) {
   if (path.extension() != ".gz") {

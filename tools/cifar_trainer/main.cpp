@@ -80,7 +80,7 @@ struct Handlers {
   std::abort();
 }
 
-// Of memory that was none of a tensor's, whose error says more. Needs none itself.
+// Tells that there is no memory for something that is no tensor, whose own error says more. Needs no memory.
 int fail_without_memory() {
   const fovea::MemoryStats memory = fovea::memory_stats();
   rlimit limit{};

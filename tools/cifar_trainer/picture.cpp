@@ -9,7 +9,7 @@
 namespace fovea::cli {
 namespace {
 
-// Of a glyph; what has no part below the line leaves the last two rows out.
+// Pixels of a glyph; what has no part below the line leaves the last two rows out.
 constexpr int64_t kRows = 9, kColumns = 5;
 
 using Glyph = std::array<const char*, kRows>;
@@ -112,7 +112,7 @@ struct Between {
   double share;
 };
 
-/// Of value(h, w) at four neighbouring points.
+/// Interpolates value(h, w) between four neighbouring points.
 template <class Value>
 double bilinear(const Between& row, const Between& column, const Value& value) {
   const auto along = [&](int64_t h) {

@@ -21,7 +21,7 @@
 namespace fovea::cli {
 namespace {
 
-// Of [N, classes]; -1: there is none.
+// The first row of probabilities [N, classes] with a number that is not finite; -1: there is none.
 int64_t first_non_finite_row(const Tensor& probabilities) {
   const auto all = probabilities.span<float>();
   const auto found = std::find_if(all.begin(), all.end(), [](float value) { return !std::isfinite(value); });

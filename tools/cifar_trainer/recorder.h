@@ -22,7 +22,7 @@ class Recorder {
   void finish(const TrainingResult& result);
 
   Progress& progress() { return progress_; }
-  /// As of now; images_per_second is that of the result once there is one.
+  /// The times until now; images_per_second is that of the result once there is one.
   CheckpointTimes times() const;
 
  private:

@@ -47,7 +47,7 @@ struct ModelReport {
   ModelSummary summary;
 };
 
-/// As JSON, indented, with the version of Fovea. A number that is not finite becomes null.
+/// A report as indented JSON, with the version of Fovea. A number that is not finite becomes null.
 std::string to_json(const RunSummary& summary);
 std::string to_json(const EvaluationReport& report);
 std::string to_json(const ModelReport& report);

@@ -51,8 +51,8 @@ std::optional<std::vector<double>> parse_numbers(std::string text) {
 
 std::string toml_text(const FieldValue& value) {
   if (const auto* text = std::get_if<std::string>(&value)) return quoted(*text);
-  if (std::holds_alternative<std::vector<double>>(value)) return "[" + text_of(value) + "]";
-  return text_of(value);
+  if (std::holds_alternative<std::vector<double>>(value)) return "[" + field_text(value) + "]";
+  return field_text(value);
 }
 
 // The value that a text from the command line means.
@@ -83,7 +83,7 @@ bool shapes_result(const Setting& setting) {
 std::vector<Setting> list_settings(Settings& settings) {
   std::vector<Setting> list;
   for (Field& field : fields_of(settings)) {
-    const std::string key = field.info.flag != nullptr ? field.info.flag : default_flag(field);
+    const std::string key = field.info.flag != nullptr ? field.info.flag : field.default_flag();
     if (!key.empty()) list.push_back({key, std::move(field)});
   }
   return list;
@@ -102,14 +102,15 @@ const Setting& find_setting(const std::vector<Setting>& settings, std::string_vi
 
 std::string value_text(const Setting& setting) {
   const auto value = setting.field.value();
-  return value ? toml_text(*value) : "the model's own";
+  if (value) return toml_text(*value);
+  return setting.field.info.group == std::string(kNetworkGroup) ? "the model's own" : "not set";
 }
 
 void apply_overrides(Settings& settings, const Overrides& overrides) {
   const std::vector<Setting> list = list_settings(settings);
   for (const auto& [key, text] : overrides) {
     const Setting& setting = find_setting(list, key, "command line");
-    assign(setting.field, parse_value(setting, text), "settings: --" + key);
+    setting.field.assign(parse_value(setting, text), "settings: --" + key);
   }
 }
 
@@ -122,7 +123,7 @@ std::string to_toml(const Settings& settings, Selection selection) {
     const bool is_selected = selection == Selection::all       ? setting.key != "out"
                              : selection == Selection::shaping ? shapes_result(setting)
                                                                : info.group == std::string(kNetworkGroup);
-    if (!is_selected || !value || text_of(*value).empty()) continue;
+    if (!is_selected || !value || field_text(*value).empty()) continue;
     if (info.group != group) text += (group.empty() ? "# " : "\n# ") + std::string(info.group) + "\n";
     group = info.group;
     text += setting.key + " = " + toml_text(*value) + "\n";

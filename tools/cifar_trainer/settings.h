@@ -66,8 +66,8 @@ std::vector<Setting> list_settings(Settings& settings);
 /// The setting called `key`; UsageError, which names `where` and the nearest key, if there is none.
 const Setting& find_setting(const std::vector<Setting>& settings, std::string_view key,
                             std::string_view where);
-/// The value of a setting as TOML has it: 0.1, "cifar10", true, [1, 2]; "the model's own" where it is left to
-/// that.
+/// The value of a setting as TOML has it: 0.1, "cifar10", true, [1, 2]; "the model's own" or "not set"
+/// without one.
 std::string value_text(const Setting& setting);
 
 /// Keys and texts from the command line, in order.

@@ -153,7 +153,7 @@ void apply_toml(Settings& settings, const std::string& text, const std::string& 
     const std::string line = str(name, ":", node.source().begin.line);
     const Setting& setting = find_setting(list, key.str(), line);
     const std::string where = line + ": " + setting.key;
-    assign(setting.field, value_of(node, where), "settings: " + where);
+    setting.field.assign(value_of(node, where), "settings: " + where);
   }
 }
 

@@ -25,7 +25,7 @@ constexpr const char* kSettings = "cifar_trainer.settings";
 constexpr const char* kClassNames = "cifar_trainer.class_names";
 constexpr const char* kLastLayer = "linear.weight";  // of every network of models/
 constexpr const char* kWanted = "wanted a file that cifar_trainer train wrote";
-// Of the settings' text, which becomes a tree many times its size.
+// The most bytes of a checkpoint's settings, whose tree is many times the size of the text.
 constexpr size_t kMaxSettingsBytes = size_t{1} << 20;
 
 const std::string& info_of(const Checkpoint& checkpoint, const char* key) {
@@ -66,7 +66,7 @@ Dataset load_or_advise(const Settings& settings) {
   try {
     return load_dataset(settings.dataset, settings.data, settings.training.seed);
   } catch (const DataError& error) {
-    throw DataError(str(error.what(), " (--data)"));
+    throw DataError(str(error.what(), "; --data names the folder"));
   }
 }
 
@@ -108,8 +108,8 @@ TrainingSettings training_settings(const Settings& settings, int64_t train_image
     training.epochs = (training.max_steps + batches - 1) / batches;
     training.schedule.horizon = training.max_steps;
   }
-  const Augmentation& augmentation = *training.augmentation;
-  if (augmentation.padding == 0 && !augmentation.flip) training.augmentation.reset();
+  const std::optional<Augmentation>& augmentation = training.augmentation;
+  if (augmentation && augmentation->padding == 0 && !augmentation->flip) training.augmentation.reset();
   training.evaluation_batch_size = evaluation_batch(parse_device(settings.device));
   training.exact_every = settings.save_every;
   return training;

@@ -19,7 +19,7 @@ Device prepare_device(const Settings& settings);
 /// it is not bound by launches, and a divisor of the 10,000 of CIFAR's and MNIST's tests: one shape, whose
 /// engines are chosen once.
 int64_t evaluation_batch(Device device);
-/// As a run takes them: `train_images` settles the number of epochs where only max-steps is set.
+/// What Classifier::train gets. `train_images` settles the number of epochs where only max-steps is set.
 TrainingSettings training_settings(const Settings& settings, int64_t train_images);
 /// The dataset, with `limit` and `test-limit` applied.
 Dataset load_images(const Settings& settings);

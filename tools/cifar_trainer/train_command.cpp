@@ -213,7 +213,7 @@ std::string describe_work(const Settings& settings, const Device& device) {
                      num_threads());
 }
 
-// As this program was called, which may be by its path.
+// The command that goes on with a run, with this program as it was called, which may be by its path.
 std::string resume_command(const std::string& out) {
   return fmt::format("{} train --resume --out {}", program_invocation_name, out);
 }

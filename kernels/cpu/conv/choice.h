@@ -6,20 +6,20 @@
 #include "fovea/kernels/cpu/conv/chunks.h"
 #include "fovea/kernels/preactivation_conv.h"
 
-/// Who convolves: all that is chosen on the CPU is chosen here, from the shapes alone. README.md beside this
+/// Who convolves: all that is chosen on the CPU is chosen here, from the shapes alone. choices.md beside this
 /// file has what is chosen for the networks of models/.
 namespace fovea::kernels::cpu {
 
 enum class ConvEngine {
   onednn,    // chunks of a batch, each from cache to cache on one thread: onednn.h
-  winograd,  // the same by Winograd's form: winograd.h
+  winograd,  // chunks likewise, by Winograd's form: winograd.h
   narrow,    // a product over the pixels of few channels, by Eigen: unfold.h
   unfolded,  // im2col and a product by Eigen, any dtype: unfold.h
 };
 /// "onednn", ...
 const char* name_of(ConvEngine engine);
 
-/// Of a convolution alone, in one pass.
+/// What computes one pass of a convolution with which nothing is fused.
 ConvEngine choose(ConvPass pass, const ConvProblem& problem, Dtype dtype);
 
 /// What convolves these chunks, whatever is fused with it; nothing where neither engine of chunks can.

@@ -15,11 +15,11 @@ namespace fovea::kernels::cpu {
 class ChunkRunner {
  public:
   virtual ~ChunkRunner() = default;
-  /// Of `units` units, as many as a chunk has.
+  /// Computes `units` units (images or rows of pixels), at most a chunk's.
   virtual void run(int64_t units, const float* from, float* to) = 0;
 };
 
-/// Such a pass, for all threads.
+/// One pass of a convolution over chunks, shared by all threads.
 class ChunkedConv {
  public:
   virtual ~ChunkedConv() = default;

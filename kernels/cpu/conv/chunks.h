@@ -12,8 +12,8 @@ namespace fovea::kernels::cpu {
 /// so no result depends on the number of threads, and a chunk stays in the thread's L2 cache.
 class Chunks {
  public:
-  /// `floats_per_x` and `floats_per_y`: what a chunk holds at once for every element of x and of y; 0:
-  /// nothing that has to stay in the cache. The chunks make up `groups` groups, or as many as there are
+  /// `floats_per_x` and `floats_per_y`: how many floats a thread keeps in its cache for every element of x
+  /// and of y, which set the size of a chunk. The chunks make up `groups` groups, or as many as there are
   /// units.
   Chunks(const ConvProblem& problem, int64_t floats_per_x, int64_t floats_per_y, int64_t groups);
 

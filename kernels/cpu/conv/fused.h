@@ -2,8 +2,8 @@
 
 #include "fovea/kernels/preactivation_conv.h"
 
-/// The fused forms of f32 between which choice.h chooses. Arguments as in kernels/preactivation_conv.h; what
-/// norm.running holds has been moved, and a is never kept.
+/// The fused forms of f32 between which choice.h chooses. Arguments as in kernels/preactivation_conv.h, whose
+/// running statistics the caller has moved; a = relu(norm(x)) is not stored.
 namespace fovea::kernels::cpu {
 
 /// 1x1: a thread takes a block of rows of pixels through everything, by products of packed panels.
@@ -11,7 +11,7 @@ namespace fused_1x1 {
 
 void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual, Tensor& y,
              Tensor& mean, Tensor& variance);
-void backward(const Tensor& dy, const NextNormalisation& next, const SavedPreactivation& saved, Tensor& da,
+void backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved, Tensor& da,
               PreactivationGradients& gradients);
 
 }  // namespace fused_1x1
@@ -21,7 +21,7 @@ namespace fused_chunks {
 
 void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual, Tensor& y,
              Tensor& mean, Tensor& variance);
-void backward(const Tensor& dy, const NextNormalisation& next, const SavedPreactivation& saved, Tensor& da,
+void backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved, Tensor& da,
               PreactivationGradients& gradients);
 
 }  // namespace fused_chunks

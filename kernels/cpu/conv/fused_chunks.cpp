@@ -110,7 +110,7 @@ void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& res
   });
 }
 
-void backward(const Tensor& dy, const NextNormalisation& next, const SavedPreactivation& saved, Tensor& da,
+void backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved, Tensor& da,
               PreactivationGradients& gradients) {
   const auto& [stage, x, activated] = saved;
   const ConvProblem problem = problem_of(x.shape(), stage);

@@ -32,8 +32,8 @@ std::unique_ptr<ChunkedFilterGradient> filter_gradient(const Chunks& chunks);
 /// recently used goes. A step of a network of the zoo needs 14 to 90 at one batch size.
 inline constexpr int64_t kMostPlans = 1024;
 
-/// Calls body with oneDNN set to one thread, which it plans for and runs with, and turns its errors into
-/// ours, with the problem. OutOfMemory says how much memory is in use.
+/// Calls body, which convolves chunks by whichever engine, with oneDNN set to one thread, for which it plans,
+/// and turns its errors into ours, with the problem. OutOfMemory says how much memory is in use.
 void call(const char* operation, const ConvProblem& problem, const std::function<void()>& body);
 
 }  // namespace fovea::kernels::cpu::onednn

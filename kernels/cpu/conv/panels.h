@@ -162,7 +162,7 @@ void multiply_transposed(int64_t rows, int64_t depth, int64_t columns, const flo
 void multiply_transposed(int64_t rows, int64_t depth, int64_t columns, const float* a, const float* b,
                          float* c, bool add);
 
-/// How often these products prefetch.
+/// How often these products prefetch: the argument of Prefetcher::spread.
 int64_t steps_of_multiply(int64_t rows, int64_t depth, int64_t columns);
 int64_t steps_of_multiply_transposed(int64_t rows, int64_t depth, int64_t columns);
 

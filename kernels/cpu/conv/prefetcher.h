@@ -10,7 +10,7 @@ namespace fovea::kernels::cpu {
 /// L2 cache while they go on.
 class Prefetcher {
  public:
-  /// Products prefetch once in so many outer products.
+  /// How many outer products lie between two times that a product prefetches.
   static constexpr int64_t kDepth = 4;
 
   void clear() { ranges_ = current_ = 0; }

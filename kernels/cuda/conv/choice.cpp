@@ -31,7 +31,7 @@ bool is_fused_forward(const Tensor& x, const PreactivationStage& stage, const Te
   return is_fused(stage.weight) && is_preactivation_pointwise(x, stage, {y, residual});
 }
 
-bool is_fused_backward(const SavedPreactivation& saved, const NextNormalisation& next,
+bool is_fused_backward(const SavedPreactivation& saved, const NextNorm& next,
                        std::initializer_list<Tensor> others) {
   return is_fused(saved.stage.weight) && is_preactivation_pointwise(saved.x, saved.stage, others) &&
          has_preactivation_pointwise_backward(saved.x, saved.stage.weight, next);

@@ -13,7 +13,7 @@ bool is_fused_forward(const Tensor& x, const PreactivationStage& stage, const Te
 
 /// Whether the backward pass is. `others`: what is read and written as large as x or dy, and may be
 /// undefined.
-bool is_fused_backward(const SavedPreactivation& saved, const NextNormalisation& next,
+bool is_fused_backward(const SavedPreactivation& saved, const NextNorm& next,
                        std::initializer_list<Tensor> others);
 
 }  // namespace fovea::kernels::cuda

@@ -20,14 +20,12 @@ void preactivation_pointwise_forward(const Tensor& x, const PreactivationStage& 
 
 /// Whether the backward pass can do it as well: y has not too many channels, and a block of the device as
 /// much shared memory as that takes.
-bool has_preactivation_pointwise_backward(const Tensor& x, const Tensor& weight,
-                                          const NextNormalisation& next);
+bool has_preactivation_pointwise_backward(const Tensor& x, const Tensor& weight, const NextNorm& next);
 
 /// Both gradients from one read of dy and x. da, like x, is the gradient of relu(norm(x)), `kept`, like dy,
 /// that of y where `next.y` is defined; either may be undefined where it is not wanted.
-void preactivation_pointwise_backward(const Tensor& dy, const NextNormalisation& next,
-                                      const SavedPreactivation& saved, Tensor& kept, Tensor& da,
-                                      PreactivationGradients& gradients);
+void preactivation_pointwise_backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved,
+                                      Tensor& kept, Tensor& da, PreactivationGradients& gradients);
 
 /// dx = the gradient of x + other + earlier, after preactivation_pointwise_backward has left the gradients of
 /// the norm: da is computed again from the gradient of y, which is a quarter of it in a residual unit,

@@ -45,7 +45,7 @@ struct BackwardTiles {
   // them would cost more than a second block gains. It may have twice the registers.
   static constexpr int kWantedBlocks = kK * kC >= 16384 ? 1 : 2;
   static constexpr int kRows = kK <= 64 || kWantedBlocks == 1 ? 64 : 32;  // of a tile
-  // Of da at once: as many as registers allow.
+  // How many rows of da are multiplied at once: as many as there are registers for.
   static constexpr int kProductRows = kC >= 128 && kWantedBlocks > 1 ? 32 : kRows;
   using Gradient = SharedTile<kRows, kK>;
   using Input = SharedTile<kRows, kC>;
@@ -324,8 +324,7 @@ void visit_backward_tiles(const Extents& extents, Body&& body) {
 
 }  // namespace
 
-bool has_preactivation_pointwise_backward(const Tensor& x, const Tensor& weight,
-                                          const NextNormalisation& next) {
+bool has_preactivation_pointwise_backward(const Tensor& x, const Tensor& weight, const NextNorm& next) {
   const Extents extents(x, weight);
   const bool is_passed = next.y.defined();
   if (extents.K > (is_passed ? kMostPassedChannels : kMostPlainChannels)) return false;
@@ -340,9 +339,8 @@ bool has_preactivation_pointwise_backward(const Tensor& x, const Tensor& weight,
   return bytes + kBesideBytes <= static_cast<size_t>(fovea::cuda::most_shared_memory());
 }
 
-void preactivation_pointwise_backward(const Tensor& dy, const NextNormalisation& next,
-                                      const SavedPreactivation& saved, Tensor& kept, Tensor& da,
-                                      PreactivationGradients& gradients) {
+void preactivation_pointwise_backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved,
+                                      Tensor& kept, Tensor& da, PreactivationGradients& gradients) {
   const Tensor &x = saved.x, &weight = saved.stage.weight;
   const NormConstants& norm = saved.stage.norm;
   auto& [dfilters, dweight, dbias] = gradients;

@@ -29,7 +29,7 @@ struct RowSplits {
   }
 };
 
-/// Of rows of pixels: [rows, C] -> [rows, K].
+/// The extents of a 1x1 convolution as a product: pixels [rows, C] -> [rows, K].
 struct Extents {
   int rows, C, K;
 

@@ -1,6 +1,7 @@
 #pragma once
 
-#include "fovea/kernels/cuda/launch.h"
+#include <type_traits>
+
 #include "fovea/kernels/cuda/pack.h"
 
 /// The two instructions of tensor cores that a product of 16-bit matrices needs (PTX ISA, "ldmatrix" and

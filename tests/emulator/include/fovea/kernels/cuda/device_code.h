@@ -23,7 +23,7 @@ namespace fovea::kernels::cuda {
 /// A device faults there; the host's processor would not mind.
 template <class T>
 void check_alignment(const void* data) {
-  check(reinterpret_cast<uintptr_t>(data) % alignof(T) == 0, "a kernel: a pack of ", sizeof(T),
+  check(reinterpret_cast<uintptr_t>(data) % alignof(T) == 0, "a kernel: a value of ", sizeof(T),
         " bytes is not aligned");
 }
 
