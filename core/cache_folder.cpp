@@ -13,7 +13,7 @@ namespace {
 
 /// The user's home: $HOME, or what the password database says.
 std::string home_folder() {
-  const std::string home = environment("HOME");
+  std::string home = environment("HOME");
   if (!home.empty()) return home;
   const passwd* user = getpwuid(getuid());
   check<DataError>(user != nullptr && user->pw_dir != nullptr,

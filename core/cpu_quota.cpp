@@ -62,7 +62,7 @@ std::optional<double> cpu_quota(const std::string& root) {
     for (std::string name; std::getline(names, name, ',');) {
       if (name != "cpu") continue;
       for (const std::string& mount : {controllers, name}) {
-        look_up_from(root + "/sys/fs/cgroup/" + mount, group, least);
+        look_up_from(std::string(root).append("/sys/fs/cgroup/").append(mount), group, least);
       }
     }
   }

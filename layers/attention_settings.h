@@ -37,8 +37,9 @@ struct AttentionFields {
   Held<Attention> attention = initially<Held>(Attention::mixed);
   Held<Merge> merge = initially<Held>(Merge::residual);
   Held<MaskKind> mask = initially<Held>(MaskKind::down_up);
-  Held<bool> extra_adds =
-      initially<Held>(false);  // as popular reimplementations of the paper do: see SoftMask
+  // As popular reimplementations do: the mask branch also adds the kept map itself at each inner level, and
+  // the trunk's output at the last.
+  Held<bool> extra_adds = initially<Held>(false);
 
   template <class V>
   void visit(V&& v) {

@@ -16,7 +16,7 @@ SoftMask::SoftMask(int64_t C, int64_t depth, const AttentionSettings& settings, 
       norm2(C),
       conv2(C, C, /*kernel=*/1, /*stride=*/1, /*padding=*/0, rng),
       poolings_(settings.mask == MaskKind::down_up ? depth : 0),
-      extra_adds_(settings.extra_adds) {
+      settings_(settings) {
   check<UsageError>(depth >= 0 && settings.r >= 1, "SoftMask: depth ", depth, " and r ", settings.r,
                     ", wanted a depth of at least 0 and an r of at least 1");
   for (int64_t level = 1; level < poolings_; ++level) {
@@ -39,10 +39,11 @@ Variable SoftMask::forward(const Variable& x, const Variable& trunk) {
 
   for (size_t level = kept.size(); level-- > 0;) {
     y = F::upsample_add(y, skip[level].forward(kept[level]));  // [N, 2H, 2W, C]
-    if (extra_adds_) y = F::add(y, kept[level]);
+    if (settings_.extra_adds) y = F::add(y, kept[level]);
     y = up[level].forward(y);
   }
-  if (poolings_ > 0) y = extra_adds_ ? F::upsample_add(y, trunk) : F::upsample(y, x.shape(1), x.shape(2));
+  if (poolings_ > 0)
+    y = settings_.extra_adds ? F::upsample_add(y, trunk) : F::upsample(y, x.shape(1), x.shape(2));
 
   return F::preactivation_convs(y, {norm1.then(conv1), norm2.then(conv2)}, {}, /*wants_moments=*/false);
 }

@@ -13,11 +13,10 @@ namespace fovea {
 /// end BN-ReLU-1x1 twice. Depth 0: 2r units, no pooling. (Figure 2 of Wang et al., arXiv:1704.06904)
 class SoftMask : public Module {
  public:
-  /// Of the settings r, mask and extra_adds, which also adds the kept map itself at each inner level, and the
-  /// trunk's output at the last.
+  /// What of the settings concerns the mask branch.
   SoftMask(int64_t C, int64_t depth, const AttentionSettings& settings, Rng& rng);
 
-  /// x: the module's input after its first units; trunk: the trunk's output, for the extra adds.
+  /// x: the module's input after its first units; trunk: the trunk's output, which extra adds take.
   Variable forward(const Variable& x, const Variable& trunk);
 
   void visit(Visitor& v) override;
@@ -33,7 +32,7 @@ class SoftMask : public Module {
 
  private:
   int64_t poolings_;
-  bool extra_adds_;
+  AttentionSettings settings_;
 };
 
 }  // namespace fovea

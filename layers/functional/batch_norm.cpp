@@ -57,7 +57,7 @@ Variable normalise(const char* operation, const Variable& x, const Variable& wei
                    Tensor& running_mean, Tensor& running_variance, const F::BatchNormSettings& settings,
                    bool has_relu) {
   check_defined(operation, "x", x, "weight", weight, "bias", bias);
-  const Tensor xt = x.value();
+  const Tensor& xt = x.value();
   check_norm(operation, xt.shape(), xt.dtype(), weight.value(), bias.value(), running_mean, running_variance,
              settings);
   kernels::NormConstants norm = norm_constants(xt, moments_of(x), weight.value(), bias.value(), running_mean,
