@@ -26,20 +26,19 @@ Batches::Batches(const ImageSet& set, const ImageNormalisation& normalisation, c
   order_ = Tensor::empty({images_}, Dtype::i64, place.device);
   epoch_number_ = Tensor::zeros({}, Dtype::i64, place.device);
   if (images_ >= settings.batch_size) batch_ = empty(settings.batch_size);
-  begin_epoch(0);
+  copy_order();
 }
 
 void Batches::begin_epoch(int64_t epoch, int64_t first) {
-  epoch_ = epoch;
+  const bool is_another = std::exchange(epoch_, epoch) != epoch;
   if (place_.device.is_cpu()) {
     // A run that goes on behind the last batch of an epoch, which was not evaluated, asks for none.
     if (first == per_epoch_ || (loader_epoch_ == epoch && loader_batch_ == first)) return;
     loader().seek(epoch, first);
     loader_epoch_ = epoch;
     loader_batch_ = first;
-  } else if (per_epoch_ > 0) {
-    order_.copy_from(Tensor::from<int64_t>(epoch_order(images_, settings_, epoch), order_.shape()));
-    epoch_number_.copy_from(Tensor::from<int64_t>({epoch}, {}));
+  } else if (per_epoch_ > 0 && is_another) {
+    copy_order();
   }
 }
 
@@ -72,6 +71,11 @@ Batch Batches::empty(int64_t count) const {
 void Batches::gather(const Tensor& order, const Tensor& position, Batch& batch) const {
   kernels::gather_batch(set_images_, set_labels_, order, position, epoch_number_, values_,
                         batch_settings(settings_.augmentation, settings_.seed), batch.images, batch.labels);
+}
+
+void Batches::copy_order() {
+  order_.copy_from(Tensor::from<int64_t>(epoch_order(images_, settings_, epoch_), order_.shape()));
+  epoch_number_.copy_from(Tensor::from<int64_t>({epoch_}, {}));
 }
 
 Loader& Batches::loader() {

@@ -30,6 +30,7 @@ class Batches {
   const Batch& at(int64_t number);
 
  private:
+  void copy_order();
   Loader& loader();
   Batch empty(int64_t count) const;
   void gather(const Tensor& order, const Tensor& position, Batch& batch) const;

@@ -26,6 +26,10 @@ bool are_shares(const std::vector<double>& milestones) {
 
 }  // namespace
 
+double default_warm_up(ScheduleKind kind) {
+  return kind == ScheduleKind::one_cycle ? 0.25 : 0.0;
+}
+
 void check_settings(const ScheduleSettings& settings) {
   check_ranges(settings, "schedule");
   const double warm_up = settings.warm_up.value_or(0);
@@ -55,8 +59,7 @@ void check_milestones(const std::vector<double>& milestones) {
 
 double learning_rate(const ScheduleSettings& settings, int64_t step, int64_t total_steps) {
   const double peak = settings.learning_rate;
-  const double default_warm_up = settings.kind == ScheduleKind::one_cycle ? 0.25 : 0.0;
-  const double warm_up_setting = settings.warm_up.value_or(default_warm_up);
+  const double warm_up_setting = settings.warm_up.value_or(default_warm_up(settings.kind));
   const int64_t warm_up = steps_of(warm_up_setting, /*is_share=*/warm_up_setting < 1, total_steps);
   if (step < warm_up) return peak * static_cast<double>(step + 1) / static_cast<double>(warm_up);
   if (settings.kind == ScheduleKind::constant) return peak;

@@ -17,7 +17,7 @@ inline constexpr EnumNames enum_names<ScheduleKind>{"schedule", {"constant", "st
 struct ScheduleSettings {
   ScheduleKind kind = ScheduleKind::one_cycle;
   double learning_rate = 0.1;        // the highest
-  std::optional<double> warm_up{};   // rises linearly up to there; unset: 0.25 for one-cycle, else none
+  std::optional<double> warm_up{};   // rises linearly up to there; unset: default_warm_up
   std::vector<double> milestones{};  // steps: where the rate is multiplied by `factor`
   double factor = 0.1;               // steps
   int64_t horizon = 0;               // T; 0: all steps of the run's epochs
@@ -47,6 +47,9 @@ struct ScheduleSettings {
     v("horizon", horizon, {.flag = "", .is_used = horizon > 0});
   }
 };
+
+/// The warm-up where none is set: 0.25 for one-cycle, else 0.
+double default_warm_up(ScheduleKind kind);
 
 /// UsageError that names the setting if one makes no sense.
 void check_settings(const ScheduleSettings& settings);

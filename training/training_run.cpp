@@ -41,7 +41,6 @@ TrainingRun::TrainingRun(Model& model, const ImageSet& data, const ImageNormalis
       horizon_(settings.schedule.horizon > 0 ? settings.schedule.horizon : settings.epochs * per_epoch_),
       step_(model, optimiser_, settings.label_smoothing, settings.precision, per_epoch_) {
   const Device device = optimiser_.device();
-  is_on_device_ = !device.is_cpu();
   const LoaderSettings batches{
       .batch_size = progress_.batch_size, .augmentation = settings.augmentation, .seed = settings.seed};
   batches_.emplace(data, normalisation, batches, Place{device, activation_dtype(settings.precision)});
@@ -165,7 +164,7 @@ void TrainingRun::report_profile() {
 /// are called, and which states they find.
 int64_t TrainingRun::steps_at_once() const {
   constexpr double kMost = 256;
-  if (!is_on_device_ || recent_seconds_ <= 0 || is_profile_pending()) return 1;
+  if (!is_on_device() || recent_seconds_ <= 0 || is_profile_pending()) return 1;
   auto count = static_cast<int64_t>(std::clamp(settings_.report_seconds / recent_seconds_, 1.0, kMost));
   count = std::min(count, per_epoch_ - progress_.batch);
   const int64_t every = settings_.exact_every;
@@ -179,7 +178,7 @@ bool TrainingRun::launch(int64_t count) {
   const std::function<bool()> never;
   const auto step = [&] {
     const Batch& batch = batches_->next(step_.position());
-    const InterruptScope interrupts(is_on_device_ ? never : settings_.hooks.should_interrupt);
+    const InterruptScope interrupts(is_on_device() ? never : settings_.hooks.should_interrupt);
     step_.run(batch.images, batch.labels);
   };
   for (int64_t i = 0; i < count; ++i) {
@@ -194,7 +193,7 @@ bool TrainingRun::launch(int64_t count) {
       return false;
     }
     // What is prepared at the first use is there now.
-    if (is_on_device_ && settings_.capture && !is_profile_pending()) {
+    if (is_on_device() && settings_.capture && !is_profile_pending()) {
       release_cached_memory(optimiser_.device());  // the graph has memory of its own, and needs as much
       graph_.emplace(optimiser_.device(), step);
     }

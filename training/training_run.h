@@ -55,6 +55,7 @@ class TrainingRun {
   void take_weights(const Checkpoint& checkpoint);
   void begin_epoch();
   bool is_profile_pending() const;
+  bool is_on_device() const { return !optimiser_.device().is_cpu(); }
   int64_t steps_at_once() const;
   bool launch(int64_t count);
   void collect(int64_t count, double begin);
@@ -82,7 +83,6 @@ class TrainingRun {
   double recent_seconds_ = 0;         // their median: a pause in one of them does not show
   Profile profile_;                   // until it is reported
   TrainingStep step_;
-  bool is_on_device_ = false;           // else on the CPU
   std::optional<Batches> batches_;      // until close
   std::optional<CapturedGraph> graph_;  // a step, once it has run
   bool is_closed_ = false;

@@ -153,6 +153,13 @@ const char* placeholder(FieldKind kind) {
   }
 }
 
+// All settings, with their defaults.
+const std::vector<Setting>& default_settings() {
+  static Settings defaults;
+  static const std::vector<Setting> list = list_settings(defaults);
+  return list;
+}
+
 // A flag for a setting, whose text is kept for apply_overrides.
 void add_setting(CLI::App& command, const Setting& setting, Overrides& overrides, Defaults defaults) {
   const std::string help = help_of(setting, defaults);
@@ -173,10 +180,8 @@ void add_setting(CLI::App& command, const Setting& setting, Overrides& overrides
 }
 
 void add_settings(CLI::App& command, const std::vector<std::string>& keys, Overrides& overrides) {
-  Settings defaults;
-  const std::vector<Setting> list = list_settings(defaults);
   for (const std::string& key : keys) {
-    add_setting(command, find_setting(list, key, "command line"), overrides, Defaults::hidden);
+    add_setting(command, find_setting(default_settings(), key, "command line"), overrides, Defaults::hidden);
   }
 }
 
@@ -207,8 +212,7 @@ void add_train(CLI::App& app, Arguments& arguments) {
   add_number(
       command, "--profile", 1, 1000, [&](int64_t steps) { arguments.profile_steps = steps; },
       "show where the time of N steps goes, after two; OUT gets profile.md and trace.json");
-  Settings defaults;
-  for (const Setting& setting : list_settings(defaults))
+  for (const Setting& setting : default_settings())
     add_setting(command, setting, arguments.settings, Defaults::shown);
 }
 
@@ -280,8 +284,7 @@ void add_info(CLI::App& app, Arguments& arguments) {
       command, "--input-size", 1, kAny, [&](int64_t size) { arguments.input_size = size; },
       "height and width of an image");
   command.add_flag("--json", arguments.json, "print JSON");
-  Settings defaults;
-  for (const Setting& setting : list_settings(defaults)) {
+  for (const Setting& setting : default_settings()) {
     if (setting.field.info.group == std::string(kNetworkGroup)) {
       add_setting(command, setting, arguments.settings, Defaults::hidden);
     }

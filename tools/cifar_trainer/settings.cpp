@@ -72,8 +72,8 @@ FieldValue parse_value(const Setting& setting, const std::string& text) {
   return std::string(text);  // which assign refuses where no text is wanted
 }
 
-// Whether a run cannot be resumed with another value. It is said of a checkpoint what max-steps was: where
-// there are no epochs, the learning rate follows it.
+// Whether a checkpoint keeps a setting, so that a run is not resumed with another value. max-steps shapes the
+// learning rate of a run without epochs.
 bool shapes_result(const Setting& setting) {
   return setting.field.info.shapes_result || setting.key == "max-steps";
 }
@@ -133,7 +133,7 @@ std::string to_toml(const Settings& settings, Selection selection) {
 
 void resolve(Settings& settings) {
   ScheduleSettings& schedule = settings.training.schedule;
-  if (!schedule.warm_up) schedule.warm_up = schedule.kind == ScheduleKind::one_cycle ? 0.25 : 0.0;
+  if (!schedule.warm_up) schedule.warm_up = default_warm_up(schedule.kind);
   if (settings.out.empty()) settings.out = "runs/" + settings.model + "-" + settings.dataset;
 }
 
