@@ -33,7 +33,9 @@ struct DataError : Error {
 
 /// A device that is not there or that failed (exit code 4).
 struct DeviceError : Error {
-  explicit DeviceError(const std::string& message) : Error(message, 4) {}
+  explicit DeviceError(const std::string& message, bool with_tensors = false)
+      : Error(message, 4), names_tensors(with_tensors) {}
+  const bool names_tensors;  // whether the message says of what shapes the kernel's tensors were
 };
 
 /// A device, or the CPU, that has no memory left.

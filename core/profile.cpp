@@ -36,11 +36,14 @@ const ForkLock fork_lock{ForkOrder::profile, [] { calls().mutex.lock(); }, [] { 
 namespace internal {
 
 std::atomic<bool> profiling{false};
+std::atomic<int> multiply_add_counters{0};
 
 struct RunningCall {
   KernelCall call;
+  bool is_kept = false;              // when it ends; else only multiply-adds are counted
   std::vector<const void*> counted;  // where the tensors begin whose bytes it counts
   double inner_seconds = 0;
+  int64_t inner_multiply_adds = 0;
   RunningCall* caller = nullptr;
 
   bool counts(const void* address) const {
@@ -51,6 +54,7 @@ struct RunningCall {
 namespace {
 
 thread_local RunningCall* innermost = nullptr;
+thread_local int64_t counted_multiply_adds = 0;
 
 bool is_counted(const RunningCall* call, const void* address) {
   for (; call != nullptr; call = call->caller) {
@@ -61,9 +65,11 @@ bool is_counted(const RunningCall* call, const void* address) {
 
 }  // namespace
 
-RunningCall* begin_call(const char* name, const std::vector<const Tensor*>& tensors) {
+RunningCall* begin_call(const char* name, const std::vector<const Tensor*>& tensors, int64_t multiply_adds) {
   auto running = std::make_unique<RunningCall>();
   running->call.name = name;
+  running->call.multiply_adds = multiply_adds;
+  running->is_kept = is_profiling();
   running->caller = innermost;
   const bool has_larger = std::any_of(tensors.begin(), tensors.end(), [](const Tensor* tensor) {
     return tensor->defined() && tensor->rank() > 1;
@@ -78,7 +84,7 @@ RunningCall* begin_call(const char* name, const std::vector<const Tensor*>& tens
     running->call.bytes += static_cast<int64_t>(tensor->bytes());
   }
   running->call.thread = profiled_thread();
-  {
+  if (running->is_kept) {
     const std::lock_guard lock(calls().mutex);
     calls().make_room_for_one();
   }
@@ -92,18 +98,32 @@ void end_call(RunningCall* running) {
   KernelCall& call = running->call;
   call.seconds = profile_clock() - call.begin;
   call.self_seconds = call.seconds - running->inner_seconds;
+  // A kernel may be made of others that do more than it must.
+  const int64_t all = std::max(call.multiply_adds, running->inner_multiply_adds);
+  call.multiply_adds = all - running->inner_multiply_adds;
+  counted_multiply_adds += call.multiply_adds;
   innermost = running->caller;
-  if (innermost != nullptr) innermost->inner_seconds += call.seconds;
+  if (innermost != nullptr) {
+    innermost->inner_seconds += call.seconds;
+    innermost->inner_multiply_adds += all;
+  }
+  if (!running->is_kept) return;
   const std::lock_guard lock(calls().mutex);
   --calls().running;
   calls().ended.push_back(std::move(call));
 }
 
-void add_multiply_adds(int64_t count) {
-  if (innermost != nullptr) innermost->call.multiply_adds += count;
-}
-
 }  // namespace internal
+
+MultiplyAddCounter::MultiplyAddCounter() : begin_(internal::counted_multiply_adds) {
+  ++internal::multiply_add_counters;
+}
+MultiplyAddCounter::~MultiplyAddCounter() {
+  --internal::multiply_add_counters;
+}
+int64_t MultiplyAddCounter::count() const {
+  return internal::counted_multiply_adds - begin_;
+}
 
 void set_profiling(bool on) {
   if (on) {

@@ -14,7 +14,7 @@ struct KernelCall {
   std::string name;
   std::string shapes;  // of its tensors, vectors only where there is nothing larger: "f32[64, 8, 8, 16]"
   int64_t bytes = 0;   // what must be moved: its tensors, each storage once, none that a caller counts
-  int64_t multiply_adds = 0;  // of convolutions and matrix products
+  int64_t multiply_adds = 0;  // of convolutions and matrix products, without those of the kernels it called
   double begin = 0;           // in seconds, on a clock that all calls share
   double seconds = 0;         // until it returned; on a CUDA device until it was done
   double self_seconds = 0;    // without the kernels that it called
@@ -34,10 +34,10 @@ double profile_clock();
 
 namespace internal {
 extern std::atomic<bool> profiling;
+extern std::atomic<int> multiply_add_counters;  // that live, on any thread
 struct RunningCall;
-RunningCall* begin_call(const char* name, const std::vector<const Tensor*>& tensors);
+RunningCall* begin_call(const char* name, const std::vector<const Tensor*>& tensors, int64_t multiply_adds);
 void end_call(RunningCall* call);
-void add_multiply_adds(int64_t count);
 }  // namespace internal
 
 /// Whether kernels are measured; one relaxed load.
@@ -45,22 +45,34 @@ inline bool is_profiling() {
   return internal::profiling.load(std::memory_order_relaxed);
 }
 
-/// For a kernel that multiplies and adds: tells how often, for the call that this thread is at.
-inline void add_multiply_adds(int64_t count) {
-  if (is_profiling()) internal::add_multiply_adds(count);
-}
+/// Counts the multiply-adds of the kernels that the thread which made it calls while it lives.
+class MultiplyAddCounter {
+ public:
+  MultiplyAddCounter();
+  ~MultiplyAddCounter();
+  int64_t count() const;
+  MultiplyAddCounter(const MultiplyAddCounter&) = delete;
+  MultiplyAddCounter& operator=(const MultiplyAddCounter&) = delete;
 
-/// Measures its own life as a call of the kernel `name` while profiling is on; costs one relaxed load
-/// otherwise. `for_each_tensor(visit)` calls visit(tensor) for what the kernel reads and writes.
+ private:
+  int64_t begin_;
+};
+
+/// Measures its own life as a call of the kernel `name` while profiling is on or multiply-adds are counted;
+/// costs two relaxed loads otherwise. `for_each_tensor(visit)` calls visit(tensor) for what the kernel reads
+/// and writes; `multiply_adds()` is how often it multiplies and adds, together with those that it calls.
 class ProfileScope {
  public:
-  template <class ForEachTensor>
-  ProfileScope(const char* name, const ForEachTensor& for_each_tensor) {
-    if (!is_profiling()) return;
+  template <class ForEachTensor, class MultiplyAdds>
+  ProfileScope(const char* name, const ForEachTensor& for_each_tensor, const MultiplyAdds& multiply_adds) {
+    if (!is_profiling() && internal::multiply_add_counters.load(std::memory_order_relaxed) == 0) return;
     std::vector<const Tensor*> tensors;
     for_each_tensor([&](const Tensor& tensor) { tensors.push_back(&tensor); });
-    call_ = internal::begin_call(name, tensors);
+    call_ = internal::begin_call(name, tensors, multiply_adds());
   }
+  template <class ForEachTensor>
+  ProfileScope(const char* name, const ForEachTensor& for_each_tensor)
+      : ProfileScope(name, for_each_tensor, [] { return int64_t{0}; }) {}
   ~ProfileScope() {
     if (call_ != nullptr) internal::end_call(call_);
   }

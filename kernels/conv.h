@@ -10,8 +10,8 @@ namespace fovea::kernels {
 ///   y[n, p, q, k] = bias[k] + sum over r, s, c of weight[k, r, s, c] * x[n, p*stride - padding + r,
 ///                                                                        q*stride - padding + s, c]
 /// x: [N, H, W, C], weight: [K, R, S, C], bias: [K] or undefined, y: [N, P, Q, K]
-FOVEA_KERNEL(conv_forward, const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t stride,
-             int64_t padding, Tensor& y);
+FOVEA_MULTIPLYING_KERNEL(conv_forward, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                         int64_t stride, int64_t padding, Tensor& y);
 
 /// Plans for convolutions, which are kept in the order of their last use: a shape that comes again need not
 /// be planned again. What the kernels keep, at most, and how many were made since the program started.
@@ -22,12 +22,12 @@ struct ConvPlanCounts {
 ConvPlanCounts conv_plan_counts();
 
 /// The gradient of conv_forward with respect to x.  dy: [N, P, Q, K], dx: [N, H, W, C]
-FOVEA_KERNEL(conv_backward_input, const Tensor& dy, const Tensor& weight, int64_t stride, int64_t padding,
-             Tensor& dx);
+FOVEA_MULTIPLYING_KERNEL(conv_backward_input, const Tensor& dy, const Tensor& weight, int64_t stride,
+                         int64_t padding, Tensor& dx);
 
 /// The gradient of conv_forward with respect to weight.  dweight: [K, R, S, C]
-FOVEA_KERNEL(conv_backward_weight, const Tensor& x, const Tensor& dy, int64_t stride, int64_t padding,
-             Tensor& dweight);
+FOVEA_MULTIPLYING_KERNEL(conv_backward_weight, const Tensor& x, const Tensor& dy, int64_t stride,
+                         int64_t padding, Tensor& dweight);
 
 /// The gradient of conv_forward with respect to bias: dbias[k] = sum over n, p, q of dy.  dbias: [K]
 FOVEA_KERNEL(conv_backward_bias, const Tensor& dy, Tensor& dbias);

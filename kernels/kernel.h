@@ -27,17 +27,16 @@ void for_each_tensor(const Argument& argument, Visit&& visit) {
 /// for good: libraries do not tell that from what they cannot do.
 [[noreturn]] inline void rethrow_with(const DeviceError& error, int device, const std::string& tensors,
                                       const std::string& operation = "") {
-  constexpr const char* kWith = "; with ";
   const bool is_out_of_memory = dynamic_cast<const OutOfMemory*>(&error) != nullptr;
   const bool was_lost = dynamic_cast<const DeviceLost*>(&error) != nullptr;
   const bool is_lost = was_lost || fovea::cuda::is_lost(device);
   std::string message = error.what();
-  const bool has_tensors = message.find(kWith) != std::string::npos;
-  if (has_tensors && is_lost == was_lost) throw;
-  if (!has_tensors) message = (operation.empty() ? "" : operation + ": ") + message + kWith + tensors;
-  if (is_lost) throw DeviceLost(message + (was_lost ? "" : DeviceLost::kAdvice));
-  if (is_out_of_memory) throw OutOfMemory(message);
-  throw DeviceError(message);
+  if (error.names_tensors && is_lost == was_lost) throw;
+  if (!error.names_tensors)
+    message = (operation.empty() ? "" : operation + ": ") + message + "; with " + tensors;
+  if (is_lost) throw DeviceLost(message + (was_lost ? "" : DeviceLost::kAdvice), /*with_tensors=*/true);
+  if (is_out_of_memory) throw OutOfMemory(message, /*with_tensors=*/true);
+  throw DeviceError(message, /*with_tensors=*/true);
 }
 
 template <class Signature>
@@ -50,7 +49,10 @@ template <class... Parameters>
 class Kernel<void(Parameters...)> {
  public:
   using Function = void (*)(Parameters...);
-  constexpr Kernel(const char* name, Function cpu, Function cuda) : name_(name), cpu_(cpu), cuda_(cuda) {}
+  using MultiplyAdds = int64_t (*)(Parameters...);
+  /// `multiply_adds` of its arguments: none where it is null.
+  constexpr Kernel(const char* name, Function cpu, Function cuda, MultiplyAdds multiply_adds = nullptr)
+      : name_(name), cpu_(cpu), cuda_(cuda), multiply_adds_(multiply_adds) {}
 
   void operator()(Parameters... arguments) const {
     const Tensor* first = nullptr;
@@ -63,7 +65,10 @@ class Kernel<void(Parameters...)> {
     const auto each_tensor = [&](const auto& visit) { (for_each_tensor(arguments, visit), ...); };
     each_tensor(meet);
     (note_change<Parameters>(arguments), ...);
-    const ProfileScope scope(name_, each_tensor);
+    const auto multiply_adds = [&] {
+      return multiply_adds_ == nullptr ? int64_t{0} : multiply_adds_(arguments...);
+    };
+    const ProfileScope scope(name_, each_tensor, multiply_adds);
     if (first == nullptr || first->device().is_cpu()) {
       cpu_(arguments...);
     } else {
@@ -102,6 +107,7 @@ class Kernel<void(Parameters...)> {
 
   const char* name_;
   Function cpu_, cuda_;
+  MultiplyAdds multiply_adds_;
 };
 
 }  // namespace fovea::kernels
@@ -110,12 +116,25 @@ class Kernel<void(Parameters...)> {
 /// the callable relu_forward that picks one by device. A kernel that a backend of the build does not define
 /// is a link error that names it. Use inside namespace fovea::kernels.
 #define FOVEA_KERNEL(name, ...)                     \
-  namespace cpu {                                   \
-  void name(__VA_ARGS__);                           \
-  }                                                 \
-  namespace cuda {                                  \
-  FOVEA_CUDA_FUNCTION void name(__VA_ARGS__);       \
-  }                                                 \
+  FOVEA_DECLARE_KERNEL(name, __VA_ARGS__)           \
   inline constexpr Kernel<void(__VA_ARGS__)> name { \
 #name, &cpu::name, &cuda::name                  \
+  }
+
+/// FOVEA_KERNEL for one that multiplies and adds: declares name_multiply_adds, too, which says of its
+/// arguments how often. All of those are defined in multiply_adds.cpp.
+#define FOVEA_MULTIPLYING_KERNEL(name, ...)               \
+  FOVEA_DECLARE_KERNEL(name, __VA_ARGS__)                 \
+  int64_t name##_multiply_adds(__VA_ARGS__);              \
+  inline constexpr Kernel<void(__VA_ARGS__)> name {       \
+#name, &cpu::name, &cuda::name, &name##_multiply_adds \
+  }
+
+/// Used by both.
+#define FOVEA_DECLARE_KERNEL(name, ...)       \
+  namespace cpu {                             \
+  void name(__VA_ARGS__);                     \
+  }                                           \
+  namespace cuda {                            \
+  FOVEA_CUDA_FUNCTION void name(__VA_ARGS__); \
   }

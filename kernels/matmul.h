@@ -6,7 +6,7 @@ namespace fovea::kernels {
 
 /// y = op(a) * op(b) + bias, op(a): [M, K], op(b): [K, N], y: [M, N], where op transposes if its flag is set;
 /// bias: [N], the same for every row, or undefined for none.
-FOVEA_KERNEL(matmul_forward, const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
-             const Tensor& bias, Tensor& y);
+FOVEA_MULTIPLYING_KERNEL(matmul_forward, const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
+                         const Tensor& bias, Tensor& y);
 
 }  // namespace fovea::kernels

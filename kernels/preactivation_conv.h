@@ -68,20 +68,21 @@ struct NextNorm {
 
 /// Moves norm.running. `residual` may be undefined. `activated`: as in SavedPreactivation.
 /// mean, variance: [K], those of y over all axes but the last, or both undefined where nobody needs them.
-FOVEA_KERNEL(preactivation_conv_forward, const Tensor& x, const PreactivationStage& stage,
-             const Tensor& residual, Tensor& y, Tensor& activated, Tensor& mean, Tensor& variance);
+FOVEA_MULTIPLYING_KERNEL(preactivation_conv_forward, const Tensor& x, const PreactivationStage& stage,
+                         const Tensor& residual, Tensor& y, Tensor& activated, Tensor& mean,
+                         Tensor& variance);
 
 /// da = the gradient with respect to a, and those of the parameters: what batch_norm_backward_input needs to
 /// make dx of. dy: [N, P, Q, K], the gradient of y, or, where `next.y` is defined, that of
 /// relu(next.norm(y)).
-FOVEA_KERNEL(preactivation_conv_backward, const Tensor& dy, const NextNorm& next,
-             const SavedPreactivation& saved, Tensor& da, PreactivationGradients& gradients);
+FOVEA_MULTIPLYING_KERNEL(preactivation_conv_backward, const Tensor& dy, const NextNorm& next,
+                         const SavedPreactivation& saved, Tensor& da, PreactivationGradients& gradients);
 
 /// preactivation_conv_backward, but with the gradient with respect to x itself, plus `other` and `earlier`,
 /// gradients of x that come other ways; either may be undefined. dx is none of the others.
-FOVEA_KERNEL(preactivation_conv_backward_input, const Tensor& dy, const NextNorm& next,
-             const SavedPreactivation& saved, const Tensor& other, const Tensor& earlier, Tensor& dx,
-             PreactivationGradients& gradients);
+FOVEA_MULTIPLYING_KERNEL(preactivation_conv_backward_input, const Tensor& dy, const NextNorm& next,
+                         const SavedPreactivation& saved, const Tensor& other, const Tensor& earlier,
+                         Tensor& dx, PreactivationGradients& gradients);
 
 /// Several pre-activation convolutions after each other.
 struct PreactivationStages {
@@ -95,8 +96,8 @@ struct PreactivationStages {
 
 /// y = the stages after each other on x, plus residual, if that is defined: for inference, where nothing in
 /// between is kept. The norms' means and variances are constants.
-FOVEA_KERNEL(preactivation_chain_forward, const Tensor& x, const PreactivationStages& chain,
-             const Tensor& residual, Tensor& y);
+FOVEA_MULTIPLYING_KERNEL(preactivation_chain_forward, const Tensor& x, const PreactivationStages& chain,
+                         const Tensor& residual, Tensor& y);
 
 /// The kernels above, put together from the passes that batch norm and convolution consist of: for devices
 /// and dtypes without a fused form.

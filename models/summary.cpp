@@ -4,18 +4,10 @@
 #include <string_view>
 #include <utility>
 
+#include "fovea/core/profile.h"
+
 namespace fovea {
 namespace {
-
-/// Each element of y is one sum over all the extents of the weight but the first: R * S * C, or C.
-int64_t multiply_adds(std::string_view operation, const Tensor& y, std::span<const Variable> inputs) {
-  if (operation == "conv" || operation == "linear" || operation == "preactivation_conv") {
-    const Shape& weight = inputs[operation == "preactivation_conv" ? 3 : 1].shape();
-    return y.size() * weight.size(1, weight.rank());
-  }
-  if (operation == "matmul") return y.size() * inputs[0].shape(-1);
-  return 0;
-}
 
 std::string folder_of(const std::string& path) {
   const size_t dot = path.rfind('.');
@@ -29,6 +21,7 @@ ModelSummary summarise(Model& model, const Shape& input) {
   std::vector<bool> is_counted(parameters.size(), false);  // a parameter belongs to the first that uses it
   ModelSummary summary;
   summary.parameters = parameter_count(model);
+  const MultiplyAddCounter counter;
   const OperationObserver observer(
       [&](std::string_view operation, const Tensor& y, std::span<const Variable> inputs) {
         if (operation == "preactivation_convs") return;  // its steps were seen
@@ -43,7 +36,8 @@ ModelSummary summarise(Model& model, const Shape& input) {
             is_counted[i] = true;
           }
         }
-        layer.multiply_adds = multiply_adds(operation, y, inputs);
+        // Operations tell of themselves when they are done, so that all since the one before is theirs.
+        layer.multiply_adds = counter.count() - summary.multiply_adds;
         layer.activation_bytes = static_cast<int64_t>(y.bytes());
         summary.multiply_adds += layer.multiply_adds;
         summary.activation_bytes += layer.activation_bytes;

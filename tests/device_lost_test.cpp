@@ -104,6 +104,24 @@ TEST_CASE("device lost: an error of a library is that of the device if the devic
   }
 }
 
+TEST_CASE("device: an error has the shapes of its tensors once, whatever its text") {
+  const Tensor x = Tensor::zeros({2}, Dtype::f32, kDevice);
+  const auto text_of = [&](void (*run)(const Tensor&)) -> std::string {
+    try {
+      kernels::Kernel<void(const Tensor&)>("outer", nullptr, run)(x);
+    } catch (const DeviceError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  CHECK(text_of([](const Tensor&) { throw DeviceError("a library; with its own words"); }) ==
+        "a library; with its own words; with f32[2]");
+  CHECK(text_of([](const Tensor& tensor) {
+          kernels::Kernel<void(const Tensor&)>("inner", nullptr,
+                                               [](const Tensor&) { throw OutOfMemory("no memory"); })(tensor);
+        }) == "no memory; with f32[2]");
+}
+
 TEST_CASE("device lost: a trial of engines does not pass over it") {
   using kernels::cuda::ConvTensors;
   const kernels::cuda::ConvKey problem{

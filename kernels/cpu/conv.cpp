@@ -32,7 +32,6 @@ void add_bias(const Tensor& bias, Tensor& y) {
 void conv_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t stride, int64_t padding,
                   Tensor& y) {
   const ConvProblem problem = ConvProblem::of(x.shape(), weight.shape(), stride, padding);
-  add_multiply_adds(problem.multiply_adds());
   switch (choose(ConvPass::forward, problem, x.dtype())) {
     case ConvEngine::onednn:
     case ConvEngine::winograd: chunked::conv_forward(problem, x, weight, y); break;
@@ -45,7 +44,6 @@ void conv_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, int
 void conv_backward_input(const Tensor& dy, const Tensor& weight, int64_t stride, int64_t padding,
                          Tensor& dx) {
   const ConvProblem problem = ConvProblem::of(dx.shape(), weight.shape(), stride, padding);
-  add_multiply_adds(problem.multiply_adds());
   switch (choose(ConvPass::backward_input, problem, dx.dtype())) {
     case ConvEngine::onednn:
     case ConvEngine::winograd: return chunked::conv_backward_input(problem, dy, weight, dx);
@@ -57,7 +55,6 @@ void conv_backward_input(const Tensor& dy, const Tensor& weight, int64_t stride,
 void conv_backward_weight(const Tensor& x, const Tensor& dy, int64_t stride, int64_t padding,
                           Tensor& dweight) {
   const ConvProblem problem = ConvProblem::of(x.shape(), dweight.shape(), stride, padding);
-  add_multiply_adds(problem.multiply_adds());
   switch (choose(ConvPass::backward_weight, problem, x.dtype())) {
     case ConvEngine::onednn:
     case ConvEngine::winograd: return chunked::conv_backward_weight(problem, x, dy, dweight);

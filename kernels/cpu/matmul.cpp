@@ -65,7 +65,6 @@ Tensor to_f32(const Tensor& x) {
 
 void cpu::matmul_forward(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
                          const Tensor& bias, Tensor& y) {
-  add_multiply_adds(y.size() * a.shape(transpose_a ? 0 : 1));
   if (y.dtype() == Dtype::f32) {
     multiply<float>(a, transpose_a, b, transpose_b, bias, y);
   } else if (y.dtype() == Dtype::f64) {

@@ -23,7 +23,6 @@ void run(ConvPass pass, const Tensor& x, const Tensor& weight, const Tensor& y, 
         "; they do not fit");
   check(dtype == Dtype::f32 || dtype == Dtype::bf16 || dtype == Dtype::f16, operation, ": dtype is ", dtype,
         ", wanted f32, bf16 or f16 on a CUDA device");
-  add_multiply_adds(y.size() * weight.shape().size(1, 4));
   ConvTensors tensors{x, weight, y};
   Tensor& result = tensors.result(pass);
   if (result.size() == 0) return;

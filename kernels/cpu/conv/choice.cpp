@@ -91,14 +91,4 @@ bool is_chained(const Tensor& x, const PreactivationStages& chain) {
   });
 }
 
-std::vector<ConvProblem> problems_of(const Shape& x, const PreactivationStages& chain) {
-  std::vector<ConvProblem> problems;
-  Shape shape = x;
-  for (const PreactivationStage& stage : chain.stages) {
-    problems.push_back(problem_of(shape, stage));
-    shape = problems.back().y();
-  }
-  return problems;
-}
-
 }  // namespace fovea::kernels::cpu

@@ -4,7 +4,7 @@
 
 #include "fovea/core/dtype.h"
 #include "fovea/kernels/cpu/conv/chunks.h"
-#include "fovea/kernels/preactivation_conv.h"
+#include "fovea/kernels/preactivation_problem.h"
 
 /// Who convolves: all that is chosen on the CPU is chosen here, from the shapes alone. choices.md beside this
 /// file has what is chosen for the networks of models/.
@@ -42,11 +42,5 @@ Chunks preactivation_chunks(const ConvProblem& problem, bool is_forward);
 /// Whether a few images go through all stages in the cache (fused_chain.cpp), instead of each stage by
 /// itself.
 bool is_chained(const Tensor& x, const PreactivationStages& chain);
-
-/// The problem of a stage on x, and those of several after each other.
-inline ConvProblem problem_of(const Shape& x, const PreactivationStage& stage) {
-  return ConvProblem::of(x, stage.weight.shape(), stage.stride, stage.padding);
-}
-std::vector<ConvProblem> problems_of(const Shape& x, const PreactivationStages& chain);
 
 }  // namespace fovea::kernels::cpu

@@ -200,7 +200,6 @@ void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& res
   const Affine<float> affine(stage.norm, /*fold=*/1);
   const RowChunks chunks(x.size() / C);
   const int64_t block_rows = rows_of_forward_block(C, K);
-  add_multiply_adds(y.size() * C);
   const Tensor filters = transposed_in_panels(weight);
   Tensor sums = Tensor::empty({chunks.count(), 3, K});
   parallel_for(chunks.count(), 1, [&](int64_t first, int64_t last) {
@@ -247,7 +246,6 @@ void backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& 
   if (next.y.defined()) back.emplace(next.norm, next.dweight, next.dbias, dy.size() / K, /*fold=*/1);
   const RowChunks chunks(x.size() / C);
   const int64_t block_rows = rows_of_backward_block(C, K);
-  add_multiply_adds(2 * dy.size() * C);
   Tensor filters = Tensor::empty({K * C}), sums = Tensor::zeros({chunks.count(), 2, C}),
          partials = Tensor::empty({chunks.groups(), K * C});
   to_panels(K, C, weight.data<float>(), filters.data<float>());

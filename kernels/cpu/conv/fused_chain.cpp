@@ -46,7 +46,6 @@ void forward(const Tensor& x, const PreactivationStages& chain, const Tensor& re
     };
     std::vector<std::pair<size_t, Chunks>> by_one_thread;
     for (size_t i = 0; i < problems.size(); ++i) {
-      add_multiply_adds(problems[i].multiply_adds());
       const Chunks images = Chunks::images(problems[i], chunks);
       if (chunk_engine(images) == ConvEngine::winograd) {
         make_plan(i, images);

@@ -75,7 +75,6 @@ void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& res
   const ConvProblem problem = problem_of(x.shape(), stage);
   const Affine<float> affine(stage.norm, fold_of(problem.C));
   const int64_t width = problem.K * fold_of(problem.K);
-  add_multiply_adds(problem.multiply_adds());
   onednn::call("preactivation_conv_forward", problem, [&] {
     const Chunks chunks = preactivation_chunks(problem, /*is_forward=*/true);
     const auto conv = chunked::conv(ConvPass::forward, chunks, stage.weight);
@@ -116,7 +115,6 @@ void backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& 
   const ConvProblem problem = problem_of(x.shape(), stage);
   const Affine<float> affine(stage.norm, fold_of(problem.C));
   const auto width = static_cast<int64_t>(affine.mean.size());
-  add_multiply_adds(2 * problem.multiply_adds());
   std::optional<BackwardAffine<float>> back;
   if (next.y.defined()) {
     back.emplace(next.norm, next.dweight, next.dbias, dy.size() / problem.K, fold_of(problem.K));

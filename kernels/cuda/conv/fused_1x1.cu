@@ -275,7 +275,6 @@ void preactivation_pointwise_forward(const Tensor& x, const PreactivationStage& 
   const NormConstants& norm = stage.norm;
   const Extents extents(x, weight);
   const int64_t rows = extents.rows, C = extents.C, K = extents.K;
-  add_multiply_adds(rows * C * K);
   visit_16_bits(x.dtype(), [&]<class T>() {
     visit_tile_columns<128>(K, [&]<int kTileN>() {
       using Product = BlockProduct<T, kTileRows, kTileN, false>;
@@ -304,7 +303,6 @@ void preactivation_pointwise_input_gradient(const Tensor& gradient, const SavedP
                                             const Tensor& earlier, Tensor& dx) {
   const Tensor &x = saved.x, &weight = saved.stage.weight;
   const Extents extents(x, weight);
-  add_multiply_adds(int64_t{extents.rows} * extents.C * extents.K);
   visit_16_bits(x.dtype(), [&]<class T>() {
     visit_tile_columns<64>(extents.C, [&]<int kTileN>() {
       using Product = BlockProduct<T, kTileRows, kTileN, true>;

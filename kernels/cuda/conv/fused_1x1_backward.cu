@@ -345,7 +345,6 @@ void preactivation_pointwise_backward(const Tensor& dy, const NextNorm& next, co
   const NormConstants& norm = saved.stage.norm;
   auto& [dfilters, dweight, dbias] = gradients;
   const Extents extents(x, weight);
-  add_multiply_adds(int64_t{2} * extents.rows * extents.C * extents.K);
   visit_16_bits(x.dtype(), [&]<class T>() {
     const bool is_passed = next.y.defined();
     const Backward<T> arguments{
