@@ -26,7 +26,7 @@ void adamw_step(benchmark::State& state) {
   Tensors t(state);
   const Tensor gradient = random_f32({state.range(0)}, 1);
   Tensor copy;
-  measure(state, {7 * t.weight.bytes()}, [&] {
+  measure(state, 7 * t.weight.bytes(), [&] {
     kernels::adamw_step(gradient, t.learning_rate, t.step, /*gradient_scale=*/{}, /*non_finite=*/{}, {},
                         t.mean, t.square, t.weight, copy);
   });
@@ -38,7 +38,7 @@ void adamw_step_mixed(benchmark::State& state) {
   Tensors t(state);
   const Tensor gradient = random_tensor({state.range(0)}, 1, 1.0f, half_dtype());
   Tensor copy = Tensor::zeros_like(gradient);
-  measure(state, {6 * t.weight.bytes() + 2 * copy.bytes()}, [&] {
+  measure(state, 6 * t.weight.bytes() + 2 * copy.bytes(), [&] {
     kernels::adamw_step(gradient, t.learning_rate, t.step, t.scale, t.non_finite, {}, t.mean, t.square,
                         t.weight, copy);
   });

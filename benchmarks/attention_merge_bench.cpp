@@ -11,14 +11,14 @@ using Backward = kernels::Kernel<void(const Tensor&, const Tensor&, const Tensor
 void run(benchmark::State& state, const Forward& kernel) {
   const Tensor m = random_tensor(image_shape(state), 1), t = random_tensor(image_shape(state), 2);
   Tensor y = Tensor::zeros_like(m);
-  measure(state, {3 * y.bytes()}, [&] { kernel(m, t, y); });
+  measure(state, 3 * y.bytes(), [&] { kernel(m, t, y); });
 }
 
 void run(benchmark::State& state, const Backward& kernel) {
   const Tensor m = random_tensor(image_shape(state), 1), t = random_tensor(image_shape(state), 2);
   const Tensor dy = random_tensor(image_shape(state), 3);
   Tensor dm = Tensor::zeros_like(m), dt = Tensor::zeros_like(m);
-  measure(state, {5 * m.bytes()}, [&] { kernel(dy, m, t, dm, dt); });
+  measure(state, 5 * m.bytes(), [&] { kernel(dy, m, t, dm, dt); });
 }
 
 void attention_merge_forward(benchmark::State& state) {

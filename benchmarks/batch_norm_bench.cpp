@@ -28,20 +28,20 @@ struct Tensors {
 
 void batch_norm_statistics(benchmark::State& state) {
   Tensors t(image_shape(state));
-  measure(state, {t.x.bytes()}, [&] { kernels::batch_norm_statistics(t.x, t.mean, t.variance); });
+  measure(state, t.x.bytes(), [&] { kernels::batch_norm_statistics(t.x, t.mean, t.variance); });
 }
 FOVEA_BENCH(batch_norm_statistics, network_shapes);
 
 void batch_norm_relu_forward(benchmark::State& state) {
   Tensors t(image_shape(state));
-  measure(state, {2 * t.x.bytes()},
+  measure(state, 2 * t.x.bytes(),
           [&] { kernels::batch_norm_forward(t.x, t.norm(), /*has_relu=*/true, t.result); });
 }
 FOVEA_BENCH(batch_norm_relu_forward, network_shapes);
 
 void batch_norm_relu_backward_reduce(benchmark::State& state) {
   Tensors t(image_shape(state));
-  measure(state, {2 * t.x.bytes()}, [&] {
+  measure(state, 2 * t.x.bytes(), [&] {
     kernels::batch_norm_backward_reduce(t.dy, t.x, t.norm(), /*has_relu=*/true, t.dweight, t.dbias);
   });
 }
@@ -49,7 +49,7 @@ FOVEA_BENCH(batch_norm_relu_backward_reduce, network_shapes);
 
 void batch_norm_relu_backward_input(benchmark::State& state) {
   Tensors t(image_shape(state));
-  measure(state, {3 * t.x.bytes()}, [&] {
+  measure(state, 3 * t.x.bytes(), [&] {
     kernels::batch_norm_backward_input(t.dy, t.x, t.norm(), t.dweight, t.dbias, /*has_relu=*/true,
                                        /*other=*/{}, t.result);
   });

@@ -38,16 +38,11 @@ double product_rate();
 /// What is measured on a CUDA device for a call that launches nothing: it is part of every time there.
 double empty_seconds();
 
-/// What one call of a kernel does at the least: each input read once, each output written once; and computes.
-struct Work {
-  size_t bytes;
-  double flops = 0;
-};
-
-/// Times `body` and sets the columns GB/s, %copy (of copy_bandwidth) and, where there are flops, GFLOP/s and
-/// %product (of product_rate). CPU: the mean of many calls in a row. CUDA: the median of calls that each find
+/// Times `body` and sets the columns GB/s, %copy (of copy_bandwidth) and, for kernels that multiply and add,
+/// GFLOP/s and %product (of product_rate). `least_bytes` is what one call must move: each input read once,
+/// each output written once. CPU: the mean of many calls in a row. CUDA: the median of calls that each find
 /// none of their data in the cache, between two events.
-void measure(benchmark::State& state, const Work& work, const std::function<void()>& body);
+void measure(benchmark::State& state, size_t least_bytes, const std::function<void()>& body);
 
 /// [N, H, W, C] from the benchmark's arguments.
 inline Shape image_shape(const benchmark::State& state) {

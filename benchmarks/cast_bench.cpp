@@ -8,7 +8,7 @@ namespace {
 void run(benchmark::State& state, Dtype from, Dtype to) {
   const Tensor x = random_tensor(image_shape(state), 1, 1.0f, from);
   Tensor y = zeros(x.shape(), to);
-  measure(state, {x.bytes() + y.bytes()}, [&] { kernels::cast_forward(x, y); });
+  measure(state, x.bytes() + y.bytes(), [&] { kernels::cast_forward(x, y); });
 }
 
 void cast_to_half(benchmark::State& state) {

@@ -26,7 +26,6 @@ struct Tensors {
         padding(state.range(4) / 2) {}
 
   size_t bytes() const { return x.bytes() + weight.bytes() + y.bytes(); }
-  double flops() const { return 2.0 * static_cast<double>(y.size() * weight.size() / y.shape(3)); }
 
   Tensor x, weight, y;
   int64_t padding;
@@ -34,21 +33,21 @@ struct Tensors {
 
 void conv_forward(benchmark::State& state) {
   Tensors t(state);
-  measure(state, {t.bytes(), t.flops()},
+  measure(state, t.bytes(),
           [&] { kernels::conv_forward(t.x, t.weight, Tensor(), /*stride=*/1, t.padding, t.y); });
 }
 FOVEA_BENCH(conv_forward, convolutions);
 
 void conv_backward_input(benchmark::State& state) {
   Tensors t(state);
-  measure(state, {t.bytes(), t.flops()},
+  measure(state, t.bytes(),
           [&] { kernels::conv_backward_input(t.y, t.weight, /*stride=*/1, t.padding, t.x); });
 }
 FOVEA_BENCH(conv_backward_input, convolutions);
 
 void conv_backward_weight(benchmark::State& state) {
   Tensors t(state);
-  measure(state, {t.bytes(), t.flops()},
+  measure(state, t.bytes(),
           [&] { kernels::conv_backward_weight(t.x, t.y, /*stride=*/1, t.padding, t.weight); });
 }
 FOVEA_BENCH(conv_backward_weight, convolutions);
@@ -56,7 +55,7 @@ FOVEA_BENCH(conv_backward_weight, convolutions);
 void conv_backward_bias(benchmark::State& state) {
   const Tensor dy = random_tensor(image_shape(state), 1);
   Tensor dbias = zeros({dy.shape(3)});
-  measure(state, {dy.bytes()}, [&] { kernels::conv_backward_bias(dy, dbias); });
+  measure(state, dy.bytes(), [&] { kernels::conv_backward_bias(dy, dbias); });
 }
 FOVEA_BENCH(conv_backward_bias, network_shapes);
 

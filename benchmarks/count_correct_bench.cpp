@@ -14,7 +14,7 @@ void count_correct(benchmark::State& state) {
   const Tensor x = random_tensor({state.range(0), state.range(1)}, 1);
   const Tensor labels = random_labels(state.range(0), state.range(1), settings().device);
   Tensor correct = zeros({}, Dtype::i64);
-  measure(state, {x.bytes() + labels.bytes()}, [&] { kernels::count_correct(x, labels, /*k=*/1, correct); });
+  measure(state, x.bytes() + labels.bytes(), [&] { kernels::count_correct(x, labels, /*k=*/1, correct); });
 }
 FOVEA_BENCH(count_correct, logits);
 

@@ -12,7 +12,7 @@ void arenas(Benchmark* benchmark) {  // of attention92 and attention92-wide
 void count_non_finite(benchmark::State& state) {
   const Tensor x = random_tensor({state.range(0)}, 1);
   Tensor count = zeros({}, Dtype::i64);
-  measure(state, {x.bytes()}, [&] { kernels::count_non_finite(x, count); });
+  measure(state, x.bytes(), [&] { kernels::count_non_finite(x, count); });
 }
 FOVEA_BENCH(count_non_finite, arenas);
 

@@ -32,7 +32,7 @@ void gather_batch(benchmark::State& state) {
   const Tensor position = zeros({}, Dtype::i64), epoch = zeros({}, Dtype::i64);
   Tensor x = zeros({B, H, H, C}), y = zeros({B}, Dtype::i32);
   const kernels::BatchSettings batch{.is_augmented = true, .padding = 4, .flip = true, .seed = 1};
-  measure(state, {static_cast<size_t>(x.size()) + x.bytes()},
+  measure(state, static_cast<size_t>(x.size()) + x.bytes(),
           [&] { kernels::gather_batch(images, labels, order, position, epoch, values, batch, x, y); });
 }
 FOVEA_BENCH(gather_batch, batches);

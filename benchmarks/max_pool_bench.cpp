@@ -14,7 +14,7 @@ Shape pooled(const Shape& x) {
 void max_pool_forward(benchmark::State& state) {
   const Tensor x = random_tensor(image_shape(state), 1);
   Tensor y = zeros(pooled(x.shape())), winner = zeros(y.shape(), Dtype::u8);
-  measure(state, {x.bytes() + y.bytes() + winner.bytes()},
+  measure(state, x.bytes() + y.bytes() + winner.bytes(),
           [&] { kernels::max_pool_forward(x, kWindow, y, winner); });
 }
 FOVEA_BENCH(max_pool_forward, network_shapes);
@@ -25,7 +25,7 @@ void max_pool_backward(benchmark::State& state) {
   kernels::max_pool_forward(x, kWindow, y, winner);
   const Tensor dy = random_tensor(y.shape(), 2);
   Tensor dx = Tensor::zeros_like(x);
-  measure(state, {dy.bytes() + winner.bytes() + dx.bytes()},
+  measure(state, dy.bytes() + winner.bytes() + dx.bytes(),
           [&] { kernels::max_pool_backward(dy, winner, kWindow, dx); });
 }
 FOVEA_BENCH(max_pool_backward, network_shapes);

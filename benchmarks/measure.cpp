@@ -1,6 +1,7 @@
 #include <chrono>
 
 #include "bench.h"
+#include "fovea/core/profile.h"
 
 namespace fovea::bench {
 namespace {
@@ -57,26 +58,33 @@ double product_rate() {
   return rate;
 }
 
-void measure(benchmark::State& state, const Work& work, const std::function<void()>& body) {
+/// A product and a sum for each of the multiply-adds of the kernels that body calls.
+static double flops_of(const std::function<void()>& body) {
+  const MultiplyAddCounter counter;
+  body();
+  return 2 * static_cast<double>(counter.count());
+}
+
+void measure(benchmark::State& state, size_t least_bytes, const std::function<void()>& body) {
+  const double flops = flops_of(body);  // untimed: the first call also prepares
   double seconds = 0;
   if (settings().device.is_cpu()) {
     const auto begin = Clock::now();
     for (auto _ : state) body();
     seconds = seconds_since(begin) / static_cast<double>(state.iterations());
   } else {
-    body();  // what is prepared at the first use
     for (auto _ : state) {
       seconds = median_of([&] { return seconds_cold(settings().device, body); });
       state.SetIterationTime(seconds);
     }
   }
-  const double bytes = static_cast<double>(work.bytes);
+  const double bytes = static_cast<double>(least_bytes);
   state.counters["bytes"] = bytes;
   state.counters["GB/s"] = bytes / seconds / 1e9;
   state.counters["%copy"] = bytes / seconds / copy_bandwidth() * 100;
-  if (work.flops > 0) {
-    state.counters["GFLOP/s"] = work.flops / seconds / 1e9;
-    state.counters["%product"] = work.flops / seconds / product_rate() * 100;
+  if (flops > 0) {
+    state.counters["GFLOP/s"] = flops / seconds / 1e9;
+    state.counters["%product"] = flops / seconds / product_rate() * 100;
   }
 }
 

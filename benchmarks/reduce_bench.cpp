@@ -15,8 +15,7 @@ void reduce_forward(benchmark::State& state) {
   const int64_t O = state.range(0), R = state.range(1), I = state.range(2);
   const Tensor x = random_tensor({O, R, I}, 1);
   Tensor y = zeros({O, I});
-  measure(state, {x.bytes() + y.bytes()},
-          [&] { kernels::reduce_forward(x, 1.0 / static_cast<double>(R), y); });
+  measure(state, x.bytes() + y.bytes(), [&] { kernels::reduce_forward(x, 1.0 / static_cast<double>(R), y); });
 }
 FOVEA_BENCH(reduce_forward, reductions);
 
@@ -24,7 +23,7 @@ void reduce_backward(benchmark::State& state) {
   const int64_t O = state.range(0), R = state.range(1), I = state.range(2);
   const Tensor dy = random_tensor({O, I}, 1);
   Tensor dx = zeros({O, R, I});
-  measure(state, {dx.bytes() + dy.bytes()},
+  measure(state, dx.bytes() + dy.bytes(),
           [&] { kernels::reduce_backward(dy, 1.0 / static_cast<double>(R), dx); });
 }
 FOVEA_BENCH(reduce_backward, reductions);

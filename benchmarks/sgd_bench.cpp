@@ -16,7 +16,7 @@ Tensor number(double value) {
 void sgd_step(benchmark::State& state) {
   const Tensor gradient = random_f32({state.range(0)}, 1), learning_rate = number(1e-6);
   Tensor velocity = random_f32({state.range(0)}, 2), weight = random_f32({state.range(0)}, 3), copy;
-  measure(state, {5 * weight.bytes()}, [&] {
+  measure(state, 5 * weight.bytes(), [&] {
     kernels::sgd_step(gradient, learning_rate, /*gradient_scale=*/{}, /*non_finite=*/{}, {}, velocity, weight,
                       copy);
   });
@@ -29,7 +29,7 @@ void sgd_step_mixed(benchmark::State& state) {
   const Tensor learning_rate = number(1e-6), scale = number(0.5), non_finite = zeros({}, Dtype::i64);
   Tensor velocity = random_f32({state.range(0)}, 2), weight = random_f32({state.range(0)}, 3);
   Tensor copy = Tensor::zeros_like(gradient);
-  measure(state, {4 * weight.bytes() + 2 * copy.bytes()},
+  measure(state, 4 * weight.bytes() + 2 * copy.bytes(),
           [&] { kernels::sgd_step(gradient, learning_rate, scale, non_finite, {}, velocity, weight, copy); });
 }
 FOVEA_BENCH(sgd_step_mixed, arenas);

@@ -16,14 +16,14 @@ using Backward = kernels::Kernel<void(const Tensor&, const Tensor&, Tensor&)>;
 void run(benchmark::State& state, const Forward& kernel) {
   const Tensor x = random_tensor({state.range(0), state.range(1)}, 1);
   Tensor y = Tensor::zeros_like(x);
-  measure(state, {2 * x.bytes()}, [&] { kernel(x, y); });
+  measure(state, 2 * x.bytes(), [&] { kernel(x, y); });
 }
 
 void run(benchmark::State& state, const Forward& forward, const Backward& backward) {
   const Tensor x = random_tensor({state.range(0), state.range(1)}, 1), dy = random_tensor(x.shape(), 2);
   Tensor y = Tensor::zeros_like(x), dx = Tensor::zeros_like(x);
   forward(x, y);
-  measure(state, {3 * x.bytes()}, [&] { backward(dy, y, dx); });
+  measure(state, 3 * x.bytes(), [&] { backward(dy, y, dx); });
 }
 
 void softmax_forward(benchmark::State& state) {

@@ -27,7 +27,7 @@ struct Tensors {
 
 void softmax_cross_entropy_forward(benchmark::State& state) {
   Tensors t(state);
-  measure(state, {t.bytes()}, [&] {
+  measure(state, t.bytes(), [&] {
     kernels::softmax_cross_entropy_forward(t.logits, t.labels, /*smoothing=*/0.1, t.loss, t.probabilities);
   });
 }
@@ -36,7 +36,7 @@ FOVEA_BENCH(softmax_cross_entropy_forward, logits);
 void softmax_cross_entropy_backward(benchmark::State& state) {
   Tensors t(state);
   kernels::softmax_cross_entropy_forward(t.logits, t.labels, /*smoothing=*/0.1, t.loss, t.probabilities);
-  measure(state, {t.bytes()}, [&] {
+  measure(state, t.bytes(), [&] {
     kernels::softmax_cross_entropy_backward(t.loss, t.probabilities, t.labels, /*smoothing=*/0.1, t.dlogits);
   });
 }
@@ -44,7 +44,7 @@ FOVEA_BENCH(softmax_cross_entropy_backward, logits);
 
 void softmax_cross_entropy_soft_forward(benchmark::State& state) {
   Tensors t(state);
-  measure(state, {t.bytes() + t.targets.bytes()},
+  measure(state, t.bytes() + t.targets.bytes(),
           [&] { kernels::softmax_cross_entropy_soft_forward(t.logits, t.targets, t.loss, t.probabilities); });
 }
 FOVEA_BENCH(softmax_cross_entropy_soft_forward, logits);
@@ -52,7 +52,7 @@ FOVEA_BENCH(softmax_cross_entropy_soft_forward, logits);
 void softmax_cross_entropy_soft_backward(benchmark::State& state) {
   Tensors t(state);
   kernels::softmax_cross_entropy_soft_forward(t.logits, t.targets, t.loss, t.probabilities);
-  measure(state, {t.bytes() + t.targets.bytes()}, [&] {
+  measure(state, t.bytes() + t.targets.bytes(), [&] {
     kernels::softmax_cross_entropy_soft_backward(t.loss, t.probabilities, t.targets, t.dlogits);
   });
 }

@@ -13,21 +13,21 @@ Shape half(const Shape& large) {
 void upsample_forward(benchmark::State& state) {
   const Tensor x = random_tensor(half(image_shape(state)), 1);
   Tensor y = zeros(image_shape(state));
-  measure(state, {x.bytes() + y.bytes()}, [&] { kernels::upsample_forward(x, y); });
+  measure(state, x.bytes() + y.bytes(), [&] { kernels::upsample_forward(x, y); });
 }
 FOVEA_BENCH(upsample_forward, network_shapes);
 
 void upsample_add_forward(benchmark::State& state) {
   const Tensor x = random_tensor(half(image_shape(state)), 1), skip = random_tensor(image_shape(state), 2);
   Tensor y = Tensor::zeros_like(skip);
-  measure(state, {x.bytes() + skip.bytes() + y.bytes()}, [&] { kernels::upsample_add_forward(x, skip, y); });
+  measure(state, x.bytes() + skip.bytes() + y.bytes(), [&] { kernels::upsample_add_forward(x, skip, y); });
 }
 FOVEA_BENCH(upsample_add_forward, network_shapes);
 
 void upsample_backward(benchmark::State& state) {
   const Tensor dy = random_tensor(image_shape(state), 1);
   Tensor dx = zeros(half(image_shape(state)));
-  measure(state, {dy.bytes() + dx.bytes()}, [&] { kernels::upsample_backward(dy, dx); });
+  measure(state, dy.bytes() + dx.bytes(), [&] { kernels::upsample_backward(dy, dx); });
 }
 FOVEA_BENCH(upsample_backward, network_shapes);
 

@@ -3,45 +3,42 @@
 #include "fovea/core/autograd.h"
 #include "fovea/kernels/cpu/elements.h"
 
-namespace fovea {
-namespace kernels {
+namespace fovea::kernels::cpu {
 
-void cpu::add_forward(const Tensor& a, const Tensor& b, Tensor& y) {
+void add_forward(const Tensor& a, const Tensor& b, Tensor& y) {
   visit_floating("add", y.dtype(), [&]<class T>() {
     const auto sum = [](auto left, auto right) { return left + right; };
     map_elements(y.size(), y.data<T>(), sum, a.data<T>(), b.data<T>());
   });
 }
 
-void cpu::sub_forward(const Tensor& a, const Tensor& b, Tensor& y) {
+void sub_forward(const Tensor& a, const Tensor& b, Tensor& y) {
   visit_floating("sub", y.dtype(), [&]<class T>() {
     const auto difference = [](auto left, auto right) { return left - right; };
     map_elements(y.size(), y.data<T>(), difference, a.data<T>(), b.data<T>());
   });
 }
 
-void cpu::mul_forward(const Tensor& a, const Tensor& b, Tensor& y) {
+void mul_forward(const Tensor& a, const Tensor& b, Tensor& y) {
   visit_floating("mul", y.dtype(), [&]<class T>() {
     const auto product = [](auto left, auto right) { return left * right; };
     map_elements(y.size(), y.data<T>(), product, a.data<T>(), b.data<T>());
   });
 }
 
-void cpu::scale_forward(const Tensor& x, double factor, Tensor& y) {
+void scale_forward(const Tensor& x, double factor, Tensor& y) {
   visit_floating("scale", y.dtype(), [&]<class T>() {
     const auto scaled = [by = static_cast<Accumulator<T>>(factor)](auto value) { return by * value; };
     map_elements(y.size(), y.data<T>(), scaled, x.data<T>());
   });
 }
 
-void cpu::accumulate(const Tensor& x, Tensor& y) {
+void accumulate(const Tensor& x, Tensor& y) {
   add_forward(x, y, y);
 }
 
-}  // namespace kernels
+}  // namespace fovea::kernels::cpu
 
-void accumulate(const Tensor& x, Tensor& y) {
+void fovea::accumulate(const Tensor& x, Tensor& y) {
   kernels::accumulate(x, y);
 }
-
-}  // namespace fovea

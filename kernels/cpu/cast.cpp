@@ -4,7 +4,7 @@
 
 #include "fovea/kernels/cpu/elements.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cpu {
 namespace {
 
 template <class T>
@@ -23,7 +23,7 @@ To convert(From x) {
 
 }  // namespace
 
-void cpu::cast_forward(const Tensor& x, Tensor& y) {
+void cast_forward(const Tensor& x, Tensor& y) {
   visit_dtype(x.dtype(), [&]<class From>() {
     visit_dtype(y.dtype(), [&]<class To>() {
       const From* from = x.data<From>();
@@ -36,4 +36,4 @@ void cpu::cast_forward(const Tensor& x, Tensor& y) {
   });
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cpu

@@ -4,9 +4,9 @@
 
 #include "fovea/kernels/cpu/rows.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cpu {
 
-void cpu::concat_forward(const Tensor& x, int64_t offset, Tensor& y) {
+void concat_forward(const Tensor& x, int64_t offset, Tensor& y) {
   const size_t element = size_of(x.dtype()), I = static_cast<size_t>(x.shape(1)) * element;
   const size_t J = static_cast<size_t>(y.shape(1)) * element, start = static_cast<size_t>(offset) * element;
   if (I == 0) return;
@@ -17,7 +17,7 @@ void cpu::concat_forward(const Tensor& x, int64_t offset, Tensor& y) {
   });
 }
 
-void cpu::concat_backward(const Tensor& dy, int64_t offset, Tensor& dx) {
+void concat_backward(const Tensor& dy, int64_t offset, Tensor& dx) {
   const size_t element = size_of(dx.dtype()), I = static_cast<size_t>(dx.shape(1)) * element;
   const size_t J = static_cast<size_t>(dy.shape(1)) * element, start = static_cast<size_t>(offset) * element;
   if (I == 0) return;
@@ -28,4 +28,4 @@ void cpu::concat_backward(const Tensor& dy, int64_t offset, Tensor& dx) {
   });
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cpu

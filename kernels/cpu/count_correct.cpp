@@ -1,8 +1,8 @@
 #include "fovea/kernels/count_correct.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cpu {
 
-void cpu::count_correct(const Tensor& logits, const Tensor& labels, int64_t k, Tensor& correct) {
+void count_correct(const Tensor& logits, const Tensor& labels, int64_t k, Tensor& correct) {
   const int64_t N = logits.shape(0), C = logits.shape(1);
   const int32_t* label = labels.data<int32_t>();
   visit_floating("count_correct", logits.dtype(), [&]<class T>() {
@@ -24,4 +24,4 @@ void cpu::count_correct(const Tensor& logits, const Tensor& labels, int64_t k, T
   });
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cpu

@@ -4,9 +4,9 @@
 
 #include "fovea/kernels/cpu/elements.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cpu {
 
-void cpu::dropout_forward(const Tensor& x, double p, const Random& random, Tensor& y) {
+void dropout_forward(const Tensor& x, double p, const Random& random, Tensor& y) {
   visit_floating("dropout", x.dtype(), [&]<class T>() {
     using A = Accumulator<T>;
     const A factor = static_cast<A>(1.0 / (1.0 - p));
@@ -25,4 +25,4 @@ void cpu::dropout_forward(const Tensor& x, double p, const Random& random, Tenso
   });
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cpu

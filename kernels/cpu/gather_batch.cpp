@@ -4,7 +4,7 @@
 
 #include "fovea/core/parallel_for.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cpu {
 namespace {
 
 /// image: u8 [H, W, C] -> out: [H, W, C]
@@ -27,9 +27,9 @@ void crop(const uint8_t* image, int64_t H, int64_t W, int64_t C, const float* va
 
 }  // namespace
 
-void cpu::gather_batch(const Tensor& images, const Tensor& labels, const Tensor& order,
-                       const Tensor& position, const Tensor& epoch, const Tensor& values,
-                       const BatchSettings& settings, Tensor& x, Tensor& y) {
+void gather_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const Tensor& position,
+                  const Tensor& epoch, const Tensor& values, const BatchSettings& settings, Tensor& x,
+                  Tensor& y) {
   const int64_t B = x.shape(0), H = x.shape(1), W = x.shape(2), C = x.shape(3);
   const int64_t* indices = order.data<int64_t>() + position.data<int64_t>()[0] * B;
   const int64_t epoch_number = epoch.data<int64_t>()[0];
@@ -50,4 +50,4 @@ void cpu::gather_batch(const Tensor& images, const Tensor& labels, const Tensor&
   });
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cpu

@@ -6,7 +6,7 @@
 #include "fovea/core/parallel_for.h"
 #include "fovea/kernels/cast.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cpu {
 namespace {
 
 template <class T>
@@ -57,14 +57,14 @@ void multiply(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose
 Tensor to_f32(const Tensor& x) {
   if (!x.defined()) return x;
   Tensor wide = Tensor::empty(x.shape(), Dtype::f32);
-  cpu::cast_forward(x, wide);
+  cast_forward(x, wide);
   return wide;
 }
 
 }  // namespace
 
-void cpu::matmul_forward(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
-                         const Tensor& bias, Tensor& y) {
+void matmul_forward(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, const Tensor& bias,
+                    Tensor& y) {
   if (y.dtype() == Dtype::f32) {
     multiply<float>(a, transpose_a, b, transpose_b, bias, y);
   } else if (y.dtype() == Dtype::f64) {
@@ -76,4 +76,4 @@ void cpu::matmul_forward(const Tensor& a, bool transpose_a, const Tensor& b, boo
   }
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cpu

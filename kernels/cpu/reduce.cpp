@@ -6,7 +6,7 @@
 #include "fovea/kernels/cpu/rows.h"
 #include "fovea/kernels/cpu/sum.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cpu {
 namespace {
 
 constexpr int64_t kChunk = 4096;   // elements that one sum adds up before it becomes a node of the tree
@@ -54,7 +54,7 @@ void sum_tree(const T* x, int64_t O, int64_t R, int64_t I, Accumulator<T>* sums)
 
 }  // namespace
 
-void cpu::reduce_forward(const Tensor& x, double factor, Tensor& y) {
+void reduce_forward(const Tensor& x, double factor, Tensor& y) {
   const int64_t O = x.shape(0), R = x.shape(1), I = x.shape(2);
   if (y.size() == 0) return;
   visit_floating("reduce", x.dtype(), [&]<class T>() {
@@ -67,7 +67,7 @@ void cpu::reduce_forward(const Tensor& x, double factor, Tensor& y) {
   });
 }
 
-void cpu::reduce_backward(const Tensor& dy, double factor, Tensor& dx) {
+void reduce_backward(const Tensor& dy, double factor, Tensor& dx) {
   const int64_t O = dx.shape(0), R = dx.shape(1), I = dx.shape(2);
   visit_floating("reduce", dy.dtype(), [&]<class T>() {
     using A = Accumulator<T>;
@@ -83,4 +83,4 @@ void cpu::reduce_backward(const Tensor& dy, double factor, Tensor& dx) {
   });
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cpu

@@ -2,9 +2,9 @@
 
 #include "fovea/kernels/cpu/elements.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cpu {
 
-void cpu::relu_forward(const Tensor& x, Tensor& y) {
+void relu_forward(const Tensor& x, Tensor& y) {
   visit_floating("relu", x.dtype(), [&]<class T>() {
     using A = Accumulator<T>;
     const auto rectified = [](A value) { return value < A(0) ? A(0) : value; };
@@ -12,7 +12,7 @@ void cpu::relu_forward(const Tensor& x, Tensor& y) {
   });
 }
 
-void cpu::relu_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
+void relu_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
   visit_floating("relu", dy.dtype(), [&]<class T>() {
     using A = Accumulator<T>;
     const auto passed = [](A gradient, A output) { return output <= A(0) ? A(0) : gradient; };
@@ -20,4 +20,4 @@ void cpu::relu_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
   });
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cpu

@@ -3,16 +3,16 @@
 #include "fovea/kernels/cpu/elements.h"
 #include "fovea/kernels/cpu/exp.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cpu {
 
-void cpu::sigmoid_forward(const Tensor& x, Tensor& y) {
+void sigmoid_forward(const Tensor& x, Tensor& y) {
   visit_floating("sigmoid", x.dtype(), [&]<class T>() {
     map_elements(
         x.size(), y.data<T>(), [](auto value) { return sigmoid(value); }, x.data<T>());
   });
 }
 
-void cpu::sigmoid_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
+void sigmoid_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
   visit_floating("sigmoid", dy.dtype(), [&]<class T>() {
     using A = Accumulator<T>;
     const auto slope = [](A gradient, A output) { return gradient * output * (A(1) - output); };
@@ -20,4 +20,4 @@ void cpu::sigmoid_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
   });
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cpu

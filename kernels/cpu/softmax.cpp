@@ -8,7 +8,7 @@
 #include "fovea/kernels/cpu/exp.h"
 #include "fovea/kernels/cpu/sum.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cpu {
 namespace {
 
 /// Calls body(offset, scratch) for each row of the last axis, with C numbers of scratch.
@@ -34,7 +34,7 @@ Accumulator<T> largest_of(const T* x, int64_t count) {
 
 }  // namespace
 
-void cpu::softmax_forward(const Tensor& x, Tensor& y) {
+void softmax_forward(const Tensor& x, Tensor& y) {
   visit_floating("softmax", x.dtype(), [&]<class T>() {
     using A = Accumulator<T>;
     for_each_row<A>(x, [&, C = x.shape(-1)](int64_t offset, A* powers) {
@@ -50,7 +50,7 @@ void cpu::softmax_forward(const Tensor& x, Tensor& y) {
   });
 }
 
-void cpu::softmax_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
+void softmax_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
   visit_floating("softmax", dy.dtype(), [&]<class T>() {
     using A = Accumulator<T>;
     for_each_row<A>(y, [&, C = y.shape(-1)](int64_t offset, A* products) {
@@ -70,7 +70,7 @@ void cpu::softmax_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
   });
 }
 
-void cpu::log_softmax_forward(const Tensor& x, Tensor& y) {
+void log_softmax_forward(const Tensor& x, Tensor& y) {
   visit_floating("log_softmax", x.dtype(), [&]<class T>() {
     using A = Accumulator<T>;
     for_each_row<A>(x, [&, C = x.shape(-1)](int64_t offset, A* powers) {
@@ -86,7 +86,7 @@ void cpu::log_softmax_forward(const Tensor& x, Tensor& y) {
   });
 }
 
-void cpu::log_softmax_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
+void log_softmax_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
   visit_floating("log_softmax", dy.dtype(), [&]<class T>() {
     using A = Accumulator<T>;
     for_each_row<A>(y, [&, C = y.shape(-1)](int64_t offset, A*) {
@@ -102,4 +102,4 @@ void cpu::log_softmax_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
   });
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cpu

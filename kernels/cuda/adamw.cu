@@ -4,7 +4,7 @@
 
 #include "fovea/kernels/cuda/arena.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cuda {
 namespace {
 
 struct AdamwUpdate {
@@ -40,9 +40,9 @@ struct AdamwRule {
 
 }  // namespace
 
-void cuda::adamw_step(const Tensor& gradient, const Tensor& learning_rate, const Tensor& step,
-                      const Tensor& gradient_scale, const Tensor& non_finite, const AdamwSettings& settings,
-                      Tensor& mean, Tensor& square, Tensor& weight, Tensor& copy) {
+void adamw_step(const Tensor& gradient, const Tensor& learning_rate, const Tensor& step,
+                const Tensor& gradient_scale, const Tensor& non_finite, const AdamwSettings& settings,
+                Tensor& mean, Tensor& square, Tensor& weight, Tensor& copy) {
   AdamwRule rule{};
   rule.update.beta1 = static_cast<float>(settings.beta1);
   rule.update.beta2 = static_cast<float>(settings.beta2);
@@ -56,4 +56,4 @@ void cuda::adamw_step(const Tensor& gradient, const Tensor& learning_rate, const
                gradient_scale, non_finite, weight, copy, mean, square);
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cuda

@@ -2,7 +2,7 @@
 
 #include "fovea/kernels/cuda/elements.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cuda {
 namespace {
 
 struct Sum {
@@ -31,26 +31,26 @@ void map_two(const char* operation, Function f, const Tensor& a, const Tensor& b
 
 }  // namespace
 
-void cuda::add_forward(const Tensor& a, const Tensor& b, Tensor& y) {
+void add_forward(const Tensor& a, const Tensor& b, Tensor& y) {
   map_two("add", Sum(), a, b, y);
 }
 
-void cuda::sub_forward(const Tensor& a, const Tensor& b, Tensor& y) {
+void sub_forward(const Tensor& a, const Tensor& b, Tensor& y) {
   map_two("sub", Difference(), a, b, y);
 }
 
-void cuda::mul_forward(const Tensor& a, const Tensor& b, Tensor& y) {
+void mul_forward(const Tensor& a, const Tensor& b, Tensor& y) {
   map_two("mul", Product(), a, b, y);
 }
 
-void cuda::scale_forward(const Tensor& x, double factor, Tensor& y) {
+void scale_forward(const Tensor& x, double factor, Tensor& y) {
   visit_device_floating("scale", y.dtype(), [&]<class T>() {
     map_elements("scale", y.size(), y.data<T>(), Scaled{static_cast<float>(factor)}, x.data<T>());
   });
 }
 
-void cuda::accumulate(const Tensor& x, Tensor& y) {
+void accumulate(const Tensor& x, Tensor& y) {
   add_forward(x, y, y);
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cuda

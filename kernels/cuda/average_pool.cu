@@ -3,7 +3,7 @@
 #include "fovea/kernels/cuda/pack.h"
 #include "fovea/kernels/cuda/pool_window.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cuda {
 namespace {
 
 using cuda::ImagePacks, cuda::PackPosition, cuda::PoolWindow, cuda::IntInterval;
@@ -52,12 +52,12 @@ void average(const Tensor& x, const Window& window, Tensor& y) {
 
 }  // namespace
 
-void cuda::average_pool_forward(const Tensor& x, const Window& window, Tensor& y) {
+void average_pool_forward(const Tensor& x, const Window& window, Tensor& y) {
   average</*kIsBackward=*/false>(x, window, y);
 }
 
-void cuda::average_pool_backward(const Tensor& dy, const Window& window, Tensor& dx) {
+void average_pool_backward(const Tensor& dy, const Window& window, Tensor& dx) {
   average</*kIsBackward=*/true>(dy, window, dx);
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cuda

@@ -2,7 +2,7 @@
 
 #include "fovea/kernels/cuda/elements.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cuda {
 namespace {
 
 template <class T>
@@ -44,7 +44,7 @@ void visit_device_dtype(const Tensor& x, Body&& body) {
 
 }  // namespace
 
-void cuda::cast_forward(const Tensor& x, Tensor& y) {
+void cast_forward(const Tensor& x, Tensor& y) {
   visit_device_dtype(x, [&]<class From>() {
     visit_device_dtype(y, [&]<class To>() {
       if (x.size() == 0) return;
@@ -57,4 +57,4 @@ void cuda::cast_forward(const Tensor& x, Tensor& y) {
   });
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cuda

@@ -3,7 +3,7 @@
 #include "fovea/kernels/cuda/launch.h"
 #include "fovea/kernels/cuda/pack.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cuda {
 namespace {
 
 /// to[o, i] = from[o, i] for rows of I bytes, which begin every from_stride and to_stride bytes, in units of
@@ -57,15 +57,15 @@ int64_t row_bytes(const Tensor& x) {
 
 }  // namespace
 
-void cuda::concat_forward(const Tensor& x, int64_t offset, Tensor& y) {
+void concat_forward(const Tensor& x, int64_t offset, Tensor& y) {
   copy_rows(x.shape(0), row_bytes(x), static_cast<const uint8_t*>(x.raw()), row_bytes(x),
             static_cast<uint8_t*>(y.raw()) + offset * static_cast<int64_t>(size_of(y.dtype())), row_bytes(y));
 }
 
-void cuda::concat_backward(const Tensor& dy, int64_t offset, Tensor& dx) {
+void concat_backward(const Tensor& dy, int64_t offset, Tensor& dx) {
   copy_rows(dx.shape(0), row_bytes(dx),
             static_cast<const uint8_t*>(dy.raw()) + offset * static_cast<int64_t>(size_of(dy.dtype())),
             row_bytes(dy), static_cast<uint8_t*>(dx.raw()), row_bytes(dx));
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cuda

@@ -3,7 +3,7 @@
 #include "fovea/kernels/cuda/convert.h"
 #include "fovea/kernels/cuda/launch.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cuda {
 namespace {
 
 using cuda::kWarpSize;
@@ -32,7 +32,7 @@ __global__ void count_correct_kernel(const T* logits, const int32_t* labels, int
 
 }  // namespace
 
-void cuda::count_correct(const Tensor& logits, const Tensor& labels, int64_t k, Tensor& correct) {
+void count_correct(const Tensor& logits, const Tensor& labels, int64_t k, Tensor& correct) {
   if (logits.size() == 0) return;
   constexpr int kThreads = 256;
   const int64_t N = logits.shape(0);
@@ -44,4 +44,4 @@ void cuda::count_correct(const Tensor& logits, const Tensor& labels, int64_t k, 
   });
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cuda

@@ -3,7 +3,7 @@
 #include "fovea/kernels/cuda/launch.h"
 #include "fovea/kernels/cuda/pack.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cuda {
 namespace {
 
 using cuda::grid_thread, cuda::grid_threads;
@@ -31,7 +31,7 @@ __global__ void count_non_finite_kernel(int64_t count, const T* x, unsigned long
 
 }  // namespace
 
-void cuda::count_non_finite(const Tensor& x, Tensor& count) {
+void count_non_finite(const Tensor& x, Tensor& count) {
   // CUDA adds atomically to unsigned long long, which has the size of the count.
   auto* const total = reinterpret_cast<unsigned long long*>(count.data<int64_t>());
   visit_device_floating("count_non_finite", x.dtype(), [&]<class T>() {
@@ -43,4 +43,4 @@ void cuda::count_non_finite(const Tensor& x, Tensor& count) {
   });
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cuda

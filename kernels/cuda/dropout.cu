@@ -4,7 +4,7 @@
 #include "fovea/core/cuda/runtime.h"
 #include "fovea/kernels/cuda/elements.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cuda {
 namespace {
 
 constexpr int kDrawn = 4;  // numbers that a block of the stream has
@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(cuda::kElementThreads, cuda::kElementBlocks)
 
 }  // namespace
 
-void cuda::dropout_forward(const Tensor& x, double p, const Random& random, Tensor& y) {
+void dropout_forward(const Tensor& x, double p, const Random& random, Tensor& y) {
   const int64_t count = x.size();
   if (count == 0) return;
   check<DeviceError>(
@@ -54,4 +54,4 @@ void cuda::dropout_forward(const Tensor& x, double p, const Random& random, Tens
   });
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cuda

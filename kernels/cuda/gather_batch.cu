@@ -3,7 +3,7 @@
 #include "fovea/kernels/cuda/convert.h"
 #include "fovea/kernels/cuda/launch.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cuda {
 namespace {
 
 using cuda::from_float;
@@ -36,9 +36,9 @@ __global__ void gather_batch_kernel(const uint8_t* images, const int32_t* labels
 
 }  // namespace
 
-void cuda::gather_batch(const Tensor& images, const Tensor& labels, const Tensor& order,
-                        const Tensor& position, const Tensor& epoch, const Tensor& values,
-                        const BatchSettings& settings, Tensor& x, Tensor& y) {
+void gather_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const Tensor& position,
+                  const Tensor& epoch, const Tensor& values, const BatchSettings& settings, Tensor& x,
+                  Tensor& y) {
   if (x.size() == 0) return;
   visit_device_floating("gather_batch", x.dtype(), [&]<class T>() {
     launch("gather_batch", gather_batch_kernel<T>, Grid{dim3(static_cast<unsigned>(x.shape(0))), dim3(256)},
@@ -48,4 +48,4 @@ void cuda::gather_batch(const Tensor& images, const Tensor& labels, const Tensor
   });
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cuda

@@ -5,7 +5,7 @@
 #include "fovea/kernels/cuda/pack.h"
 #include "fovea/kernels/cuda/pool_window.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cuda {
 namespace {
 
 using cuda::ImagePacks, cuda::Pack, cuda::PackPosition, cuda::PoolWindow, cuda::IntInterval;
@@ -191,7 +191,7 @@ void launch_tiles(const Tensor& dy, const Tensor& winner, const Window& window, 
 
 }  // namespace
 
-void cuda::max_pool_forward(const Tensor& x, const Window& window, Tensor& y, Tensor& winner) {
+void max_pool_forward(const Tensor& x, const Window& window, Tensor& y, Tensor& winner) {
   if (y.size() == 0) return;
   const int64_t C = x.shape(3);
   visit_device_floating("max_pool", x.dtype(), [&]<class T>() {
@@ -211,7 +211,7 @@ void cuda::max_pool_forward(const Tensor& x, const Window& window, Tensor& y, Te
   });
 }
 
-void cuda::max_pool_backward(const Tensor& dy, const Tensor& winner, const Window& window, Tensor& dx) {
+void max_pool_backward(const Tensor& dy, const Tensor& winner, const Window& window, Tensor& dx) {
   if (dx.size() == 0) return;
   const int64_t C = dx.shape(3);
   visit_device_floating("max_pool", dx.dtype(), [&]<class T>() {
@@ -231,4 +231,4 @@ void cuda::max_pool_backward(const Tensor& dy, const Tensor& winner, const Windo
   });
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cuda

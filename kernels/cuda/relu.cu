@@ -2,7 +2,7 @@
 
 #include "fovea/kernels/cuda/elements.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cuda {
 namespace {
 
 struct Rectified {
@@ -15,16 +15,16 @@ struct Passed {
 
 }  // namespace
 
-void cuda::relu_forward(const Tensor& x, Tensor& y) {
+void relu_forward(const Tensor& x, Tensor& y) {
   visit_device_floating("relu", x.dtype(), [&]<class T>() {
     map_elements("relu", x.size(), y.data<T>(), Rectified(), x.data<T>());
   });
 }
 
-void cuda::relu_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
+void relu_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
   visit_device_floating("relu", dy.dtype(), [&]<class T>() {
     map_elements("relu", dy.size(), dx.data<T>(), Passed(), dy.data<T>(), y.data<T>());
   });
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cuda

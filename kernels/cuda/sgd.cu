@@ -2,7 +2,7 @@
 
 #include "fovea/kernels/cuda/arena.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cuda {
 namespace {
 
 struct SgdRule {
@@ -21,12 +21,12 @@ struct SgdRule {
 
 }  // namespace
 
-void cuda::sgd_step(const Tensor& gradient, const Tensor& learning_rate, const Tensor& gradient_scale,
-                    const Tensor& non_finite, const SgdSettings& settings, Tensor& velocity, Tensor& weight,
-                    Tensor& copy) {
+void sgd_step(const Tensor& gradient, const Tensor& learning_rate, const Tensor& gradient_scale,
+              const Tensor& non_finite, const SgdSettings& settings, Tensor& velocity, Tensor& weight,
+              Tensor& copy) {
   const SgdRule rule{static_cast<float>(settings.momentum), settings.nesterov};
   update_arena("sgd", rule, settings.decay_count, settings.weight_decay, gradient, learning_rate,
                gradient_scale, non_finite, weight, copy, velocity);
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cuda

@@ -3,7 +3,7 @@
 #include "fovea/kernels/cuda/elements.h"
 #include "fovea/kernels/cuda/sigmoid.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cuda {
 namespace {
 
 struct Sigmoid {
@@ -16,16 +16,16 @@ struct SigmoidSlope {
 
 }  // namespace
 
-void cuda::sigmoid_forward(const Tensor& x, Tensor& y) {
+void sigmoid_forward(const Tensor& x, Tensor& y) {
   visit_device_floating("sigmoid", x.dtype(), [&]<class T>() {
     map_elements("sigmoid", x.size(), y.data<T>(), Sigmoid(), x.data<T>());
   });
 }
 
-void cuda::sigmoid_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
+void sigmoid_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
   visit_device_floating("sigmoid", dy.dtype(), [&]<class T>() {
     map_elements("sigmoid", dy.size(), dx.data<T>(), SigmoidSlope(), dy.data<T>(), y.data<T>());
   });
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cuda

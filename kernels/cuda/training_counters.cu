@@ -4,7 +4,7 @@
 #include "fovea/kernels/cuda/elements.h"
 
 // One thread each, but for settle_step: a handful of numbers.
-namespace fovea::kernels {
+namespace fovea::kernels::cuda {
 namespace {
 
 /// The one thread looks the rate up.
@@ -62,15 +62,15 @@ const cuda::Grid kOneThread{dim3(1), dim3(1)};
 
 }  // namespace
 
-void cuda::begin_step(const Tensor& rates, const Tensor& position, Tensor& rate) {
+void begin_step(const Tensor& rates, const Tensor& position, Tensor& rate) {
   visit_device_floating("begin_step", rates.dtype(), [&]<class T>() {
     launch("begin_step", begin_step_kernel<T>, kOneThread, rates.data<T>(), position.data<int64_t>(),
            rate.data<T>());
   });
 }
 
-void cuda::record_step(const Tensor& loss, const Tensor& non_finite, const Tensor& correct, Tensor& position,
-                       Tensor& losses, Tensor& failures, Tensor& corrects) {
+void record_step(const Tensor& loss, const Tensor& non_finite, const Tensor& correct, Tensor& position,
+                 Tensor& losses, Tensor& failures, Tensor& corrects) {
   visit_device_floating("record_step", loss.dtype(), [&]<class T>() {
     launch("record_step", record_step_kernel<T>, kOneThread, loss.data<T>(), non_finite.data<int64_t>(),
            correct.data<int64_t>(), position.data<int64_t>(), losses.data<T>(), failures.data<int64_t>(),
@@ -78,12 +78,12 @@ void cuda::record_step(const Tensor& loss, const Tensor& non_finite, const Tenso
   });
 }
 
-void cuda::count_step(const Tensor& non_finite, Tensor& steps) {
+void count_step(const Tensor& non_finite, Tensor& steps) {
   launch("count_step", count_step_kernel, kOneThread,
          non_finite.defined() ? non_finite.data<int64_t>() : nullptr, steps.data<int64_t>());
 }
 
-void cuda::settle_step(const Tensor& non_finite, Tensor& x, Tensor& before) {
+void settle_step(const Tensor& non_finite, Tensor& x, Tensor& before) {
   visit_device_floating("settle_step", x.dtype(), [&]<class T>() {
     if (x.size() == 0) return;
     const auto run = [&]<int kWidth>() {
@@ -94,11 +94,11 @@ void cuda::settle_step(const Tensor& non_finite, Tensor& x, Tensor& before) {
   });
 }
 
-void cuda::update_loss_scale(int64_t patience, const Tensor& non_finite_losses, Tensor& scale,
-                             Tensor& inverse, Tensor& good_steps, Tensor& non_finite) {
+void update_loss_scale(int64_t patience, const Tensor& non_finite_losses, Tensor& scale, Tensor& inverse,
+                       Tensor& good_steps, Tensor& non_finite) {
   launch("update_loss_scale", update_loss_scale_kernel, kOneThread, patience,
          non_finite_losses.data<int64_t>(), scale.data<float>(), inverse.data<float>(),
          good_steps.data<int64_t>(), non_finite.data<int64_t>());
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cuda

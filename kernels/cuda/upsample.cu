@@ -3,7 +3,7 @@
 #include "fovea/kernels/cuda/images.h"
 #include "fovea/kernels/cuda/pack.h"
 
-namespace fovea::kernels {
+namespace fovea::kernels::cuda {
 namespace {
 
 using cuda::Divisor, cuda::Floats, cuda::ImagePacks, cuda::PackPosition;
@@ -171,15 +171,15 @@ __global__ void __launch_bounds__(ImagePacks::kThreads, kBackwardBlocks)
 
 }  // namespace
 
-void cuda::upsample_forward(const Tensor& x, Tensor& y) {
+void upsample_forward(const Tensor& x, Tensor& y) {
   interpolate</*kHasSkip=*/false>("upsample", x, Tensor(), y);
 }
 
-void cuda::upsample_add_forward(const Tensor& x, const Tensor& skip, Tensor& y) {
+void upsample_add_forward(const Tensor& x, const Tensor& skip, Tensor& y) {
   interpolate</*kHasSkip=*/true>("upsample_add", x, skip, y);
 }
 
-void cuda::upsample_backward(const Tensor& dy, Tensor& dx) {
+void upsample_backward(const Tensor& dy, Tensor& dx) {
   if (dx.size() == 0) return;
   const int64_t h = dx.shape(1), H = dy.shape(1), W = dy.shape(2), C = dx.shape(3);
   const Axis rows("upsample", h, H), columns("upsample", dx.shape(2), W);
@@ -198,4 +198,4 @@ void cuda::upsample_backward(const Tensor& dy, Tensor& dx) {
   });
 }
 
-}  // namespace fovea::kernels
+}  // namespace fovea::kernels::cuda
