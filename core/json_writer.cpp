@@ -63,7 +63,7 @@ void JsonWriter::before_value() {
 void JsonWriter::new_line() {
   if (indent_ < 0) return;
   text_ += '\n';
-  text_.append(static_cast<size_t>(indent_ * level_), ' ');
+  text_.append(static_cast<size_t>(indent_) * static_cast<size_t>(level_), ' ');
 }
 
 }  // namespace fovea

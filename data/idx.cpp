@@ -73,14 +73,14 @@ Tensor parse_idx(std::span<const std::byte> bytes, const Shape& shape, const std
     for (size_t i = 0; i < 4; ++i) number = number << 8 | std::to_integer<uint32_t>(bytes[offset + i]);
     return number;
   };
-  const size_t header = static_cast<size_t>(4 + 4 * shape.rank());
+  const size_t header = 4 + 4 * static_cast<size_t>(shape.rank());
   if (bytes.size() < header) wrong(bytes.size(), "expected a header of ", header, " bytes, found the end");
   const uint32_t magic = 0x800u | static_cast<uint32_t>(shape.rank());
   if (number_at(0) != magic) {
     wrong(0, "expected the number ", magic, " (bytes, rank ", shape.rank(), "), found ", number_at(0));
   }
   for (int axis = 0; axis < shape.rank(); ++axis) {
-    const size_t offset = static_cast<size_t>(4 + 4 * axis);
+    const size_t offset = 4 + 4 * static_cast<size_t>(axis);
     if (number_at(offset) != shape[axis]) {
       wrong(offset, "expected an extent of ", shape[axis], ", found ", number_at(offset));
     }

@@ -76,8 +76,8 @@ class PickleReader {
       case 'N': push(Kind::none); return;
       case '\x88': push(Kind::boolean).number = 1; return;
       case '\x89': push(Kind::boolean).number = 0; return;
-      case 'K': push(Kind::integer).number = number(1); return;
-      case 'M': push(Kind::integer).number = number(2); return;
+      case 'K': push(Kind::integer).number = static_cast<int64_t>(number(1)); return;
+      case 'M': push(Kind::integer).number = static_cast<int64_t>(number(2)); return;
       case 'J': push(Kind::integer).number = static_cast<int32_t>(number(4)); return;
       case 'U': push(Kind::text).text = take(number(1)); return;
       case 'T':

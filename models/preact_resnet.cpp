@@ -5,7 +5,7 @@
 namespace fovea {
 namespace {
 
-const PreActResNetSettings& checked(const PreActResNetSettings& s) {
+PreActResNetSettings checked(const PreActResNetSettings& s) {
   check<UsageError>(s.classes >= 1 && s.units >= 1 && !s.channels.empty(), "PreActResNet: ", s.classes,
                     " classes, ", s.units, " units in each of ", s.channels.size(),
                     " stages; wanted at least 1 each");

@@ -6,7 +6,7 @@ namespace fovea {
 namespace {
 
 /// The settings themselves, if they make sense.
-const ResidualAttentionSettings& checked(const ResidualAttentionSettings& s) {
+ResidualAttentionSettings checked(const ResidualAttentionSettings& s) {
   check<UsageError>(s.classes >= 1, "ResidualAttentionNetwork: ", s.classes, " classes, wanted at least 1");
   check<UsageError>(!s.channels.empty() && s.modules.size() == s.channels.size() &&
                         s.mask_depth.size() == s.channels.size(),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the compiler does not say: shellcheck on scripts, ruff on Python, as .ci/run asks; and, with --tidy, clang-tidy 19 on
-# all sources but the tests', or on those that changed since a commit (about 5 s each). Each by its configuration (ruff.toml,
+# all sources but the tests', or on those that changed since a commit (about 4 s each). Each by its configuration (ruff.toml,
 # .clang-tidy) and where it is installed; one that is not is said.
 # usage: tests/lint.sh [--tidy [--since COMMIT] [--build FOLDER]]
 set -euo pipefail

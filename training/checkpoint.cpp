@@ -113,7 +113,8 @@ void take(Texts& texts, const std::string& prefix, Texts& result) {
 void rename_old_keys(Texts& metadata) {
   Texts evaluation;
   take(metadata, kProgress + "validation.", evaluation);
-  for (const auto& [name, text] : evaluation) metadata.emplace(kProgress + "evaluation." + name, text);
+  const std::string prefix = kProgress + "evaluation.";
+  for (const auto& [name, text] : evaluation) metadata.emplace(prefix + name, text);
 }
 
 }  // namespace

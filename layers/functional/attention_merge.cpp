@@ -10,7 +10,7 @@ template <class Forward, class Backward>
 Variable merge(const char* operation, const Variable& m, const Variable& t, const Forward& forward,
                const Backward& backward) {
   check_defined(operation, "m", m, "t", t);
-  const Tensor m_value = m.value(), t_value = t.value();
+  const Tensor &m_value = m.value(), &t_value = t.value();
   check(m.shape() == t.shape() && m_value.dtype() == t_value.dtype(), operation, ": m is ", m_value,
         ", t is ", t_value, "; wanted one shape and dtype");
   Tensor y = Tensor::empty_like(t_value);

@@ -7,7 +7,7 @@ namespace fovea {
 
 Variable F::channel_norm(const Variable& x) {
   check_defined("channel_norm", "x", x);
-  const Tensor xt = x.value();
+  const Tensor& xt = x.value();
   check(xt.rank() == 4, "channel_norm: x is ", xt, ", wanted [N, H, W, C]");
   Tensor y = Tensor::empty_like(xt);
   kernels::channel_norm_forward(xt, y);

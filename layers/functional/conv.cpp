@@ -23,7 +23,8 @@ Shape checked_conv_shape(const char* operation, const Shape& x, Dtype dtype, con
 Variable F::conv(const Variable& x, const Variable& weight, const Variable& bias, int64_t stride,
                  int64_t padding) {
   check_defined("conv", "x", x, "weight", weight);
-  const Tensor xt = x.value(), wt = weight.value(), bt = bias.defined() ? bias.value() : Tensor();
+  const Tensor &xt = x.value(), &wt = weight.value();
+  const Tensor bt = bias.defined() ? bias.value() : Tensor();
   const Shape shape = checked_conv_shape("conv", xt.shape(), xt.dtype(), wt, stride, padding);
   check(!bt.defined() || (bt.shape() == Shape{shape[3]} && bt.dtype() == xt.dtype()), "conv: bias is ", bt,
         ", wanted ", xt.dtype(), "[", shape[3], "]");

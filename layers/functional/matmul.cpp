@@ -11,7 +11,7 @@ Variable F::matmul(const Variable& a, const Variable& b) {
       a.shape().rank() == 2 && b.shape().rank() == 2 && a.shape(1) == b.shape(0) && a.dtype() == b.dtype();
   check(fits, "matmul: a is ", a.value(), ", b is ", b.value(), "; wanted [M, K] and [K, N] of one dtype");
   check(is_floating(a.dtype()), "matmul: a is ", a.value(), ", wanted f32, f64, bf16 or f16");
-  const Tensor at = a.value(), bt = b.value();
+  const Tensor &at = a.value(), &bt = b.value();
   Tensor y = Tensor::empty({at.shape(0), bt.shape(1)}, at.dtype(), at.device());  // [M, N]
   kernels::matmul_forward(at, /*transpose_a=*/false, bt, /*transpose_b=*/false, /*bias=*/{}, y);
   const bool needs_da = a.requires_grad(), needs_db = b.requires_grad();

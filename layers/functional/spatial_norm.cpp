@@ -7,7 +7,7 @@ namespace fovea {
 
 Variable F::spatial_norm(const Variable& x) {
   check_defined("spatial_norm", "x", x);
-  const Tensor xt = x.value();
+  const Tensor& xt = x.value();
   check(xt.rank() == 4 && xt.shape(1) > 0 && xt.shape(2) > 0, "spatial_norm: x is ", xt,
         ", wanted [N, H, W, C] with at least one pixel");
   Tensor y = Tensor::empty_like(xt);

@@ -86,7 +86,7 @@ int attend(const Arguments& arguments) {
   check(!error, "attend: cannot make the folder ", arguments.output, ": ", error.message());
   std::vector<AttentionMaps> maps;
   run_profiled(arguments.profile, device, settings.training.precision,
-               [&, &images = images] { maps = classifier.attention_maps(images); });
+               [&, &shown = images] { maps = classifier.attention_maps(shown); });
   const std::vector<std::string> labels = labels_of(names, arguments);
   const ResidualAttentionSettings network = residual_attention_settings(settings.model, settings.network);
 

@@ -275,7 +275,7 @@ bool has_part(const FetchRequest& request) {
 }  // namespace
 
 std::string fetch(const FetchRequest& request) try {
-  const std::string here = folder_that_is_here(request);
+  std::string here = folder_that_is_here(request);
   if (!here.empty() && !has_part(request)) return here;
   fs::create_directories(request.folder);
   const auto clock = request.clock ? request.clock : seconds_of_system;

@@ -39,6 +39,7 @@ int allocate_aligned(void** block, size_t alignment, size_t bytes) {
 void* map_memory(void* address, size_t bytes, int protection, int flags, int file, off_t offset) {
   const auto found = syscall(SYS_mmap, address, bytes, protection, flags, file, offset);
   if (found == -1 && MemoryScope::is_inside()) throw std::bad_alloc();
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the system call returns a number.
   return reinterpret_cast<void*>(found);
 }
 

@@ -52,7 +52,8 @@ void tell_of_files(const std::string& name, const std::string& folder, const Dat
                      files.unknown[0], more > 0 ? fmt::format(" and {} more are", more) : " is",
                      more > 0 ? "s" : "", name));
   }
-  for (const std::string& warning : check_plausible(dataset, name + ": " + folder)) show(warning + "\n");
+  const std::string where = name + ": " + folder;
+  for (const std::string& warning : check_plausible(dataset, where)) show(warning + "\n");
 }
 
 auto find_last_layer(const std::vector<NamedTensor>& weights) {

@@ -148,7 +148,7 @@ std::string origin_of(const Start& start, const std::optional<Checkpoint>& init,
   if (!start.checkpoint && !init) return "";
   const Checkpoint& checkpoint = start.checkpoint ? *start.checkpoint : *init;
   const std::vector<std::string> names = class_names_of(checkpoint);
-  const std::string warning =
+  std::string warning =
       other_class_names(names, "the network of " + checkpoint.where, data.class_names, data.name);
   if (start.checkpoint) return warning;
   const InitialWeights weights = take_weights(checkpoint, std::ssize(names), model, data.classes());
