@@ -64,8 +64,8 @@ struct Affine {
 
   /// Calls body(row, c, relu((x - mean) * scale + shift)) for the vectors of some rows x, whole ones:
   /// together they load the numbers of a channel once.
-  template <class Body>
-  void activate_rows(const A* x, int64_t rows, Body&& body) const {
+  template <class T, class Body>
+  void activate_rows(const T* x, int64_t rows, Body&& body) const {
     const auto width = static_cast<int64_t>(mean.size());
     const AllLanes<A> lanes;
     for (int64_t c = 0; c < width; c += kLanes<A>) {
@@ -84,7 +84,8 @@ inline int64_t fold_of(int64_t C) {
 
 /// to = relu((from - mean) * scale + shift), for `count` numbers: whole rows of the affine's width, which is
 /// one of whole vectors.
-inline void activate(const Affine<float>& affine, const float* from, int64_t count, float* to) {
+template <class T>
+void activate(const Affine<float>& affine, const T* from, int64_t count, float* to) {
   constexpr int64_t kRows = 4;
   const auto width = static_cast<int64_t>(affine.mean.size());
   for (int64_t begin = 0; begin < count; begin += kRows * width) {

@@ -22,13 +22,18 @@ void backward(const char* operation, int offset, const Tensor& dy, const Tensor&
     const T *const dys = dy.data<T>(), *const ms = m.data<T>(), *const ts = t.data<T>();
     T *const dms = dm.data<T>(), *const dts = dt.data<T>();
     parallel_for_elements(dy.size(), [=](int64_t begin, int64_t end) {
+      const auto merge = [=](int64_t n, const auto& to, const auto& from) {
+        A *const dm_to = to[0], *const dt_to = to[1];
+        const A *const dy_from = from[0], *const m_from = from[1], *const t_from = from[2];
 #pragma omp simd
-      for (int64_t i = begin; i < end; ++i) {
-        const auto gradients = merge_gradients(first, static_cast<A>(dys[i]), sigmoid(static_cast<A>(ms[i])),
-                                               static_cast<A>(ts[i]));
-        dms[i] = static_cast<T>(gradients.dm);
-        dts[i] = static_cast<T>(gradients.dt);
-      }
+        for (int64_t i = 0; i < n; ++i) {
+          const auto gradients = merge_gradients(first, dy_from[i], sigmoid(m_from[i]), t_from[i]);
+          dm_to[i] = gradients.dm;
+          dt_to[i] = gradients.dt;
+        }
+      };
+      for_accumulated<T, 2, 3>(end - begin, {dms + begin, dts + begin}, {dys + begin, ms + begin, ts + begin},
+                               merge);
     });
   });
 }

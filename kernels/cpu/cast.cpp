@@ -29,8 +29,14 @@ void cast_forward(const Tensor& x, Tensor& y) {
       const From* from = x.data<From>();
       To* to = y.data<To>();
       parallel_for_elements(x.size(), [=](int64_t begin, int64_t end) {
+        if constexpr (is_half<From> && std::is_same_v<To, float>) {
+          widen_elements(from + begin, end - begin, to + begin);
+        } else if constexpr (is_half<To> && std::is_same_v<From, float>) {
+          round_elements(from + begin, end - begin, to + begin);
+        } else {
 #pragma omp simd
-        for (int64_t i = begin; i < end; ++i) to[i] = convert<To>(from[i]);
+          for (int64_t i = begin; i < end; ++i) to[i] = convert<To>(from[i]);
+        }
       });
     });
   });

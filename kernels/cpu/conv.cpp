@@ -7,6 +7,7 @@
 #include "fovea/kernels/cpu/column_sums.h"
 #include "fovea/kernels/cpu/conv/choice.h"
 #include "fovea/kernels/cpu/conv/chunked.h"
+#include "fovea/kernels/cpu/conv/storage.h"
 #include "fovea/kernels/cpu/conv/unfold.h"
 
 namespace fovea::kernels::cpu {
@@ -34,7 +35,10 @@ void conv_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, int
   const ConvProblem problem = ConvProblem::of(x.shape(), weight.shape(), stride, padding);
   switch (choose(ConvPass::forward, problem, x.dtype())) {
     case ConvEngine::onednn:
-    case ConvEngine::winograd: chunked::conv_forward(problem, x, weight, y); break;
+    case ConvEngine::winograd:
+      compute_in_f32(y,
+                     [&](Tensor& wide) { chunked::conv_forward(problem, as_f32(x), as_f32(weight), wide); });
+      break;
     case ConvEngine::narrow:
     case ConvEngine::unfolded: unfolded::conv_forward(problem, x, weight, y); break;
   }
@@ -46,8 +50,12 @@ void conv_backward_input(const Tensor& dy, const Tensor& weight, int64_t stride,
   const ConvProblem problem = ConvProblem::of(dx.shape(), weight.shape(), stride, padding);
   switch (choose(ConvPass::backward_input, problem, dx.dtype())) {
     case ConvEngine::onednn:
-    case ConvEngine::winograd: return chunked::conv_backward_input(problem, dy, weight, dx);
-    case ConvEngine::narrow: return narrow::conv_backward_input(problem, dy, weight, dx);
+    case ConvEngine::winograd:
+      return compute_in_f32(
+          dx, [&](Tensor& wide) { chunked::conv_backward_input(problem, as_f32(dy), as_f32(weight), wide); });
+    case ConvEngine::narrow:
+      return compute_in_f32(
+          dx, [&](Tensor& wide) { narrow::conv_backward_input(problem, as_f32(dy), as_f32(weight), wide); });
     case ConvEngine::unfolded: return unfolded::conv_backward_input(problem, dy, weight, dx);
   }
 }
@@ -57,8 +65,13 @@ void conv_backward_weight(const Tensor& x, const Tensor& dy, int64_t stride, int
   const ConvProblem problem = ConvProblem::of(x.shape(), dweight.shape(), stride, padding);
   switch (choose(ConvPass::backward_weight, problem, x.dtype())) {
     case ConvEngine::onednn:
-    case ConvEngine::winograd: return chunked::conv_backward_weight(problem, x, dy, dweight);
-    case ConvEngine::narrow: return narrow::conv_backward_weight(problem, x, dy, dweight);
+    case ConvEngine::winograd:
+      return compute_in_f32(dweight, [&](Tensor& wide) {
+        chunked::conv_backward_weight(problem, as_f32(x), as_f32(dy), wide);
+      });
+    case ConvEngine::narrow:
+      return compute_in_f32(
+          dweight, [&](Tensor& wide) { narrow::conv_backward_weight(problem, as_f32(x), as_f32(dy), wide); });
     case ConvEngine::unfolded: return unfolded::conv_backward_weight(problem, x, dy, dweight);
   }
 }

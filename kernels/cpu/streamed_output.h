@@ -13,8 +13,9 @@ namespace fovea::kernels::cpu {
 inline constexpr size_t kStreamedBytes = size_t{8} << 20;
 
 /// Where results go. Ends with `end_streaming`.
+template <class T>
 struct StreamedOutput {
-  float* data;
+  T* data;
   bool is_streamed;
 
   template <class Lanes>
@@ -29,9 +30,10 @@ struct StreamedOutput {
 };
 
 /// The numbers of a tensor from `begin` on.
-inline StreamedOutput part_of(Tensor& tensor, int64_t begin) {
+template <class T>
+StreamedOutput<T> part_of(Tensor& tensor, int64_t begin) {
   const bool is_aligned = reinterpret_cast<uintptr_t>(tensor.raw()) % kVectorBytes == 0;
-  return {tensor.data<float>() + begin, is_aligned && tensor.bytes() >= kStreamedBytes};
+  return {tensor.data<T>() + begin, is_aligned && tensor.bytes() >= kStreamedBytes};
 }
 
 }  // namespace fovea::kernels::cpu

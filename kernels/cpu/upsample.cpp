@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "fovea/kernels/cpu/elements.h"
 #include "fovea/kernels/cpu/rows.h"
 
 namespace fovea::kernels::cpu {
@@ -66,22 +67,28 @@ void interpolate(const char* operation, const Tensor& x, const Tensor& skip, Ten
       const T* const high = from + (row / H * h + vertical.high) * w * C;
       for (int64_t j = 0; j < W; ++j) {
         const Source<A> horizontal = columns[static_cast<size_t>(j)];
-        const T* __restrict low_left = low + horizontal.low * C;
-        const T* __restrict low_right = low + horizontal.high * C;
-        const T* __restrict high_left = high + horizontal.low * C;
-        const T* __restrict high_right = high + horizontal.high * C;
-        const T* __restrict other = kHasSkip ? added + (row * W + j) * C : nullptr;
-        T* __restrict target = to + (row * W + j) * C;
+        const auto interpolate_channels = [&](int64_t n, const auto& outputs, const auto& inputs) {
+          const A* __restrict low_left = inputs[0];
+          const A* __restrict low_right = inputs[1];
+          const A* __restrict high_left = inputs[2];
+          const A* __restrict high_right = inputs[3];
+          const A* __restrict other = inputs[4];
+          A* __restrict target = outputs[0];
 #pragma omp simd
-        for (int64_t c = 0; c < C; ++c) {
-          const A above = horizontal.low_weight * static_cast<A>(low_left[c]) +
-                          horizontal.high_weight * static_cast<A>(low_right[c]);
-          const A below = horizontal.low_weight * static_cast<A>(high_left[c]) +
-                          horizontal.high_weight * static_cast<A>(high_right[c]);
-          A sum = vertical.low_weight * above + vertical.high_weight * below;
-          if constexpr (kHasSkip) sum += static_cast<A>(other[c]);
-          target[c] = static_cast<T>(sum);
-        }
+          for (int64_t c = 0; c < n; ++c) {
+            const A above = horizontal.low_weight * low_left[c] + horizontal.high_weight * low_right[c];
+            const A below = horizontal.low_weight * high_left[c] + horizontal.high_weight * high_right[c];
+            A sum = vertical.low_weight * above + vertical.high_weight * below;
+            if constexpr (kHasSkip) sum += other[c];
+            target[c] = sum;
+          }
+        };
+        const int64_t at = (row * W + j) * C;
+        for_accumulated<T, 1, 5>(
+            C, {to + at},
+            {low + horizontal.low * C, low + horizontal.high * C, high + horizontal.low * C,
+             high + horizontal.high * C, kHasSkip ? added + at : low},
+            interpolate_channels);
       }
     });
   });

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -38,12 +39,40 @@ inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(A));
 template <class A>
 using AllLanes = std::integral_constant<int, kLanes<A>>;
 
+/// The upper halves of as many f32 as a register has: a vector of bf16.
+typedef uint16_t Halves __attribute__((vector_size(kVectorBytes / 2)));
+
+inline Vec<float> widen(Halves halves) {
+  // GCC 12 widens a vector of AVX-512 in two halves.
+#if defined(__AVX512F__)
+  return std::bit_cast<Vec<float>>(
+      _mm512_slli_epi32(_mm512_cvtepu16_epi32(std::bit_cast<__m256i>(halves)), 16));
+#else
+  return std::bit_cast<Vec<float>>(__builtin_convertvector(halves, Vec<uint32_t>) << 16);
+#endif
+}
+
+/// Rounds as bf16(float) does; where the processor rounds by itself, it takes subnormal numbers for zeros.
+inline Halves round_to_bf16(Vec<float> value) {
+#if defined(__AVX512BF16__) && defined(__AVX512F__)
+  return std::bit_cast<Halves>(_mm512_cvtneps_pbh(std::bit_cast<__m512>(value)));
+#else
+  const auto bits = std::bit_cast<Vec<uint32_t>>(value);
+  const Vec<uint32_t> rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
+  return __builtin_convertvector((value == value ? rounded : bits | 0x400000u) >> 16, Halves);
+#endif
+}
+
 /// `lanes` elements of any floating type, converted to its accumulator type; zeros after them.
 template <class T, class Lanes, class A = Accumulator<T>>
 inline Vec<A> load(const T* source, Lanes lanes) {
   Vec<A> result{};
   if constexpr (std::is_same_v<T, A>) {
     std::memcpy(&result, source, static_cast<size_t>(lanes) * sizeof(A));
+  } else if constexpr (std::is_same_v<T, bf16>) {
+    Halves halves{};
+    std::memcpy(&halves, source, static_cast<size_t>(lanes) * sizeof(T));
+    result = widen(halves);
   } else {
     for (int i = 0; i < lanes; ++i) result[i] = static_cast<A>(source[i]);
   }
@@ -55,6 +84,9 @@ template <class T, class Lanes, class A = Accumulator<T>>
 inline void store(T* target, Lanes lanes, Vec<A> value) {
   if constexpr (std::is_same_v<T, A>) {
     std::memcpy(target, &value, static_cast<size_t>(lanes) * sizeof(A));
+  } else if constexpr (std::is_same_v<T, bf16>) {
+    const Halves halves = round_to_bf16(value);
+    std::memcpy(target, &halves, static_cast<size_t>(lanes) * sizeof(T));
   } else {
     for (int i = 0; i < lanes; ++i) target[i] = T(value[i]);
   }
@@ -72,6 +104,18 @@ inline void stream(float* target, Vec<float> value) {
   _mm_stream_ps(target, reinterpret_cast<const __m128&>(value));
 #else
   store(target, AllLanes<float>(), value);
+#endif
+}
+
+/// The same in bf16, to an address aligned to half a vector.
+inline void stream(bf16* target, Vec<float> value) {
+  const Halves halves = round_to_bf16(value);
+#if defined(__x86_64__) && defined(__AVX512F__)
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(target), std::bit_cast<__m256i>(halves));
+#elif defined(__x86_64__) && defined(__AVX__)
+  _mm_stream_si128(reinterpret_cast<__m128i*>(target), std::bit_cast<__m128i>(halves));
+#else
+  std::memcpy(target, &halves, sizeof(halves));
 #endif
 }
 

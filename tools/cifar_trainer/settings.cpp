@@ -165,7 +165,9 @@ void check_resumable(const Settings& saved, const Settings& wanted, const std::s
     const bool is_length = old.key == "epochs" || old.key == "max-steps";
     const bool is_mere_end =
         is_length && (!length_shapes || (old.key == "max-steps" && saved.training.epochs > 0));
-    if (!shapes_result(old) || is_mere_end) continue;
+    // Weights, statistics and the optimiser's state are f32 whatever a step computes in.
+    const bool is_precision = old.key == "precision";
+    if (!shapes_result(old) || is_mere_end || is_precision) continue;
     const Setting& other = find_setting(list, old.key, "resume");
     if (old.field.value() == other.field.value()) continue;
     const std::string difference =

@@ -97,8 +97,9 @@ Device prepare_device(const Settings& settings) {
   if (settings.threads > 0) set_num_threads(static_cast<int>(settings.threads));
   const Device device = parse_device(settings.device);
   const Precision precision = settings.training.precision;
-  check<UsageError>(device.is_cuda() || precision == Precision::f32, "precision: ", name_of(precision),
-                    " needs a CUDA device, and the device is the CPU; wanted f32");
+  check<UsageError>(device.is_cuda() || precision == Precision::f32 || precision == Precision::bf16,
+                    "precision: ", name_of(precision),
+                    " needs a CUDA device, and the device is the CPU; wanted f32 or bf16");
   return device;
 }
 

@@ -91,13 +91,15 @@ void apply_saved_settings(Settings& settings, const std::string& path) {
 }
 
 // What a settings file may say in another way than the checkpoint, because someone has changed it, or because
-// the run was cut off before the first save with a new end.
-void tell_of_other_end(const Settings& saved, const Settings& wanted, const std::string& path) {
-  const auto tell = [&](const char* key, int64_t before, int64_t now) {
+// the run was cut off before the first save with a new end or precision.
+void tell_of_other_settings(const Settings& saved, const Settings& wanted, const std::string& path) {
+  const auto tell = [&](const char* key, const auto& before, const auto& now) {
     if (before != now) show(fmt::format("{} has {} = {}; the checkpoint {}\n", path, key, now, before));
   };
   tell("epochs", saved.training.epochs, wanted.training.epochs);
   tell("max-steps", saved.training.max_steps, wanted.training.max_steps);
+  tell("precision", std::string_view(name_of(saved.training.precision)),
+       std::string_view(name_of(wanted.training.precision)));
 }
 
 struct Start {
@@ -120,7 +122,7 @@ Start start_from_checkpoint(const Arguments& arguments, const RunPlace& place) {
   if (std::filesystem::exists(source.settings())) {
     apply_saved_settings(start.settings, source.settings());
     check_resumable(saved, start.settings, source.settings());
-    tell_of_other_end(saved, start.settings, source.settings());
+    tell_of_other_settings(saved, start.settings, source.settings());
   }
   apply_arguments(start.settings, arguments);
   start.settings.out = place.out;

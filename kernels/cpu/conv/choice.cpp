@@ -5,13 +5,14 @@
 #include "fovea/kernels/cpu/affine.h"
 #include "fovea/kernels/cpu/conv/onednn.h"
 #include "fovea/kernels/cpu/conv/panels.h"
+#include "fovea/kernels/cpu/conv/storage.h"
 #include "fovea/kernels/cpu/conv/winograd.h"
 
 namespace fovea::kernels::cpu {
 namespace {
 
-bool is_f32(const ConvProblem& problem, Dtype dtype) {
-  return dtype == Dtype::f32 && problem.N * problem.x_image() > 0;
+bool is_f32_inside(const ConvProblem& problem, Dtype dtype) {
+  return is_storage(dtype) && problem.N * problem.x_image() > 0;
 }
 
 /// Where the result of a product has few channels oneDNN's kernels are slow, and Eigen's are not (measured on
@@ -58,8 +59,8 @@ const char* name_of(PreactivationForm form) {
 }
 
 ConvEngine choose(ConvPass pass, const ConvProblem& problem, Dtype dtype) {
-  if (dtype == Dtype::f32 && is_narrow(pass, problem)) return ConvEngine::narrow;
-  if (!is_f32(problem, dtype)) return ConvEngine::unfolded;
+  if (is_storage(dtype) && is_narrow(pass, problem)) return ConvEngine::narrow;
+  if (!is_f32_inside(problem, dtype)) return ConvEngine::unfolded;
   return chunk_engine(chunks_of(pass, problem)).value_or(ConvEngine::unfolded);
 }
 
@@ -70,7 +71,7 @@ std::optional<ConvEngine> chunk_engine(const Chunks& chunks) {
 }
 
 PreactivationForm choose_preactivation(const ConvProblem& problem, Dtype dtype) {
-  if (!is_f32(problem, dtype)) return PreactivationForm::composed;
+  if (!is_f32_inside(problem, dtype)) return PreactivationForm::composed;
   if (can_pack_1x1(problem)) return PreactivationForm::packed_1x1;
   const bool has_engine = chunk_engine(preactivation_chunks(problem, /*is_forward=*/true)) &&
                           chunk_engine(preactivation_chunks(problem, /*is_forward=*/false));
@@ -84,7 +85,7 @@ Chunks preactivation_chunks(const ConvProblem& problem, bool is_forward) {
 
 bool is_chained(const Tensor& x, const PreactivationStages& chain) {
   // The threads share the images; one alone is better cut into rows.
-  if (x.dtype() != Dtype::f32 || x.size() == 0 || x.shape(0) == 1) return false;
+  if (!is_storage(x.dtype()) || x.size() == 0 || x.shape(0) == 1) return false;
   const std::vector<ConvProblem> problems = problems_of(x.shape(), chain);
   return std::all_of(problems.begin(), problems.end(), [](const ConvProblem& problem) {
     return onednn::is_available() && onednn::is_safe(problem) && suits_chunks(problem);

@@ -8,6 +8,7 @@
 #include "fovea/kernels/cpu/column_sums.h"
 #include "fovea/kernels/cpu/conv/panels.h"
 #include "fovea/kernels/cpu/conv/prefetcher.h"
+#include "fovea/kernels/cpu/conv/storage.h"
 #include "fovea/kernels/cpu/moments.h"
 #include "fovea/kernels/cpu/rows.h"
 #include "fovea/kernels/cpu/streamed_output.h"
@@ -59,10 +60,11 @@ int64_t rows_of_backward_block(int64_t C, int64_t K) {
 
 /// Adds the residual, if not null, and stores y. Sums up its differences from the average of the first four
 /// rows of a chunk, and their squares: `sums`, [3, K], if not null, has these sums and that average.
+template <class T>
 struct FinishForward {
   int64_t K;
-  const float* residual;
-  StreamedOutput y;
+  const T* residual;
+  StreamedOutput<T> y;
   float* sums;
   bool begins;  // a chunk
 
@@ -78,8 +80,9 @@ struct FinishForward {
       unroll<Panels>([&](auto s)
                          FOVEA_ALWAYS_INLINE { sum_up(tile, s, column + s * kWidth, begins && row == 0); });
     }
-    tile.for_each([&, target = y](auto r, auto s)
-                      FOVEA_ALWAYS_INLINE { target.put(at + r * K + s * kWidth, kAll, tile.sum[r][s]); });
+    tile.for_each_by_rows([&, target = y](auto r, auto s) FOVEA_ALWAYS_INLINE {
+      target.put(at + r * K + s * kWidth, kAll, tile.sum[r][s]);
+    });
   }
 
   template <int Rows, int Panels, class Panel>
@@ -106,11 +109,12 @@ struct FinishForward {
 };
 
 /// Stores da, and sums up g and g * (x - mean), where g is da, or 0 where the relu was 0: `sums`, [2, C].
+template <class T>
 struct FinishBackward {
   int64_t C;
   const Affine<float>& affine;
-  const float* x;
-  StreamedOutput da;
+  const T* x;
+  StreamedOutput<T> da;
   float* sums;
 
   template <int Rows, int Panels>
@@ -129,7 +133,7 @@ struct FinishBackward {
       store(sums + c, kAll, load(sums + c, kAll) + total);
       store(sums + C + c, kAll, load(sums + C + c, kAll) + weighted);
     });
-    tile.for_each([&, target = da](auto r, auto s) FOVEA_ALWAYS_INLINE {
+    tile.for_each_by_rows([&, target = da](auto r, auto s) FOVEA_ALWAYS_INLINE {
       target.put((row + r) * C + column + s * kWidth, kAll, tile.sum[r][s]);
     });
   }
@@ -151,7 +155,8 @@ Tensor transposed_in_panels(const Tensor& weight) {
 }
 
 /// Between matrices row by row and in panels.
-void to_panels(int64_t rows, int64_t columns, const float* from, float* to) {
+template <class T>
+void to_panels(int64_t rows, int64_t columns, const T* from, float* to) {
   parallel_for_rows(rows, columns, [=](int64_t row) {
     for (int64_t c = 0; c < columns; c += kWidth) {
       store(to + c * rows + row * kWidth, kAll, load(from + row * columns + c, kAll));
@@ -167,7 +172,8 @@ void from_panels(int64_t rows, int64_t columns, const float* from, float* to) {
 }
 
 /// relu(norm(x)) in panels; `rows` is a multiple of kRowMultiple, here and below.
-void activate_to_panels(const Affine<float>& affine, int64_t rows, const float* x, float* to) {
+template <class T>
+void activate_to_panels(const Affine<float>& affine, int64_t rows, const T* x, float* to) {
   const auto C = static_cast<int64_t>(affine.mean.size());
   for (int64_t first = 0; first < rows; first += kRowMultiple, x += kRowMultiple * C) {
     affine.activate_rows(x, kRowMultiple, [=](int64_t row, int64_t c, Vec<float> value) {
@@ -177,7 +183,8 @@ void activate_to_panels(const Affine<float>& affine, int64_t rows, const float* 
 }
 
 /// The gradient of y from that of relu(norm(y)), in panels.
-void pass_back_to_panels(const BackwardAffine<float>& affine, int64_t rows, const float* dy, const float* y,
+template <class T>
+void pass_back_to_panels(const BackwardAffine<float>& affine, int64_t rows, const T* dy, const T* y,
                          float* to) {
   const auto K = static_cast<int64_t>(affine.mean.size());
   for (int64_t first = 0; first < rows;
@@ -191,11 +198,10 @@ void pass_back_to_panels(const BackwardAffine<float>& affine, int64_t rows, cons
   }
 }
 
-}  // namespace
-
-void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual, Tensor& y,
-             Tensor& mean, Tensor& variance) {
-  const Tensor& weight = stage.weight;
+template <class T>
+void forward_as(const Tensor& x, const PreactivationStage& stage, const Tensor& residual, Tensor& y,
+                Tensor& mean, Tensor& variance) {
+  const Tensor weight = as_f32(stage.weight);
   const int64_t C = weight.shape(3), K = weight.shape(0);
   const Affine<float> affine(stage.norm, /*fold=*/1);
   const RowChunks chunks(x.size() / C);
@@ -203,8 +209,8 @@ void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& res
   const Tensor filters = transposed_in_panels(weight);
   Tensor sums = Tensor::empty({chunks.count(), 3, K});
   parallel_for(chunks.count(), 1, [&](int64_t first, int64_t last) {
-    const float* const xs = x.data<float>();
-    const float* const residuals = residual.defined() ? residual.data<float>() : nullptr;
+    const T* const xs = x.data<T>();
+    const T* const residuals = residual.defined() ? residual.data<T>() : nullptr;
     const int64_t end = chunks.rows(last - 1).end;
     Tensor a_block = Tensor::empty({block_rows * C});
     float* const a = a_block.data<float>();
@@ -219,10 +225,10 @@ void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& res
         prefetcher.add(xs + next_row * C, next_count * C);
         if (residuals != nullptr) prefetcher.add(residuals + next_row * K, next_count * K);
         prefetcher.spread(steps_of_multiply(count, C, K));
-        multiply(
-            count, C, K, a, filters.data<float>(), prefetcher,
-            FinishForward{K, residuals == nullptr ? nullptr : residuals + row * K, part_of(y, row * K),
-                          mean.defined() ? sums.data<float>() + chunk * 3 * K : nullptr, row == rows.begin});
+        multiply(count, C, K, a, filters.data<float>(), prefetcher,
+                 FinishForward<T>{
+                     K, residuals == nullptr ? nullptr : residuals + row * K, part_of<T>(y, row * K),
+                     mean.defined() ? sums.data<float>() + chunk * 3 * K : nullptr, row == rows.begin});
       }
     }
     end_streaming();
@@ -236,10 +242,11 @@ void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& res
   moments.finish<float>(mean, variance);
 }
 
-void backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved, Tensor& da,
-              PreactivationGradients& gradients) {
+template <class T>
+void backward_as(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved, Tensor& da,
+                 PreactivationGradients& gradients) {
   const auto& [stage, x, activated] = saved;
-  const Tensor& weight = stage.weight;
+  const Tensor weight = as_f32(stage.weight);
   const int64_t C = weight.shape(3), K = weight.shape(0);
   const Affine<float> affine(stage.norm, /*fold=*/1);
   std::optional<BackwardAffine<float>> back;
@@ -250,9 +257,9 @@ void backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& 
          partials = Tensor::empty({chunks.groups(), K * C});
   to_panels(K, C, weight.data<float>(), filters.data<float>());
   parallel_for(chunks.groups(), 1, [&](int64_t first, int64_t last) {
-    const float* const xs = x.data<float>();
-    const float* const dys = dy.data<float>();
-    const float* const ys = back ? next.y.data<float>() : nullptr;
+    const T* const xs = x.data<T>();
+    const T* const dys = dy.data<T>();
+    const T* const ys = back ? next.y.data<T>() : nullptr;
     const int64_t end = chunks.rows(last * chunks.per_group() - 1).end;
     Tensor a_block = Tensor::empty({block_rows * C}), dy_block = Tensor::empty({block_rows * K});
     float *const a = a_block.data<float>(), *const gradient = dy_block.data<float>();
@@ -278,17 +285,33 @@ void backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& 
         multiply_transposed(K, count, C, gradient, a, partials.data<float>() + group * K * C, /*add=*/!begins,
                             prefetcher);
         multiply(count, K, C, gradient, filters.data<float>(), prefetcher,
-                 FinishBackward{C, affine, xs + row * C, part_of(da, row * C),
-                                sums.data<float>() + chunk * 2 * C});
+                 FinishBackward<T>{C, affine, xs + row * C, part_of<T>(da, row * C),
+                                   sums.data<float>() + chunk * 2 * C});
       }
     }
     end_streaming();
   });
   Tensor dfilters_in_panels = Tensor::empty({K * C});
   add_groups(chunks.groups(), K * C, partials.data<float>(), dfilters_in_panels.data<float>());
-  from_panels(K, C, dfilters_in_panels.data<float>(), gradients.weight.data<float>());
+  compute_in_f32(gradients.weight, [&](Tensor& dweight) {
+    from_panels(K, C, dfilters_in_panels.data<float>(), dweight.data<float>());
+  });
   finish_reduce(sum_of_chunks(sums.data<float>(), chunks.count(), 2 * C), affine, gradients.norm_weight,
                 gradients.norm_bias);
+}
+
+}  // namespace
+
+void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual, Tensor& y,
+             Tensor& mean, Tensor& variance) {
+  visit_storage("preactivation_conv_forward", x.dtype(),
+                [&]<class T>() { forward_as<T>(x, stage, residual, y, mean, variance); });
+}
+
+void backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved, Tensor& da,
+              PreactivationGradients& gradients) {
+  visit_storage("preactivation_conv_backward", dy.dtype(),
+                [&]<class T>() { backward_as<T>(dy, next, saved, da, gradients); });
 }
 
 }  // namespace fovea::kernels::cpu::fused_1x1

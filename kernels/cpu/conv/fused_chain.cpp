@@ -2,6 +2,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,8 @@
 #include "fovea/kernels/cpu/conv/chunked.h"
 #include "fovea/kernels/cpu/conv/fused.h"
 #include "fovea/kernels/cpu/conv/onednn.h"
+#include "fovea/kernels/cpu/conv/storage.h"
+#include "fovea/kernels/cpu/rows.h"
 
 // A thread takes a few images through all stages: x and y go through memory once, all else stays in its L2
 // cache.
@@ -24,12 +27,22 @@ struct StagePlan {
   int64_t x_image;  // elements in an image
 };
 
-}  // namespace
+/// Rounds what lies between two stages as if it had been stored, so that a stage by itself has the same bits.
+template <class T>
+void round_to(float* values, int64_t count) {
+  if constexpr (!std::is_same_v<T, float>) {
+    for_each_vector<float>(count, [=](int64_t i, auto lanes) {
+      const Vec<float> value = load(values + i, lanes);
+      store(values + i, lanes, widen(round_to_bf16(value)));
+    });
+  }
+}
 
-void forward(const Tensor& x, const PreactivationStages& chain, const Tensor& residual, Tensor& y) {
+template <class T>
+void forward_as(const Tensor& x, const PreactivationStages& chain, const Tensor& residual, Tensor& y) {
   const std::vector<ConvProblem> problems = problems_of(x.shape(), chain);
   onednn::call("preactivation_chain_forward", problems[0], [&] {
-    // Even stages read the first buffer and odd ones the second; the last writes y.
+    // Even stages read the first buffer and odd ones the second; the last writes y, in f32.
     std::array<int64_t, 2> buffer_image{};
     const int64_t y_image = y.size() / x.shape(0);
     for (size_t i = 0; i < problems.size(); ++i) {
@@ -41,8 +54,9 @@ void forward(const Tensor& x, const PreactivationStages& chain, const Tensor& re
     std::vector<std::optional<StagePlan>> plans(problems.size());
     const auto make_plan = [&](size_t i, const Chunks& images) {
       const PreactivationStage& stage = chain.stages[i];
-      plans[i] = StagePlan{Affine<float>(stage.norm, fold_of(problems[i].C)),
-                           chunked::conv(ConvPass::forward, images, stage.weight), problems[i].x_image()};
+      plans[i] =
+          StagePlan{Affine<float>(stage.norm, fold_of(problems[i].C)),
+                    chunked::conv(ConvPass::forward, images, as_f32(stage.weight)), problems[i].x_image()};
     };
     std::vector<std::pair<size_t, Chunks>> by_one_thread;
     for (size_t i = 0; i < problems.size(); ++i) {
@@ -62,26 +76,46 @@ void forward(const Tensor& x, const PreactivationStages& chain, const Tensor& re
     parallel_for(chunks.count(), 1, [&](int64_t first, int64_t last) {
       std::array<Tensor, 2> buffers;
       for (size_t i = 0; i < 2; ++i) buffers[i] = Tensor::empty({chunks.largest() * buffer_image[i]});
+      Tensor last_product = std::is_same_v<T, float> ? Tensor() : Tensor::empty({chunks.largest() * y_image});
       std::vector<std::unique_ptr<ChunkRunner>> runners;
       for (const auto& plan : plans) runners.push_back(plan->conv->runner());
       for (int64_t chunk = first; chunk < last; ++chunk) {
         const Interval images = chunks.units(chunk);
-        const float* from = x.data<float>() + images.begin * plans[0]->x_image;
-        float* const target = y.data<float>() + images.begin * y_image;
+        const int64_t count = images.count() * y_image;
+        T* const target = y.data<T>() + images.begin * y_image;
+        float* product = last_product.defined() ? last_product.data<float>() : nullptr;
+        if constexpr (std::is_same_v<T, float>) product = target;
+        float* from = nullptr;
         for (size_t i = 0; i < plans.size(); ++i) {
           const StagePlan& plan = *plans[i];
           float* const a = buffers[i % 2].data<float>();
-          float* const to = i + 1 == plans.size() ? target : buffers[(i + 1) % 2].data<float>();
-          activate(plan.affine, from, images.count() * plan.x_image, a);
+          float* const to = i + 1 == plans.size() ? product : buffers[(i + 1) % 2].data<float>();
+          const int64_t x_count = images.count() * plan.x_image;
+          if (i == 0) {
+            activate(plan.affine, x.data<T>() + images.begin * plan.x_image, x_count, a);
+          } else {
+            round_to<T>(from, x_count);
+            activate(plan.affine, from, x_count, a);
+          }
           runners[i]->run(images.count(), a, to);
           from = to;
         }
-        if (!residual.defined()) continue;
-        const float* const added = residual.data<float>() + images.begin * y_image;
-        for (int64_t i = 0; i < images.count() * y_image; ++i) target[i] += added[i];
+        const T* const added = residual.defined() ? residual.data<T>() + images.begin * y_image : nullptr;
+        if (product == reinterpret_cast<float*>(target) && added == nullptr) continue;
+        for_each_vector<float>(count, [=](int64_t i, auto lanes) {
+          const Vec<float> value = load(product + i, lanes);
+          store(target + i, lanes, added == nullptr ? value : value + load(added + i, lanes));
+        });
       }
     });
   });
+}
+
+}  // namespace
+
+void forward(const Tensor& x, const PreactivationStages& chain, const Tensor& residual, Tensor& y) {
+  visit_storage("preactivation_chain_forward", x.dtype(),
+                [&]<class T>() { forward_as<T>(x, chain, residual, y); });
 }
 
 }  // namespace fovea::kernels::cpu::fused_chain

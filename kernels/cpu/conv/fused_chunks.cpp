@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <type_traits>
 #include <vector>
 
 #include "fovea/core/parallel_for.h"
@@ -10,6 +11,8 @@
 #include "fovea/kernels/cpu/conv/chunked.h"
 #include "fovea/kernels/cpu/conv/fused.h"
 #include "fovea/kernels/cpu/conv/onednn.h"
+#include "fovea/kernels/cpu/conv/storage.h"
+#include "fovea/kernels/cpu/elements.h"
 #include "fovea/kernels/cpu/moments.h"
 #include "fovea/kernels/cpu/rows.h"
 #include "fovea/kernels/cpu/streamed_output.h"
@@ -21,8 +24,8 @@ namespace fovea::kernels::cpu::fused_chunks {
 namespace {
 
 /// The gradient of y from that of relu(norm(y)): see BackwardAffine.
-void pass_back(const BackwardAffine<float>& affine, const float* dy, const float* y, int64_t count,
-               float* to) {
+template <class T>
+void pass_back(const BackwardAffine<float>& affine, const T* dy, const T* y, int64_t count, float* to) {
   affine.for_each(count, /*has_relu=*/true, [=](int64_t i, auto lanes, const auto& gradient) {
     prefetch_ahead(dy + i);
     prefetch_ahead(y + i);
@@ -32,8 +35,9 @@ void pass_back(const BackwardAffine<float>& affine, const float* dy, const float
 
 /// y = product + residual, which may be null. sums: [2, width], of the differences from the origin, and of
 /// their squares.
-void finish_forward(const float* product, const float* residual, int64_t count, int64_t width,
-                    StreamedOutput y, float* origin, float* sums) {
+template <class T>
+void finish_forward(const float* product, const T* residual, int64_t count, int64_t width,
+                    StreamedOutput<T> y, float* origin, float* sums) {
   const auto term_at = [=](int64_t c, auto lanes, Interval rows) {
     const auto value_at = [=](int64_t row) {
       const Vec<float> value = load(product + row * width + c, lanes);
@@ -53,8 +57,9 @@ void finish_forward(const float* product, const float* residual, int64_t count, 
 }
 
 /// Copies da, and sums up g and g * (x - mean), where g is da, or 0 where the relu was 0.
-void finish_backward(const Affine<float>& affine, const float* x, const float* product, int64_t count,
-                     StreamedOutput da, float* sums) {
+template <class T>
+void finish_backward(const Affine<float>& affine, const T* x, const float* product, int64_t count,
+                     StreamedOutput<T> da, float* sums) {
   const auto width = static_cast<int64_t>(affine.mean.size());
   const auto term_at = [&](int64_t c, auto lanes, Interval) {
     const AffineVec<float> channels = affine.at(c, lanes);
@@ -68,17 +73,16 @@ void finish_backward(const Affine<float>& affine, const float* x, const float* p
   add_rows<float, 2>(0, count / width, width, sums, term_at);
 }
 
-}  // namespace
-
-void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual, Tensor& y,
-             Tensor& mean, Tensor& variance) {
+template <class T>
+void forward_as(const Tensor& x, const PreactivationStage& stage, const Tensor& residual, Tensor& y,
+                Tensor& mean, Tensor& variance) {
   const ConvProblem problem = problem_of(x.shape(), stage);
   const Affine<float> affine(stage.norm, fold_of(problem.C));
   const int64_t width = problem.K * fold_of(problem.K);
   onednn::call("preactivation_conv_forward", problem, [&] {
     const Chunks chunks = preactivation_chunks(problem, /*is_forward=*/true);
-    const auto conv = chunked::conv(ConvPass::forward, chunks, stage.weight);
-    const bool has_epilogue = residual.defined() || mean.defined();
+    const auto conv = chunked::conv(ConvPass::forward, chunks, as_f32(stage.weight));
+    const bool has_epilogue = !std::is_same_v<T, float> || residual.defined() || mean.defined();
     Tensor sums = Tensor::empty({chunks.count(), 3, width});  // of each chunk, and its origin
     parallel_for(chunks.count(), 1, [&](int64_t first, int64_t last) {
       const auto runner = conv->runner();
@@ -87,14 +91,19 @@ void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& res
       for (int64_t chunk = first; chunk < last; ++chunk) {
         const Interval units = chunks.units(chunk);
         const int64_t begin = units.begin * chunks.y_unit(), count = units.count() * chunks.y_unit();
-        activate(affine, x.data<float>() + units.begin * chunks.x_unit(), units.count() * chunks.x_unit(),
+        activate(affine, x.data<T>() + units.begin * chunks.x_unit(), units.count() * chunks.x_unit(),
                  a.data<float>());
-        runner->run(units.count(), a.data<float>(),
-                    has_epilogue ? product.data<float>() : y.data<float>() + begin);
-        if (!has_epilogue) continue;
+        if constexpr (std::is_same_v<T, float>) {
+          if (!has_epilogue) {
+            runner->run(units.count(), a.data<float>(), y.data<float>() + begin);
+            continue;
+          }
+        }
+        runner->run(units.count(), a.data<float>(), product.data<float>());
         float* part = sums.data<float>() + chunk * 3 * width;
-        finish_forward(product.data<float>(), residual.defined() ? residual.data<float>() + begin : nullptr,
-                       count, width, part_of(y, begin), part + 2 * width, part);
+        finish_forward(product.data<float>(),
+                       residual.defined() ? residual.data<T>() + begin : static_cast<const T*>(nullptr),
+                       count, width, part_of<T>(y, begin), part + 2 * width, part);
       }
       end_streaming();
     });
@@ -109,8 +118,9 @@ void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& res
   });
 }
 
-void backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved, Tensor& da,
-              PreactivationGradients& gradients) {
+template <class T>
+void backward_as(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved, Tensor& da,
+                 PreactivationGradients& gradients) {
   const auto& [stage, x, activated] = saved;
   const ConvProblem problem = problem_of(x.shape(), stage);
   const Affine<float> affine(stage.norm, fold_of(problem.C));
@@ -121,7 +131,7 @@ void backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& 
   }
   onednn::call("preactivation_conv_backward", problem, [&] {
     const Chunks chunks = preactivation_chunks(problem, /*is_forward=*/false);
-    const auto input_conv = chunked::conv(ConvPass::backward_input, chunks, stage.weight);
+    const auto input_conv = chunked::conv(ConvPass::backward_input, chunks, as_f32(stage.weight));
     const auto filter_gradient = chunked::filter_gradient(chunks);
     const int64_t weights = filter_gradient->size();
     Tensor partials = Tensor::empty({chunks.groups(), weights}),
@@ -130,32 +140,53 @@ void backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& 
       const auto run_input = input_conv->runner();
       const auto sum = filter_gradient->sum();
       Tensor a = Tensor::empty({chunks.largest() * chunks.x_unit()}), product = Tensor::empty_like(a),
-             passed = back ? Tensor::empty({chunks.largest() * chunks.y_unit()}) : Tensor();
+             passed = back || !std::is_same_v<T, float> ? Tensor::empty({chunks.largest() * chunks.y_unit()})
+                                                        : Tensor();
       for (int64_t chunk = first * chunks.per_group(); chunk < last * chunks.per_group(); ++chunk) {
         const int64_t group = chunk / chunks.per_group();
         if (chunk % chunks.per_group() == 0) sum->begin(partials.data<float>() + group * weights);
         const Interval units = chunks.units(chunk);
         const int64_t x_begin = units.begin * chunks.x_unit(), x_count = units.count() * chunks.x_unit();
         const int64_t y_begin = units.begin * chunks.y_unit(), y_count = units.count() * chunks.y_unit();
-        const float* gradient = dy.data<float>() + y_begin;
+        const T* const dys = dy.data<T>() + y_begin;
+        const float* gradient = passed.defined() ? passed.data<float>() : nullptr;
         if (back) {
-          pass_back(*back, gradient, next.y.data<float>() + y_begin, y_count, passed.data<float>());
-          gradient = passed.data<float>();
+          pass_back(*back, dys, next.y.data<T>() + y_begin, y_count, passed.data<float>());
+        } else if constexpr (std::is_same_v<T, float>) {
+          gradient = dys;
+        } else {
+          widen_elements(dys, y_count, passed.data<float>());
         }
-        const float* from = x.data<float>() + x_begin;
+        const T* from = x.data<T>() + x_begin;
         activate(affine, from, x_count, a.data<float>());
         sum->add(units.count(), a.data<float>(), gradient);
         if ((chunk + 1) % chunks.per_group() == 0) sum->end();
         run_input->run(units.count(), gradient, product.data<float>());
-        finish_backward(affine, from, product.data<float>(), x_count, part_of(da, x_begin),
+        finish_backward(affine, from, product.data<float>(), x_count, part_of<T>(da, x_begin),
                         sums.data<float>() + chunk * 2 * width);
       }
       end_streaming();
     });
-    chunked::finish(*filter_gradient, chunks.groups(), partials, gradients.weight);
+    compute_in_f32(gradients.weight, [&](Tensor& dweight) {
+      chunked::finish(*filter_gradient, chunks.groups(), partials, dweight);
+    });
     finish_reduce(sum_of_chunks(sums.data<float>(), chunks.count(), 2 * width), affine, gradients.norm_weight,
                   gradients.norm_bias);
   });
+}
+
+}  // namespace
+
+void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual, Tensor& y,
+             Tensor& mean, Tensor& variance) {
+  visit_storage("preactivation_conv_forward", x.dtype(),
+                [&]<class T>() { forward_as<T>(x, stage, residual, y, mean, variance); });
+}
+
+void backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved, Tensor& da,
+              PreactivationGradients& gradients) {
+  visit_storage("preactivation_conv_backward", dy.dtype(),
+                [&]<class T>() { backward_as<T>(dy, next, saved, da, gradients); });
 }
 
 }  // namespace fovea::kernels::cpu::fused_chunks

@@ -47,6 +47,13 @@ struct RegisterTile {
         [&](auto s) FOVEA_ALWAYS_INLINE { unroll<Rows>([&](auto r) FOVEA_ALWAYS_INLINE { body(r, s); }); });
   }
 
+  /// The same row by row: for stores past the caches, where what shares a line must follow each other.
+  template <class Body>
+  FOVEA_ALWAYS_INLINE static void for_each_by_rows(Body&& body) {
+    unroll<Rows>(
+        [&](auto r) FOVEA_ALWAYS_INLINE { unroll<Panels>([&](auto s) FOVEA_ALWAYS_INLINE { body(r, s); }); });
+  }
+
   /// From or to a matrix in panels, `c_panel` numbers apart.
   FOVEA_ALWAYS_INLINE void get(const float* c, int64_t c_panel) {
     for_each([&](auto r, auto s) FOVEA_ALWAYS_INLINE {

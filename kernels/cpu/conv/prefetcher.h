@@ -15,9 +15,10 @@ class Prefetcher {
 
   void clear() { ranges_ = current_ = 0; }
   /// At most three ranges at once.
-  void add(const float* data, int64_t count) {
+  template <class T>
+  void add(const T* data, int64_t count) {
     const auto* begin = reinterpret_cast<const char*>(data);
-    if (count > 0) list_[ranges_++] = {begin, begin + count * static_cast<int64_t>(sizeof(float)), 0};
+    if (count > 0) list_[ranges_++] = {begin, begin + count * static_cast<int64_t>(sizeof(T)), 0};
   }
   /// Shares what was added among the next `steps` steps of the loops that follow.
   void spread(int64_t steps) {
