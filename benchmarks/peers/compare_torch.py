@@ -1,24 +1,27 @@
 #!/usr/bin/env python3
-"""Fovea beside PyTorch and ONNX Runtime on the same work: images/s and peak memory of training and of inference.
+"""Fovea beside PyTorch, ONNX Runtime and OpenVINO on the same work: images/s, peak memory; training and inference.
 
 Every contender is a process of its own that warms up and then times steps when it is asked to. They are asked in
 turn, Fovea first, for several rounds, so that a machine that slows down slows all of them. A figure is the median
 over the steps of all rounds; the ratio is to the fastest way of PyTorch. Memory is the peak resident size of the
-process on the CPU, and what tensors took at most on a CUDA device. On the CPU in f32 all have Fovea's weights and
-batch, and one whose logits or losses are others is not timed. A contender that cannot run is named, with the reason,
-and left out.
+process on the CPU, and what tensors took at most on a CUDA device. On the CPU all have Fovea's weights and batch, and
+one whose logits or losses are others (than those of f32, by what its precision allows) is not timed. In bf16 on the CPU
+PyTorch and OpenVINO are contenders in bf16 and in f32. A contender that cannot run is named, with the reason, and left
+out.
 
 Needs a built fovea_step_time and PyTorch 1.13 or later: each interpreter given is a contender in every way that its
-PyTorch has. The first one that also has ONNX Runtime is asked for inference on the CPU.
-benchmarks/peers/install.sh DIR installs the newest of both; Debian's python3-torch is in /usr/bin/python3.
+PyTorch has. The first one that also has ONNX Runtime, and OpenVINO, is asked for inference on the CPU.
+benchmarks/peers/install.sh DIR installs the newest of all; Debian's python3-torch is in /usr/bin/python3.
 
   benchmarks/peers/compare_torch.py --python /usr/bin/python3 --python DIR/bin/python --threads 2 --out table.md
+  benchmarks/peers/compare_torch.py --python DIR/bin/python --precision bf16 --layouts channels-last
   benchmarks/peers/compare_torch.py --python DIR/bin/python --quick
   benchmarks/peers/compare_torch.py --models attention92-wide --modes train --batch 32 --rounds 5 --ways eager
   benchmarks/peers/compare_torch.py --device cuda --precision bf16 --program build/cuda/bin/fovea_step_time
 """
 import argparse
 import concurrent.futures
+import itertools
 import json
 import os
 import pathlib
@@ -31,13 +34,14 @@ from device_name import device_name
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-ONNX = "ONNX Runtime"
+RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}  # of exported models, and what they are called
 PROBE = """
 import importlib.util, json, torch
-found = {"torch": torch.__version__, "compiles": hasattr(torch, "compile"), "onnx": None}
-if all(importlib.util.find_spec(name) for name in ("numpy", "onnx", "onnxscript", "onnxruntime")):
-    import onnxruntime
-    found["onnx"] = onnxruntime.__version__
+found = {"torch": torch.__version__, "compiles": hasattr(torch, "compile"), "runtimes": {}}
+if all(importlib.util.find_spec(name) for name in ("numpy", "onnx", "onnxscript")):
+    for name in ("onnxruntime", "openvino"):
+        if importlib.util.find_spec(name):
+            found["runtimes"][name] = __import__(name).__version__.partition("-")[0]
 print(json.dumps(found))
 """
 
@@ -83,7 +87,8 @@ def parse_arguments():
     arguments.replays = arguments.replays or (20 if is_cuda else 1)
     if arguments.precompile is None:
         arguments.precompile = 4 if is_cuda else 1
-    arguments.same_work = not is_cuda and arguments.precision == "f32"
+    arguments.same_work = not is_cuda and arguments.precision in ("f32", "bf16")
+    arguments.precisions = ["bf16", "f32"] if arguments.same_work and arguments.precision == "bf16" else [None]
     return arguments
 
 
@@ -96,11 +101,11 @@ class Interpreter:
             answer = subprocess.run([program, "-c", PROBE], capture_output=True, text=True, check=False)
             found = json.loads(answer.stdout.splitlines()[-1])
             self.name = f"PyTorch {found['torch'].partition('+')[0]}"
-            self.compiles, self.onnx = found["compiles"], found["onnx"]
+            self.compiles, self.runtimes = found["compiles"], found["runtimes"]
         except (OSError, IndexError, ValueError) as error:
             said = [str(error)] if isinstance(error, OSError) else answer.stderr.strip().splitlines()
             self.failure = said[-1] if said else "it does not say which PyTorch it has"
-            self.name, self.compiles, self.onnx = program, False, None
+            self.name, self.compiles, self.runtimes = program, False, {}
 
 
 def interpreters_of(arguments):
@@ -116,18 +121,24 @@ def interpreters_of(arguments):
 def contenders_for(arguments, interpreters, work, same_as=None):
     """What can run this work at all: a way that a PyTorch does not have is no failure."""
     yield Contender("Fovea", "Fovea", [str(arguments.program)], arguments, work)
-    for interpreter in interpreters:
+    for interpreter, precision in itertools.product(interpreters, arguments.precisions):
         for way in arguments.ways if interpreter.failure is None else []:
             if (way != "eager" and not interpreter.compiles) or (way == "frozen" and work[1] == "train"):
                 continue
             for layout in arguments.layouts:
                 command = [interpreter.program, str(HERE / "torch_step_time.py"), "--way", way, "--layout", layout]
-                name = f"{interpreter.name} {way}" + (f" {layout}" if len(arguments.layouts) > 1 else "")
-                yield Contender(name, interpreter.program, command, arguments, work, same_as)
-    if arguments.same_work and work[1] == "inference":
-        for interpreter in [interpreter for interpreter in interpreters if interpreter.onnx][:1]:
-            command = [interpreter.program, str(HERE / "onnx_step_time.py")]
-            yield Contender(f"{ONNX} {interpreter.onnx}", ONNX, command, arguments, work, same_as)
+                name = " ".join([interpreter.name, way, *([layout] if len(arguments.layouts) > 1 else []),
+                                 *([precision] if precision else [])])
+                yield Contender(name, interpreter.program, command, arguments, work, same_as, precision)
+    if not arguments.same_work or work[1] != "inference":
+        return
+    for (runtime, title), precision in itertools.product(RUNTIMES.items(), arguments.precisions):
+        for interpreter in [interpreter for interpreter in interpreters if runtime in interpreter.runtimes][:1]:
+            if runtime == "onnxruntime" and precision == "bf16":
+                continue  # which it has not on a CPU
+            command = [interpreter.program, str(HERE / "exported_step_time.py"), "--runtime", runtime]
+            name = f"{title} {interpreter.runtimes[runtime]}" + (f" {precision}" if precision else "")
+            yield Contender(name, title, command, arguments, work, same_as, precision)
 
 
 def hand_over(arguments, work, path):
@@ -165,19 +176,23 @@ def compare(arguments, work, contenders):
             contender.stop()
 
 
+def is_runtime(name):
+    """Whether a contender of that name runs an exported model."""
+    return name.startswith(tuple(RUNTIMES.values()))
+
+
 def row_of(work, names, contenders):
     """The row of the table for one model, mode and batch."""
     model, mode, batch = work
     ran = {contender.name: contender for contender in contenders if contender.failure is None}
     ours = ran.get("Fovea")
-    torches = [peer for peer in ran.values() if peer.owner not in ("Fovea", ONNX)]
+    torches = [peer for peer in ran.values() if peer.owner not in ("Fovea", *RUNTIMES.values())]
     cells = [model, mode, str(batch)]
     cells += [f"{batch / ran[name].seconds():.1f}" if name in ran else "-" for name in names]
     best = min(torches, key=Contender.seconds, default=None)
     cells.append(f"**{best.seconds() / ours.seconds():.2f}**" if ours and best else "-")
-    for name in names:
-        if name.startswith(ONNX):
-            cells.append(f"**{ran[name].seconds() / ours.seconds():.2f}**" if ours and name in ran else "-")
+    for name in filter(is_runtime, names):
+        cells.append(f"**{ran[name].seconds() / ours.seconds():.2f}**" if ours and name in ran else "-")
     if ours and best:
         least = min(map(Contender.memory, torches))
         cells += [f"{ours.memory() / 2**20:.0f}", f"{best.memory() / 2**20:.0f}",
@@ -191,7 +206,7 @@ def notes(arguments, log):
     """What the figures are."""
     if arguments.same_work:
         yield ("All have the same weights and batch, and gave the same logits, or the same losses of two training "
-               "steps, before they were timed.")
+               "steps, as Fovea in f32, before they were timed.")
     if arguments.device == "cpu":
         runs = [run for entry in log for runs in entry["runs"].values() for run in runs]
         start = {run["torch"]: run["start_memory_bytes"] for run in runs if "start_memory_bytes" in run}
@@ -203,7 +218,7 @@ def notes(arguments, log):
 def write(arguments, log, rows, names, versions, failures):
     """The table and all times so far."""
     columns = ["network", "work", "batch", *(f"{name}, images/s" for name in names), "Fovea / best PyTorch",
-               *(f"Fovea / {ONNX}" for name in names if name.startswith(ONNX)),
+               *(f"Fovea / {name}" for name in filter(is_runtime, names)),
                "Fovea, peak MiB", "PyTorch, peak MiB", "Fovea / PyTorch", "least of PyTorch, peak MiB"]
     text = "\n".join([
         f"{device_name(arguments.device)}, {arguments.threads} threads; {arguments.precision}; PyTorch "
@@ -222,7 +237,7 @@ def write(arguments, log, rows, names, versions, failures):
 
 
 def is_comparison(contenders):
-    """Fovea, one way of each PyTorch, and ONNX Runtime where it was asked have run, and none gave other numbers."""
+    """Fovea, one way of each PyTorch, and the runtimes that were asked have run, and none gave other numbers."""
     owners = {contender.owner for contender in contenders}
     return (owners == {contender.owner for contender in contenders if contender.failure is None} and len(owners) > 1
             and not any(contender.disagrees for contender in contenders))
@@ -235,7 +250,7 @@ def main():
     interpreters = interpreters_of(arguments)
     names = list(dict.fromkeys(contender.name for work in works
                                for contender in contenders_for(arguments, interpreters, work)))
-    names.sort(key=lambda name: name.startswith(ONNX))  # it is not in every work
+    names.sort(key=is_runtime)  # they are not in every work
     failures = [f"{interpreter.program}: {interpreter.failure}" for interpreter in interpreters if interpreter.failure]
     for failure in failures:
         print(f"left out: {failure}", file=sys.stderr)

@@ -12,13 +12,14 @@ from handover import DISAGREES
 
 
 class Contender:
-    """One process, and what it answered. `owner` is the program or interpreter that it stands for."""
+    """One process, and what it answered. `owner` is the program or interpreter that it stands for; `precision` another
+    one than arguments.precision."""
 
-    def __init__(self, name, owner, command, arguments, work, same_as=None):
+    def __init__(self, name, owner, command, arguments, work, same_as=None, precision=None):
         self.name, self.owner, self.runs, self.failure, self.disagrees = name, owner, [], None, False
         model, mode, batch = work
         flags = {"model": model, "mode": mode, "batch": batch, "device": arguments.device,
-                 "precision": arguments.precision, "steps": arguments.steps, "replays": arguments.replays,
+                 "precision": precision or arguments.precision, "steps": arguments.steps, "replays": arguments.replays,
                  "warmup": arguments.warmup, "threads": arguments.threads, "on-request": "yes"}
         if same_as:
             flags["same-as"] = same_as

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes a virtual environment with the newest PyTorch, ONNX Runtime and what exports a model to it: for the CPU alone.
+# Makes a virtual environment with the newest PyTorch, ONNX Runtime, OpenVINO and what exports a model to them: for the
+# CPU alone.
 # usage: benchmarks/peers/install.sh DIR [PYTHON]
 #
 # Packages come from the index that pip is set up with. Where that has only PyTorch's CUDA build, the gigabytes of CUDA
@@ -43,16 +44,17 @@ for need in needs:
 PYTHON
 )
 # pip complains that torch misses the rest, so that is not shown.
-"${pip[@]}" "${wanted[@]}" numpy onnx onnxscript onnxruntime \
+"${pip[@]}" "${wanted[@]}" numpy onnx onnxscript onnxruntime openvino \
   2> >(grep -vE '^torch .* which is not installed|dependency resolver' >&2)
 "$python" "$here/stub_cuda.py"
 
 "$python" - <<'PYTHON'
 import onnxruntime
+import openvino
 import torch
 
 product = torch.ones(8, 8) @ torch.ones(8, 8)
 assert product.sum().item() == 512, product
-print(f"PyTorch {torch.__version__} and ONNX Runtime {onnxruntime.__version__} are there")
+print(f"PyTorch {torch.__version__}, ONNX Runtime {onnxruntime.__version__}, OpenVINO {openvino.__version__}")
 PYTHON
 echo "next: benchmarks/peers/compare_torch.py --python $python --quick"

@@ -46,6 +46,7 @@ class Work:
 
     def __init__(self, torch, arguments):
         self.torch, self.training, self.way = torch, arguments.mode == "train", arguments.way
+        self.precision = arguments.precision
         self.device = torch.device(arguments.device)
         self.is_cuda = self.device.type == "cuda"
         if self.is_cuda:
@@ -128,10 +129,10 @@ class Work:
             for _ in self.same_as.numbers("losses"):
                 self.once()
                 losses.append(float(self.result))
-            self.same_as.agree("losses", losses)
+            self.same_as.agree("losses", losses, self.precision)
         else:
-            with self.torch.no_grad():
-                self.same_as.agree("logits", self.forward(self.images).flatten().tolist())
+            with self.torch.no_grad(), self.autocast():
+                self.same_as.agree("logits", self.forward(self.images).flatten().tolist(), self.precision)
 
     def prepare(self, warmup):
         """Compiles, warms up, captures; sets `run`."""
