@@ -1,8 +1,10 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+#include "fovea/kernels/cast.h"
 #include "fovea/layers/functional.h"
 #include "fovea/models/zoo.h"
+#include "fovea/training/precision.h"
 #include "layer_check.h"
 #include "op_test.h"
 #include "variants.h"
@@ -199,6 +201,30 @@ TEST_CASE("models: every variant passes odd batches and sizes forward and backwa
         CHECK(std::isfinite(sum));
       }
     }
+  }
+}
+
+TEST_CASE("models: in bf16 logits and gradients are near those of f32") {
+  for (const char* name : {"attention56", "attention92-wide", "preact-resnet164"}) {
+    INFO(name);
+    std::vector<Tensor> logits, gradients;
+    for (const Precision precision : {Precision::f32, Precision::bf16}) {
+      const std::unique_ptr<Model> model = make_model(name, {}, /*seed=*/1);
+      set_precision(*model, precision);
+      const Tensor images = test::random_tensor({4, 32, 32, 3}, 0);
+      Tensor input = Tensor::empty(images.shape(), activation_dtype(precision));
+      kernels::cast_forward(images, input);
+      const Variable y = model->forward(input);  // in training: with the moments of the batch
+      REQUIRE(y.dtype() == activation_dtype(precision));
+      F::softmax_cross_entropy(y, test::random_labels(4, 10, 1)).backward();
+      logits.push_back(y.value());
+      gradients.push_back(named_parameters(*model).back().variable.grad());  // of the classifier's bias
+    }
+    // As far as PyTorch's autocast: 0.03 for attention56, 0.13 for preact-resnet164. (The stem's gradient is
+    // no measure: behind so many layers that have not learnt yet, PyTorch's own are at a distance of 1
+    // and 1.4.)
+    CHECK(test::relative_distance(logits[1], logits[0]) < 0.2);
+    CHECK(test::relative_distance(gradients[1], gradients[0]) < 0.2);
   }
 }
 

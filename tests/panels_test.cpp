@@ -1,7 +1,8 @@
-#include "fovea/kernels/cpu/conv/panels.h"
+#include "fovea/kernels/cpu/conv/pack.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <limits>
 #include <vector>
 
 #include "fovea/core/random.h"
@@ -90,6 +91,79 @@ TEST_CASE("panels: multiply_transposed sets or adds the product with a transpose
       float sum = add ? at(before, rows, row, column) : 0;
       for (int64_t d = 0; d < depth; ++d) sum += at(a, depth, d, row) * at(b, depth, d, column);
       REQUIRE(at(c, rows, row, column) == sum);
+    }
+  }
+}
+
+TEST_CASE("panels: products of pairs of bf16 are the products of the matrices that were packed") {
+  const auto rows = GENERATE(4, 12, 28);
+  const auto panels = GENERATE(1, 2, 3);
+  const int64_t depth = 4 * kWidth, columns = panels * kWidth;
+  CAPTURE(rows, panels);
+  const std::vector<float> a = numbers(rows * depth, 1), b = numbers(depth * columns, 2);
+  std::vector<float> a_pairs(a.size() / 2), b_pairs(b.size() / 2), c(static_cast<size_t>(rows * columns));
+  pack(rows, depth, a.data(), ColumnPairPanels{a_pairs.data(), rows});
+  pack(depth, columns, b.data(), RowPairPanels{b_pairs.data(), depth});
+  multiply<DotProduct>(rows, depth / 2, columns, a_pairs.data(), b_pairs.data(), c.data());
+  const auto product = [&](int64_t row, int64_t column) {
+    float sum = 0;
+    for (int64_t d = 0; d < depth; ++d) {
+      sum += a[static_cast<size_t>(row * depth + d)] * b[static_cast<size_t>(d * columns + column)];
+    }
+    return sum;
+  };
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t column = 0; column < columns; ++column) {
+      REQUIRE(at(c, rows, row, column) == product(row, column));
+    }
+  }
+}
+
+TEST_CASE("panels: the same for a transposed matrix, set or added") {
+  const auto depth = GENERATE(4, 12, 36);
+  const auto panels = GENERATE(1, 2, 3, 5);
+  const auto add = GENERATE(false, true);
+  const int64_t rows = 2 * kWidth, columns = panels * kWidth;
+  CAPTURE(depth, panels, add);
+  const std::vector<float> a = numbers(depth * rows, 1), b = numbers(depth * columns, 2),
+                           before = numbers(rows * columns, 3);
+  std::vector<float> a_pairs(a.size() / 2), b_pairs(b.size() / 2), c = before;
+  pack(depth, rows, a.data(), RowPairPanels{a_pairs.data(), depth});
+  pack(depth, columns, b.data(), RowPairPanels{b_pairs.data(), depth});
+  Prefetcher nothing;
+  multiply_transposed<DotProduct>(rows, depth / 2, columns, a_pairs.data(), b_pairs.data(), c.data(), add,
+                                  nothing);
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t column = 0; column < columns; ++column) {
+      float sum = add ? at(before, rows, row, column) : 0;
+      for (int64_t d = 0; d < depth; ++d) {
+        sum += a[static_cast<size_t>(d * rows + row)] * b[static_cast<size_t>(d * columns + column)];
+      }
+      REQUIRE(at(c, rows, row, column) == sum);
+    }
+  }
+}
+
+TEST_CASE("vec: what is stored in bf16 is what bf16(float) makes of it, for any number of lanes") {
+  constexpr float kHuge = std::numeric_limits<float>::max(),
+                  kInfinity = std::numeric_limits<float>::infinity();
+  std::vector<float> values{
+      0.0f,         -0.0f, 1.0f,       1.00390625f, 1.01171875f,
+      -3.14159274f, kHuge, -kInfinity, kInfinity,   std::numeric_limits<float>::quiet_NaN(),
+      1e-30f};
+  values.resize(static_cast<size_t>(kWidth), 0.3f);
+  for (int lanes = 1; lanes <= kWidth; ++lanes) {
+    std::vector<bf16> found(static_cast<size_t>(kWidth), bf16(7.0f));
+    store(found.data(), lanes, load(values.data(), AllLanes<float>()));
+    for (int i = 0; i < kWidth; ++i) {
+      const bf16 wanted = i < lanes ? bf16(values[static_cast<size_t>(i)]) : bf16(7.0f);
+      CHECK(found[static_cast<size_t>(i)].bits == wanted.bits);
+    }
+    const Vec<float> loaded = load(found.data(), lanes);
+    for (int i = 0; i < kWidth; ++i) {
+      const float wanted = i < lanes ? static_cast<float>(found[static_cast<size_t>(i)]) : 0.0f;
+      const float lane = loaded[i];
+      CHECK((lane == wanted || (lane != lane && wanted != wanted)));
     }
   }
 }

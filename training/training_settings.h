@@ -89,7 +89,7 @@ struct TrainingSettings {
       {.help = "part of a label that is spread over all classes", .most = 1, .below_most = true});
     v("augmentation", augmentation, {});
     v("seed", seed, {.help = "of the initial values, the order and the augmentation"});
-    v("precision", precision, {.help = "type of the activations; all but f32 need a CUDA device"});
+    v("precision", precision, {.help = "type of the activations; tf32 and f16 need a CUDA device"});
     v("evaluation_batch_size", evaluation_batch_size, {.least = 1, .flag = ""});
     v("capture", capture, {.flag = "", .shapes_result = false});
     v("report_seconds", report_seconds, {.flag = "", .shapes_result = false});

@@ -26,8 +26,8 @@ def parse_arguments():
     parser.add_argument("--mode", choices=["inference"], default="inference")
     parser.add_argument("--device", choices=["cpu"], default="cpu")
     parser.add_argument("--runtime", choices=["onnxruntime", "openvino"], default="onnxruntime")
-    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32", help="bf16: OpenVINO's hint, which it may "
-                        "take for what it has kernels for")
+    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32",
+                        help="bf16: OpenVINO's hint, which it may take for what it has kernels for")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--replays", type=int, default=1, help="runs in a timed step")
     parser.add_argument("--warmup", type=int, default=2)

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "fovea/kernels/cpu/affine.h"
+#include "fovea/kernels/cpu/conv/dot_products.h"
 #include "fovea/kernels/cpu/conv/onednn.h"
 #include "fovea/kernels/cpu/conv/panels.h"
 #include "fovea/kernels/cpu/conv/storage.h"
@@ -76,6 +77,10 @@ PreactivationForm choose_preactivation(const ConvProblem& problem, Dtype dtype) 
   const bool has_engine = chunk_engine(preactivation_chunks(problem, /*is_forward=*/true)) &&
                           chunk_engine(preactivation_chunks(problem, /*is_forward=*/false));
   return has_engine && suits_chunks(problem) ? PreactivationForm::chunks : PreactivationForm::composed;
+}
+
+bool multiplies_pairs(const ConvProblem& problem, Dtype dtype) {
+  return dtype == Dtype::bf16 && uses_dot_products() && can_pack_1x1(problem) && has_pairs(problem.C);
 }
 
 Chunks preactivation_chunks(const ConvProblem& problem, bool is_forward) {

@@ -6,13 +6,15 @@
 #include "fovea/core/parallel_for.h"
 #include "fovea/kernels/cpu/affine.h"
 #include "fovea/kernels/cpu/column_sums.h"
+#include "fovea/kernels/cpu/conv/choice.h"
+#include "fovea/kernels/cpu/conv/dot_products.h"
+#include "fovea/kernels/cpu/conv/pack.h"
 #include "fovea/kernels/cpu/conv/panels.h"
 #include "fovea/kernels/cpu/conv/prefetcher.h"
 #include "fovea/kernels/cpu/conv/storage.h"
 #include "fovea/kernels/cpu/moments.h"
 #include "fovea/kernels/cpu/rows.h"
 #include "fovea/kernels/cpu/streamed_output.h"
-#include "fovea/kernels/cpu/transpose.h"
 
 // A thread takes a block of some rows of pixels, through everything: activate, multiply, add, sum up. While
 // it multiplies it asks memory for the next block. So x and y (and their gradients) go through memory once,
@@ -22,6 +24,10 @@ namespace {
 
 constexpr int64_t kWidth = kLanes<float>;
 constexpr AllLanes<float> kAll;
+
+/// Panels whose words lie along a sum over the columns.
+template <class Arithmetic>
+using PanelsAlongRows = std::conditional_t<is_dot<Arithmetic>, ColumnPairPanels, FloatPanels>;
 
 /// All rows of pixels, cut into groups of chunks by their number alone.
 class RowChunks {
@@ -68,8 +74,9 @@ struct FinishForward {
   float* sums;
   bool begins;  // a chunk
 
-  template <int Rows, int Panels>
-  FOVEA_ALWAYS_INLINE void operator()(int64_t row, int64_t column, RegisterTile<Rows, Panels>& tile) const {
+  template <int Rows, int Panels, class Arithmetic>
+  FOVEA_ALWAYS_INLINE void operator()(int64_t row, int64_t column,
+                                      RegisterTile<Rows, Panels, Arithmetic>& tile) const {
     const int64_t at = row * K + column;
     if (residual != nullptr) {
       tile.for_each([&](auto r, auto s) FOVEA_ALWAYS_INLINE {
@@ -85,8 +92,8 @@ struct FinishForward {
     });
   }
 
-  template <int Rows, int Panels, class Panel>
-  FOVEA_ALWAYS_INLINE void sum_up(const RegisterTile<Rows, Panels>& tile, Panel s, int64_t c,
+  template <int Rows, int Panels, class Arithmetic, class Panel>
+  FOVEA_ALWAYS_INLINE void sum_up(const RegisterTile<Rows, Panels, Arithmetic>& tile, Panel s, int64_t c,
                                   bool is_first) const {
     if (is_first) {
       store(sums + c, kAll, Vec<float>{});
@@ -117,9 +124,9 @@ struct FinishBackward {
   StreamedOutput<T> da;
   float* sums;
 
-  template <int Rows, int Panels>
+  template <int Rows, int Panels, class Arithmetic>
   FOVEA_ALWAYS_INLINE void operator()(int64_t row, int64_t column,
-                                      const RegisterTile<Rows, Panels>& tile) const {
+                                      const RegisterTile<Rows, Panels, Arithmetic>& tile) const {
     unroll<Panels>([&](auto s) FOVEA_ALWAYS_INLINE {
       const int64_t c = column + s * kWidth;
       const AffineVec<float> channels = affine.at(c, kAll);
@@ -139,80 +146,21 @@ struct FinishBackward {
   }
 };
 
-/// w^T [C, K] in panels.
-Tensor transposed_in_panels(const Tensor& weight) {
-  const int64_t K = weight.shape(0), C = weight.shape(3);
-  Tensor result = Tensor::empty({K * C});
-  const float* from = weight.data<float>();
-  float* to = result.data<float>();
-  parallel_for_rows(K / kWidth, kWidth * C, [=](int64_t panel) {
-    const int64_t k = panel * kWidth;
-    for (int64_t c = 0; c < C; c += kWidth) {
-      store_rows(transpose(load_rows(from + k * C + c, C)), to + k * C + c * kWidth, kWidth);
-    }
-  });
-  return result;
-}
-
-/// Between matrices row by row and in panels.
-template <class T>
-void to_panels(int64_t rows, int64_t columns, const T* from, float* to) {
-  parallel_for_rows(rows, columns, [=](int64_t row) {
-    for (int64_t c = 0; c < columns; c += kWidth) {
-      store(to + c * rows + row * kWidth, kAll, load(from + row * columns + c, kAll));
-    }
-  });
-}
-void from_panels(int64_t rows, int64_t columns, const float* from, float* to) {
-  parallel_for_rows(rows, columns, [=](int64_t row) {
-    for (int64_t c = 0; c < columns; c += kWidth) {
-      store(to + row * columns + c, kAll, load(from + c * rows + row * kWidth, kAll));
-    }
-  });
-}
-
-/// relu(norm(x)) in panels; `rows` is a multiple of kRowMultiple, here and below.
-template <class T>
-void activate_to_panels(const Affine<float>& affine, int64_t rows, const T* x, float* to) {
-  const auto C = static_cast<int64_t>(affine.mean.size());
-  for (int64_t first = 0; first < rows; first += kRowMultiple, x += kRowMultiple * C) {
-    affine.activate_rows(x, kRowMultiple, [=](int64_t row, int64_t c, Vec<float> value) {
-      store(to + c * rows + (first + row) * kWidth, kAll, value);
-    });
-  }
-}
-
-/// The gradient of y from that of relu(norm(y)), in panels.
-template <class T>
-void pass_back_to_panels(const BackwardAffine<float>& affine, int64_t rows, const T* dy, const T* y,
-                         float* to) {
-  const auto K = static_cast<int64_t>(affine.mean.size());
-  for (int64_t first = 0; first < rows;
-       first += kRowMultiple, dy += kRowMultiple * K, y += kRowMultiple * K) {
-    affine.for_rows(kRowMultiple, /*has_relu=*/true,
-                    [=](int64_t row, int64_t k, auto lanes, const auto& gradient) {
-                      const int64_t i = row * K + k;
-                      store(to + k * rows + (first + row) * kWidth, lanes,
-                            gradient(load(dy + i, lanes), load(y + i, lanes)));
-                    });
-  }
-}
-
-template <class T>
+template <class T, class Arithmetic>
 void forward_as(const Tensor& x, const PreactivationStage& stage, const Tensor& residual, Tensor& y,
                 Tensor& mean, Tensor& variance) {
-  const Tensor weight = as_f32(stage.weight);
-  const int64_t C = weight.shape(3), K = weight.shape(0);
+  const int64_t C = stage.weight.shape(3), K = stage.weight.shape(0),
+                depth = is_dot<Arithmetic> ? C / 2 : C;  // in words
   const Affine<float> affine(stage.norm, /*fold=*/1);
   const RowChunks chunks(x.size() / C);
   const int64_t block_rows = rows_of_forward_block(C, K);
-  const Tensor filters = transposed_in_panels(weight);
+  const Tensor filters = packed_for_result<Arithmetic>(stage.weight);
   Tensor sums = Tensor::empty({chunks.count(), 3, K});
   parallel_for(chunks.count(), 1, [&](int64_t first, int64_t last) {
     const T* const xs = x.data<T>();
     const T* const residuals = residual.defined() ? residual.data<T>() : nullptr;
     const int64_t end = chunks.rows(last - 1).end;
-    Tensor a_block = Tensor::empty({block_rows * C});
+    Tensor a_block = Tensor::empty({block_rows * depth});
     float* const a = a_block.data<float>();
     Prefetcher prefetcher;
     for (int64_t chunk = first; chunk < last; ++chunk) {
@@ -220,15 +168,16 @@ void forward_as(const Tensor& x, const PreactivationStage& stage, const Tensor& 
       for (int64_t row = rows.begin; row < rows.end; row += block_rows) {
         const int64_t count = std::min(block_rows, rows.end - row), next_row = row + count,
                       next_count = std::min(block_rows, end - next_row);
-        activate_to_panels(affine, count, xs + row * C, a);
+        pack_activated(affine, count, xs + row * C, PanelsAlongRows<Arithmetic>{a, count});
         prefetcher.clear();
         prefetcher.add(xs + next_row * C, next_count * C);
         if (residuals != nullptr) prefetcher.add(residuals + next_row * K, next_count * K);
-        prefetcher.spread(steps_of_multiply(count, C, K));
-        multiply(count, C, K, a, filters.data<float>(), prefetcher,
-                 FinishForward<T>{
-                     K, residuals == nullptr ? nullptr : residuals + row * K, part_of<T>(y, row * K),
-                     mean.defined() ? sums.data<float>() + chunk * 3 * K : nullptr, row == rows.begin});
+        prefetcher.spread(steps_of_multiply(count, depth, K));
+        multiply<Arithmetic>(
+            count, depth, K, a, filters.data<float>(), prefetcher,
+            FinishForward<T>{K, residuals == nullptr ? nullptr : residuals + row * K, part_of<T>(y, row * K),
+                             mean.defined() ? sums.data<float>() + chunk * 3 * K : nullptr,
+                             row == rows.begin});
       }
     }
     end_streaming();
@@ -242,27 +191,66 @@ void forward_as(const Tensor& x, const PreactivationStage& stage, const Tensor& 
   moments.finish<float>(mean, variance);
 }
 
-template <class T>
+/// What a thread needs to multiply blocks of the backward pass.
+template <class ForWeight, class ForInput>
+struct BackwardBlocks {
+  BackwardBlocks(int64_t rows, int64_t C, int64_t K)
+      : a(Tensor::empty({rows * (is_dot<ForWeight> ? C / 2 : C)})),
+        gradient(Tensor::empty({rows * (is_dot<ForInput> ? K / 2 : K)})),
+        pairs(is_dot<ForWeight> ? Tensor::empty({rows / 2 * K}) : Tensor()) {}
+
+  /// dy, or, if there is a norm behind it, the gradient that it passes back.
+  template <class T>
+  void pack_gradient(const std::optional<BackwardAffine<float>>& back, int64_t rows, int64_t K, const T* dy,
+                     const T* y) {
+    const PanelsAlongRows<ForInput> along_rows{gradient.data<float>(), rows};
+    if constexpr (is_dot<ForWeight>) {
+      const RowPairPanels along_columns{pairs.data<float>(), rows};
+      back ? pack_passed_back(*back, rows, dy, y, along_rows, along_columns)
+           : pack(rows, K, dy, along_rows, along_columns);
+    } else {
+      back ? pack_passed_back(*back, rows, dy, y, along_rows) : pack(rows, K, dy, along_rows);
+    }
+  }
+
+  template <class T>
+  void pack_input(const Affine<float>& affine, int64_t rows, const T* x) {
+    if constexpr (is_dot<ForWeight>) {
+      pack_activated(affine, rows, x, RowPairPanels{a.data<float>(), rows});
+    } else {
+      pack_activated(affine, rows, x, FloatPanels{a.data<float>(), rows});
+    }
+  }
+
+  /// Elements along the sum over `rows`, in words, and the factor of the product that has it.
+  int64_t depth(int64_t rows) const { return is_dot<ForWeight> ? rows / 2 : rows; }
+  const float* gradient_for_weight() const {
+    const Tensor& factor = is_dot<ForWeight> ? pairs : gradient;
+    return factor.data<float>();
+  }
+
+  Tensor a, gradient, pairs;
+};
+
+/// `ForWeight` and `ForInput`: what the products of the two gradients multiply.
+template <class T, class ForWeight, class ForInput>
 void backward_as(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved, Tensor& da,
                  PreactivationGradients& gradients) {
   const auto& [stage, x, activated] = saved;
-  const Tensor weight = as_f32(stage.weight);
-  const int64_t C = weight.shape(3), K = weight.shape(0);
+  const int64_t C = stage.weight.shape(3), K = stage.weight.shape(0), depth = is_dot<ForInput> ? K / 2 : K;
   const Affine<float> affine(stage.norm, /*fold=*/1);
   std::optional<BackwardAffine<float>> back;
   if (next.y.defined()) back.emplace(next.norm, next.dweight, next.dbias, dy.size() / K, /*fold=*/1);
   const RowChunks chunks(x.size() / C);
   const int64_t block_rows = rows_of_backward_block(C, K);
-  Tensor filters = Tensor::empty({K * C}), sums = Tensor::zeros({chunks.count(), 2, C}),
-         partials = Tensor::empty({chunks.groups(), K * C});
-  to_panels(K, C, weight.data<float>(), filters.data<float>());
+  const Tensor filters = packed_for_input<ForInput>(stage.weight);
+  Tensor sums = Tensor::zeros({chunks.count(), 2, C}), partials = Tensor::empty({chunks.groups(), K * C});
   parallel_for(chunks.groups(), 1, [&](int64_t first, int64_t last) {
     const T* const xs = x.data<T>();
     const T* const dys = dy.data<T>();
     const T* const ys = back ? next.y.data<T>() : nullptr;
     const int64_t end = chunks.rows(last * chunks.per_group() - 1).end;
-    Tensor a_block = Tensor::empty({block_rows * C}), dy_block = Tensor::empty({block_rows * K});
-    float *const a = a_block.data<float>(), *const gradient = dy_block.data<float>();
+    BackwardBlocks<ForWeight, ForInput> blocks(block_rows, C, K);
     Prefetcher prefetcher;
     for (int64_t chunk = first * chunks.per_group(); chunk < last * chunks.per_group(); ++chunk) {
       const Interval rows = chunks.rows(chunk);
@@ -270,23 +258,22 @@ void backward_as(const Tensor& dy, const NextNorm& next, const SavedPreactivatio
       for (int64_t row = rows.begin; row < rows.end; row += block_rows) {
         const int64_t count = std::min(block_rows, rows.end - row), next_row = row + count,
                       next_count = std::min(block_rows, end - next_row);
-        if (back) {
-          pass_back_to_panels(*back, count, dys + row * K, ys + row * K, gradient);
-        } else {
-          to_panels(count, K, dys + row * K, gradient);
-        }
-        activate_to_panels(affine, count, xs + row * C, a);
+        blocks.pack_gradient(back, count, K, dys + row * K, back ? ys + row * K : nullptr);
+        blocks.pack_input(affine, count, xs + row * C);
         prefetcher.clear();
         prefetcher.add(dys + next_row * K, next_count * K);
         if (back) prefetcher.add(ys + next_row * K, next_count * K);
         prefetcher.add(xs + next_row * C, next_count * C);
-        prefetcher.spread(steps_of_multiply_transposed(K, count, C) + steps_of_multiply(count, K, C));
+        prefetcher.spread(steps_of_multiply_transposed(K, blocks.depth(count), C) +
+                          steps_of_multiply(count, depth, C));
         const bool begins = chunk % chunks.per_group() == 0 && row == rows.begin;
-        multiply_transposed(K, count, C, gradient, a, partials.data<float>() + group * K * C, /*add=*/!begins,
-                            prefetcher);
-        multiply(count, K, C, gradient, filters.data<float>(), prefetcher,
-                 FinishBackward<T>{C, affine, xs + row * C, part_of<T>(da, row * C),
-                                   sums.data<float>() + chunk * 2 * C});
+        multiply_transposed<ForWeight>(K, blocks.depth(count), C, blocks.gradient_for_weight(),
+                                       blocks.a.template data<float>(),
+                                       partials.data<float>() + group * K * C, /*add=*/!begins, prefetcher);
+        multiply<ForInput>(count, depth, C, blocks.gradient.template data<float>(), filters.data<float>(),
+                           prefetcher,
+                           FinishBackward<T>{C, affine, xs + row * C, part_of<T>(da, row * C),
+                                             sums.data<float>() + chunk * 2 * C});
       }
     }
     end_streaming();
@@ -294,7 +281,7 @@ void backward_as(const Tensor& dy, const NextNorm& next, const SavedPreactivatio
   Tensor dfilters_in_panels = Tensor::empty({K * C});
   add_groups(chunks.groups(), K * C, partials.data<float>(), dfilters_in_panels.data<float>());
   compute_in_f32(gradients.weight, [&](Tensor& dweight) {
-    from_panels(K, C, dfilters_in_panels.data<float>(), dweight.data<float>());
+    unpack(K, C, dfilters_in_panels.data<float>(), dweight.data<float>());
   });
   finish_reduce(sum_of_chunks(sums.data<float>(), chunks.count(), 2 * C), affine, gradients.norm_weight,
                 gradients.norm_bias);
@@ -304,14 +291,24 @@ void backward_as(const Tensor& dy, const NextNorm& next, const SavedPreactivatio
 
 void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual, Tensor& y,
              Tensor& mean, Tensor& variance) {
-  visit_storage("preactivation_conv_forward", x.dtype(),
-                [&]<class T>() { forward_as<T>(x, stage, residual, y, mean, variance); });
+  if (x.dtype() == Dtype::f32) {
+    return forward_as<float, MultiplyAdd>(x, stage, residual, y, mean, variance);
+  }
+  multiplies_pairs(problem_of(x.shape(), stage), x.dtype())
+      ? forward_as<bf16, DotProduct>(x, stage, residual, y, mean, variance)
+      : forward_as<bf16, MultiplyAdd>(x, stage, residual, y, mean, variance);
 }
 
 void backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved, Tensor& da,
               PreactivationGradients& gradients) {
-  visit_storage("preactivation_conv_backward", dy.dtype(),
-                [&]<class T>() { backward_as<T>(dy, next, saved, da, gradients); });
+  if (dy.dtype() == Dtype::f32) {
+    return backward_as<float, MultiplyAdd, MultiplyAdd>(dy, next, saved, da, gradients);
+  }
+  if (!uses_dot_products())
+    return backward_as<bf16, MultiplyAdd, MultiplyAdd>(dy, next, saved, da, gradients);
+  has_pairs(saved.stage.weight.shape(0))
+      ? backward_as<bf16, DotProduct, DotProduct>(dy, next, saved, da, gradients)
+      : backward_as<bf16, DotProduct, MultiplyAdd>(dy, next, saved, da, gradients);
 }
 
 }  // namespace fovea::kernels::cpu::fused_1x1

@@ -10,6 +10,7 @@
 #include "fovea/kernels/cpu/affine.h"
 #include "fovea/kernels/cpu/conv/choice.h"
 #include "fovea/kernels/cpu/conv/chunked.h"
+#include "fovea/kernels/cpu/conv/dot_products.h"
 #include "fovea/kernels/cpu/conv/fused.h"
 #include "fovea/kernels/cpu/conv/onednn.h"
 #include "fovea/kernels/cpu/conv/storage.h"
@@ -54,9 +55,11 @@ void forward_as(const Tensor& x, const PreactivationStages& chain, const Tensor&
     std::vector<std::optional<StagePlan>> plans(problems.size());
     const auto make_plan = [&](size_t i, const Chunks& images) {
       const PreactivationStage& stage = chain.stages[i];
-      plans[i] =
-          StagePlan{Affine<float>(stage.norm, fold_of(problems[i].C)),
-                    chunked::conv(ConvPass::forward, images, as_f32(stage.weight)), problems[i].x_image()};
+      plans[i] = StagePlan{Affine<float>(stage.norm, fold_of(problems[i].C)),
+                           multiplies_pairs(problems[i], x.dtype())
+                               ? dot_conv(images, stage.weight)
+                               : chunked::conv(ConvPass::forward, images, as_f32(stage.weight)),
+                           problems[i].x_image()};
     };
     std::vector<std::pair<size_t, Chunks>> by_one_thread;
     for (size_t i = 0; i < problems.size(); ++i) {

@@ -4,10 +4,13 @@
 #include <type_traits>
 #include <utility>
 
+#include "fovea/kernels/cpu/conv/arithmetic.h"
 #include "fovea/kernels/cpu/conv/prefetcher.h"
 #include "fovea/kernels/cpu/vec.h"
 
-/// Products of f32 matrices that one core finds in its cache, packed by whoever writes them there.
+/// Products of matrices that one core finds in its cache, packed by whoever writes them there: of f32, or,
+/// where the arithmetic is DotProduct, of pairs of bf16, which count as one element of a row or column half
+/// as long.
 ///
 /// A matrix lies in packed panels as wide as a register: [columns / kLanes][rows][kLanes]. So the element of
 /// a row is at a fixed distance from that of the row before, and a kernel that keeps a tile of the result in
@@ -36,7 +39,7 @@ FOVEA_ALWAYS_INLINE inline void unroll(Body&& body) {
 }
 
 /// Rows x Panels vectors of a product, in registers.
-template <int Rows, int Panels>
+template <int Rows, int Panels, class Arithmetic = MultiplyAdd>
 struct RegisterTile {
   Vec<float> sum[Rows][Panels] = {};
 
@@ -72,7 +75,8 @@ struct RegisterTile {
     unroll<Panels>([&](auto s) FOVEA_ALWAYS_INLINE { row[s] = load(b + s * b_panel, AllLanes<float>()); });
     unroll<Rows>([&](auto r) FOVEA_ALWAYS_INLINE {
       const float factor = a[r * a_row];
-      unroll<Panels>([&](auto s) FOVEA_ALWAYS_INLINE { sum[r][s] += factor * row[s]; });
+      unroll<Panels>([&](auto s)
+                         FOVEA_ALWAYS_INLINE { sum[r][s] = Arithmetic::add(sum[r][s], factor, row[s]); });
     });
   }
 
@@ -108,7 +112,7 @@ void for_each_panels(int64_t columns, Body&& body, int64_t column = 0) {
 
 /// Calls body(type, row, column) for the tiles that cover [rows, columns], of sizes that leave registers for
 /// the factors: column by column, and the rows in order. The type is std::type_identity of a RegisterTile.
-template <class Body>
+template <class Arithmetic = MultiplyAdd, class Body>
 void for_each_tile(int64_t rows, int64_t columns, Body&& body) {
   constexpr int kLarge = kManyRegisters ? 12 : 6, kSmall = kManyRegisters ? 8 : 4;
   for_each_panels<2>(columns, [&](auto panels, int64_t column) {
@@ -116,7 +120,8 @@ void for_each_tile(int64_t rows, int64_t columns, Body&& body) {
     for (int64_t row = 0; row < rows;) {
       const int64_t left = rows - row;
       const auto call = [&](auto tile_rows) {
-        body(std::type_identity<RegisterTile<decltype(tile_rows)::value, kPanels>>(), row, column);
+        body(std::type_identity<RegisterTile<decltype(tile_rows)::value, kPanels, Arithmetic>>(), row,
+             column);
         row += tile_rows;
       };
       if (left < kSmall) {
@@ -150,20 +155,22 @@ FOVEA_TILE_FUNCTION void multiply_tile(int64_t rows, int64_t depth, const float*
 
 /// Calls finish(row, column, tile) for the tiles of a * b (see for_each_tile): a [rows, depth], b
 /// [depth, columns], both in panels; depth and columns multiples of kLanes<float>, rows of kRowMultiple.
-template <class Finish>
+template <class Arithmetic = MultiplyAdd, class Finish>
 void multiply(int64_t rows, int64_t depth, int64_t columns, const float* a, const float* b,
               Prefetcher& prefetcher, const Finish& finish) {
-  for_each_tile(rows, columns, [&](auto type, int64_t row, int64_t column) {
+  for_each_tile<Arithmetic>(rows, columns, [&](auto type, int64_t row, int64_t column) {
     multiply_tile<typename decltype(type)::type>(rows, depth, a + row * kLanes<float>, b + column * depth,
                                                  prefetcher, row, column, finish);
   });
 }
 
 /// c = a * b: c [rows, columns] in panels.
+template <class Arithmetic = MultiplyAdd>
 void multiply(int64_t rows, int64_t depth, int64_t columns, const float* a, const float* b, float* c);
 
 /// c = a^T * b, or c += a^T * b: a [depth, rows], b [depth, columns], c [rows, columns], all in panels and
 /// apart; rows and columns multiples of kLanes<float>.
+template <class Arithmetic = MultiplyAdd>
 void multiply_transposed(int64_t rows, int64_t depth, int64_t columns, const float* a, const float* b,
                          float* c, bool add, Prefetcher& prefetcher);
 void multiply_transposed(int64_t rows, int64_t depth, int64_t columns, const float* a, const float* b,
