@@ -12,6 +12,13 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+/// A product and a sum for each of the multiply-adds of the kernels that body calls.
+double flops_of(const std::function<void()>& body) {
+  const MultiplyAddCounter counter;
+  body();
+  return 2 * static_cast<double>(counter.count());
+}
+
 }  // namespace
 
 Settings& settings() {
@@ -56,13 +63,6 @@ double copy_bandwidth() {
 double product_rate() {
   static const double rate = fovea::product_rate(settings().device, settings().dtype);
   return rate;
-}
-
-/// A product and a sum for each of the multiply-adds of the kernels that body calls.
-static double flops_of(const std::function<void()>& body) {
-  const MultiplyAddCounter counter;
-  body();
-  return 2 * static_cast<double>(counter.count());
 }
 
 void measure(benchmark::State& state, size_t least_bytes, const std::function<void()>& body) {

@@ -36,7 +36,7 @@ const ForkLock fork_lock{ForkOrder::profile, [] { calls().mutex.lock(); }, [] { 
 namespace internal {
 
 std::atomic<bool> profiling{false};
-std::atomic<int> multiply_add_counters{0};
+constinit thread_local int multiply_add_counters = 0;
 
 struct RunningCall {
   KernelCall call;

@@ -34,7 +34,7 @@ double profile_clock();
 
 namespace internal {
 extern std::atomic<bool> profiling;
-extern std::atomic<int> multiply_add_counters;  // that live, on any thread
+extern constinit thread_local int multiply_add_counters;  // that live on this thread
 struct RunningCall;
 RunningCall* begin_call(const char* name, const std::vector<const Tensor*>& tensors, int64_t multiply_adds);
 void end_call(RunningCall* call);
@@ -45,7 +45,7 @@ inline bool is_profiling() {
   return internal::profiling.load(std::memory_order_relaxed);
 }
 
-/// Counts the multiply-adds of the kernels that the thread which made it calls while it lives.
+/// Counts the multiply-adds of the kernels that its thread calls while it lives; belongs to that thread.
 class MultiplyAddCounter {
  public:
   MultiplyAddCounter();
@@ -58,14 +58,16 @@ class MultiplyAddCounter {
   int64_t begin_;
 };
 
-/// Measures its own life as a call of the kernel `name` while profiling is on or multiply-adds are counted;
-/// costs two relaxed loads otherwise. `for_each_tensor(visit)` calls visit(tensor) for what the kernel reads
-/// and writes; `multiply_adds()` is how often it multiplies and adds, together with those that it calls.
+/// Measures its own life as a call of the kernel `name` while profiling is on or this thread counts
+/// multiply-adds; costs two loads otherwise. `for_each_tensor(visit)` calls visit(tensor) for what the kernel
+/// reads and writes; `multiply_adds()` is how often it multiplies and adds, together with those that it
+/// calls.
 class ProfileScope {
  public:
   template <class ForEachTensor, class MultiplyAdds>
   ProfileScope(const char* name, const ForEachTensor& for_each_tensor, const MultiplyAdds& multiply_adds) {
-    if (!is_profiling() && internal::multiply_add_counters.load(std::memory_order_relaxed) == 0) return;
+    is_on_ = is_profiling();
+    if (!is_on_ && internal::multiply_add_counters == 0) return;
     std::vector<const Tensor*> tensors;
     for_each_tensor([&](const Tensor& tensor) { tensors.push_back(&tensor); });
     call_ = internal::begin_call(name, tensors, multiply_adds());
@@ -76,12 +78,14 @@ class ProfileScope {
   ~ProfileScope() {
     if (call_ != nullptr) internal::end_call(call_);
   }
-  bool is_on() const { return call_ != nullptr; }
+  /// Whether it is profiled.
+  bool is_on() const { return is_on_; }
   ProfileScope(const ProfileScope&) = delete;
   ProfileScope& operator=(const ProfileScope&) = delete;
 
  private:
   internal::RunningCall* call_ = nullptr;
+  bool is_on_ = false;
 };
 
 }  // namespace fovea

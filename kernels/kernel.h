@@ -130,7 +130,7 @@ class Kernel<void(Parameters...)> {
 #name, &cpu::name, &cuda::name, &name##_multiply_adds \
   }
 
-/// Used by both.
+/// Declares cpu::name and cuda::name.
 #define FOVEA_DECLARE_KERNEL(name, ...)       \
   namespace cpu {                             \
   void name(__VA_ARGS__);                     \

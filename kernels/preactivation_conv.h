@@ -67,7 +67,8 @@ struct NextNorm {
 };
 
 /// Moves norm.running. `residual` may be undefined. `activated`: as in SavedPreactivation.
-/// mean, variance: [K], those of y over all axes but the last, or both undefined where nobody needs them.
+/// mean, variance: [K], those of y over all axes but the last (of 16 bits, those before it is rounded, where
+/// the form is fused), or both undefined where nobody needs them.
 FOVEA_MULTIPLYING_KERNEL(preactivation_conv_forward, const Tensor& x, const PreactivationStage& stage,
                          const Tensor& residual, Tensor& y, Tensor& activated, Tensor& mean,
                          Tensor& variance);

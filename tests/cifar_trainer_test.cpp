@@ -146,7 +146,7 @@ TEST_CASE("cifar_trainer: exit codes tell what was wrong") {
   CHECK_THAT(trainer({"train", "--help"}).out,
              Contains("--batch-size") && Contains("--profile N") && Contains("Examples"));
   const std::string devices = trainer({"devices"}).out;
-  CHECK_THAT(devices, Contains("cpu"));
+  CHECK_THAT(devices, Contains("cpu") && Contains("precision f32 or bf16"));
   CHECK((devices.find("cuDNN 9.") != std::string::npos) == (FOVEA_HAS_CUDA != 0));
 }
 

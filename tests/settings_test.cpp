@@ -249,6 +249,7 @@ TEST_CASE("settings: a run goes on with what shaped it only") {
   CHECK(message("threads", "3") == "(no error)");
   CHECK(message("data", "elsewhere") == "(no error)");
   CHECK(message("precision", "bf16") == "(no error)");
+  CHECK(message("precision", "f16").find("precision is \"f16\"") != std::string::npos);
   CHECK(message("seed", "7") ==
         "resume: seed is 7, but the run to be continued has 1; leave --seed out, or start another run with "
         "--out");

@@ -141,7 +141,7 @@ TEST_CASE("trainer_process: of runs that begin at once in one folder one trains,
 
 TEST_CASE("trainer_process: a run that is refused leaves no folder behind") {
   const TemporaryFolder folder;
-  check_failure(short_run(folder / "a/b/c", {"--precision", "bf16", "--device", "cpu"}), 2, "bf16");
+  check_failure(short_run(folder / "a/b/c", {"--precision", "f16", "--device", "cpu"}), 2, "f16");
   CHECK_FALSE(std::filesystem::exists(folder / "a"));
   write_file(folder / "file", "text");
   check_failure(short_run(folder / "file"), 1, "cannot make the folder");

@@ -55,6 +55,6 @@ import torch
 
 product = torch.ones(8, 8) @ torch.ones(8, 8)
 assert product.sum().item() == 512, product
-print(f"PyTorch {torch.__version__}, ONNX Runtime {onnxruntime.__version__}, OpenVINO {openvino.__version__}")
+print(f"PyTorch {torch.__version__}, ONNX Runtime {onnxruntime.__version__}, OpenVINO {openvino.__version__} are there")
 PYTHON
 echo "next: benchmarks/peers/compare_torch.py --python $python --quick"

@@ -72,7 +72,7 @@ void interpolate(const char* operation, const Tensor& x, const Tensor& skip, Ten
           const A* __restrict low_right = inputs[1];
           const A* __restrict high_left = inputs[2];
           const A* __restrict high_right = inputs[3];
-          const A* __restrict other = inputs[4];
+          const A* __restrict other = inputs.back();
           A* __restrict target = outputs[0];
 #pragma omp simd
           for (int64_t c = 0; c < n; ++c) {
@@ -84,11 +84,10 @@ void interpolate(const char* operation, const Tensor& x, const Tensor& skip, Ten
           }
         };
         const int64_t at = (row * W + j) * C;
-        for_accumulated<T, 1, 5>(
-            C, {to + at},
-            {low + horizontal.low * C, low + horizontal.high * C, high + horizontal.low * C,
-             high + horizontal.high * C, kHasSkip ? added + at : low},
-            interpolate_channels);
+        std::array<const T*, kHasSkip ? 5 : 4> read{low + horizontal.low * C, low + horizontal.high * C,
+                                                    high + horizontal.low * C, high + horizontal.high * C};
+        if constexpr (kHasSkip) read[4] = added + at;
+        for_accumulated<T, 1, read.size()>(C, {to + at}, read, interpolate_channels);
       }
     });
   });

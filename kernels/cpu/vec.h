@@ -107,7 +107,7 @@ inline void stream(float* target, Vec<float> value) {
 #endif
 }
 
-/// The same in bf16, to an address aligned to half a vector.
+/// Stores a vector, rounded to bf16, past the caches, to an address aligned to half a vector.
 inline void stream(bf16* target, Vec<float> value) {
   const Halves halves = round_to_bf16(value);
 #if defined(__x86_64__) && defined(__AVX512F__)

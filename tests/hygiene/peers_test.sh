@@ -150,7 +150,7 @@ case \$1 in
   -) PYTHONPATH=$system/packages exec $python - ;;
 esac"
 : >"$system/log"
-run 0 'PyTorch 9.9, ONNX Runtime 1.9, OpenVINO 2.9' "$peers/install.sh" "$system/installed" "$system/venv-python"
+run 0 'PyTorch 9.9, ONNX Runtime 1.9, OpenVINO 2.9 are there' "$peers/install.sh" "$system/installed" "$system/venv-python"
 log_has '--no-deps --upgrade torch'
 log_has 'sympy>=1.13 cuda-toolkit[cudart,cufile,cupti]==13.2.2; platform_system == "Linux" numpy onnx onnxscript onnx'
 log_has "python $peers/stub_cuda.py"

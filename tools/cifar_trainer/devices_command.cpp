@@ -8,7 +8,7 @@
 namespace fovea::cli {
 
 int devices() {
-  print("cpu     {} threads, precision f32\n", num_threads());
+  print("cpu     {} threads, precision f32 or bf16\n", num_threads());
   const CudaStatus status = cuda_status();
   for (int i = 0; i < status.device_count; ++i) {
     print("{}  {}, precision f32, tf32, bf16 or f16\n", Device::cuda(i).str(), describe(Device::cuda(i)));

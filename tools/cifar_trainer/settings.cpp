@@ -165,9 +165,10 @@ void check_resumable(const Settings& saved, const Settings& wanted, const std::s
     const bool is_length = old.key == "epochs" || old.key == "max-steps";
     const bool is_mere_end =
         is_length && (!length_shapes || (old.key == "max-steps" && saved.training.epochs > 0));
-    // Weights, statistics and the optimiser's state are f32 whatever a step computes in.
-    const bool is_precision = old.key == "precision";
-    if (!shapes_result(old) || is_mere_end || is_precision) continue;
+    // All that is kept is f32 whatever a step computes in; f16 keeps the scale of its loss, too.
+    const bool is_mere_precision = old.key == "precision" && saved.training.precision != Precision::f16 &&
+                                   wanted.training.precision != Precision::f16;
+    if (!shapes_result(old) || is_mere_end || is_mere_precision) continue;
     const Setting& other = find_setting(list, old.key, "resume");
     if (old.field.value() == other.field.value()) continue;
     const std::string difference =

@@ -96,7 +96,8 @@ void resolve(Settings& settings);
 /// UsageError if settings contradict each other, for example milestones without the steps schedule.
 void check_consistent(const Settings& settings);
 /// Throws UsageError, which names the setting and both values, if the settings of a run to be continued shape
-/// the result in another way than those it was started with. `file`: where they come from; "": flags.
+/// the result in another way than those it was started with; but the precision may change, from and to all
+/// but f16. `file`: where they come from; "": flags.
 void check_resumable(const Settings& saved, const Settings& wanted, const std::string& file = "");
 /// Whether epochs and max-steps shape the learning rate of every step, so that a run cannot be made longer.
 bool length_shapes_result(const Settings& settings);

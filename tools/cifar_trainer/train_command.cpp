@@ -108,7 +108,7 @@ struct Start {
 };
 
 // Settings of a run to be continued: those of the checkpoint, then of the settings file beside it, then the
-// file and the flags that were given. All may change only what does not shape the result.
+// file and the flags that were given. All may change only the precision, and what does not shape the result.
 Start start_from_checkpoint(const Arguments& arguments, const RunPlace& place) {
   const std::string& path = place.checkpoint;
   check<UsageError>(!RunFolder(place.out).holds_run() || is_within(path, place.out), "resume: ", path,

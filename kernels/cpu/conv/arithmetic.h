@@ -17,7 +17,8 @@ struct MultiplyAdd {
 struct DotProduct {
   static Vec<float> add(Vec<float> sum, float factor, Vec<float> row) {
 #if defined(__AVX512BF16__) && defined(__AVX512F__)
-    const Vec<float> factors = broadcast(factor);
+    // As an integer: as a float a pair may be a signalling NaN, or subnormal.
+    const __m512i factors = _mm512_set1_epi32(std::bit_cast<int32_t>(factor));
     return std::bit_cast<Vec<float>>(_mm512_dpbf16_ps(
         std::bit_cast<__m512>(sum), std::bit_cast<__m512bh>(factors), std::bit_cast<__m512bh>(row)));
 #else

@@ -6,8 +6,8 @@
 #include "fovea/kernels/cpu/conv/chunks.h"
 #include "fovea/kernels/preactivation_problem.h"
 
-/// Who convolves: all that is chosen on the CPU is chosen here, from the shapes alone. choices.md beside this
-/// file has what is chosen for the networks of models/.
+/// Who convolves: all that is chosen on the CPU is chosen here, from the shapes and the dtype; for pairs of
+/// bf16 also by the processor. choices.md beside this file has what is chosen for the networks of models/.
 namespace fovea::kernels::cpu {
 
 enum class ConvEngine {

@@ -15,7 +15,7 @@ bool is_fast() {
 #endif
 }
 
-bool wanted() {
+bool are_wanted() {
   const std::string said = environment("FOVEA_BF16");
   check<UsageError>(said.empty() || said == "dot" || said == "f32", "FOVEA_BF16 is \"", said,
                     "\", wanted dot, f32, or nothing");
@@ -25,7 +25,7 @@ bool wanted() {
 }  // namespace
 
 bool uses_dot_products() {
-  static const bool uses = wanted();
+  static const bool uses = are_wanted();
   return uses;
 }
 

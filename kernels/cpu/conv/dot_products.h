@@ -10,10 +10,10 @@
 /// an instruction multiplies 16 pairs and adds both products to 16 f32.
 namespace fovea::kernels::cpu {
 
-/// Whether packed 1x1 convolutions of bf16 multiply pairs: where that is faster than f32's products. It is
-/// twice as fast on AMD's processors from Zen 4 on; Intel's without AMX do half as many (measured on Emerald
-/// Rapids: 44 against 88 GFMA/s a core), so that they widen to f32. FOVEA_BF16=dot and =f32 say so for any
-/// processor.
+/// Whether packed 1x1 convolutions of bf16 multiply pairs: where that is faster than f32's products. AMD's
+/// processors from Zen 4 on do twice as many (by their tables of instructions); Intel's without AMX do half
+/// as many (measured on Emerald Rapids: 44 against 88 GFMA/s a core), so that they widen to f32.
+/// FOVEA_BF16=dot and =f32 say so for any processor.
 bool uses_dot_products();
 
 /// Whether a packed 1x1 can multiply pairs: along C for its result, along K for the gradient of its input.

@@ -2,8 +2,9 @@
 
 #include "fovea/kernels/preactivation_conv.h"
 
-/// The fused forms of f32 between which choice.h chooses. Arguments as in kernels/preactivation_conv.h, whose
-/// running statistics the caller has moved; a = relu(norm(x)) is not stored.
+/// The fused forms of f32 and bf16 between which choice.h chooses. Arguments as in
+/// kernels/preactivation_conv.h, whose running statistics the caller has moved; a = relu(norm(x)) is not
+/// stored.
 namespace fovea::kernels::cpu {
 
 /// 1x1: a thread takes a block of rows of pixels through everything, by products of packed panels.

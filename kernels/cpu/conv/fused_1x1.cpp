@@ -222,8 +222,9 @@ struct BackwardBlocks {
     }
   }
 
-  /// Elements along the sum over `rows`, in words, and the factor of the product that has it.
+  /// Words along a sum over `rows`.
   int64_t depth(int64_t rows) const { return is_dot<ForWeight> ? rows / 2 : rows; }
+  /// The packed gradient as the product for the weight reads it.
   const float* gradient_for_weight() const {
     const Tensor& factor = is_dot<ForWeight> ? pairs : gradient;
     return factor.data<float>();

@@ -41,9 +41,11 @@ void round_to(float* values, int64_t count) {
 
 template <class T>
 void forward_as(const Tensor& x, const PreactivationStages& chain, const Tensor& residual, Tensor& y) {
+  constexpr bool is_rounded = !std::is_same_v<T, float>;
   const std::vector<ConvProblem> problems = problems_of(x.shape(), chain);
   onednn::call("preactivation_chain_forward", problems[0], [&] {
-    // Even stages read the first buffer and odd ones the second; the last writes y, in f32.
+    // Even stages read the first buffer and odd ones the second; the last writes y, or, in bf16, a product
+    // that is rounded into y.
     std::array<int64_t, 2> buffer_image{};
     const int64_t y_image = y.size() / x.shape(0);
     for (size_t i = 0; i < problems.size(); ++i) {
@@ -79,15 +81,15 @@ void forward_as(const Tensor& x, const PreactivationStages& chain, const Tensor&
     parallel_for(chunks.count(), 1, [&](int64_t first, int64_t last) {
       std::array<Tensor, 2> buffers;
       for (size_t i = 0; i < 2; ++i) buffers[i] = Tensor::empty({chunks.largest() * buffer_image[i]});
-      Tensor last_product = std::is_same_v<T, float> ? Tensor() : Tensor::empty({chunks.largest() * y_image});
+      Tensor last_product = is_rounded ? Tensor::empty({chunks.largest() * y_image}) : Tensor();
       std::vector<std::unique_ptr<ChunkRunner>> runners;
       for (const auto& plan : plans) runners.push_back(plan->conv->runner());
       for (int64_t chunk = first; chunk < last; ++chunk) {
         const Interval images = chunks.units(chunk);
         const int64_t count = images.count() * y_image;
         T* const target = y.data<T>() + images.begin * y_image;
-        float* product = last_product.defined() ? last_product.data<float>() : nullptr;
-        if constexpr (std::is_same_v<T, float>) product = target;
+        float* product = is_rounded ? last_product.data<float>() : nullptr;
+        if constexpr (!is_rounded) product = target;
         float* from = nullptr;
         for (size_t i = 0; i < plans.size(); ++i) {
           const StagePlan& plan = *plans[i];
@@ -104,7 +106,7 @@ void forward_as(const Tensor& x, const PreactivationStages& chain, const Tensor&
           from = to;
         }
         const T* const added = residual.defined() ? residual.data<T>() + images.begin * y_image : nullptr;
-        if (product == reinterpret_cast<float*>(target) && added == nullptr) continue;
+        if (!is_rounded && added == nullptr) continue;
         for_each_vector<float>(count, [=](int64_t i, auto lanes) {
           const Vec<float> value = load(product + i, lanes);
           store(target + i, lanes, added == nullptr ? value : value + load(added + i, lanes));

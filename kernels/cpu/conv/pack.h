@@ -52,7 +52,7 @@ struct RowPairPanels {
   }
 };
 
-/// A matrix that lies row by row.
+/// Packs a matrix that lies row by row.
 template <class T, class... Panels>
 void pack(int64_t rows, int64_t columns, const T* from, Panels... panels) {
   for (int64_t first = 0; first < rows; first += 2) {
@@ -65,7 +65,7 @@ void pack(int64_t rows, int64_t columns, const T* from, Panels... panels) {
   }
 }
 
-/// relu(norm(x)).
+/// Packs relu(norm(x)).
 template <class T, class... Panels>
 void pack_activated(const Affine<float>& affine, int64_t rows, const T* x, Panels... panels) {
   const auto C = static_cast<int64_t>(affine.mean.size());
@@ -76,7 +76,7 @@ void pack_activated(const Affine<float>& affine, int64_t rows, const T* x, Panel
   }
 }
 
-/// The gradient of y from that of relu(norm(y)).
+/// Packs the gradient of y, made from that of relu(norm(y)).
 template <class T, class... Panels>
 void pack_passed_back(const BackwardAffine<float>& affine, int64_t rows, const T* dy, const T* y,
                       Panels... panels) {

@@ -50,7 +50,8 @@ struct RegisterTile {
         [&](auto s) FOVEA_ALWAYS_INLINE { unroll<Rows>([&](auto r) FOVEA_ALWAYS_INLINE { body(r, s); }); });
   }
 
-  /// The same row by row: for stores past the caches, where what shares a line must follow each other.
+  /// Calls body(row, panel) for all vectors, row by row: for stores past the caches, where what shares a line
+  /// must follow each other.
   template <class Body>
   FOVEA_ALWAYS_INLINE static void for_each_by_rows(Body&& body) {
     unroll<Rows>(
