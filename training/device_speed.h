@@ -11,7 +11,8 @@ namespace fovea {
 /// Bytes per second of a copy, read and written bytes counted; the median of several. CPU: between two
 /// tensors of 64 MB, on all threads. CUDA: within the device, 256 MB.
 double copy_bandwidth(Device device);
-/// Floating-point operations per second of a product of two large square matrices; the median of several.
+/// Floating-point operations per second of a product of two large square matrices; the median of several. On
+/// the CPU in 16 bits they are widened, so that what multiplies pairs of bf16 may be faster.
 double product_rate(Device device, Dtype dtype);
 /// Both, in the dtype of a precision's activations; gives the memory back that it took on a CUDA device.
 DeviceSpeed measure_speed(Device device, Precision precision);

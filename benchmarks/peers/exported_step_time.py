@@ -71,7 +71,7 @@ def onnxruntime_of(arguments, path):
 
 
 def openvino_of(arguments, path):
-    """A function of images, and the version; one stream of requests, which all threads serve: a request is the whole batch."""
+    """A function of images, and the version. One stream of requests, which all threads serve: each is a whole batch."""
     import openvino
     compiled = openvino.Core().compile_model(path, "CPU", {
         "INFERENCE_NUM_THREADS": arguments.threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY",

@@ -14,6 +14,8 @@ DISAGREES = 3  # exit status of a peer that gives other numbers
 # and 1, PyTorch's own layouts in f32 are 2e-4 from its f64. And where it moves a number across a ReLU's or a max-pool's
 # edge its gradient jumps: after a step those layouts differ by 1e-4. The first loss of attention92-wide at batch 128 is
 # 2.3032952 in f64, 2.3032949 by Fovea in f32, and 2.3032382 by PyTorch 1.13 and 2.15.
+# Those of bf16 are for the other precisions that round factors, too: untrained networks put PyTorch's own bf16 up to
+# 0.13 of the root mean square from its f32 (preact-resnet164).
 TOLERANCES = {"f32": {"logits": [2e-3], "losses": [1e-4, 1e-3]}, "bf16": {"logits": [0.2], "losses": [0.02, 0.1]}}
 
 
@@ -63,7 +65,7 @@ class HandedOver:
         wanted, found = self.numbers(what), list(found)
         if len(found) != len(wanted):
             fail(f"{what}: {len(found)} numbers, Fovea has {len(wanted)}")
-        tolerances, size = TOLERANCES[precision][what], max(map(abs, wanted))
+        tolerances, size = TOLERANCES["f32" if precision == "f32" else "bf16"][what], max(map(abs, wanted))
         for i, (a, b) in enumerate(zip(found, wanted)):
             tolerance = tolerances[min(i, len(tolerances) - 1)]
             if not abs(a - b) <= tolerance * size:
