@@ -28,6 +28,16 @@ float at(const std::vector<float>& panels, int64_t rows, int64_t row, int64_t co
   return panels[static_cast<size_t>((column / kWidth * rows + row) * kWidth + column % kWidth)];
 }
 
+/// c = a * b in panels, of pairs.
+void multiply_pairs(int64_t rows, int64_t depth, int64_t columns, const std::vector<float>& a,
+                    const std::vector<float>& b, std::vector<float>& c) {
+  Prefetcher nothing;
+  multiply<DotProduct>(rows, depth, columns, a.data(), b.data(), nothing,
+                       [&](int64_t row, int64_t column, const auto& tile) {
+                         tile.put(c.data() + column * rows + row * kWidth, rows * kWidth);
+                       });
+}
+
 }  // namespace
 
 TEST_CASE("panels: multiply is the product, for every way to cut the rows into blocks") {
@@ -104,7 +114,7 @@ TEST_CASE("panels: products of pairs of bf16 are the products of the matrices th
   std::vector<float> a_pairs(a.size() / 2), b_pairs(b.size() / 2), c(static_cast<size_t>(rows * columns));
   pack(rows, depth, a.data(), ColumnPairPanels{a_pairs.data(), rows});
   pack(depth, columns, b.data(), RowPairPanels{b_pairs.data(), depth});
-  multiply<DotProduct>(rows, depth / 2, columns, a_pairs.data(), b_pairs.data(), c.data());
+  multiply_pairs(rows, depth / 2, columns, a_pairs, b_pairs, c);
   const auto product = [&](int64_t row, int64_t column) {
     float sum = 0;
     for (int64_t d = 0; d < depth; ++d) {
@@ -128,7 +138,7 @@ TEST_CASE("panels: a pair of bf16 is two numbers, whatever its bits are as one")
   a[kDepth] = 1.0f, a[kDepth + 1] = kInfinity;  // a signalling NaN
   pack(kRows, kDepth, a.data(), ColumnPairPanels{a_pairs.data(), kRows});
   pack(kDepth, kWidth, b.data(), RowPairPanels{b_pairs.data(), kDepth});
-  multiply<DotProduct>(kRows, kDepth / 2, kWidth, a_pairs.data(), b_pairs.data(), c.data());
+  multiply_pairs(kRows, kDepth / 2, kWidth, a_pairs, b_pairs, c);
   CHECK(at(c, kRows, 0, 0) == 3.0f);
   CHECK(at(c, kRows, 1, 0) == kInfinity);
   CHECK(at(c, kRows, 2, 0) == 0.0f);

@@ -7,8 +7,8 @@
 #include "fovea/kernels/cpu/column_sums.h"
 #include "fovea/kernels/cpu/conv/choice.h"
 #include "fovea/kernels/cpu/conv/chunked.h"
-#include "fovea/kernels/cpu/conv/storage.h"
 #include "fovea/kernels/cpu/conv/unfold.h"
+#include "fovea/kernels/cpu/in_f32.h"
 
 namespace fovea::kernels::cpu {
 namespace {

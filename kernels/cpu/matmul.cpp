@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "fovea/core/parallel_for.h"
-#include "fovea/kernels/cast.h"
+#include "fovea/kernels/cpu/in_f32.h"
 
 namespace fovea::kernels::cpu {
 namespace {
@@ -53,27 +53,14 @@ void multiply(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose
   });
 }
 
-/// x in f32; undefined stays undefined.
-Tensor to_f32(const Tensor& x) {
-  if (!x.defined()) return x;
-  Tensor wide = Tensor::empty(x.shape(), Dtype::f32);
-  cast_forward(x, wide);
-  return wide;
-}
-
 }  // namespace
 
 void matmul_forward(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, const Tensor& bias,
                     Tensor& y) {
-  if (y.dtype() == Dtype::f32) {
-    multiply<float>(a, transpose_a, b, transpose_b, bias, y);
-  } else if (y.dtype() == Dtype::f64) {
-    multiply<double>(a, transpose_a, b, transpose_b, bias, y);
-  } else {
-    Tensor wide = Tensor::empty(y.shape(), Dtype::f32);
-    multiply<float>(to_f32(a), transpose_a, to_f32(b), transpose_b, to_f32(bias), wide);
-    cast_forward(wide, y);
-  }
+  if (y.dtype() == Dtype::f64) return multiply<double>(a, transpose_a, b, transpose_b, bias, y);
+  compute_in_f32(y, [&](Tensor& wide) {
+    multiply<float>(as_f32(a), transpose_a, as_f32(b), transpose_b, as_f32(bias), wide);
+  });
 }
 
 }  // namespace fovea::kernels::cpu

@@ -35,7 +35,8 @@ constexpr const char* kTrainNotes =
 the file, the file wins over the defaults. --no-KEY turns off what is on: --no-flip. The folder of a run gets
 settings.toml (usable with --config), metrics.csv, summary.json, last.safetensors and best.safetensors. Ctrl-C
 saves and stops, as do SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU; --resume goes on, with the same result as
-without the pause (or, with --precision, in another one). --profile changes no result; its trace.json is for chrome://tracing and Perfetto.
+without the pause (or, with --precision, in another one). --profile changes no result; its trace.json is for
+chrome://tracing and Perfetto.
 
 best.safetensors is of the epoch with the highest accuracy on the test set, there being no validation set yet: that
 accuracy is a little too high, since the test set chose it. last.safetensors was not chosen by anything.

@@ -79,8 +79,11 @@ PreactivationForm choose_preactivation(const ConvProblem& problem, Dtype dtype) 
   return has_engine && suits_chunks(problem) ? PreactivationForm::chunks : PreactivationForm::composed;
 }
 
-bool multiplies_pairs(const ConvProblem& problem, Dtype dtype) {
-  return dtype == Dtype::bf16 && uses_dot_products() && can_pack_1x1(problem) && has_pairs(problem.C);
+bool multiplies_pairs(ConvPass pass, const ConvProblem& problem, Dtype dtype) {
+  if (dtype != Dtype::bf16 || !uses_dot_products() || !can_pack_1x1(problem)) return false;
+  if (pass == ConvPass::backward_weight) return true;  // sums over rows, of which there is an even number
+  // Along the sum panels of pairs are as wide as two registers.
+  return (pass == ConvPass::forward ? problem.C : problem.K) % (2 * kLanes<float>) == 0;
 }
 
 Chunks preactivation_chunks(const ConvProblem& problem, bool is_forward) {

@@ -36,9 +36,9 @@ const char* name_of(PreactivationForm form);
 
 PreactivationForm choose_preactivation(const ConvProblem& problem, Dtype dtype);
 
-/// Whether a 1x1 multiplies pairs of bf16 for its result (dot_products.h): by itself and within a chain,
-/// which have the same bits.
-bool multiplies_pairs(const ConvProblem& problem, Dtype dtype);
+/// Whether a packed 1x1 multiplies pairs of bf16 in a pass (dot_products.h); forward by itself and within a
+/// chain alike, which have the same bits.
+bool multiplies_pairs(ConvPass pass, const ConvProblem& problem, Dtype dtype);
 
 /// The chunks that the form `chunks` goes through, forward and in both backward passes.
 Chunks preactivation_chunks(const ConvProblem& problem, bool is_forward);

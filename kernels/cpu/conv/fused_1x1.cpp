@@ -7,11 +7,11 @@
 #include "fovea/kernels/cpu/affine.h"
 #include "fovea/kernels/cpu/column_sums.h"
 #include "fovea/kernels/cpu/conv/choice.h"
-#include "fovea/kernels/cpu/conv/dot_products.h"
 #include "fovea/kernels/cpu/conv/pack.h"
 #include "fovea/kernels/cpu/conv/panels.h"
 #include "fovea/kernels/cpu/conv/prefetcher.h"
 #include "fovea/kernels/cpu/conv/storage.h"
+#include "fovea/kernels/cpu/in_f32.h"
 #include "fovea/kernels/cpu/moments.h"
 #include "fovea/kernels/cpu/rows.h"
 #include "fovea/kernels/cpu/streamed_output.h"
@@ -295,7 +295,7 @@ void forward(const Tensor& x, const PreactivationStage& stage, const Tensor& res
   if (x.dtype() == Dtype::f32) {
     return forward_as<float, MultiplyAdd>(x, stage, residual, y, mean, variance);
   }
-  multiplies_pairs(problem_of(x.shape(), stage), x.dtype())
+  multiplies_pairs(ConvPass::forward, problem_of(x.shape(), stage), x.dtype())
       ? forward_as<bf16, DotProduct>(x, stage, residual, y, mean, variance)
       : forward_as<bf16, MultiplyAdd>(x, stage, residual, y, mean, variance);
 }
@@ -305,9 +305,11 @@ void backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& 
   if (dy.dtype() == Dtype::f32) {
     return backward_as<float, MultiplyAdd, MultiplyAdd>(dy, next, saved, da, gradients);
   }
-  if (!uses_dot_products())
+  const ConvProblem problem = problem_of(saved.x.shape(), saved.stage);
+  if (!multiplies_pairs(ConvPass::backward_weight, problem, dy.dtype())) {
     return backward_as<bf16, MultiplyAdd, MultiplyAdd>(dy, next, saved, da, gradients);
-  has_pairs(saved.stage.weight.shape(0))
+  }
+  multiplies_pairs(ConvPass::backward_input, problem, dy.dtype())
       ? backward_as<bf16, DotProduct, DotProduct>(dy, next, saved, da, gradients)
       : backward_as<bf16, DotProduct, MultiplyAdd>(dy, next, saved, da, gradients);
 }

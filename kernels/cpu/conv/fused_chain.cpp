@@ -14,6 +14,7 @@
 #include "fovea/kernels/cpu/conv/fused.h"
 #include "fovea/kernels/cpu/conv/onednn.h"
 #include "fovea/kernels/cpu/conv/storage.h"
+#include "fovea/kernels/cpu/in_f32.h"
 #include "fovea/kernels/cpu/rows.h"
 
 // A thread takes a few images through all stages: x and y go through memory once, all else stays in its L2
@@ -58,7 +59,7 @@ void forward_as(const Tensor& x, const PreactivationStages& chain, const Tensor&
     const auto make_plan = [&](size_t i, const Chunks& images) {
       const PreactivationStage& stage = chain.stages[i];
       plans[i] = StagePlan{Affine<float>(stage.norm, fold_of(problems[i].C)),
-                           multiplies_pairs(problems[i], x.dtype())
+                           multiplies_pairs(ConvPass::forward, problems[i], x.dtype())
                                ? dot_conv(images, stage.weight)
                                : chunked::conv(ConvPass::forward, images, as_f32(stage.weight)),
                            problems[i].x_image()};

@@ -13,6 +13,7 @@
 #include "fovea/kernels/cpu/conv/onednn.h"
 #include "fovea/kernels/cpu/conv/storage.h"
 #include "fovea/kernels/cpu/elements.h"
+#include "fovea/kernels/cpu/in_f32.h"
 #include "fovea/kernels/cpu/moments.h"
 #include "fovea/kernels/cpu/rows.h"
 #include "fovea/kernels/cpu/streamed_output.h"

@@ -3,6 +3,7 @@
 #include "fovea/kernels/cpu/affine.h"
 #include "fovea/kernels/cpu/conv/panels.h"
 #include "fovea/kernels/cpu/conv/storage.h"
+#include "fovea/kernels/cpu/in_f32.h"
 #include "fovea/kernels/cpu/rows.h"
 #include "fovea/kernels/cpu/transpose.h"
 

@@ -32,11 +32,10 @@ void multiply_transposed_panels(int64_t rows, int64_t depth, const float* a, con
 
 }  // namespace
 
-template <class Arithmetic>
 void multiply(int64_t rows, int64_t depth, int64_t columns, const float* a, const float* b, float* c) {
   // Without multiply_tile: at 16 channels its calls would take a tenth of the time.
   Prefetcher nothing;
-  for_each_tile<Arithmetic>(rows, columns, [&](auto type, int64_t row, int64_t column) {
+  for_each_tile(rows, columns, [&](auto type, int64_t row, int64_t column) {
     typename decltype(type)::type tile;
     tile.add_product(rows, depth, a + row * kWidth, b + column * depth, nothing);
     tile.put(c + column * rows + row * kWidth, rows * kWidth);
@@ -52,8 +51,6 @@ void multiply_transposed(int64_t rows, int64_t depth, int64_t columns, const flo
   });
 }
 
-template void multiply<MultiplyAdd>(int64_t, int64_t, int64_t, const float*, const float*, float*);
-template void multiply<DotProduct>(int64_t, int64_t, int64_t, const float*, const float*, float*);
 template void multiply_transposed<MultiplyAdd>(int64_t, int64_t, int64_t, const float*, const float*, float*,
                                                bool, Prefetcher&);
 template void multiply_transposed<DotProduct>(int64_t, int64_t, int64_t, const float*, const float*, float*,

@@ -166,7 +166,6 @@ void multiply(int64_t rows, int64_t depth, int64_t columns, const float* a, cons
 }
 
 /// c = a * b: c [rows, columns] in panels.
-template <class Arithmetic = MultiplyAdd>
 void multiply(int64_t rows, int64_t depth, int64_t columns, const float* a, const float* b, float* c);
 
 /// c = a^T * b, or c += a^T * b: a [depth, rows], b [depth, columns], c [rows, columns], all in panels and
