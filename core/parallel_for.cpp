@@ -92,6 +92,45 @@ void leave(int processor, int members) {
   if (sched_setaffinity(0, sizeof others, &others) == 0) sched_setaffinity(0, sizeof allowed, &allowed);
 }
 
+/// Consecutive parts of the work of a parallel_for.
+struct Units {
+  uint32_t begin = 0, end = 0;
+  uint32_t count() const { return end - begin; }
+};
+
+/// What a member of the pool has still to do: some consecutive units, as two halves of a word.
+class Share {
+ public:
+  /// Only by the member itself, or while nobody works.
+  void set(Units units) { word_.store(packed(units), std::memory_order_relaxed); }
+  /// Half of it, from its begin, for the member itself.
+  Units take() {
+    return remove([](Units all) { return Units{all.begin, all.begin + (all.count() + 1) / 2}; });
+  }
+  /// Half of it, from its end, for another member.
+  Units give() {
+    return remove([](Units all) { return Units{all.end - (all.count() + 1) / 2, all.end}; });
+  }
+
+ private:
+  static uint64_t packed(Units units) { return uint64_t{units.begin} << 32 | units.end; }
+
+  /// Nothing if there is nothing; a part that begins or ends where all does.
+  template <class Part>
+  Units remove(Part&& part_of) {
+    uint64_t word = word_.load(std::memory_order_relaxed);
+    for (;;) {
+      const Units all{static_cast<uint32_t>(word >> 32), static_cast<uint32_t>(word)};
+      if (all.count() == 0) return {};
+      const Units part = part_of(all);
+      const Units rest = part.begin == all.begin ? Units{part.end, all.end} : Units{all.begin, part.begin};
+      if (word_.compare_exchange_weak(word, packed(rest), std::memory_order_relaxed)) return part;
+    }
+  }
+
+  std::atomic<uint64_t> word_{0};
+};
+
 /// The threads behind parallel_for. A thread that waits first spins (see spins_of) and then sleeps: waking it
 /// takes long where the machine is a virtual one. Ten times shorter spinning made inference and training of
 /// attention92 at batch 32 3% slower, and beside two busy processes inference took 183 instead of 134 ms.
@@ -99,33 +138,40 @@ void leave(int processor, int members) {
 /// long as with OpenMP's threads told to sleep.
 class ThreadPool {
  public:
-  using Work = void (*)(void* context, int member, int members);
+  using Work = void (*)(void* context, Units units);
 
   /// The pool of this process. It is never destroyed; a child process made by fork gets a new one, or null
   /// if there is no memory for it.
   static ThreadPool* instance();
 
-  /// Calls work(context, 0, members), ..., work(context, members - 1, members), each on a thread of its own,
-  /// member 0 on this one, and returns when all have ended. `members` is less than wanted where the system
-  /// gives no more threads, or no memory for them. `work` must not throw. False, and nothing was called, if
-  /// another thread is using the pool.
-  bool try_run(int wanted, Work work, void* context);
+  /// Calls work(context, part) for parts of [0, units), on this thread and others, and returns when all have
+  /// ended. There are fewer threads than wanted where the system gives no more, or no memory for them. `work`
+  /// must not throw. False, and nothing was called, if another thread is using the pool.
+  bool try_run(int wanted, uint32_t units, Work work, void* context);
 
  private:
   /// A thread that waits until its ticket changes.
-  struct Worker {
+  struct alignas(64) Worker {
     std::atomic<uint32_t> ticket{0};
+    Share share;
     std::thread thread;
   };
   void serve(Worker& worker, int member);
   /// Starts workers until there are `wanted`, or as many as the system allows; returns how many there are.
   int workers_of(int wanted);
+  Share& share_of(int member) {
+    return member == 0 ? own_share_ : workers_[static_cast<size_t>(member - 1)]->share;
+  }
+  /// Works until there is nothing left that nobody has taken: first a member's own share, then what others
+  /// have left.
+  void run(int member);
 
   static constexpr int kMostFailures = 100;  // to start a thread, before it is not tried any more
 
   std::mutex in_use_;
   std::vector<std::unique_ptr<Worker>> workers_;  // members 1, 2, ...
   int failures_ = 0;
+  Share own_share_;  // of member 0
   Work work_ = nullptr;
   void* context_ = nullptr;
   int members_ = 0;
@@ -164,7 +210,7 @@ int ThreadPool::workers_of(int wanted) {
   return std::min(wanted, static_cast<int>(workers_.size()));
 }
 
-bool ThreadPool::try_run(int wanted, Work work, void* context) {
+bool ThreadPool::try_run(int wanted, uint32_t units, Work work, void* context) {
   const std::unique_lock lock(in_use_, std::try_to_lock);
   if (!lock) return false;
   const int members = 1 + workers_of(wanted - 1);
@@ -173,12 +219,19 @@ bool ThreadPool::try_run(int wanted, Work work, void* context) {
   members_ = members;
   processor_ = sched_getcpu();
   unfinished_.store(static_cast<uint32_t>(members - 1), std::memory_order_relaxed);
+  const auto begin_of = [=](int member) {
+    return static_cast<uint32_t>(uint64_t{units} * static_cast<uint64_t>(member) /
+                                 static_cast<uint64_t>(members));
+  };
+  for (int member = 0; member < members; ++member) {
+    share_of(member).set({begin_of(member), begin_of(member + 1)});
+  }
   for (int member = 1; member < members; ++member) {
     Worker& worker = *workers_[static_cast<size_t>(member - 1)];
     worker.ticket.fetch_add(1, std::memory_order_release);
     worker.ticket.notify_one();
   }
-  work(context, 0, members);
+  run(0);
   for (uint32_t left = unfinished_.load(std::memory_order_acquire); left != 0;) {
     if (!spin_until_changed(unfinished_, left, spins_of(members)))
       unfinished_.wait(left, std::memory_order_acquire);
@@ -198,23 +251,34 @@ void ThreadPool::serve(Worker& worker, int member) {
       leave(processor_, members_);
     }
     ticket = worker.ticket.load(std::memory_order_acquire);
-    work_(context_, member, members_);
+    run(member);
     if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
   }
 }
 
-/// One parallel_for: its members run a range each, and keep the first exception.
+void ThreadPool::run(int member) {
+  Share& own = share_of(member);
+  for (;;) {
+    for (Units part = own.take(); part.count() > 0; part = own.take()) work_(context_, part);
+    Units found;
+    for (int i = 1; i < members_ && found.count() == 0; ++i) found = share_of((member + i) % members_).give();
+    if (found.count() == 0) return;
+    own.set(found);
+  }
+}
+
+/// One parallel_for: its body for ranges of whole units, and the first exception.
 struct Loop {
-  int64_t count;
+  int64_t count, unit;
   internal::RangeBody body;
   void* context;
   std::mutex mutex{};
   std::exception_ptr failure{};
 
-  void run(int64_t member, int64_t members) {
+  void run(Units units) {
     const SerialScope scope;
     try {
-      body(context, count * member / members, count * (member + 1) / members);
+      body(context, units.begin * unit, std::min(count, units.end * unit));
     } catch (...) {
       const std::lock_guard lock(mutex);
       if (!failure) failure = std::current_exception();
@@ -242,19 +306,20 @@ SerialScope::~SerialScope() {
 
 void internal::parallel_for(int64_t count, int64_t grain, RangeBody body, void* context) {
   if (count <= 0) return;
+  constexpr int64_t kMostUnits = int64_t{1} << 30;
   const int64_t shortest = grain_ignored > 0 ? 1 : std::max<int64_t>(grain, 1);
-  const int64_t ranges_wanted = (count + shortest - 1) / shortest;
-  const int threads = static_cast<int>(std::min<int64_t>({num_threads(), ranges_wanted, count}));
+  const int64_t unit = std::max(shortest, (count + kMostUnits - 1) / kMostUnits);
+  const int64_t units = (count + unit - 1) / unit;
+  const int threads = static_cast<int>(std::min<int64_t>(num_threads(), units));
   if (threads <= 1 || is_inside) {
     body(context, 0, count);
     return;
   }
-  Loop loop{count, body, context};
-  const auto work = [](void* shared, int member, int members) {
-    static_cast<Loop*>(shared)->run(member, members);
-  };
+  Loop loop{count, unit, body, context};
+  const auto work = [](void* shared, Units part) { static_cast<Loop*>(shared)->run(part); };
   ThreadPool* pool = ThreadPool::instance();
-  if (pool == nullptr || !pool->try_run(threads, work, &loop)) body(context, 0, count);
+  if (pool == nullptr || !pool->try_run(threads, static_cast<uint32_t>(units), work, &loop))
+    body(context, 0, count);
   if (loop.failure) std::rethrow_exception(loop.failure);
 }
 

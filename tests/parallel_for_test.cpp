@@ -10,6 +10,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -29,6 +30,22 @@ struct Threads {
   explicit Threads(int count) { set_num_threads(count); }
   ~Threads() { set_num_threads(before); }
   int before = num_threads();
+};
+
+class ThreadsSeen {
+ public:
+  void add_this() {
+    const std::lock_guard lock(mutex_);
+    ids_.insert(std::this_thread::get_id());
+  }
+  size_t count() const {
+    const std::lock_guard lock(mutex_);
+    return ids_.size();
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::set<std::thread::id> ids_;
 };
 
 /// This program, which a test runs once more.
@@ -58,33 +75,52 @@ TEST_CASE("parallel_for: an empty count calls nothing") {
   parallel_for(-1, 1, [](int64_t, int64_t) { FAIL("called"); });
 }
 
-TEST_CASE("parallel_for: ranges are as many as threads, but not shorter than the grain") {
+TEST_CASE("parallel_for: no range but the last is shorter than the grain") {
   const Threads scope(4);
   std::mutex mutex;
-  const auto ranges = [&](int64_t count, int64_t grain) {
-    int64_t total = 0;
-    parallel_for(count, grain, [&](int64_t, int64_t) {
+  std::map<int64_t, int64_t> ranges;  // their ends, by begin
+  const auto run = [&](int64_t count, int64_t grain) {
+    ranges.clear();
+    parallel_for(count, grain, [&](int64_t begin, int64_t end) {
       const std::lock_guard lock(mutex);
-      ++total;
+      ranges[begin] = end;
     });
-    return total;
+    return ranges.size();
   };
-  CHECK(ranges(100, 1) == 4);
-  CHECK(ranges(100, 50) == 2);
-  CHECK(ranges(100, 100) == 1);
+  for (const int64_t grain : {1, 7, 50, 99}) {
+    run(100, grain);
+    for (const auto& [begin, end] : ranges) CHECK((end - begin >= grain || end == 100));
+  }
+  CHECK(run(100, 1) >= 4);
+  CHECK(run(100, 50) == 2);
+  CHECK(run(100, 100) == 1);
   const NoGrain no_grain;
-  CHECK(ranges(100, 100) == 4);
+  CHECK(run(100, 100) >= 4);
 }
 
 TEST_CASE("parallel_for: uses other threads") {
   const Threads scope(3);
-  std::mutex mutex;
-  std::set<std::thread::id> seen;
+  ThreadsSeen seen;
   parallel_for(3, 1, [&](int64_t, int64_t) {
-    const std::lock_guard lock(mutex);
-    seen.insert(std::this_thread::get_id());
+    seen.add_this();
+    while (seen.count() < 3) std::this_thread::yield();
   });
-  CHECK(seen.size() == 3);
+  CHECK(seen.count() == 3);
+}
+
+TEST_CASE("parallel_for: what a thread does not come to others do") {
+  const Threads scope(3);
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<int64_t> done{0};
+    parallel_for(300, 1, [&](int64_t begin, int64_t end) {
+      // The thread that has index 0 does not go on before the others have done all but its range.
+      if (begin == 0) {
+        while (done < 300 - end) std::this_thread::yield();
+      }
+      done += end - begin;
+    });
+    CHECK(done == 300);
+  }
 }
 
 TEST_CASE("parallel_for: a thread that has slept may still run on every processor") {
@@ -173,14 +209,14 @@ TEST_CASE("parallel_for: in a process that may start two threads", "[.][no-more-
   const Threads scope(8);
   for (int round = 0; round < 200; ++round) {
     std::vector<std::atomic<int>> visits(100);
-    std::atomic<int> ranges{0};
+    ThreadsSeen seen;
     parallel_for(100, 1, [&](int64_t begin, int64_t end) {
-      ++ranges;
+      seen.add_this();
+      while (seen.count() < 2) std::this_thread::yield();
       for (int64_t i = begin; i < end; ++i) ++visits[static_cast<size_t>(i)];
     });
     REQUIRE(std::all_of(visits.begin(), visits.end(), [](const auto& visit) { return visit == 1; }));
-    REQUIRE(ranges < 8);
-    REQUIRE(ranges > 1);
+    REQUIRE(seen.count() < 8);
   }
 }
 
