@@ -25,12 +25,6 @@ bool is_narrow(ConvPass pass, const ConvProblem& problem) {
   return pass == ConvPass::backward_weight && problem.K <= kFewChannelsOfY && problem.K < problem.C;
 }
 
-bool can_pack_1x1(const ConvProblem& problem) {
-  constexpr int64_t kWidth = kLanes<float>;
-  return kWidth >= 8 && problem.is_pointwise() && problem.C % kWidth == 0 && problem.K % kWidth == 0 &&
-         problem.H * problem.W % kRowMultiple == 0;
-}
-
 /// Whether rows of pixels are whole vectors, and there are channels enough for oneDNN's kernels to be fast.
 bool suits_chunks(const ConvProblem& problem) {
   constexpr int64_t kFewest = 16;
@@ -73,14 +67,20 @@ std::optional<ConvEngine> chunk_engine(const Chunks& chunks) {
 
 PreactivationForm choose_preactivation(const ConvProblem& problem, Dtype dtype) {
   if (!is_f32_inside(problem, dtype)) return PreactivationForm::composed;
-  if (can_pack_1x1(problem)) return PreactivationForm::packed_1x1;
+  if (packs_1x1(problem)) return PreactivationForm::packed_1x1;
   const bool has_engine = chunk_engine(preactivation_chunks(problem, /*is_forward=*/true)) &&
                           chunk_engine(preactivation_chunks(problem, /*is_forward=*/false));
   return has_engine && suits_chunks(problem) ? PreactivationForm::chunks : PreactivationForm::composed;
 }
 
+bool packs_1x1(const ConvProblem& problem) {
+  constexpr int64_t kWidth = kLanes<float>;
+  return kWidth >= 8 && problem.is_pointwise() && problem.C % kWidth == 0 && problem.K % kWidth == 0 &&
+         problem.H * problem.W % kRowMultiple == 0;
+}
+
 bool multiplies_pairs(ConvPass pass, const ConvProblem& problem, Dtype dtype) {
-  if (dtype != Dtype::bf16 || !uses_dot_products() || !can_pack_1x1(problem)) return false;
+  if (dtype != Dtype::bf16 || !uses_dot_products() || !packs_1x1(problem)) return false;
   if (pass == ConvPass::backward_weight) return true;  // sums over rows, of which there is an even number
   // Along the sum panels of pairs are as wide as two registers.
   return (pass == ConvPass::forward ? problem.C : problem.K) % (2 * kLanes<float>) == 0;
@@ -95,9 +95,18 @@ bool is_chained(const Tensor& x, const PreactivationStages& chain) {
   // The threads share the images; one alone is better cut into rows.
   if (!is_storage(x.dtype()) || x.size() == 0 || x.shape(0) == 1) return false;
   const std::vector<ConvProblem> problems = problems_of(x.shape(), chain);
-  return std::all_of(problems.begin(), problems.end(), [](const ConvProblem& problem) {
-    return onednn::is_available() && onednn::is_safe(problem) && suits_chunks(problem);
+  const Chunks chunks = chain_chunks(problems);
+  return std::all_of(problems.begin(), problems.end(), [&](const ConvProblem& problem) {
+    if (packs_1x1(problem)) return true;
+    return chunk_engine(Chunks::images(problem, chunks)).has_value() && suits_chunks(problem);
   });
+}
+
+Chunks chain_chunks(const std::vector<ConvProblem>& problems) {
+  int64_t floats = 0;  // of an image, at once
+  for (const ConvProblem& problem : problems)
+    floats = std::max(floats, problem.x_image() + problem.y_image());
+  return Chunks::images(problems[0], floats);
 }
 
 }  // namespace fovea::kernels::cpu

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "fovea/core/dtype.h"
 #include "fovea/kernels/cpu/conv/chunks.h"
@@ -36,6 +37,9 @@ const char* name_of(PreactivationForm form);
 
 PreactivationForm choose_preactivation(const ConvProblem& problem, Dtype dtype);
 
+/// Whether products of packed panels compute a convolution behind a batch norm, alone or in a chain.
+bool packs_1x1(const ConvProblem& problem);
+
 /// Whether a packed 1x1 multiplies pairs of bf16 in a pass (dot_products.h); forward by itself and within a
 /// chain alike, which have the same bits.
 bool multiplies_pairs(ConvPass pass, const ConvProblem& problem, Dtype dtype);
@@ -46,5 +50,9 @@ Chunks preactivation_chunks(const ConvProblem& problem, bool is_forward);
 /// Whether a few images go through all stages in the cache (fused_chain.cpp), instead of each stage by
 /// itself.
 bool is_chained(const Tensor& x, const PreactivationStages& chain);
+
+/// The images that a thread takes through a chain at once. A stage is computed by products of packed panels,
+/// if packs_1x1 says so, or by the chunk_engine of its images.
+Chunks chain_chunks(const std::vector<ConvProblem>& problems);
 
 }  // namespace fovea::kernels::cpu

@@ -1,9 +1,5 @@
 #pragma once
 
-#include <memory>
-
-#include "fovea/kernels/cpu/conv/chunk_engine.h"
-
 /// Products of pairs of bf16, as AVX512_BF16 has them: a 32-bit word holds two neighbours along the sum, and
 /// an instruction multiplies 16 pairs and adds both products to 16 f32.
 namespace fovea::kernels::cpu {
@@ -13,8 +9,5 @@ namespace fovea::kernels::cpu {
 /// as many (measured on Emerald Rapids: 44 against 88 GFMA/s a core), so that they widen to f32.
 /// FOVEA_BF16=dot and =f32 say so for any processor.
 bool uses_dot_products();
-
-/// The engine of chunks that are whole images, forward: `weight` [K, 1, 1, C] in bf16, with pairs along C.
-std::unique_ptr<ChunkedConv> dot_conv(const Chunks& images, const Tensor& weight);
 
 }  // namespace fovea::kernels::cpu

@@ -7,14 +7,12 @@
 #include "fovea/kernels/cpu/affine.h"
 #include "fovea/kernels/cpu/column_sums.h"
 #include "fovea/kernels/cpu/conv/choice.h"
-#include "fovea/kernels/cpu/conv/pack.h"
-#include "fovea/kernels/cpu/conv/panels.h"
 #include "fovea/kernels/cpu/conv/prefetcher.h"
+#include "fovea/kernels/cpu/conv/products_1x1.h"
 #include "fovea/kernels/cpu/conv/storage.h"
 #include "fovea/kernels/cpu/in_f32.h"
 #include "fovea/kernels/cpu/moments.h"
 #include "fovea/kernels/cpu/rows.h"
-#include "fovea/kernels/cpu/streamed_output.h"
 
 // A thread takes a block of some rows of pixels, through everything: activate, multiply, add, sum up. While
 // it multiplies it asks memory for the next block. So x and y (and their gradients) go through memory once,
@@ -24,10 +22,6 @@ namespace {
 
 constexpr int64_t kWidth = kLanes<float>;
 constexpr AllLanes<float> kAll;
-
-/// Panels whose words lie along a sum over the columns.
-template <class Arithmetic>
-using PanelsAlongRows = std::conditional_t<is_dot<Arithmetic>, ColumnPairPanels, FloatPanels>;
 
 /// All rows of pixels, cut into groups of chunks by their number alone.
 class RowChunks {
@@ -49,52 +43,34 @@ class RowChunks {
   int64_t units_, groups_, per_group_;
 };
 
-/// Rows of a block: an odd multiple of 12, so that its panels do not fall on the same lines of the cache.
-int64_t rows_of_block(int64_t bytes, int64_t floats_per_row) {
-  const int64_t rows = bytes / (floats_per_row * static_cast<int64_t>(sizeof(float)));
-  return std::max<int64_t>(rows - 12, 0) / 24 * 24 + 12;
-}
-
-/// Blocks of forward and backward passes (measured: half and twice as many rows take 1.0 to 1.1 of the time).
-/// Where the filters are large so is a block, because they are read once for each.
-int64_t rows_of_forward_block(int64_t C, int64_t K) {
-  return rows_of_block(std::max<int64_t>(24 << 10, C * K / 2), C);
-}
+/// Blocks of backward passes, which hold x and dy.
 int64_t rows_of_backward_block(int64_t C, int64_t K) {
   return std::max<int64_t>(60, rows_of_block(std::max<int64_t>(64 << 10, C * K), C + K));
 }
 
-/// Adds the residual, if not null, and stores y. Sums up its differences from the average of the first four
-/// rows of a chunk, and their squares: `sums`, [3, K], if not null, has these sums and that average.
+/// Adds the residual and stores y. Sums up its differences from the average of the first four rows of a
+/// chunk, and their squares: `sums`, [3, K], if not null, has these sums and that average.
 template <class T>
 struct FinishForward {
-  int64_t K;
-  const T* residual;
-  StreamedOutput<T> y;
+  ResultRows<T> result;
   float* sums;
   bool begins;  // a chunk
 
   template <int Rows, int Panels, class Arithmetic>
   FOVEA_ALWAYS_INLINE void operator()(int64_t row, int64_t column,
                                       RegisterTile<Rows, Panels, Arithmetic>& tile) const {
-    const int64_t at = row * K + column;
-    if (residual != nullptr) {
-      tile.for_each([&](auto r, auto s) FOVEA_ALWAYS_INLINE {
-        tile.sum[r][s] += load(residual + at + r * K + s * kWidth, kAll);
-      });
-    }
+    result.add_residual(row, column, tile);
     if (sums != nullptr) {
       unroll<Panels>([&](auto s)
                          FOVEA_ALWAYS_INLINE { sum_up(tile, s, column + s * kWidth, begins && row == 0); });
     }
-    tile.for_each_by_rows([&, target = y](auto r, auto s) FOVEA_ALWAYS_INLINE {
-      target.put(at + r * K + s * kWidth, kAll, tile.sum[r][s]);
-    });
+    result.put(row, column, tile);
   }
 
   template <int Rows, int Panels, class Arithmetic, class Panel>
   FOVEA_ALWAYS_INLINE void sum_up(const RegisterTile<Rows, Panels, Arithmetic>& tile, Panel s, int64_t c,
                                   bool is_first) const {
+    const int64_t K = result.K;
     if (is_first) {
       store(sums + c, kAll, Vec<float>{});
       store(sums + K + c, kAll, Vec<float>{});
@@ -149,8 +125,7 @@ struct FinishBackward {
 template <class T, class Arithmetic>
 void forward_as(const Tensor& x, const PreactivationStage& stage, const Tensor& residual, Tensor& y,
                 Tensor& mean, Tensor& variance) {
-  const int64_t C = stage.weight.shape(3), K = stage.weight.shape(0),
-                depth = is_dot<Arithmetic> ? C / 2 : C;  // in words
+  const int64_t C = stage.weight.shape(3), K = stage.weight.shape(0), depth = depth_of<Arithmetic>(C);
   const Affine<float> affine(stage.norm, /*fold=*/1);
   const RowChunks chunks(x.size() / C);
   const int64_t block_rows = rows_of_forward_block(C, K);
@@ -173,11 +148,11 @@ void forward_as(const Tensor& x, const PreactivationStage& stage, const Tensor& 
         prefetcher.add(xs + next_row * C, next_count * C);
         if (residuals != nullptr) prefetcher.add(residuals + next_row * K, next_count * K);
         prefetcher.spread(steps_of_multiply(count, depth, K));
-        multiply<Arithmetic>(
-            count, depth, K, a, filters.data<float>(), prefetcher,
-            FinishForward<T>{K, residuals == nullptr ? nullptr : residuals + row * K, part_of<T>(y, row * K),
-                             mean.defined() ? sums.data<float>() + chunk * 3 * K : nullptr,
-                             row == rows.begin});
+        multiply<Arithmetic>(count, depth, K, a, filters.data<float>(), prefetcher,
+                             FinishForward<T>{{K, residuals == nullptr ? nullptr : residuals + row * K,
+                                               part_of<T>(y, row * K)},
+                                              mean.defined() ? sums.data<float>() + chunk * 3 * K : nullptr,
+                                              row == rows.begin});
       }
     }
     end_streaming();
@@ -195,8 +170,8 @@ void forward_as(const Tensor& x, const PreactivationStage& stage, const Tensor& 
 template <class ForWeight, class ForInput>
 struct BackwardBlocks {
   BackwardBlocks(int64_t rows, int64_t C, int64_t K)
-      : a(Tensor::empty({rows * (is_dot<ForWeight> ? C / 2 : C)})),
-        gradient(Tensor::empty({rows * (is_dot<ForInput> ? K / 2 : K)})),
+      : a(Tensor::empty({rows * depth_of<ForWeight>(C)})),
+        gradient(Tensor::empty({rows * depth_of<ForInput>(K)})),
         pairs(is_dot<ForWeight> ? Tensor::empty({rows / 2 * K}) : Tensor()) {}
 
   /// dy, or, if there is a norm behind it, the gradient that it passes back.
@@ -223,7 +198,7 @@ struct BackwardBlocks {
   }
 
   /// Words along a sum over `rows`.
-  int64_t depth(int64_t rows) const { return is_dot<ForWeight> ? rows / 2 : rows; }
+  int64_t depth(int64_t rows) const { return depth_of<ForWeight>(rows); }
   /// The packed gradient as the product for the weight reads it.
   const float* gradient_for_weight() const {
     const Tensor& factor = is_dot<ForWeight> ? pairs : gradient;
@@ -238,7 +213,7 @@ template <class T, class ForWeight, class ForInput>
 void backward_as(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved, Tensor& da,
                  PreactivationGradients& gradients) {
   const auto& [stage, x, activated] = saved;
-  const int64_t C = stage.weight.shape(3), K = stage.weight.shape(0), depth = is_dot<ForInput> ? K / 2 : K;
+  const int64_t C = stage.weight.shape(3), K = stage.weight.shape(0), depth = depth_of<ForInput>(K);
   const Affine<float> affine(stage.norm, /*fold=*/1);
   std::optional<BackwardAffine<float>> back;
   if (next.y.defined()) back.emplace(next.norm, next.dweight, next.dbias, dy.size() / K, /*fold=*/1);

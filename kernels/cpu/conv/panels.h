@@ -155,14 +155,20 @@ FOVEA_TILE_FUNCTION void multiply_tile(int64_t rows, int64_t depth, const float*
 }
 
 /// Calls finish(row, column, tile) for the tiles of a * b (see for_each_tile): a [rows, depth], b
-/// [depth, columns], both in panels; depth and columns multiples of kLanes<float>, rows of kRowMultiple.
+/// [depth, columns], both in panels, those of a of `a_rows` rows, of which these are some; depth and columns
+/// multiples of kLanes<float>, rows of kRowMultiple.
+template <class Arithmetic = MultiplyAdd, class Finish>
+void multiply_rows(int64_t a_rows, int64_t rows, int64_t depth, int64_t columns, const float* a,
+                   const float* b, Prefetcher& prefetcher, const Finish& finish) {
+  for_each_tile<Arithmetic>(rows, columns, [&](auto type, int64_t row, int64_t column) {
+    multiply_tile<typename decltype(type)::type>(a_rows, depth, a + row * kLanes<float>, b + column * depth,
+                                                 prefetcher, row, column, finish);
+  });
+}
 template <class Arithmetic = MultiplyAdd, class Finish>
 void multiply(int64_t rows, int64_t depth, int64_t columns, const float* a, const float* b,
               Prefetcher& prefetcher, const Finish& finish) {
-  for_each_tile<Arithmetic>(rows, columns, [&](auto type, int64_t row, int64_t column) {
-    multiply_tile<typename decltype(type)::type>(rows, depth, a + row * kLanes<float>, b + column * depth,
-                                                 prefetcher, row, column, finish);
-  });
+  multiply_rows<Arithmetic>(rows, rows, depth, columns, a, b, prefetcher, finish);
 }
 
 /// c = a * b: c [rows, columns] in panels.

@@ -228,8 +228,8 @@ void TileConv::for_each_block(int64_t count, Body&& body) const {
   }
 }
 
-void TileConv::transform_input(const Tiles& tiles, int64_t C, const float* x) {
-  if (!zeros_.defined() || zeros_.size() < W_ * C) zeros_ = Tensor::zeros({W_ * C});
+void TileConv::transform_input(const Tiles& tiles, int64_t C, const float* x, const PixelLayout& layout) {
+  if (!zeros_.defined() || zeros_.size() < W_ * layout.pixel) zeros_ = Tensor::zeros({W_ * layout.pixel});
   if (!columns_.defined()) columns_ = Tensor::zeros({(W_ + 2) * kInput * kWidth});
   float* const points = tiles.points(x_points_, C);
   float* const columns =
@@ -238,15 +238,16 @@ void TileConv::transform_input(const Tiles& tiles, int64_t C, const float* x) {
   for (int64_t i = 0; i < tiles.rows; ++i) {
     const int64_t row = tiles.first_row + i, image = row / rows_of_tiles,
                   top = kSide * (row % rows_of_tiles) - 1;
-    std::array<const float*, kInput> lines;  // of pixels
-    for (int64_t r = 0; r < kInput; ++r) {
-      const bool is_inside = top + r >= 0 && top + r < H_;
-      lines[static_cast<size_t>(r)] = is_inside ? x + (image * H_ + top + r) * W_ * C : zeros_.data<float>();
-    }
     for (int64_t c = 0; c < C; c += kWidth) {
+      std::array<const float*, kInput> lines;  // of pixels
+      for (int64_t r = 0; r < kInput; ++r) {
+        const bool is_inside = top + r >= 0 && top + r < H_;
+        lines[static_cast<size_t>(r)] =
+            is_inside ? x + layout.at((image * H_ + top + r) * W_, c) : zeros_.data<float>();
+      }
       for (int64_t w = 0; w < W_; ++w) {
         Six column;
-        for (size_t r = 0; r < kInput; ++r) column[r] = load(lines[r] + w * C + c, kAll);
+        for (size_t r = 0; r < kInput; ++r) column[r] = load(lines[r] + w * layout.pixel, kAll);
         column = input_points(column);
         for (size_t r = 0; r < kInput; ++r) {
           store(columns + ((w + 1) * kInput + static_cast<int64_t>(r)) * kWidth, kAll, column[r]);
@@ -286,22 +287,29 @@ void TileConv::transform_gradient(const Tiles& tiles, int64_t K, const float* dy
 }
 
 /// One vector of channels of y, from `k` on.
-void TileConv::transform_output(const Tiles& tiles, int64_t K, int64_t k, const float* points,
-                                float* y) const {
-  const int64_t line = W_ * K;
-  for (int64_t i = 0; i < tiles.rows; ++i) {
-    float* pixels = y + (tiles.first_row + i) * kSide * line + k;
-    for (int64_t tile = 0; tile < tiles.per_row; ++tile, points += kWidth, pixels += kSide * K) {
-      const auto products = load_grid<Six>(points, points_at(tiles.point_stride(kColumns)));
-      store_grid(along_both(products, output_pixels), pixels,
-                 [=](int64_t h, int64_t w) { return h * line + w * K; });
+void TileConv::transform_output(const Tiles& tiles, int64_t k, const float* points,
+                                const PixelOutput& y) const {
+  const int64_t pixel = y.layout.pixel, line = W_ * pixel;
+  const auto transform = [&](const auto& finish) {
+    for (int64_t i = 0; i < tiles.rows; ++i) {
+      float* pixels = y.to + y.layout.at((tiles.first_row + i) * kSide * W_, k);
+      for (int64_t tile = 0; tile < tiles.per_row; ++tile, points += kWidth, pixels += kSide * pixel) {
+        const auto products = load_grid<Six>(points, points_at(tiles.point_stride(kColumns)));
+        auto grid = along_both(products, output_pixels);
+        for (Four& row : grid) {
+          for (Vector& value : row) value = finish(value);
+        }
+        store_grid(grid, pixels, [=](int64_t h, int64_t w) { return h * line + w * pixel; });
+      }
     }
-  }
+  };
+  y.affine == nullptr ? transform([](Vector value) { return value; }) : transform(y.activation(k));
 }
 
-void TileConv::forward(int64_t count, int64_t C, int64_t K, const float* x, const float* filters, float* y) {
+void TileConv::forward(int64_t count, int64_t C, int64_t K, const float* x, const PixelLayout& x_layout,
+                       const float* filters, const PixelOutput& y) {
   for_each_block(count, [&](const Tiles& tiles) {
-    transform_input(tiles, C, x);
+    transform_input(tiles, C, x, x_layout);
     const float* const from = x_points_.data<float>();
     float* const to = tiles.points(y_points_, kColumns);
     for (int64_t k = 0; k < K; k += kColumns) {
@@ -311,7 +319,7 @@ void TileConv::forward(int64_t count, int64_t C, int64_t K, const float* x, cons
                  filters + p * matrix_stride(C, K) + k * C, to + p * tiles.point_stride(kColumns));
       }
       for (int64_t panel = 0; panel < columns; panel += kWidth) {
-        transform_output(tiles, K, k + panel, to + panel * tiles.padded_count(), y);
+        transform_output(tiles, k + panel, to + panel * tiles.padded_count(), y);
       }
     }
   });
@@ -320,7 +328,7 @@ void TileConv::forward(int64_t count, int64_t C, int64_t K, const float* x, cons
 void TileConv::backward_filters(int64_t count, int64_t C, int64_t K, const float* x, const float* dy,
                                 float* dfilters, bool add) {
   for_each_block(count, [&](const Tiles& tiles) {
-    transform_input(tiles, C, x);
+    transform_input(tiles, C, x, PixelLayout::rows(C));
     transform_gradient(tiles, K, dy);
     for (int64_t p = 0; p < kPoints; ++p) {
       multiply_transposed(C, tiles.padded_count(), K, x_points_.data<float>() + p * tiles.point_stride(C),

@@ -6,6 +6,7 @@
 #include "fovea/core/tensor.h"
 #include "fovea/kernels/conv_problem.h"
 #include "fovea/kernels/cpu/conv/chunk_engine.h"
+#include "fovea/kernels/cpu/conv/pixel_layout.h"
 
 /// f32 convolutions of 3x3 by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, "Fast algorithms for
 /// convolutional neural networks", 2015, arXiv:1509.09308). For a tile x of 6x6 pixels, whose result has 4x4,
@@ -47,7 +48,11 @@ class TileConv {
   TileConv(int64_t H, int64_t W) : H_(H), W_(W) {}
 
   /// x: [count, H, W, C] -> y: [count, H, W, K]
-  void forward(int64_t count, int64_t C, int64_t K, const float* x, const float* filters, float* y);
+  void forward(int64_t count, int64_t C, int64_t K, const float* x, const float* filters, float* y) {
+    forward(count, C, K, x, PixelLayout::rows(C), filters, {y, PixelLayout::rows(K)});
+  }
+  void forward(int64_t count, int64_t C, int64_t K, const float* x, const PixelLayout& x_layout,
+               const float* filters, const PixelOutput& y);
 
   /// dfilters: filter_size(C, K) elements, set, or added to.
   void backward_filters(int64_t count, int64_t C, int64_t K, const float* x, const float* dy, float* dfilters,
@@ -57,9 +62,9 @@ class TileConv {
   struct Tiles;
   template <class Body>
   void for_each_block(int64_t count, Body&& body) const;
-  void transform_input(const Tiles& tiles, int64_t C, const float* x);
+  void transform_input(const Tiles& tiles, int64_t C, const float* x, const PixelLayout& layout);
   void transform_gradient(const Tiles& tiles, int64_t K, const float* dy);
-  void transform_output(const Tiles& tiles, int64_t K, int64_t k, const float* points, float* y) const;
+  void transform_output(const Tiles& tiles, int64_t k, const float* points, const PixelOutput& y) const;
 
   int64_t H_, W_;
   Tensor x_points_;  // at each point a matrix [tiles, C]
