@@ -3,11 +3,16 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <map>
+#include <mutex>
+#include <new>
 #include <ostream>
+#include <utility>
 
 #include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
 #include "fovea/core/cuda_backend.h"
+#include "fovea/core/fork.h"
 #include "fovea/core/profile.h"
 
 namespace fovea {
@@ -18,11 +23,43 @@ struct Tensor::Storage {
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 
+  /// A form of some elements; undefined: it was asked for once.
+  struct Form {
+    uint64_t state;
+    Tensor numbers;
+  };
+  struct Place {
+    const void* kind;
+    int64_t offset, size;
+    auto operator<=>(const Place&) const = default;
+  };
+
+  /// A number that rises when the elements may have changed since it was asked for. Under the forms' lock.
+  uint64_t state() {
+    if (is_written.exchange(false, std::memory_order_relaxed)) ++writes;
+    return version.load(std::memory_order_relaxed) + writes;
+  }
+
   void* pointer;
   size_t bytes;
   Device device;
   std::atomic<uint64_t> version{0};
+  std::atomic<bool> is_written{
+      false};  // a pointer that may write was given away since the state was asked for
+  uint64_t writes = 0;
+  std::map<Place, Form> forms;
 };
+
+namespace {
+
+std::mutex& forms_mutex() {
+  static auto* mutex = new std::mutex;
+  return *mutex;
+}
+const ForkLock fork_lock{ForkOrder::tensor_forms, [] { forms_mutex().lock(); },
+                         [] { forms_mutex().unlock(); }};
+
+}  // namespace
 
 Tensor Tensor::empty(const Shape& shape, Dtype dtype, Device device) {
   Tensor result;
@@ -75,13 +112,48 @@ void Tensor::mark_changed() const {
   if (defined()) storage_->version.fetch_add(1, std::memory_order_relaxed);
 }
 
-void* Tensor::raw() {
+void* Tensor::address() const {
   check(defined(), "Tensor: an undefined tensor has no data");
   return static_cast<std::byte*>(storage_->pointer) + static_cast<size_t>(offset_) * size_of(dtype_);
 }
 
+void* Tensor::raw() {
+  void* const result = address();
+  // Written only once: the threads that write parts of a result share its line of the cache.
+  std::atomic<bool>& is_written = storage_->is_written;
+  if (!is_written.load(std::memory_order_relaxed)) is_written.store(true, std::memory_order_relaxed);
+  return result;
+}
+
 const void* Tensor::raw() const {
-  return const_cast<Tensor*>(this)->raw();
+  return address();
+}
+
+Tensor Tensor::form(const void* kind, const std::function<Tensor()>& make) const {
+  check(defined(), "Tensor: an undefined tensor has no form");
+  const Storage::Place place{kind, offset_, size_};
+  uint64_t state = 0;
+  bool is_again = false;
+  Tensor outdated;  // destroyed without the lock
+  try {
+    const std::lock_guard lock(forms_mutex());
+    state = storage_->state();
+    const auto [known, is_new] = storage_->forms.try_emplace(place, Storage::Form{state, {}});
+    Storage::Form& form = known->second;
+    is_again = !is_new && form.state == state;
+    if (is_again && form.numbers.defined()) return form.numbers;
+    outdated = std::exchange(form.numbers, {});
+    form.state = state;
+  } catch (const std::bad_alloc&) {
+    return make();  // without the memory to note it, it is not kept
+  }
+  Tensor made = make();
+  if (is_again) {
+    const std::lock_guard lock(forms_mutex());
+    Storage::Form& form = storage_->forms.at(place);
+    if (form.state == state) form.numbers = made;
+  }
+  return made;
 }
 
 void Tensor::check_access(Dtype wanted) const {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -40,7 +41,8 @@ class Tensor {
   Dtype dtype() const { return dtype_; }
   Device device() const;
 
-  /// The first element, as T; an Error if T is not the tensor's dtype.
+  /// The first element, as T; an Error if T is not the tensor's dtype. Who keeps the pointer and writes
+  /// through it later calls mark_changed then.
   template <class T>
   T* data();
   template <class T>
@@ -76,6 +78,12 @@ class Tensor {
   /// For who changes numbers through data() or raw() where autograd may have them: see version.
   void mark_changed() const;
 
+  /// What `make()` makes of these numbers and takes long, such as filters packed for a product. From the
+  /// second time on that it is asked for while the numbers stay as they are it is kept with the storage,
+  /// until they change: by a kernel, mark_changed, or a pointer that may write. `kind` tells forms of the
+  /// same numbers apart: the address of an object of static storage.
+  Tensor form(const void* kind, const std::function<Tensor()>& make) const;
+
   /// How many tensors share the storage: 1 means that it may be overwritten.
   int64_t use_count() const { return storage_.use_count(); }
   /// "f32[128, 32, 32, 64]"; "undefined"
@@ -84,6 +92,7 @@ class Tensor {
  private:
   struct Storage;
   void check_access(Dtype wanted) const;
+  void* address() const;
 
   std::shared_ptr<Storage> storage_;
   int64_t offset_ = 0;  // in elements

@@ -2,6 +2,9 @@
 
 #include <catch2/catch.hpp>
 
+#include "fovea/core/allocator.h"
+#include "fovea/kernels/cpu/vec.h"
+#include "fovea/training/precision.h"
 #include "layer_check.h"
 #include "op_test.h"
 
@@ -64,6 +67,37 @@ TEST_CASE("residual unit: gradient") {
   }
   ResidualUnit same = make_unit(8, 8, 1);
   test::check_layer_gradient(same, [&](const Variable& x) { return same.forward(x); }, {3, 3, 4, 8});
+}
+
+TEST_CASE("residual unit: inference keeps its filters packed, and follows weights that change") {
+  for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
+    for (const int64_t images : {1, 2}) {
+      ResidualUnit unit = make_unit(64, 64, /*stride=*/1), fresh = make_unit(64, 64, /*stride=*/1);
+      const NoGrad no_grad;
+      for (ResidualUnit* each : {&unit, &fresh}) {
+        set_precision(*each, dtype == Dtype::bf16 ? Precision::bf16 : Precision::f32);
+        each->train(false);
+      }
+      const Variable x(test::random_tensor({images, 8, 8, 64}, 0, dtype));
+      for (Conv* const changed : {&unit.reduce, &unit.conv, &unit.expand}) {
+        const int64_t before = memory_stats().in_use;
+        for (int i = 0; i < 3; ++i) unit.forward(x);
+        if (kernels::cpu::kLanes<float> >= 8) CHECK(memory_stats().in_use > before);
+        const Tensor old = unit.forward(x).value();
+        Tensor weight = changed->weight.value();
+        weight.copy_from(test::random_tensor(weight.shape(), 1, dtype));
+        const auto copy = [](Conv& to, const Conv& from) {
+          Tensor(to.weight.value()).copy_from(from.weight.value());
+        };
+        copy(fresh.reduce, unit.reduce);
+        copy(fresh.conv, unit.conv);
+        copy(fresh.expand, unit.expand);
+        const Tensor y = unit.forward(x).value();
+        CHECK(test::relative_distance(y, fresh.forward(x).value()) == 0);
+        CHECK(test::relative_distance(y, old) > 0.01);
+      }
+    }
+  }
 }
 
 TEST_CASE("residual unit: channels that do not divide by four are named") {

@@ -1,7 +1,10 @@
 #include "fovea/core/tensor.h"
 
 #include <limits>
+#include <utility>
+#include <vector>
 
+#include "fovea/core/allocator.h"
 #include "op_test.h"
 
 using namespace fovea;
@@ -48,6 +51,55 @@ TEST_CASE("Tensor: what makes one") {
   CHECK(Tensor::full({}, 2.5).item() == 2.5);
   check_error("Tensor::from", [] { Tensor::from<float>({1, 2}, {3}); });
   check_error("item", [] { Tensor::zeros({2}).item(); });
+}
+
+TEST_CASE("Tensor: a form is kept from the second time on, until the numbers may have changed") {
+  static constexpr char kDoubled = 0, kOther = 0;
+  int made = 0;
+  const auto doubled = [&](const Tensor& x, const void* kind) {
+    return x.form(kind, [&] {
+      ++made;
+      const Tensor result = Tensor::empty(x.shape());
+      for (int64_t i = 0; i < x.size(); ++i) Tensor(result).data<float>()[i] = 2 * x.span<float>()[i];
+      return result;
+    });
+  };
+  const auto made_in = [&](const Tensor& x, const std::vector<double>& wanted, const void* kind) {
+    const int before = made;
+    for (int i = 0; i < 5; ++i) check_near(doubled(x, kind), wanted, 0);
+    return made - before;
+  };
+  Tensor all = Tensor::from<float>({1, 2, 3, 4}, {4});
+  const Tensor part = all.slice(1, {2});
+  CHECK(made_in(all, {2, 4, 6, 8}, &kDoubled) == 2);
+  CHECK(made_in(all, {2, 4, 6, 8}, &kDoubled) == 0);
+  CHECK(made_in(all, {2, 4, 6, 8}, &kOther) == 2);
+  CHECK(made_in(part, {4, 6}, &kDoubled) == 2);
+  CHECK(made_in(std::as_const(all), {2, 4, 6, 8}, &kDoubled) == 0);
+
+  // Whoever changes the storage, all forms of it are made anew.
+  all.data<float>()[1] = 5;
+  CHECK(made_in(part, {10, 6}, &kDoubled) == 2);
+  CHECK(made_in(all, {2, 10, 6, 8}, &kDoubled) == 2);
+  CHECK(made_in(all, {2, 10, 6, 8}, &kOther) == 2);
+  float* const kept = all.data<float>();
+  CHECK(made_in(all, {2, 10, 6, 8}, &kDoubled) == 2);
+  kept[0] = 7;
+  all.mark_changed();
+  CHECK(made_in(all, {14, 10, 6, 8}, &kDoubled) == 2);
+  Tensor(part).copy_from(Tensor::from<float>({0, 1}, {2}));
+  CHECK(made_in(all, {14, 0, 2, 8}, &kDoubled) == 2);
+  all.fill_with_zeros();
+  CHECK(made_in(all, {0, 0, 0, 0}, &kDoubled) == 2);
+
+  // In a loop that changes the numbers each time nothing is kept, and what was kept is given back.
+  const int64_t before = memory_stats().in_use;
+  for (int i = 0; i < 3; ++i) {
+    all.data<float>()[0] = static_cast<float>(i);
+    doubled(all, &kDoubled);
+  }
+  CHECK(memory_stats().in_use < before);
+  check_error("Tensor", [] { Tensor().form(&kDoubled, [] { return Tensor(); }); });
 }
 
 TEST_CASE("Tensor: an undefined one stands for none") {

@@ -36,8 +36,7 @@ void conv_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, int
   switch (choose(ConvPass::forward, problem, x.dtype())) {
     case ConvEngine::onednn:
     case ConvEngine::winograd:
-      compute_in_f32(y,
-                     [&](Tensor& wide) { chunked::conv_forward(problem, as_f32(x), as_f32(weight), wide); });
+      compute_in_f32(y, [&](Tensor& wide) { chunked::conv_forward(problem, as_f32(x), weight, wide); });
       break;
     case ConvEngine::narrow:
     case ConvEngine::unfolded: unfolded::conv_forward(problem, x, weight, y); break;
@@ -52,7 +51,7 @@ void conv_backward_input(const Tensor& dy, const Tensor& weight, int64_t stride,
     case ConvEngine::onednn:
     case ConvEngine::winograd:
       return compute_in_f32(
-          dx, [&](Tensor& wide) { chunked::conv_backward_input(problem, as_f32(dy), as_f32(weight), wide); });
+          dx, [&](Tensor& wide) { chunked::conv_backward_input(problem, as_f32(dy), weight, wide); });
     case ConvEngine::narrow:
       return compute_in_f32(
           dx, [&](Tensor& wide) { narrow::conv_backward_input(problem, as_f32(dy), as_f32(weight), wide); });

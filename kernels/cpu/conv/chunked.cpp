@@ -4,6 +4,7 @@
 #include "fovea/kernels/cpu/conv/choice.h"
 #include "fovea/kernels/cpu/conv/onednn.h"
 #include "fovea/kernels/cpu/conv/winograd.h"
+#include "fovea/kernels/cpu/in_f32.h"
 
 namespace fovea::kernels::cpu::chunked {
 namespace {
@@ -24,7 +25,7 @@ void run_chunks(const Chunks& chunks, const ChunkedConv& conv, const float* from
 
 std::unique_ptr<ChunkedConv> conv(ConvPass pass, const Chunks& chunks, const Tensor& weight) {
   return chunk_engine(chunks) == ConvEngine::winograd ? winograd::conv(pass, chunks, weight)
-                                                      : onednn::conv(pass, chunks, weight);
+                                                      : onednn::conv(pass, chunks, as_f32(weight));
 }
 
 std::unique_ptr<ChunkedFilterGradient> filter_gradient(const Chunks& chunks) {

@@ -7,7 +7,8 @@
 /// f32 convolutions chunk by chunk: the loops over chunks and groups, whatever the engine.
 namespace fovea::kernels::cpu::chunked {
 
-/// The engine that choice.h chooses for the chunks. `pass` is forward or backward_input.
+/// The engine that choice.h chooses for the chunks. `pass` is forward or backward_input, `weight` f32 or
+/// bf16.
 std::unique_ptr<ChunkedConv> conv(ConvPass pass, const Chunks& chunks, const Tensor& weight);
 std::unique_ptr<ChunkedFilterGradient> filter_gradient(const Chunks& chunks);
 

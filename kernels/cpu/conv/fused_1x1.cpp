@@ -129,7 +129,7 @@ void forward_as(const Tensor& x, const PreactivationStage& stage, const Tensor& 
   const Affine<float> affine(stage.norm, /*fold=*/1);
   const RowChunks chunks(x.size() / C);
   const int64_t block_rows = rows_of_forward_block(C, K);
-  const Tensor filters = packed_for_result<Arithmetic>(stage.weight);
+  const Tensor filters = packed_for_result<Arithmetic>(stage.weight, x.size() / C);
   Tensor sums = Tensor::empty({chunks.count(), 3, K});
   parallel_for(chunks.count(), 1, [&](int64_t first, int64_t last) {
     const T* const xs = x.data<T>();

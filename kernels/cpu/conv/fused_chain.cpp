@@ -33,12 +33,13 @@ struct StagePlan {
         is_pairs(multiplies_pairs(ConvPass::forward, problem, dtype)),
         is_winograd(!is_packed && chunk_engine(images) == ConvEngine::winograd),
         affine(stage.norm, is_library() ? fold_of(problem.C) : 1) {
+    const int64_t pixels = problem.N * x_pixels();
     if (is_pairs) {
-      filters = packed_for_result<DotProduct>(stage.weight);
+      filters = packed_for_result<DotProduct>(stage.weight, pixels);
     } else if (is_packed) {
-      filters = packed_for_result<MultiplyAdd>(stage.weight);
+      filters = packed_for_result<MultiplyAdd>(stage.weight, pixels);
     } else if (is_winograd) {
-      filters = winograd::transform_filters(as_f32(stage.weight));
+      filters = winograd::transformed_filters(stage.weight, pixels);
     }
   }
 

@@ -82,7 +82,7 @@ void forward_as(const Tensor& x, const PreactivationStage& stage, const Tensor& 
   const int64_t width = problem.K * fold_of(problem.K);
   onednn::call("preactivation_conv_forward", problem, [&] {
     const Chunks chunks = preactivation_chunks(problem, /*is_forward=*/true);
-    const auto conv = chunked::conv(ConvPass::forward, chunks, as_f32(stage.weight));
+    const auto conv = chunked::conv(ConvPass::forward, chunks, stage.weight);
     const bool has_epilogue = !std::is_same_v<T, float> || residual.defined() || mean.defined();
     Tensor sums = Tensor::empty({chunks.count(), 3, width});  // of each chunk, and its origin
     parallel_for(chunks.count(), 1, [&](int64_t first, int64_t last) {
@@ -132,7 +132,7 @@ void backward_as(const Tensor& dy, const NextNorm& next, const SavedPreactivatio
   }
   onednn::call("preactivation_conv_backward", problem, [&] {
     const Chunks chunks = preactivation_chunks(problem, /*is_forward=*/false);
-    const auto input_conv = chunked::conv(ConvPass::backward_input, chunks, as_f32(stage.weight));
+    const auto input_conv = chunked::conv(ConvPass::backward_input, chunks, stage.weight);
     const auto filter_gradient = chunked::filter_gradient(chunks);
     const int64_t weights = filter_gradient->size();
     Tensor partials = Tensor::empty({chunks.groups(), weights}),

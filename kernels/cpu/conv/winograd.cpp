@@ -5,6 +5,7 @@
 
 #include "fovea/core/parallel_for.h"
 #include "fovea/kernels/cpu/conv/panels.h"
+#include "fovea/kernels/cpu/in_f32.h"
 #include "fovea/kernels/cpu/transpose.h"
 
 namespace fovea::kernels::cpu::winograd {
@@ -155,6 +156,12 @@ Tensor transform_filters(const Tensor& weight) {
     }
   });
   return filters;
+}
+
+Tensor transformed_filters(const Tensor& weight, int64_t pixels) {
+  static constexpr char kKind = 0;
+  const auto transform = [&] { return transform_filters(as_f32(weight)); };
+  return keeps_filters(pixels) ? weight.form(&kKind, transform) : transform();
 }
 
 Tensor transform_filters_for_input(const Tensor& weight) {
