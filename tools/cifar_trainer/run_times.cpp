@@ -4,19 +4,68 @@
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "fovea/core/atomic_file.h"
+#include "fovea/core/json_writer.h"
 
 namespace fovea::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 bool is_sound(const CheckpointTimes& times) {
   const auto is_time = [](double number) { return std::isfinite(number) && number >= 0; };
   return times.step >= 0 && times.epoch >= 0 && is_time(times.seconds) && is_time(times.step_seconds) &&
          is_time(times.images_per_second);
 }
+
+/// Takes the numbers of {"saves": [{...}, ...]} as they come: a tree of values needs memory to be destroyed.
+struct SavesReader : nlohmann::json_sax<nlohmann::json> {
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(int64_t value) override { return take(static_cast<double>(value)); }
+  bool number_unsigned(uint64_t value) override { return take(static_cast<double>(value)); }
+  bool number_float(double value, const std::string&) override { return take(value); }
+  bool string(std::string&) override { return true; }
+  bool binary(nlohmann::json::binary_t&) override { return true; }
+  bool key(std::string& name) override {
+    (depth == 1 ? outer : inner) = name;
+    return true;
+  }
+  bool start_object(size_t) override {
+    if (++depth == kEntry) entry = {-1, -1, -1, -1, -1};
+    return true;
+  }
+  bool end_object() override {
+    if (depth-- == kEntry && outer == "saves" && is_sound(entry)) saves.push_back(entry);
+    return true;
+  }
+  bool start_array(size_t) override {
+    ++depth;
+    return true;
+  }
+  bool end_array() override {
+    --depth;
+    return true;
+  }
+  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception&) override { return false; }
+
+  bool take(double number) {
+    if (depth != kEntry) return true;
+    const auto count = static_cast<int64_t>(std::clamp(number, -1.0, 1e15));
+    if (inner == "step") entry.step = count;
+    if (inner == "epoch") entry.epoch = count;
+    if (inner == "seconds") entry.seconds = number;
+    if (inner == "step_seconds") entry.step_seconds = number;
+    if (inner == "images_per_second") entry.images_per_second = number;
+    return true;
+  }
+
+  static constexpr int kEntry = 3;  // depth of an object in the array of the object
+  int depth = 0;
+  std::string outer, inner;  // the last keys outside of entries, and in them
+  CheckpointTimes entry{};
+  std::vector<CheckpointTimes> saves;
+};
 
 }  // namespace
 
@@ -33,23 +82,9 @@ RunTimes::RunTimes(const std::string& path) : path_(path) {
   } catch (const CheckpointError&) {
     return;  // the times are then those from here on
   }
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("saves") || !json["saves"].is_array()) return;
-  for (const Json& entry : json["saves"]) {
-    const auto number = [&](const char* key) {
-      return entry.is_object() && entry.contains(key) && entry[key].is_number() ? entry[key].get<double>()
-                                                                                : -1;
-    };
-    const auto count = [&](const char* key) {
-      return static_cast<int64_t>(std::clamp(number(key), -1.0, 1e15));
-    };
-    const CheckpointTimes times{.step = count("step"),
-                                .epoch = count("epoch"),
-                                .seconds = number("seconds"),
-                                .step_seconds = number("step_seconds"),
-                                .images_per_second = number("images_per_second")};
-    if (is_sound(times)) saves_.push_back(times);
-  }
+  SavesReader reader;
+  if (!nlohmann::json::sax_parse(text, &reader)) return;
+  saves_ = std::move(reader.saves);
 }
 
 std::optional<CheckpointTimes> RunTimes::at(const TrainingProgress& progress) const {
@@ -62,16 +97,27 @@ std::optional<CheckpointTimes> RunTimes::at(const TrainingProgress& progress) co
 void RunTimes::write(const CheckpointTimes& times) {
   saves_.push_back(times);
   if (saves_.size() > 2) saves_.erase(saves_.begin(), saves_.end() - 2);
-  Json json;
-  json["saves"] = Json::array();
+  JsonWriter json(/*indent=*/1);
+  json.begin_object();
+  json.key("saves");
+  json.begin_array();
   for (const CheckpointTimes& save : saves_) {
-    json["saves"].push_back({{"step", save.step},
-                             {"epoch", save.epoch},
-                             {"seconds", save.seconds},
-                             {"step_seconds", save.step_seconds},
-                             {"images_per_second", save.images_per_second}});
+    json.begin_object();
+    json.key("step");
+    json.integer(save.step);
+    json.key("epoch");
+    json.integer(save.epoch);
+    json.key("seconds");
+    json.number(save.seconds);
+    json.key("step_seconds");
+    json.number(save.step_seconds);
+    json.key("images_per_second");
+    json.number(save.images_per_second);
+    json.end_object();
   }
-  write_whole(path_, json.dump(/*indent=*/1) + "\n");
+  json.end_array();
+  json.end_object();
+  write_whole(path_, json.str() + "\n");
 }
 
 }  // namespace fovea::cli
