@@ -106,26 +106,32 @@ struct RegisterTile {
   }
 };
 
-/// Calls body(panels, column) for groups of Most panels, and smaller ones at the end: not 3 + 1 but 2 + 2.
+/// Calls body(panels, column) for groups of Most panels, or of `most` if that is less, and smaller ones at
+/// the end: not 3 + 1 but 2 + 2.
 template <int Most, class Body>
-void for_each_panels(int64_t columns, Body&& body, int64_t column = 0) {
+void for_each_panels(int64_t columns, Body&& body, int most = Most, int64_t column = 0) {
   constexpr int64_t kColumns = Most * kLanes<float>;
-  for (; column + kColumns <= columns; column += kColumns) {
+  for (; Most <= most && column + kColumns <= columns; column += kColumns) {
     if (Most == 3 && columns - column == 4 * kLanes<float>) break;
     body(std::integral_constant<int, Most>(), column);
   }
   if constexpr (Most > 1) {
-    if (column < columns) for_each_panels<Most - 1>(columns, body, column);
+    if (column < columns) for_each_panels<Most - 1>(columns, body, most, column);
   }
 }
 
-/// Calls body(type, row, column) for the tiles that cover [rows, columns], of sizes that leave registers for
-/// the factors: column by column, and the rows in order. The type is std::type_identity of a RegisterTile.
+/// Calls body(type, row, column) for the tiles that cover the result [rows, columns] of a product along
+/// `depth`, of sizes that leave registers for the factors: column by column, and the rows in order. The type
+/// is std::type_identity of a RegisterTile. With 32 registers 6 x 4 vectors load less than 12 x 2, as long as
+/// the panels of the second factor stay in the L1 cache.
 template <class Arithmetic = MultiplyAdd, class Body>
-void for_each_tile(int64_t rows, int64_t columns, Body&& body) {
-  constexpr int kLarge = kManyRegisters ? 12 : 6, kSmall = kManyRegisters ? 8 : 4;
-  for_each_panels<2>(columns, [&](auto panels, int64_t column) {
+void for_each_tile(int64_t rows, int64_t depth, int64_t columns, Body&& body) {
+  constexpr int kMostPanels = kManyRegisters ? 4 : 2;
+  constexpr int64_t kDeepest = 128;
+  const auto body_of_panels = [&](auto panels, int64_t column) {
     constexpr int kPanels = decltype(panels)::value;
+    constexpr int kLarge = !kManyRegisters ? 6 : kPanels == 4 ? 6 : kPanels == 3 ? 8 : 12;
+    constexpr int kSmall = !kManyRegisters || kPanels > 2 ? 4 : 8;
     for (int64_t row = 0; row < rows;) {
       const int64_t left = rows - row;
       const auto call = [&](auto tile_rows) {
@@ -135,14 +141,15 @@ void for_each_tile(int64_t rows, int64_t columns, Body&& body) {
       };
       if (left < kSmall) {
         call(std::integral_constant<int, kRowMultiple>());
-      } else if (left == kSmall || left == 2 * kSmall) {
+      } else if (left == kSmall || (left == 2 * kSmall && left > kLarge)) {
         // 12 + 4 rows would be slower than 8 + 8, and of 6 + 2 the second has no tile.
         call(std::integral_constant<int, kSmall>());
       } else {
         call(std::integral_constant<int, kLarge>());
       }
     }
-  });
+  };
+  for_each_panels<kMostPanels>(columns, body_of_panels, depth <= kDeepest ? kMostPanels : 2);
 }
 
 /// One tile of `multiply`. With 16 registers a function of its own, because GCC 12 keeps the sums in memory
@@ -168,7 +175,7 @@ FOVEA_TILE_FUNCTION void multiply_tile(int64_t rows, int64_t depth, const float*
 template <class Arithmetic = MultiplyAdd, class Finish>
 void multiply_rows(int64_t a_rows, int64_t rows, int64_t depth, int64_t columns, const float* a,
                    const float* b, Prefetcher& prefetcher, const Finish& finish) {
-  for_each_tile<Arithmetic>(rows, columns, [&](auto type, int64_t row, int64_t column) {
+  for_each_tile<Arithmetic>(rows, depth, columns, [&](auto type, int64_t row, int64_t column) {
     multiply_tile<typename decltype(type)::type>(a_rows, depth, a + row * kLanes<float>, b + column * depth,
                                                  prefetcher, row, column, finish);
   });
