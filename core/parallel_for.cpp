@@ -99,7 +99,7 @@ struct Units {
 };
 
 /// What a member of the pool has still to do: some consecutive units, as two halves of a word.
-class Share {
+class alignas(64) Share {
  public:
   /// Only by the member itself, or while nobody works.
   void set(Units units) { word_.store(packed(units), std::memory_order_relaxed); }
@@ -151,7 +151,7 @@ class ThreadPool {
 
  private:
   /// A thread that waits until its ticket changes.
-  struct alignas(64) Worker {
+  struct Worker {
     std::atomic<uint32_t> ticket{0};
     Share share;
     std::thread thread;
@@ -263,7 +263,10 @@ void ThreadPool::run(int member) {
     Units found;
     for (int i = 1; i < members_ && found.count() == 0; ++i) found = share_of((member + i) % members_).give();
     if (found.count() == 0) return;
-    own.set(found);
+    // Half of it at once: what is in a share may be gone before its owner comes to it.
+    const uint32_t middle = found.begin + (found.count() + 1) / 2;
+    own.set({middle, found.end});
+    work_(context_, {found.begin, middle});
   }
 }
 
@@ -308,9 +311,14 @@ void internal::parallel_for(int64_t count, int64_t grain, RangeBody body, void* 
   if (count <= 0) return;
   constexpr int64_t kMostUnits = int64_t{1} << 30;
   const int64_t shortest = grain_ignored > 0 ? 1 : std::max<int64_t>(grain, 1);
-  const int64_t unit = std::max(shortest, (count + kMostUnits - 1) / kMostUnits);
+  const int64_t grains = (count + shortest - 1) / shortest;
+  const int64_t threads = std::min<int64_t>(num_threads(), grains);
+  // Few grains cannot be shared evenly, nor are they worth taking from each other.
+  constexpr int64_t kFewGrains = 4;  // of a thread
+  const bool are_few = shortest > 1 && grains < kFewGrains * threads;
+  const int64_t unit =
+      std::max(are_few ? (count + threads - 1) / threads : shortest, (count + kMostUnits - 1) / kMostUnits);
   const int64_t units = (count + unit - 1) / unit;
-  const int threads = static_cast<int>(std::min<int64_t>(num_threads(), units));
   if (threads <= 1 || is_inside) {
     body(context, 0, count);
     return;
@@ -318,7 +326,7 @@ void internal::parallel_for(int64_t count, int64_t grain, RangeBody body, void* 
   Loop loop{count, unit, body, context};
   const auto work = [](void* shared, Units part) { static_cast<Loop*>(shared)->run(part); };
   ThreadPool* pool = ThreadPool::instance();
-  if (pool == nullptr || !pool->try_run(threads, static_cast<uint32_t>(units), work, &loop))
+  if (pool == nullptr || !pool->try_run(static_cast<int>(threads), static_cast<uint32_t>(units), work, &loop))
     body(context, 0, count);
   if (loop.failure) std::rethrow_exception(loop.failure);
 }

@@ -19,13 +19,12 @@ using RangeBody = void (*)(void* context, int64_t begin, int64_t end);
 void parallel_for(int64_t count, int64_t grain, RangeBody body, void* context);
 }  // namespace internal
 
-/// Calls body(begin, end) for ranges that cover [0, count), none shorter than `grain` but the last. A thread
-/// has consecutive ones, shorter and shorter, and in the end takes from those that have more left than it: so
-/// none waits for one that was kept from its processor. Where ranges begin, and in which order they come,
-/// changes from call to call: a result must not. So a reduction runs over chunks whose number comes from the
-/// shape: parallel_for(chunks, 1, ...).
-/// The first exception of a body is thrown again in the caller. A parallel_for inside a body, or beside that
-/// of another thread, runs serially.
+/// Calls body(begin, end) for ranges that cover [0, count), none but the last shorter than half of `grain`. A
+/// thread has consecutive ones, shorter and shorter, and in the end takes from those that have more left than
+/// it: so none waits for one that was kept from its processor. Where ranges begin, and in which order they
+/// come, changes from call to call: a result must not. So a reduction runs over chunks whose number comes
+/// from the shape: parallel_for(chunks, 1, ...). The first exception of a body is thrown again in the caller.
+/// A parallel_for inside a body, or beside that of another thread, runs serially.
 template <class Body>
 void parallel_for(int64_t count, int64_t grain, Body&& body) {
   internal::parallel_for(

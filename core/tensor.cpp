@@ -1,6 +1,7 @@
 #include "fovea/core/tensor.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <map>
@@ -23,15 +24,18 @@ struct Tensor::Storage {
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 
-  /// A form of some elements; undefined: it was asked for once.
-  struct Form {
-    uint64_t state;
-    Tensor numbers;
-  };
+  /// Which elements a form is made of, and how they are seen.
   struct Place {
-    const void* kind;
-    int64_t offset, size;
+    Place(const void* its_kind, int64_t its_offset, const Shape& shape)
+        : kind(its_kind), offset(its_offset), rank(shape.rank()) {
+      for (int axis = 0; axis < rank; ++axis) extents[static_cast<size_t>(axis)] = shape[axis];
+    }
     auto operator<=>(const Place&) const = default;
+
+    const void* kind;
+    int64_t offset;
+    int rank;
+    std::array<int64_t, Shape::kMaxRank> extents{};
   };
 
   /// A number that rises when the elements may have changed since it was asked for. Under the forms' lock.
@@ -44,10 +48,11 @@ struct Tensor::Storage {
   size_t bytes;
   Device device;
   std::atomic<uint64_t> version{0};
-  std::atomic<bool> is_written{
-      false};  // a pointer that may write was given away since the state was asked for
+  // A pointer that may write was given away since the state was asked for.
+  std::atomic<bool> is_written{false};
   uint64_t writes = 0;
-  std::map<Place, Form> forms;
+  std::map<Place, Tensor> forms;  // undefined: one that was asked for once
+  uint64_t forms_state = 0;       // in which they were made
 };
 
 namespace {
@@ -131,27 +136,27 @@ const void* Tensor::raw() const {
 
 Tensor Tensor::form(const void* kind, const std::function<Tensor()>& make) const {
   check(defined(), "Tensor: an undefined tensor has no form");
-  const Storage::Place place{kind, offset_, size_};
+  const Storage::Place place(kind, offset_, shape_);
   uint64_t state = 0;
   bool is_again = false;
-  Tensor outdated;  // destroyed without the lock
+  std::map<Storage::Place, Tensor> outdated;  // destroyed without the lock
   try {
     const std::lock_guard lock(forms_mutex());
     state = storage_->state();
-    const auto [known, is_new] = storage_->forms.try_emplace(place, Storage::Form{state, {}});
-    Storage::Form& form = known->second;
-    is_again = !is_new && form.state == state;
-    if (is_again && form.numbers.defined()) return form.numbers;
-    outdated = std::exchange(form.numbers, {});
-    form.state = state;
+    if (state != storage_->forms_state) outdated.swap(storage_->forms);
+    storage_->forms_state = state;
+    const auto [known, is_new] = storage_->forms.try_emplace(place);
+    if (known->second.defined()) return known->second;
+    is_again = !is_new;
   } catch (const std::bad_alloc&) {
     return make();  // without the memory to note it, it is not kept
   }
+  outdated.clear();
   Tensor made = make();
   if (is_again) {
     const std::lock_guard lock(forms_mutex());
-    Storage::Form& form = storage_->forms.at(place);
-    if (form.state == state) form.numbers = made;
+    const auto noted = storage_->forms.find(place);
+    if (storage_->forms_state == state && noted != storage_->forms.end()) noted->second = made;
   }
   return made;
 }

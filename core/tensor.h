@@ -41,8 +41,8 @@ class Tensor {
   Dtype dtype() const { return dtype_; }
   Device device() const;
 
-  /// The first element, as T; an Error if T is not the tensor's dtype. Who keeps the pointer and writes
-  /// through it later calls mark_changed then.
+  /// The first element, as T, or as it is; an Error for an undefined tensor, and if T is not its dtype. Who
+  /// keeps a pointer that may write, and writes through it later, calls mark_changed then.
   template <class T>
   T* data();
   template <class T>
@@ -80,8 +80,10 @@ class Tensor {
 
   /// What `make()` makes of these numbers and takes long, such as filters packed for a product. From the
   /// second time on that it is asked for while the numbers stay as they are it is kept with the storage,
-  /// until they change: by a kernel, mark_changed, or a pointer that may write. `kind` tells forms of the
-  /// same numbers apart: the address of an object of static storage.
+  /// until they change (by a kernel, mark_changed, or a pointer that may write) and a form is asked for
+  /// again. `kind` tells forms of the same elements and shape apart: the address of an object of static
+  /// storage. `make` returns a new tensor, which shares nothing with this one and is not changed any more;
+  /// several threads may call theirs at once. An Error for an undefined tensor.
   Tensor form(const void* kind, const std::function<Tensor()>& make) const;
 
   /// How many tensors share the storage: 1 means that it may be overwritten.

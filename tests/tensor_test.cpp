@@ -75,6 +75,7 @@ TEST_CASE("Tensor: a form is kept from the second time on, until the numbers may
   CHECK(made_in(all, {2, 4, 6, 8}, &kDoubled) == 0);
   CHECK(made_in(all, {2, 4, 6, 8}, &kOther) == 2);
   CHECK(made_in(part, {4, 6}, &kDoubled) == 2);
+  CHECK(made_in(all.reshape({2, 2}), {2, 4, 6, 8}, &kDoubled) == 2);
   CHECK(made_in(std::as_const(all), {2, 4, 6, 8}, &kDoubled) == 0);
 
   // Whoever changes the storage, all forms of it are made anew.
@@ -92,7 +93,8 @@ TEST_CASE("Tensor: a form is kept from the second time on, until the numbers may
   all.fill_with_zeros();
   CHECK(made_in(all, {0, 0, 0, 0}, &kDoubled) == 2);
 
-  // In a loop that changes the numbers each time nothing is kept, and what was kept is given back.
+  // In a loop that changes the numbers each time nothing is kept, and all that was kept is given back.
+  made_in(part, {0, 0}, &kOther);
   const int64_t before = memory_stats().in_use;
   for (int i = 0; i < 3; ++i) {
     all.data<float>()[0] = static_cast<float>(i);

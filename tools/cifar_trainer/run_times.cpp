@@ -33,14 +33,15 @@ struct SavesReader : nlohmann::json_sax<nlohmann::json> {
   }
   bool start_object(size_t) override {
     if (++depth == kEntry) entry = {-1, -1, -1, -1, -1};
+    if (depth < kEntry) is_in_array = false;
     return true;
   }
   bool end_object() override {
-    if (depth-- == kEntry && outer == "saves" && is_sound(entry)) saves.push_back(entry);
+    if (depth-- == kEntry && outer == "saves" && is_in_array && is_sound(entry)) saves.push_back(entry);
     return true;
   }
   bool start_array(size_t) override {
-    ++depth;
+    is_in_array = ++depth == kEntry - 1;
     return true;
   }
   bool end_array() override {
@@ -62,6 +63,7 @@ struct SavesReader : nlohmann::json_sax<nlohmann::json> {
 
   static constexpr int kEntry = 3;  // depth of an object in the array of the object
   int depth = 0;
+  bool is_in_array = false;  // what is at depth 2
   std::string outer, inner;  // the last keys outside of entries, and in them
   CheckpointTimes entry{};
   std::vector<CheckpointTimes> saves;

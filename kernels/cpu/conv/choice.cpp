@@ -86,6 +86,11 @@ bool multiplies_pairs(ConvPass pass, const ConvProblem& problem, Dtype dtype) {
   return (pass == ConvPass::forward ? problem.C : problem.K) % (2 * kLanes<float>) == 0;
 }
 
+bool keeps_filters(int64_t pixels) {
+  constexpr int64_t kFewPixels = 1024;
+  return pixels <= kFewPixels;
+}
+
 Chunks preactivation_chunks(const ConvProblem& problem, bool is_forward) {
   // x, a and a copy of da; y and what is finished or undone of it.
   return {problem, /*floats_per_x=*/is_forward ? 2 : 3, /*floats_per_y=*/2, kGroups};
@@ -103,9 +108,11 @@ bool is_chained(const Tensor& x, const PreactivationStages& chain) {
 }
 
 Chunks chain_chunks(const std::vector<ConvProblem>& problems) {
-  int64_t floats = 0;  // of an image, at once
-  for (const ConvProblem& problem : problems)
+  // Of an image, at once, but for what oneDNN's stages have in between.
+  int64_t floats = 0;
+  for (const ConvProblem& problem : problems) {
     floats = std::max(floats, problem.x_image() + problem.y_image());
+  }
   return Chunks::images(problems[0], floats);
 }
 

@@ -7,8 +7,9 @@
 #include "fovea/kernels/cpu/conv/chunks.h"
 
 /// The interface of what convolves chunks of f32, from cache to cache: oneDNN and Winograd's form. An object
-/// for all threads has what is made once, a plan and the filters in the engine's layout; from it each thread
-/// makes one for itself, which has buffers. A virtual call a chunk, of some 768 KB, costs nothing.
+/// for all threads has what is made once, a plan and the filters in the engine's layout; from it one is
+/// made for each range of chunks on a thread, which has buffers. A virtual call a chunk, of some 768 KB,
+/// costs nothing.
 namespace fovea::kernels::cpu {
 
 /// The pass forward, x -> y, or backward_input, dy -> dx, on one thread.

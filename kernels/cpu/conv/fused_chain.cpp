@@ -56,9 +56,7 @@ struct StagePlan {
     return (pixels - kApart + kRowsOfPage - 1) / kRowsOfPage * kRowsOfPage + kApart;
   }
   /// Numbers of its input of `images` images.
-  int64_t x_size(int64_t images) const {
-    return std::max(images * x_pixels(), panel_rows(images * x_pixels())) * problem.C;
-  }
+  int64_t x_size(int64_t images) const { return panel_rows(images * x_pixels()) * problem.C; }
 
   ConvProblem problem;
   bool is_packed, is_pairs, is_winograd;
@@ -98,7 +96,7 @@ struct FinishResult {
   }
 };
 
-/// What one thread needs to take chunks through all stages.
+/// What one thread needs to take some chunks through all stages.
 template <class T>
 class Worker {
  public:
@@ -111,7 +109,7 @@ class Worker {
       const StagePlan& plan = plans[i];
       const ConvProblem& problem = plan.problem;
       const bool is_last = i + 1 == plans.size();
-      if (plan.is_packed) {
+      if (plan.is_packed && (i == 0 || plan.is_pairs)) {
         block_size = std::max(block_size, rows_of_forward_block(problem.C, problem.K) * problem.C);
       }
       if (i > 0 || !plan.is_packed)
@@ -274,7 +272,7 @@ class Worker {
   const Tensor &x_, &residual_;
   Tensor& y_;
   std::array<Tensor, 2> inputs_;  // even stages read the first and odd ones the second
-  Tensor block_;                  // packed, of a product
+  Tensor block_;                  // rows that are packed for a product
   Tensor product_;                // where what convolves cannot finish it
   std::vector<winograd::TileConv> tiles_;
   std::vector<std::unique_ptr<ChunkRunner>> runners_;

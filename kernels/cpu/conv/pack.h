@@ -1,6 +1,7 @@
 #pragma once
 
 #include "fovea/kernels/cpu/affine.h"
+#include "fovea/kernels/cpu/conv/choice.h"
 #include "fovea/kernels/cpu/conv/panels.h"
 #include "fovea/kernels/cpu/conv/storage.h"
 #include "fovea/kernels/cpu/in_f32.h"

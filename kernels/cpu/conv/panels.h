@@ -17,14 +17,6 @@
 /// registers needs one pointer for all rows.
 namespace fovea::kernels::cpu {
 
-/// Whether filters in an engine's form are kept with the weight (Tensor::form) for a convolution of so many
-/// pixels: where there are few, bringing them into it takes a good part of the time (a quarter, for an image
-/// of attention92-wide); where there are many, a few percent, which are not worth the memory.
-inline bool keeps_filters(int64_t pixels) {
-  constexpr int64_t kFewPixels = 1024;
-  return pixels <= kFewPixels;
-}
-
 /// Rows of a result come in multiples of this.
 inline constexpr int64_t kRowMultiple = 4;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "fovea/kernels/cpu/conv/pack.h"
 #include "fovea/kernels/cpu/conv/panels.h"

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "fovea/core/parallel_for.h"
+#include "fovea/kernels/cpu/conv/choice.h"
 #include "fovea/kernels/cpu/conv/panels.h"
 #include "fovea/kernels/cpu/in_f32.h"
 #include "fovea/kernels/cpu/transpose.h"
