@@ -14,6 +14,8 @@ enum class Purpose : uint32_t {
   augmentation = 3,
   dropout = 4,
   synthetic_images = 5,
+  first_flip = 6,
+  cutout = 7,
   test = 100,
 };
 

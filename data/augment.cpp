@@ -19,7 +19,12 @@ Tensor normalised_bytes(const ImageNormalisation& normalisation) {
 
 kernels::BatchSettings batch_settings(const std::optional<Augmentation>& augmentation, uint64_t seed) {
   if (!augmentation) return {.seed = seed};
-  return {.is_augmented = true, .padding = augmentation->padding, .flip = augmentation->flip, .seed = seed};
+  return {.is_augmented = true,
+          .padding = augmentation->padding,
+          .flip = augmentation->flip,
+          .alternating_flip = augmentation->alternating_flip,
+          .cutout = augmentation->cutout,
+          .seed = seed};
 }
 
 void check_images(const ImageSet& set, const std::optional<Augmentation>& augmentation) {
@@ -32,6 +37,10 @@ void check_images(const ImageSet& set, const std::optional<Augmentation>& augmen
     check<UsageError>(augmentation->padding >= 0 && augmentation->padding <= std::min(H, W),
                       "make_batch: padding is ", augmentation->padding, ", wanted 0 to ", std::min(H, W),
                       " for images of ", H, "x", W);
+    check<UsageError>(augmentation->cutout >= 0 && augmentation->cutout < 2 * std::min(H, W),
+                      "make_batch: cutout is ", augmentation->cutout, ", wanted 0 to ",
+                      2 * std::min(H, W) - 1, " for images of ", H, "x", W,
+                      ", of which a larger square leaves nothing");
   }
 }
 

@@ -133,6 +133,72 @@ TEST_CASE("make_batch: each image is one crop of the padded image, and all crops
   CHECK(found.size() == (augmentation.flip ? 50 : 25));
 }
 
+TEST_CASE("make_batch: an alternating flip turns half of the images first, and then all by turns") {
+  const ImageSet set = numbered(400, 6, 5);
+  std::vector<int64_t> indices(400);
+  std::iota(indices.begin(), indices.end(), int64_t{0});
+  const Augmentation augmentation{.padding = 0, .alternating_flip = true};
+  std::vector<bool> before(400);
+  for (uint32_t epoch = 0; epoch < 4; ++epoch) {
+    const Batch batch = batch_of(set, indices, augmentation, /*seed=*/1, epoch);
+    int64_t turned = 0;
+    for (int64_t n = 0; n < 400; ++n) {
+      const bool is_turned = is_variation(batch, n, set, n, 0, 0, true);
+      REQUIRE((is_turned || is_variation(batch, n, set, n, 0, 0, false)));
+      if (epoch > 0) REQUIRE(is_turned != before[static_cast<size_t>(n)]);
+      before[static_cast<size_t>(n)] = is_turned;
+      turned += is_turned ? 1 : 0;
+    }
+    CHECK(turned > 160);
+    CHECK(turned < 240);
+  }
+  const auto straight = [&](bool alternating) {
+    return batch_of(set, indices, Augmentation{.flip = false, .alternating_flip = alternating});
+  };
+  CHECK(same(straight(true), straight(false)));
+}
+
+TEST_CASE("make_batch: cutout is a square around any pixel, the rest is as without it") {
+  constexpr int64_t kImages = 400, H = 6, W = 5;
+  const ImageSet set = numbered(kImages, H, W);
+  std::vector<int64_t> indices(kImages);
+  std::iota(indices.begin(), indices.end(), int64_t{0});
+  const Batch whole = batch_of(set, indices, Augmentation{.padding = 0});
+  for (const int64_t side : {1, 2, 3, 9}) {
+    INFO("side " << side);
+    const Batch cut = batch_of(set, indices, Augmentation{.padding = 0, .cutout = side});
+    std::set<std::pair<int64_t, int64_t>> centres;
+    for (int64_t n = 0; n < kImages; ++n) {
+      const auto value = [&](const Batch& batch, int64_t h, int64_t w, int64_t c) {
+        return batch.images.data<float>()[((n * H + h) * W + w) * 3 + c];
+      };
+      const auto is_cut_at = [&](int64_t centre_h, int64_t centre_w) {
+        const int64_t top = centre_h - side / 2, left = centre_w - side / 2;
+        for (int64_t h = 0; h < H; ++h) {
+          for (int64_t w = 0; w < W; ++w) {
+            const bool is_cut = h >= top && h < top + side && w >= left && w < left + side;
+            for (int64_t c = 0; c < 3; ++c) {
+              if (value(cut, h, w, c) != (is_cut ? 0.0f : value(whole, h, w, c))) return false;
+            }
+          }
+        }
+        return true;
+      };
+      int64_t matches = 0;
+      for (int64_t h = 0; h < H; ++h) {
+        for (int64_t w = 0; w < W; ++w) {
+          if (!is_cut_at(h, w)) continue;
+          ++matches;
+          centres.insert({h, w});
+        }
+      }
+      REQUIRE(matches >= 1);
+      if (side < 4) REQUIRE(matches == 1);
+    }
+    CHECK(centres.size() == H * W);
+  }
+}
+
 TEST_CASE("make_batch: flipping does not change the crops") {
   const ImageSet set = numbered(64, 6, 5);
   std::vector<int64_t> indices(64);
@@ -184,6 +250,9 @@ TEST_CASE("make_batch: an index outside the set, other types and too much paddin
   CHECK_THROWS_AS(batch_of(set, {0}, Augmentation{.padding = 5}), UsageError);
   CHECK_THROWS_AS(batch_of(set, {0}, Augmentation{.padding = -1}), UsageError);
   CHECK_NOTHROW(batch_of(set, {0}, Augmentation{.padding = 4}));
+  CHECK_THROWS_AS(batch_of(set, {0}, Augmentation{.cutout = -1}), UsageError);
+  CHECK_THROWS_AS(batch_of(set, {0}, Augmentation{.cutout = 8}), UsageError);
+  CHECK_NOTHROW(batch_of(set, {0}, Augmentation{.cutout = 7}));
   ImageSet wrong = set;
   wrong.images = Tensor::zeros({5, 4, 4, 3});
   CHECK_THAT(message_of<Error>([&] { batch_of(wrong, {0}, std::nullopt); }), Contains("f32[5, 4, 4, 3]"));

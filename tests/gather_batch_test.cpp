@@ -54,7 +54,8 @@ TEST_CASE("gather_batch: a place in the order is the batch that the loader gives
 TEST_CASE("gather_batch: the same bits on every device") {
   for (const Dtype dtype : {Dtype::f32, Dtype::bf16, Dtype::f16}) {
     for (const auto& augmentation : {std::optional<Augmentation>(), std::optional(Augmentation{}),
-                                     std::optional(Augmentation{.padding = 32, .flip = false})}) {
+                                     std::optional(Augmentation{.padding = 32, .flip = false}),
+                                     std::optional(Augmentation{.alternating_flip = true, .cutout = 13})}) {
       for (const int64_t B : {1, 7}) {
         const Made wanted = gathered(Device::cpu(), dtype, B, 4, 1, augmentation);
         for (const Device device : devices()) {

@@ -139,6 +139,8 @@ TEST_CASE("settings_fields: a whole number keeps all of its digits") {
 TEST_CASE("settings_fields: what a checkpoint keeps of a training run") {
   TrainingSettings settings;
   const std::map<std::string, std::string> sgd{{"augmentation", "true"},
+                                               {"augmentation.alternating_flip", "false"},
+                                               {"augmentation.cutout", "0"},
                                                {"augmentation.flip", "true"},
                                                {"augmentation.padding", "4"},
                                                {"batch_size", "128"},

@@ -10,7 +10,7 @@ namespace {
 /// image: u8 [H, W, C] -> out: [H, W, C]
 template <class T>
 void crop(const uint8_t* image, int64_t H, int64_t W, int64_t C, const float* values,
-          const Variation& variation, T* out) {
+          const Variation& variation, int64_t cutout, T* out) {
   const int64_t begin = std::clamp<int64_t>(-variation.left, 0, W);  // columns of the crop inside the image
   const int64_t end = std::clamp<int64_t>(W - variation.left, 0, W);
   for (int64_t h = 0; h < H; ++h, out += W * C) {
@@ -22,6 +22,10 @@ void crop(const uint8_t* image, int64_t H, int64_t W, int64_t C, const float* va
       T* pixel = out + (variation.flip ? W - 1 - w : w) * C;
       for (int64_t c = 0; c < C; ++c) pixel[c] = T(values[c * 256 + from[c]]);
     }
+    if (h < variation.hole_top || h >= variation.hole_top + cutout) continue;
+    const int64_t hole_begin = std::clamp<int64_t>(variation.hole_left, 0, W);
+    const int64_t hole_end = std::clamp<int64_t>(variation.hole_left + cutout, 0, W);
+    std::fill(out + hole_begin * C, out + hole_end * C, T(0.0f));
   }
 }
 
@@ -42,8 +46,8 @@ void gather_batch(const Tensor& images, const Tensor& labels, const Tensor& orde
     parallel_for(B, /*grain=*/8, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b) {
         const int64_t index = indices[b];
-        crop(in + index * H * W * C, H, W, C, table, draw_variation(settings, epoch_number, index),
-             out + b * H * W * C);
+        crop(in + index * H * W * C, H, W, C, table, draw_variation(settings, epoch_number, index, H, W),
+             settings.cutout, out + b * H * W * C);
         out_labels[b] = in_labels[index];
       }
     });

@@ -18,7 +18,7 @@ __global__ void gather_batch_kernel(const uint8_t* images, const int32_t* labels
   const int64_t b = blockIdx.x;
   const int64_t index = order[*position * gridDim.x + b];
   if (threadIdx.x == 0) {
-    shared_variation[0] = draw_variation(settings, *epoch, index);
+    shared_variation[0] = draw_variation(settings, *epoch, index, H, W);
     y[b] = labels[index];
   }
   __syncthreads();
@@ -27,9 +27,10 @@ __global__ void gather_batch_kernel(const uint8_t* images, const int32_t* labels
   const uint8_t* image = images + index * size;
   T* out = x + b * size;
   for (int i = static_cast<int>(threadIdx.x); i < size; i += static_cast<int>(blockDim.x)) {
-    const int c = i % C, column = i / C % W, h = i / C / W + variation.top;
+    const int c = i % C, column = i / C % W, row = i / C / W, h = row + variation.top;
     const int w = (variation.flip ? W - 1 - column : column) + variation.left;
-    const bool is_inside = h >= 0 && h < H && w >= 0 && w < W;
+    const bool is_inside =
+        h >= 0 && h < H && w >= 0 && w < W && !variation.is_in_hole(row, column, settings.cutout);
     out[i] = from_float<T>(is_inside ? values[c * 256 + image[(h * W + w) * C + c]] : 0.0f);
   }
 }

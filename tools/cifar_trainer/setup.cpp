@@ -111,7 +111,9 @@ TrainingSettings training_settings(const Settings& settings, int64_t train_image
     training.schedule.horizon = training.max_steps;
   }
   const std::optional<Augmentation>& augmentation = training.augmentation;
-  if (augmentation && augmentation->padding == 0 && !augmentation->flip) training.augmentation.reset();
+  if (augmentation && augmentation->padding == 0 && !augmentation->flip && augmentation->cutout == 0) {
+    training.augmentation.reset();
+  }
   training.evaluation_batch_size = evaluation_batch(parse_device(settings.device));
   training.exact_every = settings.save_every;
   return training;
