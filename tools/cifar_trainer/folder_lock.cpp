@@ -109,8 +109,11 @@ void FolderLock::make_folder(const fs::path& folder) {
 /// Opens the file, or leaves it closed where the folder has gone.
 void FolderLock::open_file() {
   descriptor_ = open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
-  check(descriptor_ >= 0 || errno == ENOENT, "run: cannot lock the folder with ", file_.string(), ": ",
-        std::strerror(errno), "; see to its permissions and the free space, or choose another with --out");
+  // Nothing is asked for memory once the file is there: it would be left behind.
+  const int error = errno;
+  if (descriptor_ >= 0 || error == ENOENT) return;
+  throw Error(str("run: cannot lock the folder with ", file_.string(), ": ", std::strerror(error),
+                  "; see to its permissions and the free space, or choose another with --out"));
 }
 
 void FolderLock::remove_empty_folders() const {
