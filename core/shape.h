@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <initializer_list>
 #include <iosfwd>
@@ -31,14 +32,13 @@ class Shape {
   /// "[128, 32, 32, 64]"
   std::string str() const;
 
-  friend bool operator==(const Shape& a, const Shape& b) {
-    return a.rank_ == b.rank_ && a.extents_ == b.extents_;
-  }
+  /// Some order, for maps.
+  friend auto operator<=>(const Shape&, const Shape&) = default;
 
  private:
   int normalised(int axis) const;
 
-  std::array<int64_t, kMaxRank> extents_{};  // zeros past the rank, so that == can compare them all
+  std::array<int64_t, kMaxRank> extents_{};  // zeros past the rank, so that they are compared as they are
   int rank_ = 0;
 };
 

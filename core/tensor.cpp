@@ -1,7 +1,6 @@
 #include "fovea/core/tensor.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cstring>
 #include <map>
@@ -26,16 +25,10 @@ struct Tensor::Storage {
 
   /// Which elements a form is made of, and how they are seen.
   struct Place {
-    Place(const void* its_kind, int64_t its_offset, const Shape& shape)
-        : kind(its_kind), offset(its_offset), rank(shape.rank()) {
-      for (int axis = 0; axis < rank; ++axis) extents[static_cast<size_t>(axis)] = shape[axis];
-    }
-    auto operator<=>(const Place&) const = default;
-
     const void* kind;
     int64_t offset;
-    int rank;
-    std::array<int64_t, Shape::kMaxRank> extents{};
+    Shape shape;
+    auto operator<=>(const Place&) const = default;
   };
 
   /// A number that rises when the elements may have changed since it was asked for. Under the forms' lock.
@@ -136,7 +129,7 @@ const void* Tensor::raw() const {
 
 Tensor Tensor::form(const void* kind, const std::function<Tensor()>& make) const {
   check(defined(), "Tensor: an undefined tensor has no form");
-  const Storage::Place place(kind, offset_, shape_);
+  const Storage::Place place{kind, offset_, shape_};
   uint64_t state = 0;
   bool is_again = false;
   std::map<Storage::Place, Tensor> outdated;  // destroyed without the lock

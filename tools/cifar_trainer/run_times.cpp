@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <type_traits>
 #include <utility>
 
 #include "fovea/core/atomic_file.h"
@@ -16,6 +17,16 @@ bool is_sound(const CheckpointTimes& times) {
   const auto is_time = [](double number) { return std::isfinite(number) && number >= 0; };
   return times.step >= 0 && times.epoch >= 0 && is_time(times.seconds) && is_time(times.step_seconds) &&
          is_time(times.images_per_second);
+}
+
+/// Calls visit(key, number) for all numbers of an entry; `times` may be const.
+template <class Times, class Visit>
+void visit_numbers(Times& times, Visit&& visit) {
+  visit("step", times.step);
+  visit("epoch", times.epoch);
+  visit("seconds", times.seconds);
+  visit("step_seconds", times.step_seconds);
+  visit("images_per_second", times.images_per_second);
 }
 
 /// Takes the numbers of {"saves": [{...}, ...]} as they come: a tree of values needs memory to be destroyed.
@@ -41,7 +52,7 @@ struct SavesReader : nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool start_array(size_t) override {
-    is_in_array = ++depth == kEntry - 1;
+    if (++depth == kEntry - 1) is_in_array = true;
     return true;
   }
   bool end_array() override {
@@ -52,12 +63,11 @@ struct SavesReader : nlohmann::json_sax<nlohmann::json> {
 
   bool take(double number) {
     if (depth != kEntry) return true;
-    const auto count = static_cast<int64_t>(std::clamp(number, -1.0, 1e15));
-    if (inner == "step") entry.step = count;
-    if (inner == "epoch") entry.epoch = count;
-    if (inner == "seconds") entry.seconds = number;
-    if (inner == "step_seconds") entry.step_seconds = number;
-    if (inner == "images_per_second") entry.images_per_second = number;
+    visit_numbers(entry, [&]<class Number>(const char* key, Number& target) {
+      if (inner != key) return;
+      target = std::is_integral_v<Number> ? static_cast<Number>(std::clamp(number, -1.0, 1e15))
+                                          : static_cast<Number>(number);
+    });
     return true;
   }
 
@@ -105,16 +115,14 @@ void RunTimes::write(const CheckpointTimes& times) {
   json.begin_array();
   for (const CheckpointTimes& save : saves_) {
     json.begin_object();
-    json.key("step");
-    json.integer(save.step);
-    json.key("epoch");
-    json.integer(save.epoch);
-    json.key("seconds");
-    json.number(save.seconds);
-    json.key("step_seconds");
-    json.number(save.step_seconds);
-    json.key("images_per_second");
-    json.number(save.images_per_second);
+    visit_numbers(save, [&](const char* key, auto number) {
+      json.key(key);
+      if constexpr (std::is_integral_v<decltype(number)>) {
+        json.integer(number);
+      } else {
+        json.number(number);
+      }
+    });
     json.end_object();
   }
   json.end_array();

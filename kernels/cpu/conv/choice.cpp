@@ -86,9 +86,10 @@ bool multiplies_pairs(ConvPass pass, const ConvProblem& problem, Dtype dtype) {
   return (pass == ConvPass::forward ? problem.C : problem.K) % (2 * kLanes<float>) == 0;
 }
 
-bool keeps_filters(int64_t pixels) {
+Tensor filters_in_form(const Tensor& weight, int64_t pixels, const void* kind,
+                       const std::function<Tensor()>& make) {
   constexpr int64_t kFewPixels = 1024;
-  return pixels <= kFewPixels;
+  return pixels <= kFewPixels ? weight.form(kind, make) : make();
 }
 
 Chunks preactivation_chunks(const ConvProblem& problem, bool is_forward) {

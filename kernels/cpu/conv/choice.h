@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -44,10 +45,12 @@ bool packs_1x1(const ConvProblem& problem);
 /// chain alike, which have the same bits.
 bool multiplies_pairs(ConvPass pass, const ConvProblem& problem, Dtype dtype);
 
-/// Whether filters in an engine's form are kept with the weight (Tensor::form) for a convolution of so many
-/// pixels: where there are few, bringing them into it takes a good part of the time (a quarter, for an image
-/// of attention92-wide); where there are many, a few percent, which are not worth the memory.
-bool keeps_filters(int64_t pixels);
+/// Filters in an engine's form, which `make` makes of a weight, for a convolution of so many pixels. Where
+/// there are few, that takes a good part of the time (a quarter, for an image of attention92-wide), and they
+/// are kept with the weight: see Tensor::form, also for `kind`. Where there are many, it is a few percent,
+/// which are not worth the memory.
+Tensor filters_in_form(const Tensor& weight, int64_t pixels, const void* kind,
+                       const std::function<Tensor()>& make);
 
 /// The chunks that the form `chunks` goes through, forward and in both backward passes.
 Chunks preactivation_chunks(const ConvProblem& problem, bool is_forward);

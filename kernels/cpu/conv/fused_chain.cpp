@@ -39,7 +39,7 @@ struct StagePlan {
     } else if (is_packed) {
       filters = packed_for_result<MultiplyAdd>(stage.weight, pixels);
     } else if (is_winograd) {
-      filters = winograd::transformed_filters(stage.weight, pixels);
+      filters = winograd::transform_filters(stage.weight, pixels);
     }
   }
 
@@ -80,19 +80,6 @@ struct FinishInput {
         store(to + r * output.layout.pixel, AllLanes<float>(), activation(tile.sum[r][s]));
       });
     });
-  }
-};
-
-/// What a product leaves at the end of the chain.
-template <class T>
-struct FinishResult {
-  ResultRows<T> result;
-
-  template <int Rows, int Panels, class Arithmetic>
-  FOVEA_ALWAYS_INLINE void operator()(int64_t row, int64_t column,
-                                      RegisterTile<Rows, Panels, Arithmetic>& tile) const {
-    result.add_residual(row, column, tile);
-    result.put(row, column, tile);
   }
 };
 
@@ -202,14 +189,14 @@ class Worker {
       Prefetcher prefetcher;
       if (is_first) prefetcher.add(xs + next_row * C, next_count * C);
       if (residuals != nullptr) prefetcher.add(residuals + next_row * K, next_count * K);
-      prefetcher.spread(steps_of_multiply(count, depth, K));
+      if (is_first || residuals != nullptr) prefetcher.spread(steps_of_multiply(count, depth, K));
       const auto multiply_block = [&](const auto& finish) {
         multiply_rows<Arithmetic>(a_rows, count, depth, K, a, plan.filters.template data<float>(), prefetcher,
                                   finish);
       };
       if (is_last) {
-        multiply_block(FinishResult<T>{
-            {K, residuals == nullptr ? nullptr : residuals + row * K, part_of<T>(y_, (begin + row) * K)}});
+        multiply_block(ResultRows<T>{K, residuals == nullptr ? nullptr : residuals + row * K,
+                                     part_of<T>(y_, (begin + row) * K)});
       } else {
         PixelOutput output = next_input(i, images);
         output.to += output.layout.at(row, 0);

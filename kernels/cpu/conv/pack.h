@@ -107,24 +107,18 @@ inline void pack_transposed(int64_t rows, int64_t columns, const float* from, fl
   });
 }
 
-/// Filters [K, 1, 1, C], for the product of a convolution's result: w^T, [C, K], or its pairs along C. Uses
-/// all threads.
-template <class Arithmetic>
-Tensor pack_for_result(const Tensor& weight) {
-  const int64_t K = weight.shape(0), C = weight.shape(3);
-  const Tensor words = is_dot<Arithmetic> ? weight : as_f32(weight);
-  const int64_t columns = is_dot<Arithmetic> ? C / 2 : C;
-  Tensor result = Tensor::empty({K * columns});
-  pack_transposed(K, columns, static_cast<const float*>(words.raw()), result.data<float>());
-  return result;
-}
-
-/// The same, kept with the weight where `pixels` are few (keeps_filters).
+/// Filters [K, 1, 1, C], for the product of a convolution's result, of so many pixels: w^T, [C, K], or its
+/// pairs along C. Uses all threads.
 template <class Arithmetic>
 Tensor packed_for_result(const Tensor& weight, int64_t pixels) {
   static constexpr char kKind = 0;
-  if (!keeps_filters(pixels)) return pack_for_result<Arithmetic>(weight);
-  return weight.form(&kKind, [&] { return pack_for_result<Arithmetic>(weight); });
+  return filters_in_form(weight, pixels, &kKind, [&] {
+    const int64_t K = weight.shape(0), C = weight.shape(3), columns = is_dot<Arithmetic> ? C / 2 : C;
+    const Tensor words = is_dot<Arithmetic> ? weight : as_f32(weight);
+    Tensor result = Tensor::empty({K * columns});
+    pack_transposed(K, columns, static_cast<const float*>(words.raw()), result.data<float>());
+    return result;
+  });
 }
 
 /// Filters for the product of the gradient of x: w, [K, C], or its pairs along K.

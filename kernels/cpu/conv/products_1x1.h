@@ -34,13 +34,19 @@ inline int64_t rows_of_forward_block(int64_t C, int64_t K) {
   return rows_of_block(std::max<int64_t>(24 << 10, C * K / 2), C);
 }
 
-/// Rows of a result, [rows, K], each with the residual's, if that is not null.
+/// Rows of a result, [rows, K], to each of which the residual's is added, if that is not null: what a product
+/// ends with, at once or with something in between.
 template <class T>
 struct ResultRows {
   int64_t K;
   const T* residual;
   StreamedOutput<T> y;
 
+  template <class Tile>
+  FOVEA_ALWAYS_INLINE void operator()(int64_t row, int64_t column, Tile& tile) const {
+    add_residual(row, column, tile);
+    put(row, column, tile);
+  }
   template <class Tile>
   FOVEA_ALWAYS_INLINE void add_residual(int64_t row, int64_t column, Tile& tile) const {
     if (residual == nullptr) return;

@@ -120,21 +120,8 @@ auto points_at(int64_t stride) {
   return [stride](int64_t r, int64_t s) { return (kInput * r + s) * stride; };
 }
 
-}  // namespace
-
-int64_t filter_size(int64_t C, int64_t K) {
-  return kPoints * matrix_stride(C, K);
-}
-
-bool suits(const ConvProblem& problem) {
-  constexpr int64_t kFewestTiles = 4;  // with fewer the filters take longer than what they save
-  const int64_t tiles = problem.N * (problem.H / kSide) * (problem.W / kSide);
-  return kWidth >= 8 && tiles >= kFewestTiles && problem.R == 3 && problem.S == 3 && problem.stride == 1 &&
-         problem.padding == 1 && problem.H % kSide == 0 && problem.W % kSide == 0 &&
-         problem.C % kWidth == 0 && problem.K % kWidth == 0;
-}
-
-Tensor transform_filters(const Tensor& weight) {
+/// weight: f32
+Tensor forward_filters(const Tensor& weight) {
   const int64_t K = weight.shape(0), C = weight.shape(3);
   Tensor filters = Tensor::empty({filter_size(C, K)});
   parallel_for(K / kWidth, 1, [&](int64_t first, int64_t last) {
@@ -159,10 +146,23 @@ Tensor transform_filters(const Tensor& weight) {
   return filters;
 }
 
-Tensor transformed_filters(const Tensor& weight, int64_t pixels) {
+}  // namespace
+
+int64_t filter_size(int64_t C, int64_t K) {
+  return kPoints * matrix_stride(C, K);
+}
+
+bool suits(const ConvProblem& problem) {
+  constexpr int64_t kFewestTiles = 4;  // with fewer the filters take longer than what they save
+  const int64_t tiles = problem.N * (problem.H / kSide) * (problem.W / kSide);
+  return kWidth >= 8 && tiles >= kFewestTiles && problem.R == 3 && problem.S == 3 && problem.stride == 1 &&
+         problem.padding == 1 && problem.H % kSide == 0 && problem.W % kSide == 0 &&
+         problem.C % kWidth == 0 && problem.K % kWidth == 0;
+}
+
+Tensor transform_filters(const Tensor& weight, int64_t pixels) {
   static constexpr char kKind = 0;
-  const auto transform = [&] { return transform_filters(as_f32(weight)); };
-  return keeps_filters(pixels) ? weight.form(&kKind, transform) : transform();
+  return filters_in_form(weight, pixels, &kKind, [&] { return forward_filters(as_f32(weight)); });
 }
 
 Tensor transform_filters_for_input(const Tensor& weight) {

@@ -33,10 +33,9 @@ std::unique_ptr<ChunkedFilterGradient> filter_gradient(const Chunks& chunks);
 /// the cache.
 int64_t filter_size(int64_t C, int64_t K);
 
-/// Filters for TileConv::forward, filter_size(C, K) elements: w [K, 3, 3, C] as G w G^T. Uses all threads.
-Tensor transform_filters(const Tensor& weight);
-/// The same of f32 or bf16, kept with the weight where `pixels` are few (keeps_filters).
-Tensor transformed_filters(const Tensor& weight, int64_t pixels);
+/// Filters for TileConv::forward, filter_size(C, K) elements, for a convolution of so many pixels: w
+/// [K, 3, 3, C], f32 or bf16, as G w G^T. Uses all threads.
+Tensor transform_filters(const Tensor& weight, int64_t pixels);
 
 /// Filters from K to C channels with which TileConv::forward takes dy to dx. Uses all threads.
 Tensor transform_filters_for_input(const Tensor& weight);

@@ -28,7 +28,7 @@ class Conv final : public ChunkedConv {
   Conv(ConvPass pass, const Chunks& chunks, const Tensor& weight)
       : whole_(chunks.whole()),
         is_forward_(pass == ConvPass::forward),
-        filters_(is_forward_ ? transformed_filters(weight, whole_.N * whole_.H * whole_.W)
+        filters_(is_forward_ ? transform_filters(weight, whole_.N * whole_.H * whole_.W)
                              : transform_filters_for_input(as_f32(weight))) {}
   std::unique_ptr<ChunkRunner> runner() const override {
     return std::make_unique<Runner>(whole_, is_forward_, filters_);
