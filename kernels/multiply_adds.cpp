@@ -1,5 +1,6 @@
 #include "fovea/kernels/conv.h"
 #include "fovea/kernels/matmul.h"
+#include "fovea/kernels/orthogonalise.h"
 #include "fovea/kernels/preactivation_problem.h"
 
 // How often each kernel that multiplies must multiply and add. The gradients of a convolution with respect to
@@ -24,6 +25,15 @@ int64_t conv_backward_weight_multiply_adds(const Tensor& x, const Tensor&, int64
 int64_t matmul_forward_multiply_adds(const Tensor& a, bool transpose_a, const Tensor&, bool, const Tensor&,
                                      Tensor& y) {
   return y.size() * a.shape(transpose_a ? 0 : 1);
+}
+
+int64_t orthogonalise_multiply_adds(std::span<const MatrixPlace> matrices, const NewtonSchulz& iteration,
+                                    Tensor&) {
+  int64_t sum = 0;  // of a round: X X^T, its square, and what that is times X
+  for (const MatrixPlace& place : matrices) {
+    sum += place.rank() * (2 * place.size() + place.rank() * place.rank());
+  }
+  return sum * iteration.rounds;
 }
 
 int64_t preactivation_conv_forward_multiply_adds(const Tensor& x, const PreactivationStage& stage,

@@ -8,6 +8,7 @@
 #include "fovea/core/random.h"
 #include "fovea/layers/functional.h"
 #include "fovea/training/precision.h"
+#include "op_test.h"
 
 namespace fovea {
 namespace {
@@ -29,9 +30,10 @@ struct ThreeParameters : Module {
 };
 
 /// Sends a gradient, new for each step, to a parameter; returns it.
-std::vector<double> send_gradient(const Variable& parameter, uint32_t step) {
-  const Tensor gradient = normal(parameter.shape(), Random(2, Purpose::test, step, 0));
-  F::sum(F::mul(parameter, gradient)).backward();
+std::vector<double> send_gradient(const Variable& parameter, uint32_t step, Device device = Device::cpu()) {
+  const Tensor gradient =
+      test::cast(normal(parameter.shape(), Random(2, Purpose::test, step, 0)), parameter.dtype());
+  F::sum(F::mul(parameter, gradient.to(device))).backward();
   return gradient.to_doubles();
 }
 
@@ -98,6 +100,68 @@ TEST_CASE("optimiser: AdamW as PyTorch defines it") {
   }
 }
 
+TEST_CASE("optimiser: Muon for matrices as PyTorch defines it, SGD for the rest") {
+  const bool nesterov = GENERATE(false, true);
+  for (const Device device : test::devices()) {
+    INFO(device);
+    ThreeParameters module(0);
+    move_to(module, device);
+    std::vector<double> bias = module.bias.value().to_doubles(), velocity(bias.size());
+    Tensor weight = test::cast(module.weight.value().to(Device::cpu()), Dtype::f64).clone();
+    Tensor momentum = Tensor::zeros_like(weight);
+    Optimiser optimiser(module, {.kind = OptimiserKind::muon,
+                                 .momentum = 0.8,
+                                 .nesterov = nesterov,
+                                 .weight_decay = 0.1,
+                                 .decay_norm_and_bias = false,
+                                 .vector_rate = 3});
+    for (uint32_t step = 0; step < 4; ++step) {
+      const double rate = 0.1 / (step + 1);
+      optimiser.zero_grad();
+      const std::vector<double> bias_gradient = send_gradient(module.bias, step, device);
+      const std::vector<double> gradient = send_gradient(module.weight, step, device);
+      optimiser.step(rate);
+      Tensor update = Tensor::zeros_like(weight);
+      for (size_t i = 0; i < gradient.size(); ++i) {
+        double& m = momentum.data<double>()[i];
+        m += (1 - 0.8) * (gradient[i] - m);
+        update.data<double>()[i] = nesterov ? gradient[i] + 0.8 * (m - gradient[i]) : m;
+      }
+      kernels::orthogonalise(std::vector<kernels::MatrixPlace>{{0, 3, 7}}, {}, update);
+      for (size_t i = 0; i < gradient.size(); ++i) {
+        double& w = weight.data<double>()[i];
+        w = (1 - rate * 0.1) * w - rate * update.data<double>()[i];
+      }
+      for (size_t i = 0; i < bias.size(); ++i) {
+        velocity[i] = 0.8 * velocity[i] + bias_gradient[i];
+        bias[i] -= 3 * rate * (nesterov ? bias_gradient[i] + 0.8 * velocity[i] : velocity[i]);
+      }
+      test::check_near(module.weight.value().to(Device::cpu()), weight.to_doubles(), 1e-5);
+      test::check_near(module.bias.value().to(Device::cpu()), bias, 1e-5);
+    }
+  }
+}
+
+TEST_CASE("optimiser: a step of Muon that is not finite changes nothing") {
+  for (const Device device : test::devices()) {
+    ThreeParameters module(0);
+    move_to(module, device);
+    Optimiser optimiser(module, {.kind = OptimiserKind::muon}, Dtype::bf16);
+    const std::vector<double> weight = module.weight.value().to_doubles();
+    const auto step = [&](int64_t non_finite) {
+      optimiser.zero_grad();
+      send_gradient(module.weight, 0, device);
+      optimiser.step(Tensor::full({}, 0.5, Dtype::f32, device), Tensor(),
+                     Tensor::from<int64_t>({non_finite}, {}).to(device));
+    };
+    step(1);
+    CHECK(module.weight.value().to_doubles() == weight);
+    CHECK(optimiser.steps() == 0);
+    step(0);
+    CHECK(module.weight.value().to_doubles() != weight);
+  }
+}
+
 TEST_CASE("optimiser: a parameter that received no gradient has gradient zero") {
   ThreeParameters module(0);
   Optimiser optimiser(module, {.momentum = 0, .nesterov = false, .weight_decay = 0});
@@ -114,7 +178,7 @@ TEST_CASE("optimiser: a parameter that received no gradient has gradient zero") 
 }
 
 TEST_CASE("optimiser: its state goes on where it was, in whatever order the parameters lie") {
-  const OptimiserKind kind = GENERATE(OptimiserKind::sgd, OptimiserKind::adamw);
+  const OptimiserKind kind = GENERATE(OptimiserKind::sgd, OptimiserKind::adamw, OptimiserKind::muon);
   const auto settings = [&](bool decay_norm_and_bias) {
     return OptimiserSettings{.kind = kind, .weight_decay = 0, .decay_norm_and_bias = decay_norm_and_bias};
   };
@@ -219,7 +283,8 @@ TEST_CASE("optimiser: what it refuses") {
   for (const OptimiserSettings& settings :
        {OptimiserSettings{.momentum = 1}, OptimiserSettings{.momentum = -0.1},
         OptimiserSettings{.weight_decay = -1}, OptimiserSettings{.weight_decay = std::nan("")},
-        OptimiserSettings{.beta1 = 1}, OptimiserSettings{.beta2 = 1}, OptimiserSettings{.epsilon = 0}}) {
+        OptimiserSettings{.beta1 = 1}, OptimiserSettings{.beta2 = 1}, OptimiserSettings{.epsilon = 0},
+        OptimiserSettings{.vector_rate = -1}}) {
     CHECK_THROWS_AS(Optimiser(module, settings), UsageError);
   }
   CHECK(parse_enum<OptimiserKind>("adamw") == OptimiserKind::adamw);

@@ -19,6 +19,7 @@ TrainingSettings settings_of(OptimiserKind kind) {
   TrainingSettings settings = test::tiny_settings();
   settings.optimiser.kind = kind;
   settings.schedule.kind = kind == OptimiserKind::sgd ? ScheduleKind::one_cycle : ScheduleKind::cosine;
+  settings.ema_decay = kind == OptimiserKind::muon ? 0.6 : 0;
   settings.label_smoothing = 0.1;
   settings.evaluation_batch_size = 5;
   return settings;
@@ -53,7 +54,7 @@ std::string resumed_run(const std::string& path, TrainingSettings settings) {
 
 TEST_CASE("resume: from any step at which max_steps ended the run") {
   const TemporaryFolder folder;
-  const OptimiserKind kind = GENERATE(OptimiserKind::sgd, OptimiserKind::adamw);
+  const OptimiserKind kind = GENERATE(OptimiserKind::sgd, OptimiserKind::adamw, OptimiserKind::muon);
   TrainingSettings settings = settings_of(kind);
   const std::string wanted = straight_run(settings);
   for (settings.max_steps = 1; settings.max_steps <= kSteps; ++settings.max_steps) {
@@ -94,7 +95,7 @@ TEST_CASE("resume: between the last step of an epoch and its end, its learning r
 
 TEST_CASE("resume: from any moment at which a stop was asked for, evaluation included") {
   const TemporaryFolder folder;
-  TrainingSettings settings = settings_of(OptimiserKind::sgd);
+  TrainingSettings settings = settings_of(GENERATE(OptimiserKind::sgd, OptimiserKind::muon));
   const std::string wanted = straight_run(settings);
   int64_t polls = 0, stop_at = 0;
   settings.hooks.should_stop = [&] { return polls++ == stop_at; };

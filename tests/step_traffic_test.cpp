@@ -55,7 +55,7 @@ class Steps {
   Steps(const std::string& name, const std::vector<int64_t>& batch_sizes)
       : model_(on_device(name)),
         optimiser_(*model_, OptimiserSettings{}, Dtype::bf16),
-        step_(*model_, optimiser_, /*label_smoothing=*/0.1, Precision::bf16, kSteps) {
+        step_(*model_, optimiser_, {.label_smoothing = 0.1, .precision = Precision::bf16}, kSteps) {
     for (const int64_t batch_size : batch_sizes) {
       const LoaderSettings settings{.batch_size = batch_size, .augmentation = Augmentation{}};
       batches_.try_emplace(batch_size, images(), ImageNormalisation{}, settings,

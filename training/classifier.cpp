@@ -75,7 +75,7 @@ TrainingResult Classifier::train(const ImageSet& data, const TrainingSettings& s
     if (reason != StopReason::finished) break;
     std::optional<Evaluation> evaluation;
     if (evaluation_set != nullptr) {
-      evaluation = evaluator->run(evaluation_settings);
+      evaluation = run_->evaluate(*evaluator, evaluation_settings);
       if (evaluation->images <
           evaluation_set->size()) {  // the checkpoint's epoch is still without its evaluation
         reason = StopReason::stopped;
@@ -89,7 +89,7 @@ TrainingResult Classifier::train(const ImageSet& data, const TrainingSettings& s
   TrainingResult result = run_->result(reason);
   const bool is_inside_epoch = run_->progress().batch > 0 || !result.evaluation;
   if (reason == StopReason::max_steps && evaluation_set != nullptr && is_inside_epoch) {
-    result.evaluation = evaluator->run(evaluation_settings);
+    result.evaluation = run_->evaluate(*evaluator, evaluation_settings);
     if (result.evaluation->images < evaluation_set->size()) result.evaluation.reset();
   }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -6,6 +6,7 @@
 
 #include "fovea/core/check.h"
 #include "fovea/kernels/adamw.h"
+#include "fovea/kernels/arithmetic.h"
 #include "fovea/kernels/cast.h"
 #include "fovea/kernels/count_non_finite.h"
 #include "fovea/kernels/sgd.h"
@@ -21,9 +22,9 @@ void check_settings(const OptimiserSettings& settings) {
 Optimiser::Optimiser(Module& module, const OptimiserSettings& settings, std::optional<Dtype> working)
     : settings_(settings) {
   check_settings(settings);
-  moment_names_ = settings_.kind == OptimiserKind::sgd
-                      ? std::vector<const char*>{"momentum"}
-                      : std::vector<const char*>{"first_moment", "second_moment"};
+  moment_names_ = settings_.kind == OptimiserKind::adamw
+                      ? std::vector<const char*>{"first_moment", "second_moment"}
+                      : std::vector<const char*>{"momentum"};
   for (NamedParameter& parameter : named_parameters(module)) {
     if (!parameter.variable.requires_grad()) continue;
     const bool stays = !working || *working == parameter.variable.dtype() || parameter.stays_f32;
@@ -53,6 +54,8 @@ Optimiser::Optimiser(Module& module, const OptimiserSettings& settings, std::opt
     slot.variable.bind_grad(in_arena(arena.gradients, slot));
   }
   steps_ = Tensor::zeros({}, Dtype::i64, device);
+  vector_rate_ = Tensor::zeros({}, dtype, device);
+  minus_one_ = Tensor::full({}, -1, dtype, device);
 }
 
 Optimiser::~Optimiser() {
@@ -71,21 +74,35 @@ void Optimiser::give_back() {
 /// Gives the slots of an arena their places, and copies their values there.
 void Optimiser::place(size_t number, Dtype dtype, Device device) {
   Arena& arena = arenas_[number];
-  const auto place_those = [&](bool decayed) {
+  const auto is_matrix = [&](const Slot& slot) {
+    return settings_.kind == OptimiserKind::muon && slot.variable.shape().rank() > 1;
+  };
+  const auto is_decayed = [&](const Slot& slot) {
+    return settings_.decay_norm_and_bias || slot.variable.shape().rank() > 1;
+  };
+  const auto place_those = [&](const auto& is_wanted) {
     for (Slot& slot : slots_) {
-      const bool is_decayed = settings_.decay_norm_and_bias || slot.variable.shape().rank() > 1;
-      if (slot.arena != number || is_decayed != decayed) continue;
+      if (slot.arena != number || !is_wanted(slot)) continue;
       slot.offset = arena.size;
       arena.size += size_in_arena(slot.variable.value().size());
+      if (!is_matrix(slot)) continue;
+      const int64_t rows = slot.variable.shape()[0], size = slot.variable.value().size();
+      arena.matrices.push_back({slot.offset, rows, rows == 0 ? 0 : size / rows});
     }
   };
-  place_those(/*decayed=*/true);
+  place_those(is_matrix);
+  arena.matrix_count = arena.size;
+  place_those([&](const Slot& slot) { return !is_matrix(slot) && is_decayed(slot); });
   arena.decay_count = arena.size;
-  place_those(/*decayed=*/false);
+  place_those([&](const Slot& slot) { return !is_decayed(slot); });
   arena.weights = Tensor::zeros({arena.size}, dtype, device);
   arena.gradients = Tensor::zeros_like(arena.weights);
   for (size_t i = 0; i < moment_names_.size(); ++i)
     arena.moments.push_back(Tensor::zeros_like(arena.weights));
+  if (arena.matrix_count > 0) {
+    arena.update = Tensor::zeros({arena.matrix_count}, dtype, device);
+    arena.velocity = Tensor::zeros_like(arena.update);
+  }
   for (const Slot& slot : slots_) {
     if (slot.arena != number) continue;
     Tensor weight = in_arena(arena.weights, slot);
@@ -120,13 +137,9 @@ void Optimiser::step(const Tensor& learning_rate, const Tensor& gradient_scale, 
   fill_missing_gradients();
   kernels::count_step(non_finite, steps_);
   for (Arena& arena : arenas_) {
-    if (settings_.kind == OptimiserKind::sgd) {
-      const kernels::SgdSettings sgd{.momentum = settings_.momentum,
-                                     .weight_decay = settings_.weight_decay,
-                                     .nesterov = settings_.nesterov,
-                                     .decay_count = arena.decay_count};
-      kernels::sgd_step(arena.gradients, learning_rate, gradient_scale, non_finite, sgd, arena.moments[0],
-                        arena.weights, arena.copy);
+    if (settings_.kind != OptimiserKind::adamw) {
+      if (arena.matrix_count > 0) step_matrices(arena, learning_rate, gradient_scale, non_finite);
+      step_sgd(arena, learning_rate, gradient_scale, non_finite);
     } else {
       const kernels::AdamwSettings adamw{.beta1 = settings_.beta1,
                                          .beta2 = settings_.beta2,
@@ -137,6 +150,48 @@ void Optimiser::step(const Tensor& learning_rate, const Tensor& gradient_scale, 
                           arena.moments[0], arena.moments[1], arena.weights, arena.copy);
     }
   }
+}
+
+/// SGD for what lies behind the matrices of muon: for all where there are none.
+void Optimiser::step_sgd(Arena& arena, const Tensor& learning_rate, const Tensor& gradient_scale,
+                         const Tensor& non_finite) {
+  const auto behind_matrices = [&](const Tensor& tensor) {
+    return tensor.defined() ? tensor.slice(arena.matrix_count, {arena.size - arena.matrix_count}) : Tensor();
+  };
+  const bool has_own_rate = settings_.kind == OptimiserKind::muon && settings_.vector_rate != 1;
+  if (has_own_rate) kernels::scale_forward(learning_rate, settings_.vector_rate, vector_rate_);
+  const kernels::SgdSettings sgd{.momentum = settings_.momentum,
+                                 .weight_decay = settings_.weight_decay,
+                                 .nesterov = settings_.nesterov,
+                                 .decay_count = arena.decay_count - arena.matrix_count};
+  Tensor velocity = behind_matrices(arena.moments[0]), weights = behind_matrices(arena.weights);
+  Tensor copy = behind_matrices(arena.copy);
+  kernels::sgd_step(behind_matrices(arena.gradients), has_own_rate ? vector_rate_ : learning_rate,
+                    gradient_scale, non_finite, sgd, velocity, weights, copy);
+}
+
+/// Both passes over the numbers are SGD's. The first begins with an update of zeros and has the rate -1, so
+/// that the update becomes what SGD would subtract; orthogonalised, it is the gradient of the second, which
+/// has no momentum.
+void Optimiser::step_matrices(Arena& arena, const Tensor& learning_rate, const Tensor& gradient_scale,
+                              const Tensor& non_finite) {
+  const auto of_matrices = [&](const Tensor& tensor) {
+    return tensor.defined() ? tensor.slice(0, {arena.matrix_count}) : Tensor();
+  };
+  const kernels::SgdSettings momentum{
+      .momentum = settings_.momentum, .weight_decay = 0, .nesterov = settings_.nesterov};
+  Tensor velocity = of_matrices(arena.moments[0]), none;
+  arena.update.fill_with_zeros();
+  kernels::sgd_step(of_matrices(arena.gradients), minus_one_, gradient_scale, non_finite, momentum, velocity,
+                    arena.update, none);
+  kernels::orthogonalise(arena.matrices, {}, arena.update);
+  const kernels::SgdSettings update{.momentum = 0,
+                                    .weight_decay = settings_.weight_decay,
+                                    .nesterov = false,
+                                    .decay_count = arena.matrix_count};
+  Tensor weights = of_matrices(arena.weights), copy = of_matrices(arena.copy);
+  kernels::sgd_step(arena.update, learning_rate, /*gradient_scale=*/{}, non_finite, update, arena.velocity,
+                    weights, copy);
 }
 
 void Optimiser::count_non_finite(Tensor& count) const {
@@ -166,6 +221,12 @@ void Optimiser::load_state(std::span<const NamedTensor> state, const std::string
 std::vector<NamedTensor> Optimiser::weights() const {
   std::vector<NamedTensor> result;
   for (const Slot& slot : slots_) result.push_back({slot.path, in_arena(arenas_[slot.arena].weights, slot)});
+  return result;
+}
+
+std::vector<Tensor> Optimiser::arenas() const {
+  std::vector<Tensor> result;
+  for (const Arena& arena : arenas_) result.push_back(arena.weights);
   return result;
 }
 

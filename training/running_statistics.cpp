@@ -49,4 +49,10 @@ void RunningStatistics::undo() {
   for (Arena& arena : arenas_) arena.now.copy_from(arena.before);
 }
 
+std::vector<Tensor> RunningStatistics::arenas() const {
+  std::vector<Tensor> result;
+  for (const Arena& arena : arenas_) result.push_back(arena.now);
+  return result;
+}
+
 }  // namespace fovea

@@ -21,6 +21,8 @@ class RunningStatistics {
   void settle(const Tensor& non_finite);
   /// Back to what they were before the step.
   void undo();
+  /// What the buffers lie in.
+  std::vector<Tensor> arenas() const;
 
  private:
   struct Arena {

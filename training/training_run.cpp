@@ -39,7 +39,7 @@ TrainingRun::TrainingRun(Model& model, const ImageSet& data, const ImageNormalis
                 .images = data.size()},
       per_epoch_(data.size() / progress_.batch_size),
       horizon_(settings.schedule.horizon > 0 ? settings.schedule.horizon : settings.epochs * per_epoch_),
-      step_(model, optimiser_, settings.label_smoothing, settings.precision, per_epoch_) {
+      step_(model, optimiser_, settings, per_epoch_) {
   const Device device = optimiser_.device();
   const LoaderSettings batches{
       .batch_size = progress_.batch_size, .augmentation = settings.augmentation, .seed = settings.seed};
@@ -50,22 +50,25 @@ void TrainingRun::close() {
   graph_.reset();
   batches_.reset();
   optimiser_.give_back();
+  swap_averages();  // for good: the model has them now
   is_closed_ = true;
 }
 
 void TrainingRun::load(const Checkpoint& checkpoint) {
   check_finite(checkpoint.model, str("checkpoint: ", checkpoint.where, ": "), kAdviceOnFile);
   take_weights(checkpoint);
+  if (step_.averages() != nullptr) step_.averages()->go_on_from_averages();
+  optimiser_.renew_copies();
 }
 
 /// Takes the weights of a checkpoint that are known to be finite.
 void TrainingRun::take_weights(const Checkpoint& checkpoint) {
   copy_by_name(checkpoint.model, weights(), str(checkpoint.where, ": weights of the model"),
                checkpoint.others);
-  optimiser_.renew_copies();
 }
 
-std::vector<NamedTensor> TrainingRun::weights() const {
+/// Parameters and buffers as they are trained, averaged or not.
+std::vector<NamedTensor> TrainingRun::trained_weights() const {
   std::vector<NamedTensor> result = weights_of(model_);
   std::map<std::string, Tensor> kept;
   for (const NamedTensor& weight : optimiser_.weights()) kept.emplace(weight.name, weight.tensor);
@@ -75,10 +78,42 @@ std::vector<NamedTensor> TrainingRun::weights() const {
   return result;
 }
 
+std::vector<NamedTensor> TrainingRun::weights() const {
+  std::vector<NamedTensor> result = trained_weights();
+  if (step_.averages() == nullptr) return result;
+  for (NamedTensor& weight : result) weight.tensor = step_.averages()->averaged(weight.tensor);
+  return result;
+}
+
 std::vector<NamedTensor> TrainingRun::state() const {
   std::vector<NamedTensor> result = optimiser_.state();
   for (const NamedTensor& tensor : step_.state()) result.push_back(tensor);
+  if (step_.averages() == nullptr) return result;
+  for (const NamedTensor& weight : trained_weights()) {
+    result.push_back({"trained." + weight.name, step_.averages()->trained(weight.tensor)});
+  }
   return result;
+}
+
+void TrainingRun::swap_averages() {
+  if (step_.averages() == nullptr) return;
+  step_.averages()->swap();
+  optimiser_.renew_copies();
+}
+
+Evaluation TrainingRun::evaluate(Evaluator& evaluator, const EvaluationSettings& settings) {
+  struct Averaged {
+    explicit Averaged(TrainingRun& of) : run(of) { run.swap_averages(); }
+    ~Averaged() {
+      try {
+        run.swap_averages();
+      } catch (const DeviceError&) {
+        // The device has failed for good, and the evaluation's own error says so.
+      }
+    }
+    TrainingRun& run;
+  } const averaged(*this);
+  return evaluator.run(settings);
 }
 
 void TrainingRun::resume(const Checkpoint& checkpoint) {
@@ -106,6 +141,7 @@ void TrainingRun::resume(const Checkpoint& checkpoint) {
   copy_by_name(checkpoint.optimiser, state(),
                str(checkpoint.where, ": state of the optimiser ", name_of(settings_.optimiser.kind)));
   take_weights(checkpoint);
+  optimiser_.renew_copies();
   step_.renew();
   progress_ = checkpoint.progress;
   if (checkpoint.step_seconds > 0) {

@@ -10,6 +10,7 @@
 #include "fovea/core/captured_graph.h"
 #include "fovea/kernels/conv_choices.h"
 #include "fovea/training/batches.h"
+#include "fovea/training/evaluator.h"
 #include "fovea/training/training_settings.h"
 #include "fovea/training/training_step.h"
 
@@ -30,6 +31,8 @@ class TrainingRun {
   StopReason train_epoch();
   /// Notes the results of the epoch that train_epoch finished, and begins the next.
   void finish_epoch(const std::optional<Evaluation>& evaluation);
+  /// Evaluates the weights that the run gives: their averages, where it keeps some.
+  Evaluation evaluate(Evaluator& evaluator, const EvaluationSettings& settings);
   /// Gives the profile to its hook, unless that has it already or no step was profiled.
   void report_profile();
   /// Lets go of the images and gives the model its f32 parameters; what a checkpoint needs stays.
@@ -44,14 +47,17 @@ class TrainingRun {
   /// Median of the steps done in the epoch that is under way; 0: none, or not known.
   double step_seconds() const;
   const std::map<std::string, std::string>& description() const { return description_; }
-  /// Parameters and buffers, the parameters as the optimiser keeps them; shares the storage.
+  /// Parameters and buffers, as the optimiser keeps them or their averages; shares the storage.
   std::vector<NamedTensor> weights() const;
   /// What the run's convolutions are computed by; for a ConvChoicesScope.
   kernels::ConvChoices& convolutions() { return convolutions_; }
-  /// The state of the optimiser and of the loss scale; shares the storage.
+  /// The state of the optimiser and of the loss scale, and the weights under way where `weights` are
+  /// averages; shares the storage.
   std::vector<NamedTensor> state() const;
 
  private:
+  std::vector<NamedTensor> trained_weights() const;
+  void swap_averages();
   void take_weights(const Checkpoint& checkpoint);
   void begin_epoch();
   bool is_profile_pending() const;

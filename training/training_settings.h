@@ -64,6 +64,7 @@ struct TrainingSettings {
   int64_t max_steps = 0;       // 0: no limit. The run ends there; the schedule does not look at it
   int64_t batch_size = 128;    // a set that is smaller is one batch
   double label_smoothing = 0;  // see F::softmax_cross_entropy
+  double ema_decay = 0;        // of the averages of weights and statistics, see AveragedWeights; 0: none
   OptimiserSettings optimiser{};
   ScheduleSettings schedule{};
   std::optional<Augmentation> augmentation = Augmentation{};
@@ -87,6 +88,10 @@ struct TrainingSettings {
     v("schedule", schedule, {});
     v("label_smoothing", label_smoothing,
       {.help = "part of a label that is spread over all classes", .most = 1, .below_most = true});
+    v("ema_decay", ema_decay,
+      {.help = "decay of a moving average of the weights, which is then evaluated and saved; 0: none",
+       .most = 1,
+       .below_most = true});
     v("augmentation", augmentation, {});
     v("seed", seed, {.help = "of the initial values, the order and the augmentation"});
     v("precision", precision, {.help = "type of the activations; tf32 and f16 need a CUDA device"});

@@ -1,6 +1,7 @@
 #include "fovea/training/training_step.h"
 
 #include <cmath>
+#include <utility>
 
 #include "fovea/core/check.h"
 #include "fovea/kernels/cast.h"
@@ -17,13 +18,13 @@ constexpr int64_t kPatience = 2000;  // steps before the scale is doubled, as in
 
 }  // namespace
 
-TrainingStep::TrainingStep(Model& model, Optimiser& optimiser, double label_smoothing, Precision precision,
+TrainingStep::TrainingStep(Model& model, Optimiser& optimiser, const TrainingSettings& settings,
                            int64_t steps_per_epoch)
     : model_(model),
       optimiser_(optimiser),
       statistics_(model),
-      label_smoothing_(label_smoothing),
-      has_loss_scale_(precision == Precision::f16) {
+      label_smoothing_(settings.label_smoothing),
+      has_loss_scale_(settings.precision == Precision::f16) {
   const Device device = optimiser.device();
   const Dtype dtype = optimiser.weights()[0].tensor.dtype();
   rates_ = Tensor::zeros({steps_per_epoch}, dtype, device);
@@ -38,6 +39,11 @@ TrainingStep::TrainingStep(Model& model, Optimiser& optimiser, double label_smoo
   loss_scale_ = Tensor::full({}, has_loss_scale_ ? kFirstLossScale : 1, dtype, device);
   inverse_scale_ = Tensor::zeros({}, dtype, device);
   good_steps_ = Tensor::zeros({}, Dtype::i64, device);
+  if (settings.ema_decay > 0) {
+    std::vector<Tensor> followed = optimiser.arenas();
+    for (const Tensor& arena : statistics_.arenas()) followed.push_back(arena);
+    averages_.emplace(std::move(followed), settings.ema_decay);
+  }
   renew();
 }
 
@@ -80,6 +86,7 @@ void TrainingStep::run(const Tensor& images, const Tensor& labels) {
   optimiser_.count_non_finite(non_finite_);
   optimiser_.step(rate_, has_loss_scale_ ? inverse_scale_ : Tensor(), non_finite_);
   statistics_.settle(non_finite_);
+  if (averages_) averages_->follow(optimiser_.step_count(), non_finite_);
   kernels::record_step(loss, failures, correct_, position_, losses_, failures_, corrects_);
   if (has_loss_scale_) {
     kernels::update_loss_scale(kPatience, non_finite_losses_, loss_scale_, inverse_scale_, good_steps_,

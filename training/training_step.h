@@ -1,13 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "fovea/layers/module.h"
+#include "fovea/training/averaged_weights.h"
 #include "fovea/training/optimiser.h"
-#include "fovea/training/precision.h"
 #include "fovea/training/running_statistics.h"
+#include "fovea/training/training_settings.h"
 
 namespace fovea {
 
@@ -25,8 +27,7 @@ struct StepOutcome {
 /// loss scale is halved and the next step goes on.
 class TrainingStep {
  public:
-  TrainingStep(Model& model, Optimiser& optimiser, double label_smoothing, Precision precision,
-               int64_t steps_per_epoch);
+  TrainingStep(Model& model, Optimiser& optimiser, const TrainingSettings& settings, int64_t steps_per_epoch);
 
   /// The learning rates of an epoch's steps, the step that is next, and how many images were classified
   /// correctly in those before it.
@@ -48,6 +49,10 @@ class TrainingStep {
   /// Undoes what forward passes since the last step have done to running statistics.
   void undo_statistics() { statistics_.undo(); }
 
+  /// The averages of the weights and of the running statistics; null if the run has none.
+  AveragedWeights* averages() { return averages_ ? &*averages_ : nullptr; }
+  const AveragedWeights* averages() const { return averages_ ? &*averages_ : nullptr; }
+
   /// What a checkpoint must keep beside the optimiser's state; shares the storage.
   std::vector<NamedTensor> state() const;
   /// To be called after the tensors of `state` have been changed.
@@ -57,6 +62,7 @@ class TrainingStep {
   Model& model_;
   Optimiser& optimiser_;
   RunningStatistics statistics_;
+  std::optional<AveragedWeights> averages_;
   double label_smoothing_;
   bool has_loss_scale_;
   Tensor rates_, rate_;                // [steps of an epoch], []
