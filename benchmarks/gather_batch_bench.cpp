@@ -11,7 +11,7 @@ void batches(Benchmark* benchmark) {
 }
 
 // From as many images as CIFAR-10 has to train with, in a random order.
-void gather_batch(benchmark::State& state) {
+void make_batches(benchmark::State& state, const Tensor& mixing) {
   constexpr int64_t kImages = 50000, H = 32, C = 3;
   const int64_t B = state.range(0);
   Random random(/*seed=*/1, Purpose::test);
@@ -30,12 +30,34 @@ void gather_batch(benchmark::State& state) {
   const Tensor labels = random_labels(kImages, 10, settings().device);
   const Tensor values = random_f32({C, 256}, 1);
   const Tensor position = zeros({}, Dtype::i64), epoch = zeros({}, Dtype::i64);
-  Tensor x = zeros({B, H, H, C}), y = zeros({B}, Dtype::i32);
+  Tensor x = zeros({B, H, H, C});
+  kernels::BatchLabels y{zeros({B}, Dtype::i32), zeros({B}, Dtype::i32), zeros({}, Dtype::f32)};
   const kernels::BatchSettings batch{.is_augmented = true, .padding = 4, .flip = true, .seed = 1};
-  measure(state, static_cast<size_t>(x.size()) + x.bytes(),
-          [&] { kernels::gather_batch(images, labels, order, position, epoch, values, batch, x, y); });
+  measure(state, static_cast<size_t>(x.size()) + x.bytes(), [&] {
+    kernels::gather_batch(images, labels, order, position, epoch, values, mixing, batch, x, y);
+  });
+}
+
+void gather_batch(benchmark::State& state) {
+  make_batches(state, Tensor());
 }
 FOVEA_BENCH(gather_batch, batches);
+
+// With half of each image from its partner.
+void gather_batch_mixed(benchmark::State& state) {
+  make_batches(state, Tensor::full({1, kernels::kMixNumbers}, 0.5, Dtype::f32, settings().device));
+}
+FOVEA_BENCH(gather_batch_mixed, batches);
+
+void mixed_targets(benchmark::State& state) {
+  const int64_t B = state.range(0);
+  const kernels::BatchLabels labels{random_labels(B, 10, settings().device),
+                                    random_labels(B, 10, settings().device),
+                                    Tensor::full({}, 0.5, Dtype::f32, settings().device)};
+  Tensor targets = zeros({B, 10});
+  measure(state, targets.bytes(), [&] { kernels::mixed_targets(labels, /*smoothing=*/0.1, targets); });
+}
+FOVEA_BENCH(mixed_targets, batches);
 
 }  // namespace
 }  // namespace fovea::bench

@@ -29,7 +29,9 @@ StepTimer::StepTimer(const std::string& model, int64_t batch, bool training, Dev
   set_tf32(precision == Precision::tf32);
   if (training) {
     optimiser_ = std::make_unique<Optimiser>(*model_, OptimiserSettings{}, activation_dtype(precision));
-    step_.emplace(*model_, *optimiser_, /*label_smoothing=*/0.0, precision, kStepsOfEpoch);
+    TrainingSettings settings;
+    settings.precision = precision;
+    step_.emplace(*model_, *optimiser_, settings, kStepsOfEpoch);
     step_->begin_epoch(rates_, /*next=*/0, /*correct=*/0);
   } else {
     set_precision(*model_, precision);
@@ -38,7 +40,7 @@ StepTimer::StepTimer(const std::string& model, int64_t batch, bool training, Dev
 
 void StepTimer::run_eagerly() {
   if (step_) {
-    step_->run(images_, labels_);
+    step_->run({images_, labels_});
   } else {
     const NoGrad no_grad;
     logits_ = model_->forward(images_).value();

@@ -16,6 +16,10 @@ enum class Purpose : uint32_t {
   synthetic_images = 5,
   first_flip = 6,
   cutout = 7,
+  erasing = 8,
+  mixing = 9,
+  label_noise = 10,
+  hold_out = 11,
   test = 100,
 };
 

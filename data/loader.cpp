@@ -179,7 +179,7 @@ class Loader::Worker {
     const int64_t end = std::min(begin + settings_.batch_size, set_.size());
     const std::span<const int64_t> indices(order_.data() + begin, static_cast<size_t>(end - begin));
     return make_batch(set_, indices, normalisation_, settings_.augmentation, settings_.seed,
-                      static_cast<uint32_t>(position.epoch));
+                      static_cast<uint32_t>(position.epoch), position.batch);
   }
 
   const ImageSet set_;

@@ -14,21 +14,59 @@ struct BatchSettings {
   bool flip = false;
   bool alternating_flip = false;
   int64_t cutout = 0;
+  uint64_t erasing = 0;  // of 2^32 images, how many have a rectangle erased
   uint64_t seed = 1;
 };
 
-/// Where the crop begins in the image, from -padding to padding, whether it is flipped then, and where the
-/// square of `cutout` pixels begins that is 0 in the end; it may reach beyond the result.
+/// A part of an image, in pixels; it may reach beyond it, and be empty.
+struct Rectangle {
+  int top = 0, left = 0, height = 0, width = 0;
+
+  constexpr bool contains(int row, int column) const {
+    return static_cast<unsigned>(row - top) < static_cast<unsigned>(height) &&
+           static_cast<unsigned>(column - left) < static_cast<unsigned>(width);
+  }
+};
+
+/// Where the crop begins in the image, from -padding to padding, whether it is flipped then, and what is 0 in
+/// the end.
 struct Variation {
   int top = 0, left = 0;
   bool flip = false;
-  int hole_top = 0, hole_left = 0;
+  Rectangle cut_out, erased;
 
-  constexpr bool is_in_hole(int row, int column, int64_t cutout) const {
-    const auto side = static_cast<unsigned>(cutout);
-    return static_cast<unsigned>(row - hole_top) < side && static_cast<unsigned>(column - hole_left) < side;
+  constexpr bool is_in_hole(int row, int column) const {
+    return cut_out.contains(row, column) || erased.contains(row, column);
   }
 };
+
+/// The root of x to the nearest whole number; below 2^31.
+constexpr int rounded_root(uint64_t x) {
+  uint64_t root = 0;  // of 4 x, rounded down, a bit at a time
+  for (uint64_t bit = uint64_t{1} << 31; bit > 0; bit /= 2) {
+    if ((root + bit) * (root + bit) <= 4 * x) root += bit;
+  }
+  return static_cast<int>((root + 1) / 2);
+}
+
+/// A rectangle of 2 to 40 % of the area, whose height is 0.3 to 3.33 times its width, that fits an image of H
+/// x W pixels; an empty one if ten drawn ones do not. In whole numbers: the same on every device.
+constexpr Rectangle draw_rectangle(Random& random, int64_t H, int64_t W) {
+  const auto area = static_cast<uint64_t>(H * W);
+  const uint64_t least = (2 * area + 99) / 100, most = 40 * area / 100;
+  for (int attempt = 0; attempt < 10 && least <= most; ++attempt) {
+    const uint64_t pixels = least + random.below(static_cast<uint32_t>(most - least + 1));
+    const uint64_t thousandths = 300 + random.below(3034);
+    const int height = rounded_root(pixels * thousandths / 1000);
+    const int width = rounded_root(pixels * 1000 / thousandths);
+    if (height >= H || width >= W) continue;
+    Rectangle drawn{.height = height, .width = width};
+    drawn.top = static_cast<int>(random.below(static_cast<uint32_t>(H - height + 1)));
+    drawn.left = static_cast<int>(random.below(static_cast<uint32_t>(W - width + 1)));
+    return drawn;
+  }
+  return {};
+}
 
 /// How image `index`, of H x W pixels, is varied in an epoch. Draws the same numbers whatever the settings,
 /// so that one setting does not change what another does.
@@ -50,19 +88,58 @@ constexpr Variation draw_variation(const BatchSettings& settings, int64_t epoch,
   if (settings.cutout > 0) {
     Random centre(settings.seed, Purpose::cutout, epoch_number, image);
     const int side = static_cast<int>(settings.cutout);
-    variation.hole_top = static_cast<int>(centre.below(static_cast<uint32_t>(H))) - side / 2;
-    variation.hole_left = static_cast<int>(centre.below(static_cast<uint32_t>(W))) - side / 2;
+    variation.cut_out.height = variation.cut_out.width = side;
+    variation.cut_out.top = static_cast<int>(centre.below(static_cast<uint32_t>(H))) - side / 2;
+    variation.cut_out.left = static_cast<int>(centre.below(static_cast<uint32_t>(W))) - side / 2;
+  }
+  if (settings.erasing > 0) {
+    Random erasing(settings.seed, Purpose::erasing, epoch_number, image);
+    if (erasing.next() < settings.erasing) variation.erased = draw_rectangle(erasing, H, W);
   }
   return variation;
 }
 
+/// What happens to a batch in which images are mixed in pairs: image b with image B - 1 - b, its partner. A
+/// row of gather_batch's `mixing`.
+struct Mix {
+  float blend;                     // an image is blend * itself + (1 - blend) * its partner
+  float weight;                    // of its own label
+  float top, left, height, width;  // a rectangle in which it is its partner alone
+
+  /// Whether a pixel is in the rectangle.
+  constexpr bool takes_partner(int row, int column) const {
+    return Rectangle{static_cast<int>(top), static_cast<int>(left), static_cast<int>(height),
+                     static_cast<int>(width)}
+        .contains(row, column);
+  }
+};
+inline constexpr int64_t kMixNumbers = 6;
+static_assert(sizeof(Mix) == kMixNumbers * sizeof(float));
+
+/// The labels of a batch; partners and weight are undefined where images are not mixed.
+struct BatchLabels {
+  Tensor own;         // i32 [B]
+  Tensor partners{};  // i32 [B]: of the images that they are mixed with
+  Tensor weight{};    // f32 []: of their own labels; the partners' have the rest
+
+  template <class Visit>
+  void for_each_tensor(Visit&& visit) const {
+    visit(own), visit(partners), visit(weight);
+  }
+};
+
 /// Batch number `position` of an epoch: x[b] = the image order[position * B + b], cropped and flipped as
-/// draw_variation says, each byte replaced by values[c, byte]; what lies outside the image, or in the hole,
-/// is 0. y[b] = its label. images: u8 [N, H, W, C], labels: i32 [N], order: i64 [>= (position + 1) * B] of
-/// numbers below N, position, epoch: i64 [], values: f32 [C, 256] -> x: f32, bf16 or f16 [B, H, W, C], y: i32
-/// [B]
+/// draw_variation says, each byte replaced by values[c, byte]; what lies outside the image, or in a hole, is
+/// 0. Where `mixing` is defined, each is mixed with its partner then, as row `position` of it says. images:
+/// u8 [N, H, W, C], labels: i32 [N], order: i64 [>= (position + 1) * B] of numbers below N, position, epoch:
+/// i64 [], values: f32 [C, 256], mixing: f32 [> position, 6], a Mix in each row, or undefined -> x: f32, bf16
+/// or f16 [B, H, W, C], y
 FOVEA_KERNEL(gather_batch, const Tensor& images, const Tensor& labels, const Tensor& order,
-             const Tensor& position, const Tensor& epoch, const Tensor& values, const BatchSettings& settings,
-             Tensor& x, Tensor& y);
+             const Tensor& position, const Tensor& epoch, const Tensor& values, const Tensor& mixing,
+             const BatchSettings& settings, Tensor& x, BatchLabels& y);
+
+/// targets[b] = weight * q(own label) + (1 - weight) * q(partner's), q(label) = (1 - smoothing) *
+/// onehot(label) + smoothing / C: what the cross-entropy is taken against.  targets: f32 [B, C]
+FOVEA_KERNEL(mixed_targets, const BatchLabels& labels, double smoothing, Tensor& targets);
 
 }  // namespace fovea::kernels

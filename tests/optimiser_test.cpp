@@ -162,6 +162,27 @@ TEST_CASE("optimiser: a step of Muon that is not finite changes nothing") {
   }
 }
 
+TEST_CASE("optimiser: gradients are scaled to the largest norm that is wanted, all together") {
+  const bool has_copies = GENERATE(false, true);
+  const auto step_of = [&](double clip_norm, double scale) {
+    ThreeParameters module(0);
+    Optimiser optimiser(module, {.momentum = 0, .nesterov = false, .weight_decay = 0, .clip_norm = clip_norm},
+                        has_copies ? Dtype::bf16 : Dtype::f32);
+    const std::vector<NamedTensor> weights = optimiser.weights();
+    std::vector<double> before = weights[1].tensor.to_doubles();
+    double squares = 0;
+    for (const double g : send_gradient(module.bias, 0)) squares += scale * g * scale * g;
+    for (const double g : send_gradient(module.weight, 0)) squares += scale * g * scale * g;
+    optimiser.step(Tensor::full({}, 1), Tensor::full({}, scale), Tensor());
+    for (size_t i = 0; i < before.size(); ++i) before[i] -= weights[1].tensor.to_doubles()[i];
+    return std::pair(before, std::sqrt(squares));
+  };
+  const auto [whole, norm] = step_of(0, 0.5);
+  CHECK(step_of(norm + 1, 0.5).first == whole);
+  const std::vector<double> clipped = step_of(norm / 4, 0.5).first;
+  for (size_t i = 0; i < whole.size(); ++i) CHECK(clipped[i] == Approx(whole[i] / 4).margin(1e-6));
+}
+
 TEST_CASE("optimiser: a parameter that received no gradient has gradient zero") {
   ThreeParameters module(0);
   Optimiser optimiser(module, {.momentum = 0, .nesterov = false, .weight_decay = 0});
@@ -284,7 +305,7 @@ TEST_CASE("optimiser: what it refuses") {
        {OptimiserSettings{.momentum = 1}, OptimiserSettings{.momentum = -0.1},
         OptimiserSettings{.weight_decay = -1}, OptimiserSettings{.weight_decay = std::nan("")},
         OptimiserSettings{.beta1 = 1}, OptimiserSettings{.beta2 = 1}, OptimiserSettings{.epsilon = 0},
-        OptimiserSettings{.vector_rate = -1}}) {
+        OptimiserSettings{.vector_rate = -1}, OptimiserSettings{.clip_norm = -1}}) {
     CHECK_THROWS_AS(Optimiser(module, settings), UsageError);
   }
   CHECK(parse_enum<OptimiserKind>("adamw") == OptimiserKind::adamw);

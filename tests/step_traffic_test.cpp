@@ -68,7 +68,7 @@ class Steps {
     Batches& batches = batches_.at(batch_size);
     const auto step = [&] {
       const Batch& batch = batches.next(step_.position());
-      step_.run(batch.images, batch.labels);
+      step_.run(batch);
     };
     step();
     release_cached_memory(Device::cuda());

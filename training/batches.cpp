@@ -25,8 +25,8 @@ Batches::Batches(const ImageSet& set, const ImageNormalisation& normalisation, c
   values_ = normalised_bytes(normalisation).to(place.device);
   order_ = Tensor::empty({images_}, Dtype::i64, place.device);
   epoch_number_ = Tensor::zeros({}, Dtype::i64, place.device);
-  if (images_ >= settings.batch_size) batch_ = empty(settings.batch_size);
   copy_order();
+  if (images_ >= settings.batch_size) batch_ = empty(settings.batch_size);
 }
 
 void Batches::begin_epoch(int64_t epoch, int64_t first) {
@@ -44,7 +44,7 @@ void Batches::begin_epoch(int64_t epoch, int64_t first) {
 
 const Batch& Batches::next(const Tensor& position) {
   if (place_.device.is_cpu()) return next_of_loader();
-  gather(order_, position, batch_);
+  gather(order_, position, mixing_, batch_);
   return batch_;
 }
 
@@ -58,24 +58,37 @@ const Batch& Batches::at(int64_t number) {
   const bool is_whole = count == settings_.batch_size;
   if (!is_whole) last_ = empty(count);
   Batch& batch = is_whole ? batch_ : last_;
-  gather(order_.slice(first, {count}), Tensor::zeros({}, Dtype::i64, place_.device), batch);
+  const Tensor mixing =
+      mixing_.defined() ? mixing_.slice(number * mixing_.shape(1), {1, mixing_.shape(1)}) : Tensor();
+  gather(order_.slice(first, {count}), Tensor::zeros({}, Dtype::i64, place_.device), mixing, batch);
   return batch;
 }
 
 Batch Batches::empty(int64_t count) const {
   const Shape& set = set_images_.shape();
-  return {Tensor::empty({count, set[1], set[2], set[3]}, place_.dtype, place_.device),
-          Tensor::empty({count}, Dtype::i32, place_.device)};
+  Batch batch{Tensor::empty({count, set[1], set[2], set[3]}, place_.dtype, place_.device),
+              Tensor::empty({count}, Dtype::i32, place_.device)};
+  if (mixing_.defined()) {
+    batch.partners = Tensor::empty({count}, Dtype::i32, place_.device);
+    batch.label_weight = Tensor::empty({}, Dtype::f32, place_.device);
+  }
+  return batch;
 }
 
-void Batches::gather(const Tensor& order, const Tensor& position, Batch& batch) const {
-  kernels::gather_batch(set_images_, set_labels_, order, position, epoch_number_, values_,
-                        batch_settings(settings_.augmentation, settings_.seed), batch.images, batch.labels);
+void Batches::gather(const Tensor& order, const Tensor& position, const Tensor& mixing, Batch& batch) const {
+  kernels::BatchLabels labels = batch_labels(batch);
+  kernels::gather_batch(set_images_, set_labels_, order, position, epoch_number_, values_, mixing,
+                        batch_settings(settings_.augmentation, settings_.seed), batch.images, labels);
 }
 
 void Batches::copy_order() {
   order_.copy_from(Tensor::from<int64_t>(epoch_order(images_, settings_, epoch_), order_.shape()));
   epoch_number_.copy_from(Tensor::from<int64_t>({epoch_}, {}));
+  const Tensor mixing = draw_mixing(settings_.augmentation, settings_.seed, epoch_, /*first=*/0, per_epoch_,
+                                    set_images_.shape(1), set_images_.shape(2));
+  if (!mixing.defined()) return;
+  if (!mixing_.defined()) mixing_ = Tensor::empty(mixing.shape(), Dtype::f32, place_.device);
+  mixing_.copy_from(mixing);
 }
 
 Loader& Batches::loader() {

@@ -33,7 +33,7 @@ class Batches {
   void copy_order();
   Loader& loader();
   Batch empty(int64_t count) const;
-  void gather(const Tensor& order, const Tensor& position, Batch& batch) const;
+  void gather(const Tensor& order, const Tensor& position, const Tensor& mixing, Batch& batch) const;
   const Batch& next_of_loader();
 
   LoaderSettings settings_;
@@ -51,6 +51,7 @@ class Batches {
   Tensor set_images_, set_labels_, values_;
   Tensor order_;         // i64 [N]
   Tensor epoch_number_;  // i64 []
+  Tensor mixing_;        // f32 [per_epoch, 6], or undefined
 };
 
 }  // namespace fovea

@@ -8,6 +8,7 @@
 #include "fovea/kernels/adamw.h"
 #include "fovea/kernels/arithmetic.h"
 #include "fovea/kernels/cast.h"
+#include "fovea/kernels/clip_gradient.h"
 #include "fovea/kernels/count_non_finite.h"
 #include "fovea/kernels/sgd.h"
 #include "fovea/kernels/training_counters.h"
@@ -55,6 +56,8 @@ Optimiser::Optimiser(Module& module, const OptimiserSettings& settings, std::opt
   }
   steps_ = Tensor::zeros({}, Dtype::i64, device);
   vector_rate_ = Tensor::zeros({}, dtype, device);
+  square_sums_ = Tensor::zeros({kernels::kSquareSums}, dtype, device);
+  clip_scale_ = Tensor::zeros({}, dtype, device);
   minus_one_ = Tensor::full({}, -1, dtype, device);
 }
 
@@ -133,8 +136,9 @@ void Optimiser::step(double learning_rate) {
   step(Tensor::full({}, learning_rate, arenas_[0].weights.dtype(), device()), Tensor(), Tensor());
 }
 
-void Optimiser::step(const Tensor& learning_rate, const Tensor& gradient_scale, const Tensor& non_finite) {
+void Optimiser::step(const Tensor& learning_rate, const Tensor& given_scale, const Tensor& non_finite) {
   fill_missing_gradients();
+  const Tensor gradient_scale = settings_.clip_norm > 0 ? clipped(given_scale) : given_scale;
   kernels::count_step(non_finite, steps_);
   for (Arena& arena : arenas_) {
     if (settings_.kind != OptimiserKind::adamw) {
@@ -150,6 +154,14 @@ void Optimiser::step(const Tensor& learning_rate, const Tensor& gradient_scale, 
                           arena.moments[0], arena.moments[1], arena.weights, arena.copy);
     }
   }
+}
+
+/// The scale of gradients that takes their norm into account as well.
+Tensor Optimiser::clipped(const Tensor& gradient_scale) {
+  square_sums_.fill_with_zeros();
+  for (const Arena& arena : arenas_) kernels::square_sums(arena.gradients, square_sums_);
+  kernels::clip_scale(square_sums_, gradient_scale, settings_.clip_norm, clip_scale_);
+  return clip_scale_;
 }
 
 /// SGD for what lies behind the matrices of muon: for all where there are none.

@@ -28,6 +28,7 @@ struct OptimiserSettings {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
+  double clip_norm = 0;    // the largest norm of all gradients together, which are scaled to it; 0: any
   double vector_rate = 1;  // muon: of the parameters of rank 0 and 1, as a multiple of the learning rate
 
   template <class V>
@@ -47,6 +48,8 @@ struct OptimiserSettings {
     v("weight_decay", weight_decay,
       {.help = "strength of the pull towards zero", .most = 1e6, .below_most = true});
     v("decay_norm_and_bias", decay_norm_and_bias, {.help = "weight decay on batch norm and biases too"});
+    v("clip_norm", clip_norm,
+      {.help = "scale gradients down to this norm, all together; 0: never", .most = 1e6});
   }
 };
 
@@ -128,6 +131,7 @@ class Optimiser {
   Tensor in_arena(const Tensor& arena, const Slot& slot) const;
   void place(size_t arena, Dtype dtype, Device device);
   void fill_missing_gradients();
+  Tensor clipped(const Tensor& gradient_scale);
   void step_sgd(Arena& arena, const Tensor& learning_rate, const Tensor& gradient_scale,
                 const Tensor& non_finite);
   void step_matrices(Arena& arena, const Tensor& learning_rate, const Tensor& gradient_scale,
@@ -138,8 +142,9 @@ class Optimiser {
   std::vector<Slot> slots_;    // in the order of the module
   std::vector<Arena> arenas_;  // one, or two: what the module sees as it is, and what it sees in 16 bits
   Tensor steps_;               // i64 []
-  Tensor minus_one_;           // []
-  Tensor vector_rate_;         // of muon: [], the learning rate of a step times settings_.vector_rate
+  Tensor square_sums_, clip_scale_;  // [kSquareSums], []: with clip_norm
+  Tensor minus_one_;                 // []
+  Tensor vector_rate_;               // of muon: [], the learning rate of a step times settings_.vector_rate
 };
 
 }  // namespace fovea

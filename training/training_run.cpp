@@ -8,7 +8,6 @@
 #include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
 #include "fovea/core/interrupt.h"
-#include "fovea/layers/functional.h"
 #include "fovea/training/non_finite.h"
 
 namespace fovea {
@@ -215,7 +214,7 @@ bool TrainingRun::launch(int64_t count) {
   const auto step = [&] {
     const Batch& batch = batches_->next(step_.position());
     const InterruptScope interrupts(is_on_device() ? never : settings_.hooks.should_interrupt);
-    step_.run(batch.images, batch.labels);
+    step_.run(batch);
   };
   for (int64_t i = 0; i < count; ++i) {
     if (graph_) {
@@ -275,9 +274,7 @@ void TrainingRun::note(const StepOutcome& outcome, double seconds) {
 /// weight and no running statistic: it is run again, to see where that arises.
 void TrainingRun::fail(double loss) {
   const Batch& batch = batches_->at(progress_.batch);
-  const auto forward = [&] {
-    return F::softmax_cross_entropy(model_.forward(batch.images), batch.labels, settings_.label_smoothing);
-  };
+  const auto forward = [&] { return step_.loss_of(model_.forward(batch.images), batch); };
   std::string what, cause;
   try {
     if (std::isfinite(loss)) {

@@ -61,8 +61,9 @@ struct TrainingHooks {
 /// What shapes a training run, and what is told about it.
 struct TrainingSettings {
   int64_t epochs = 10;
-  int64_t max_steps = 0;       // 0: no limit. The run ends there; the schedule does not look at it
-  int64_t batch_size = 128;    // a set that is smaller is one batch
+  int64_t max_steps = 0;     // 0: no limit. The run ends there; the schedule does not look at it
+  int64_t batch_size = 128;  // a set that is smaller is one batch
+  int64_t accumulation = 1;  // parts of a batch, one after the other: less memory, statistics of fewer images
   double label_smoothing = 0;  // see F::softmax_cross_entropy
   double ema_decay = 0;        // of the averages of weights and statistics, see AveragedWeights; 0: none
   OptimiserSettings optimiser{};
@@ -84,6 +85,10 @@ struct TrainingSettings {
     v("max_steps", max_steps,
       {.help = "end after N steps; 0: as epochs says", .most = 1e12, .shapes_result = false});
     v("batch_size", batch_size, {.help = "images in a step", .least = 1, .most = 65536});
+    v("accumulation", accumulation,
+      {.help = "parts in which a step's images are computed, and their gradients added: less memory",
+       .least = 1,
+       .most = 65536});
     v("optimiser", optimiser, {});
     v("schedule", schedule, {});
     v("label_smoothing", label_smoothing,

@@ -1,9 +1,11 @@
 #include "fovea/training/training_step.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "fovea/core/check.h"
+#include "fovea/kernels/arithmetic.h"
 #include "fovea/kernels/cast.h"
 #include "fovea/kernels/count_correct.h"
 #include "fovea/kernels/count_non_finite.h"
@@ -16,6 +18,14 @@ namespace {
 constexpr double kFirstLossScale = 65536;
 constexpr int64_t kPatience = 2000;  // steps before the scale is doubled, as in Micikevicius et al. 2018
 
+/// Images first, ..., first + count - 1 of a batch; shares the storage.
+Batch part_of(const Batch& batch, int64_t first, int64_t count) {
+  const Shape& shape = batch.images.shape();
+  const auto labels = [&](const Tensor& all) { return all.defined() ? all.slice(first, {count}) : all; };
+  return {batch.images.slice(first * shape[1] * shape[2] * shape[3], {count, shape[1], shape[2], shape[3]}),
+          labels(batch.labels), labels(batch.partners), batch.label_weight};
+}
+
 }  // namespace
 
 TrainingStep::TrainingStep(Model& model, Optimiser& optimiser, const TrainingSettings& settings,
@@ -24,6 +34,7 @@ TrainingStep::TrainingStep(Model& model, Optimiser& optimiser, const TrainingSet
       optimiser_(optimiser),
       statistics_(model),
       label_smoothing_(settings.label_smoothing),
+      accumulation_(settings.accumulation),
       has_loss_scale_(settings.precision == Precision::f16) {
   const Device device = optimiser.device();
   const Dtype dtype = optimiser.weights()[0].tensor.dtype();
@@ -38,6 +49,7 @@ TrainingStep::TrainingStep(Model& model, Optimiser& optimiser, const TrainingSet
   non_finite_losses_ = Tensor::zeros({}, Dtype::i64, device);
   loss_scale_ = Tensor::full({}, has_loss_scale_ ? kFirstLossScale : 1, dtype, device);
   inverse_scale_ = Tensor::zeros({}, dtype, device);
+  part_scale_ = Tensor::zeros({}, dtype, device);
   good_steps_ = Tensor::zeros({}, Dtype::i64, device);
   if (settings.ema_decay > 0) {
     std::vector<Tensor> followed = optimiser.arenas();
@@ -64,17 +76,41 @@ void TrainingStep::begin_epoch(std::span<const double> rates, int64_t next, int6
   correct_.copy_from(Tensor::from<int64_t>({correct}, {}));
 }
 
-void TrainingStep::run(const Tensor& images, const Tensor& labels) {
+Variable TrainingStep::loss_of(const Variable& logits, const Batch& batch) const {
+  if (!batch.partners.defined()) return F::softmax_cross_entropy(logits, batch.labels, label_smoothing_);
+  Tensor targets = Tensor::empty(logits.shape(), Dtype::f32, logits.value().device());
+  kernels::mixed_targets(batch_labels(batch), label_smoothing_, targets);
+  return F::softmax_cross_entropy_soft(F::cast(logits, Dtype::f32), targets);
+}
+
+/// Forward and backward pass; returns the loss.
+Tensor TrainingStep::pass(const Batch& batch, const Tensor& gradient_scale) {
+  const Variable logits = model_.forward(batch.images);
+  const Variable cross_entropy = loss_of(logits, batch);
+  kernels::count_correct(logits.value(), batch.labels, /*k=*/1, correct_);
+  cross_entropy.backward(gradient_scale);
+  return cross_entropy.value();
+}
+
+/// Passes over one part of the batch after the other, whose gradients add up; returns the mean loss.
+Tensor TrainingStep::pass_in_parts(const Batch& batch) {
+  const int64_t B = batch.labels.size(), size = (B + accumulation_ - 1) / accumulation_;
+  Tensor loss = Tensor::zeros({}, rate_.dtype(), rate_.device());
+  for (int64_t first = 0; first < B; first += size) {
+    const int64_t count = std::min(size, B - first);
+    const double share = static_cast<double>(count) / static_cast<double>(B);
+    kernels::scale_forward(loss_scale_, share, part_scale_);
+    Tensor part_loss = pass(part_of(batch, first, count), part_scale_).clone();
+    kernels::scale_forward(part_loss, share, part_loss);
+    kernels::accumulate(part_loss, loss);
+  }
+  return loss;
+}
+
+void TrainingStep::run(const Batch& batch) {
   kernels::begin_step(rates_, position_, rate_);
   optimiser_.zero_grad();
-  Tensor loss;
-  {
-    const Variable logits = model_.forward(images);
-    const Variable cross_entropy = F::softmax_cross_entropy(logits, labels, label_smoothing_);
-    loss = cross_entropy.value();
-    kernels::count_correct(logits.value(), labels, /*k=*/1, correct_);
-    cross_entropy.backward(loss_scale_);
-  }
+  const Tensor loss = accumulation_ == 1 ? pass(batch, loss_scale_) : pass_in_parts(batch);
   // What no loss scale can help.
   Tensor& failures = has_loss_scale_ ? non_finite_losses_ : non_finite_;
   kernels::count_non_finite(loss, failures);

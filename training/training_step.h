@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "fovea/data/augment.h"
 #include "fovea/layers/module.h"
 #include "fovea/training/averaged_weights.h"
 #include "fovea/training/optimiser.h"
@@ -32,8 +33,10 @@ class TrainingStep {
   /// The learning rates of an epoch's steps, the step that is next, and how many images were classified
   /// correctly in those before it.
   void begin_epoch(std::span<const double> rates, int64_t next, int64_t correct);
-  /// images: [N, H, W, C] of activation_dtype(precision), labels: i32 [N]
-  void run(const Tensor& images, const Tensor& labels);
+  /// The images of activation_dtype(precision).
+  void run(const Batch& batch);
+  /// The loss of the model's logits for the images of a batch.
+  Variable loss_of(const Variable& logits, const Batch& batch) const;
 
   /// What came of the steps first, ..., first + count - 1 of the epoch. Waits for the device.
   std::vector<StepOutcome> outcomes(int64_t first, int64_t count) const;
@@ -59,11 +62,15 @@ class TrainingStep {
   void renew();
 
  private:
+  Tensor pass(const Batch& batch, const Tensor& gradient_scale);
+  Tensor pass_in_parts(const Batch& batch);
+
   Model& model_;
   Optimiser& optimiser_;
   RunningStatistics statistics_;
   std::optional<AveragedWeights> averages_;
   double label_smoothing_;
+  int64_t accumulation_;
   bool has_loss_scale_;
   Tensor rates_, rate_;                // [steps of an epoch], []
   Tensor position_;                    // i64 []
@@ -71,6 +78,7 @@ class TrainingStep {
   Tensor failures_, corrects_;         // i64, as losses; failures: numbers that were not finite
   Tensor correct_, non_finite_;        // i64 []
   Tensor non_finite_losses_;           // i64 []: of all steps, and of running statistics
+  Tensor part_scale_;                  // []: of the gradient of a part of a batch
   Tensor loss_scale_, inverse_scale_;  // []: 1 unless the precision is f16
   Tensor good_steps_;                  // i64 []: since the scale changed
 };

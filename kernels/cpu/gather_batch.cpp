@@ -1,57 +1,127 @@
 #include "fovea/kernels/gather_batch.h"
 
 #include <algorithm>
+#include <cmath>
+#include <vector>
 
 #include "fovea/core/parallel_for.h"
 
 namespace fovea::kernels::cpu {
 namespace {
 
-/// image: u8 [H, W, C] -> out: [H, W, C]
-template <class T>
-void crop(const uint8_t* image, int64_t H, int64_t W, int64_t C, const float* values,
-          const Variation& variation, int64_t cutout, T* out) {
-  const int64_t begin = std::clamp<int64_t>(-variation.left, 0, W);  // columns of the crop inside the image
-  const int64_t end = std::clamp<int64_t>(W - variation.left, 0, W);
-  for (int64_t h = 0; h < H; ++h, out += W * C) {
-    const int64_t from_h = h + variation.top;
-    std::fill_n(out, W * C, T(0.0f));
-    if (from_h < 0 || from_h >= H) continue;
-    const uint8_t* from = image + (from_h * W + begin + variation.left) * C;
-    for (int64_t w = begin; w < end; ++w, from += C) {
-      T* pixel = out + (variation.flip ? W - 1 - w : w) * C;
-      for (int64_t c = 0; c < C; ++c) pixel[c] = T(values[c * 256 + from[c]]);
+/// The images that a batch is made of, and how.
+struct Source {
+  const uint8_t* images;
+  const float* values;
+  const BatchSettings& settings;
+  int64_t epoch, H, W, C;
+
+  int64_t image_size() const { return H * W * C; }
+  /// Image `index` as it is varied in the epoch -> out: [H, W, C]
+  template <class T>
+  void crop(int64_t index, T* out) const {
+    const Variation variation = draw_variation(settings, epoch, index, H, W);
+    const uint8_t* const image = images + index * image_size();
+    // Columns of the crop inside the image:
+    const int64_t begin = std::clamp<int64_t>(-variation.left, 0, W);
+    const int64_t end = std::clamp<int64_t>(W - variation.left, 0, W);
+    for (int64_t h = 0; h < H; ++h, out += W * C) {
+      const int64_t from_h = h + variation.top;
+      std::fill_n(out, W * C, T(0.0f));
+      if (from_h < 0 || from_h >= H) continue;
+      const uint8_t* from = image + (from_h * W + begin + variation.left) * C;
+      for (int64_t w = begin; w < end; ++w, from += C) {
+        T* pixel = out + (variation.flip ? W - 1 - w : w) * C;
+        for (int64_t c = 0; c < C; ++c) pixel[c] = T(values[c * 256 + from[c]]);
+      }
+      clear(variation.cut_out, h, out);
+      clear(variation.erased, h, out);
     }
-    if (h < variation.hole_top || h >= variation.hole_top + cutout) continue;
-    const int64_t hole_begin = std::clamp<int64_t>(variation.hole_left, 0, W);
-    const int64_t hole_end = std::clamp<int64_t>(variation.hole_left + cutout, 0, W);
-    std::fill(out + hole_begin * C, out + hole_end * C, T(0.0f));
+  }
+
+ private:
+  /// What of the hole lies in row h.
+  template <class T>
+  void clear(const Rectangle& hole, int64_t h, T* row) const {
+    if (h < hole.top || h >= hole.top + hole.height) return;
+    const int64_t begin = std::clamp<int64_t>(hole.left, 0, W);
+    const int64_t end = std::clamp<int64_t>(hole.left + hole.width, 0, W);
+    std::fill(row + begin * C, row + end * C, T(0.0f));
+  }
+};
+
+/// own, partner -> out: [H, W, C]
+template <class T>
+void blend(const Mix& mix, const Source& source, const float* own, const float* partner, T* out) {
+  for (int h = 0; h < source.H; ++h) {
+    for (int w = 0; w < source.W; ++w) {
+      const bool is_partner = mix.takes_partner(h, w);
+      for (int64_t c = 0; c < source.C; ++c, ++own, ++partner, ++out) {
+        const float blended = mix.blend < 1 ? std::fma(mix.blend, *own - *partner, *partner) : *own;
+        *out = T(is_partner ? *partner : blended);
+      }
+    }
   }
 }
 
 }  // namespace
 
 void gather_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const Tensor& position,
-                  const Tensor& epoch, const Tensor& values, const BatchSettings& settings, Tensor& x,
-                  Tensor& y) {
-  const int64_t B = x.shape(0), H = x.shape(1), W = x.shape(2), C = x.shape(3);
-  const int64_t* indices = order.data<int64_t>() + position.data<int64_t>()[0] * B;
-  const int64_t epoch_number = epoch.data<int64_t>()[0];
-  const uint8_t* in = images.data<uint8_t>();
+                  const Tensor& epoch, const Tensor& values, const Tensor& mixing,
+                  const BatchSettings& settings, Tensor& x, BatchLabels& y) {
+  const int64_t B = x.shape(0), batch = position.data<int64_t>()[0];
+  const int64_t* indices = order.data<int64_t>() + batch * B;
+  const Source source{images.data<uint8_t>(),
+                      values.data<float>(),
+                      settings,
+                      epoch.data<int64_t>()[0],
+                      x.shape(1),
+                      x.shape(2),
+                      x.shape(3)};
+  const int64_t size = source.image_size();
   const int32_t* in_labels = labels.data<int32_t>();
-  const float* table = values.data<float>();
-  int32_t* out_labels = y.data<int32_t>();
+  for (int64_t b = 0; b < B; ++b) y.own.data<int32_t>()[b] = in_labels[indices[b]];
+  if (!mixing.defined()) {
+    visit_floating("gather_batch", x.dtype(), [&]<class T>() {
+      T* out = x.data<T>();
+      parallel_for(B, /*grain=*/8, [&](int64_t begin, int64_t end) {
+        for (int64_t b = begin; b < end; ++b) source.crop(indices[b], out + b * size);
+      });
+    });
+    return;
+  }
+  const float* row = mixing.data<float>() + batch * kMixNumbers;
+  const Mix mix{row[0], row[1], row[2], row[3], row[4], row[5]};
+  y.weight.data<float>()[0] = mix.weight;
+  for (int64_t b = 0; b < B; ++b) y.partners.data<int32_t>()[b] = in_labels[indices[B - 1 - b]];
   visit_floating("gather_batch", x.dtype(), [&]<class T>() {
     T* out = x.data<T>();
-    parallel_for(B, /*grain=*/8, [&](int64_t begin, int64_t end) {
+    // A pair of partners at a time; the one in the middle of an odd batch is its own.
+    parallel_for((B + 1) / 2, /*grain=*/4, [&](int64_t begin, int64_t end) {
+      std::vector<float> own(static_cast<size_t>(size)), partner(own.size());
       for (int64_t b = begin; b < end; ++b) {
-        const int64_t index = indices[b];
-        crop(in + index * H * W * C, H, W, C, table, draw_variation(settings, epoch_number, index, H, W),
-             settings.cutout, out + b * H * W * C);
-        out_labels[b] = in_labels[index];
+        source.crop(indices[b], own.data());
+        source.crop(indices[B - 1 - b], partner.data());
+        blend(mix, source, own.data(), partner.data(), out + b * size);
+        blend(mix, source, partner.data(), own.data(), out + (B - 1 - b) * size);
       }
     });
   });
+}
+
+void mixed_targets(const BatchLabels& labels, double smoothing, Tensor& targets) {
+  const int64_t B = targets.shape(0), C = targets.shape(1);
+  const int32_t *own = labels.own.data<int32_t>(), *partners = labels.partners.data<int32_t>();
+  const float weight = labels.weight.data<float>()[0];
+  const float sure = static_cast<float>(1 - smoothing),
+              rest = static_cast<float>(smoothing) / static_cast<float>(C);
+  float* out = targets.data<float>();
+  for (int64_t b = 0; b < B; ++b) {
+    for (int64_t c = 0; c < C; ++c, ++out) {
+      const float share = (own[b] == c ? weight : 0.0f) + (partners[b] == c ? 1 - weight : 0.0f);
+      *out = std::fma(sure, share, rest);
+    }
+  }
 }
 
 }  // namespace fovea::kernels::cpu
