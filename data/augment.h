@@ -30,6 +30,8 @@ struct Augmentation {
   double mixup = 0;           // alpha of the distribution Beta(alpha, alpha) of an image's share; 0: none
   double cutmix = 0;          // alpha likewise, of the part of an image that stays
 
+  friend bool operator==(const Augmentation&, const Augmentation&) = default;
+
   template <class V>
   void visit(V&& v) {
     v("padding", padding,

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "file_calls.h"
+#include "reports.h"
 #include "test_files.h"
 
 using namespace fovea;
@@ -15,7 +16,9 @@ using Events = std::vector<std::string>;
 namespace {
 
 const char* const kHeading =
-    "epoch,step,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds\n";
+    "epoch,step,learning_rate,train_loss,train_accuracy,validation_loss,validation_accuracy,images_per_"
+    "second,"
+    "seconds\n";
 
 }  // namespace
 
@@ -80,4 +83,28 @@ TEST_CASE("run_folder: of a damaged table the whole rows are kept, and a table t
   std::filesystem::remove(folder / "metrics.csv");
   REQUIRE(mkfifo((folder / "metrics.csv").c_str(), 0600) == 0);
   CHECK_THAT(message_of<Error>([&] { run.resume(5); }), Contains("metrics.csv: is not a regular file"));
+}
+
+TEST_CASE("run_folder: the table of a run from before there was a validation set keeps its heading") {
+  const TemporaryFolder folder;
+  const std::string old =
+      "epoch,step,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds\n"
+      "1,2,0.1,2.5,0.25,2.5,0.5,3.0,1.0\n";
+  write_bytes(folder / "metrics.csv", old);
+  const RunFolder run(folder.path().string());
+  CHECK(run.resume(/*epochs=*/1) == 1.0);
+  run.append({.epoch = 2, .step = 4, .images_per_second = 3, .seconds = 1.5});
+  CHECK(file_bytes(folder / "metrics.csv") == old + "2,4,0,0,0,,,3.0,1.5\n");
+}
+
+TEST_CASE("run_folder: a run is finished when its summary says so") {
+  const TemporaryFolder folder;
+  const RunFolder run(folder.path().string());
+  CHECK_FALSE(run.is_finished());
+  run.write_summary(to_json(RunSummary{}));
+  CHECK_FALSE(run.is_finished());
+  RunSummary summary;
+  summary.finished = true;
+  run.write_summary(to_json(summary));
+  CHECK(run.is_finished());
 }

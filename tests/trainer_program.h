@@ -26,8 +26,9 @@ inline Outcome trainer(const Words& words) {
 
 /// The flags of a run of 24 steps, 8 an epoch, that takes about a second.
 inline Words short_run(const std::string& out, const Words& more = {}) {
-  Words words = {"train", "--dataset", "synthetic", "--limit", "64", "--test-limit", "32", "--batch-size",
-                 "8",     "--epochs",  "3",         "--t",     "1",  "--out",        out};
+  Words words = {"train", "--dataset",    "synthetic", "--limit",      "80", "--validation",
+                 "16",    "--test-limit", "32",        "--batch-size", "8",  "--epochs",
+                 "3",     "--t",          "1",         "--out",        out};
   words.insert(words.end(), more.begin(), more.end());
   return words;
 }

@@ -113,16 +113,16 @@ TEST_CASE("trainer_resume: the best checkpoint is the one that summary and last 
     CHECK(summary["best_epoch"] == last.best_epoch);
     CHECK(std::filesystem::exists(best) == (last.best_epoch > 0));
     if (last.best_epoch == 0) {
-      CHECK(summary["best_test_accuracy"].is_null());
+      CHECK(summary["best_validation_accuracy"].is_null());
       return;
     }
     const TrainingProgress of_best = read_checkpoint(best).progress;
     CHECK(of_best.step == 8 * last.best_epoch);
     CHECK(of_best.best_epoch == last.best_epoch);
     const Json evaluated =
-        Json::parse(trainer({"evaluate", "--json", "--limit", "32", "--checkpoint", best}).out);
-    CHECK(evaluated["accuracy"] == summary["best_test_accuracy"]);
-    CHECK(summary["best_test_accuracy"] == last.best_accuracy);
+        Json::parse(trainer({"evaluate", "--json", "--split", "validation", "--checkpoint", best}).out);
+    CHECK(evaluated["accuracy"] == summary["best_validation_accuracy"]);
+    CHECK(summary["best_validation_accuracy"] == last.best_accuracy);
   };
   REQUIRE(trainer(words).code == 0);
   check_agreement();
@@ -133,7 +133,8 @@ TEST_CASE("trainer_resume: the best checkpoint is the one that summary and last 
   REQUIRE(trainer(words).code == 0);
   const Json summary = Json::parse(file_bytes(out + "/summary.json"));
   const Json without_pause = Json::parse(file_bytes(whole / "run/summary.json"));
-  for (const char* key : {"best_epoch", "best_test_accuracy"}) CHECK(summary[key] == without_pause[key]);
+  for (const char* key : {"best_epoch", "best_validation_accuracy"})
+    CHECK(summary[key] == without_pause[key]);
 }
 
 TEST_CASE("trainer_resume: a best checkpoint of another time is set aside") {

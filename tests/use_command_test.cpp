@@ -119,7 +119,7 @@ TEST_CASE("use_command: a flag for a number says what it wants") {
   check_flag({"train"}, "--profile", "0", "a whole number, 1 to 1000");
   check_flag({"info"}, "--classes", "ten", "a whole number, 1 or more");
   check_flag({"info"}, "--input-size", "0", "a whole number, 1 or more");
-  check_flag({"evaluate", "--checkpoint", checkpoint}, "--split", "all", "train or test");
+  check_flag({"evaluate", "--checkpoint", checkpoint}, "--split", "all", "train, validation or test");
 }
 
 TEST_CASE("use_command: the help is without the marks of the parser's checks") {

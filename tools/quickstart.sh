@@ -156,8 +156,8 @@ test accuracy  $(awk -v a="$accuracy" 'BEGIN { printf "%.2f %%", 100 * a }')${da
 run            $out
   summary.json, metrics.csv, last.safetensors, best.safetensors
 next, with a photo of yours:
-  $trainer predict --checkpoint $out/best.safetensors PHOTO.jpg
-  $trainer attend --checkpoint $out/best.safetensors --out $out/masks PHOTO.jpg   # then open $out/masks/overview.png
+  $trainer predict --checkpoint $out PHOTO.jpg
+  $trainer attend --checkpoint $out --out $out/masks PHOTO.jpg   # then open $out/masks/overview.png
 and more: $trainer --help
 END
 case $dataset in

@@ -81,6 +81,7 @@ class Run(Pretended):
         epochs = measure.epochs_for(measure.TRAINING_SECONDS, 0.05)
         self.assertIn(f"attention92-wide, 1 of {epochs} epochs in bf16", self.report)
         self.assertIn("| 1 | 1.5 | 1.4 | 0.9321 | 9000 | 5 |", self.report)
+        self.assertIn("Test accuracy 0.9111", self.report)
         self.assertIn("| sgd_step | parameters:9 | 2.0 |", self.report)
         self.assertIn("fused '' train --model attention92-wide", self.log.read_text(encoding="utf-8"))
 
@@ -132,6 +133,7 @@ class Run(Pretended):
         self.call("2", "--parts", "train", "--data", self.folder / "data", "--seconds", "11", broken="slow", status=1)
         self.assert_row(2, "train", "failed: stopped at its limit of 3 s")
         self.assertIn("| 1 | 1.5 | 1.4 | 0.9321 | 9000 | 5 |", self.report)
+        self.assertIn("Test accuracy 0.9111", self.report)
 
     def test_nothing_carried(self):
         (self.packed / pack.ARCHIVE).unlink()

@@ -38,8 +38,9 @@ saves and stops, as do SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU; --resume g
 without the pause (or, with --precision, in another one). --profile changes no result; its trace.json is for
 chrome://tracing and Perfetto.
 
-best.safetensors is of the epoch with the highest accuracy on the test set, there being no validation set yet: that
-accuracy is a little too high, since the test set chose it. last.safetensors was not chosen by anything.
+Of the training images --validation N are held out, N by default a tenth, and best.safetensors is of the epoch with the
+highest accuracy on those. The test set is used once, at the end, for that network. With --validation 0, as in the
+paper, all images are trained with, there is no best.safetensors, and the last network is tested.
 
 --resume FILE goes on in the folder of FILE unless --out says otherwise; a folder stands for its last.safetensors.
 --resume auto begins where OUT has nothing to go on from: one command for a job that may be started again.
@@ -227,7 +228,8 @@ CLI::App& add_use(CLI::App& app, const char* name, const char* help, Arguments& 
   CLI::App& command = *app.add_subcommand(name, help);
   command.add_option("--checkpoint", arguments.checkpoint, kCheckpointHelp)->required()->type_name("FILE");
   const auto keep_split = [&](const std::string& split) {
-    check<UsageError>(split == "train" || split == "test", "--split is ", split, ", wanted train or test");
+    check<UsageError>(split == "train" || split == "validation" || split == "test", "--split is ", split,
+                      ", wanted train, validation or test");
     arguments.split = split;
     arguments.is_split_named = true;
   };

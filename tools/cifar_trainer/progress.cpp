@@ -30,7 +30,8 @@ bool is_able_terminal() {
 
 std::string evaluation_text(const std::optional<Evaluation>& evaluation) {
   if (!evaluation) return "";
-  return fmt::format("  test loss {:.4f}  accuracy {:.2f}%", evaluation->loss, 100 * evaluation->accuracy);
+  return fmt::format("  validation loss {:.4f}  accuracy {:.2f}%", evaluation->loss,
+                     100 * evaluation->accuracy);
 }
 
 constexpr const char* kGap = "  ";

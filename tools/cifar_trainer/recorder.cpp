@@ -17,7 +17,7 @@ TrainingHooks Recorder::hooks() {
   return {.on_step = [this](const StepReport& report) { on_step(report); },
           .on_epoch = [this](const EpochReport& report) { on_epoch(report); },
           .on_evaluation = [this](int64_t done,
-                                  int64_t total) { progress_.count("testing", "images", done, total); },
+                                  int64_t total) { progress_.count("validating", "images", done, total); },
           .should_stop = should_stop,
           .should_interrupt = should_stop};
 }
@@ -46,7 +46,7 @@ void Recorder::finish(const TrainingResult& result) {
                   .learning_rate = result.learning_rate,
                   .train_loss = result.train_loss,
                   .train_accuracy = result.train_accuracy,
-                  .test = result.evaluation,
+                  .validation = result.evaluation,
                   .images_per_second = now.step_seconds > 0 ? images / now.step_seconds : 0,
                   .seconds = now.seconds});
 }
@@ -60,13 +60,13 @@ void Recorder::on_step(const StepReport& report) {
 // The row comes before the checkpoint: a run that is cut off in between drops the row when it is resumed.
 void Recorder::on_epoch(const EpochReport& report) {
   progress_.epoch(report);
-  if (report.is_best || !report.evaluation) classifier_.save(folder_.best());
+  if (report.is_best) classifier_.save(folder_.best());
   folder_.append({.epoch = report.epoch,
                   .step = report.step,
                   .learning_rate = report.learning_rate,
                   .train_loss = report.train_loss,
                   .train_accuracy = report.train_accuracy,
-                  .test = report.evaluation,
+                  .validation = report.evaluation,
                   .images_per_second = report.images_per_second,
                   .seconds = times().seconds});
   save_last();

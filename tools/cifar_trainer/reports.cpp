@@ -38,6 +38,11 @@ class Report {
     json_.key(key);
     value ? json_.number(*value) : json_.null();
   }
+  /// NAME_loss and NAME_accuracy, null without one.
+  void add_evaluation(const std::string& name, const std::optional<Evaluation>& evaluation) {
+    add((name + "_loss").c_str(), evaluation ? std::optional(evaluation->loss) : std::nullopt);
+    add((name + "_accuracy").c_str(), evaluation ? std::optional(evaluation->accuracy) : std::nullopt);
+  }
   void add(const char* key, const Shape& shape) {
     json_.key(key);
     json_.begin_array();
@@ -78,17 +83,19 @@ std::string to_json(const RunSummary& summary) {
   json.add("parameters", summary.parameters);
   json.add("dataset", summary.dataset);
   json.add("train_images", summary.train_images);
+  json.add("validation_images", summary.validation_images);
   json.add("test_images", summary.test_images);
   json.add("finished", summary.finished);
   json.add("epochs", summary.epochs);
   json.add("steps", summary.steps);
   json.add("train_loss", summary.train_loss);
   json.add("train_accuracy", summary.train_accuracy);
-  json.add("test_loss", summary.test ? std::optional(summary.test->loss) : std::nullopt);
-  json.add("test_accuracy", summary.test ? std::optional(summary.test->accuracy) : std::nullopt);
-  json.add("best_test_accuracy",
-           summary.best_epoch > 0 ? std::optional(summary.best_test_accuracy) : std::nullopt);
+  json.add_evaluation("validation", summary.validation);
+  json.add("best_validation_accuracy",
+           summary.best_epoch > 0 ? std::optional(summary.best_validation_accuracy) : std::nullopt);
   json.add("best_epoch", summary.best_epoch);
+  json.add_evaluation("test", summary.test);
+  json.add("tested_checkpoint", summary.tested_checkpoint);
   json.add("images_per_second",
            summary.images_per_second > 0 ? std::optional(summary.images_per_second) : std::nullopt);
   json.add("peak_memory_bytes", summary.peak_memory_bytes);

@@ -14,14 +14,16 @@ struct RunSummary {
   std::string model;
   int64_t parameters = 0;
   std::string dataset;
-  int64_t train_images = 0, test_images = 0;
+  int64_t train_images = 0, validation_images = 0, test_images = 0;
   bool finished = false;  // false: stopped by a signal, and can be resumed
   int64_t epochs = 0, steps = 0;
   double train_loss = 0, train_accuracy = 0;
-  std::optional<Evaluation> test;  // none: stopped before the first
-  double best_test_accuracy = 0;
-  int64_t best_epoch = 0;
-  double images_per_second = 0;  // median over the training steps of the last part; 0: not measured
+  std::optional<Evaluation> validation{};  // at the end; none: no such images, or stopped before the first
+  double best_validation_accuracy = 0;
+  int64_t best_epoch = 0;            // 0: none
+  std::optional<Evaluation> test{};  // none: stopped before
+  std::string tested_checkpoint{};   // the file's name: best.safetensors or last.safetensors
+  double images_per_second = 0;      // median over the training steps of the last part; 0: not measured
   int64_t peak_memory_bytes = 0;
   double seconds = 0;
   std::string device, precision;

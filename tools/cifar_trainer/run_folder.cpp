@@ -22,7 +22,12 @@ constexpr std::array kFiles = {"settings.toml",    "metrics.csv",      "summary.
                                "last.safetensors", "best.safetensors", "profile.md",
                                "trace.json",       "times.json",       kBestBefore};
 constexpr const char* kHeader =
-    "epoch,step,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds\n";
+    "epoch,step,learning_rate,train_loss,train_accuracy,validation_loss,validation_accuracy,images_per_"
+    "second,"
+    "seconds\n";
+// Of runs before there was a validation set, which were evaluated on the test set after each epoch.
+constexpr std::string_view kOldHeader =
+    "epoch,step,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds";
 
 constexpr auto kCommas = std::count(std::string_view(kHeader).begin(), std::string_view(kHeader).end(), ',');
 // A table has some hundred bytes an epoch.
@@ -66,6 +71,12 @@ bool RunFolder::holds_run() const {
     if (std::filesystem::exists(path_ / name)) return true;
   }
   return false;
+}
+
+bool RunFolder::is_finished() const {
+  const std::string summary = file("summary.json");
+  return std::filesystem::exists(summary) &&
+         read_whole(summary, kMaxTableBytes).find("\"finished\": true") != std::string::npos;
 }
 
 void RunFolder::check_free(bool overwrite) const {
@@ -113,6 +124,7 @@ double RunFolder::resume(int64_t epochs) const {
   std::string kept = kHeader, line;
   double seconds = 0;
   std::getline(file_in, line);  // the header
+  if (line == kOldHeader) kept = line + "\n";
   while (std::getline(file_in, line)) {
     const int64_t epoch = std::atoll(line.c_str());
     const bool is_whole = std::count(line.begin(), line.end(), ',') == kCommas && !file_in.eof();
@@ -131,12 +143,13 @@ void RunFolder::write_settings(const Settings& settings) const {
 }
 
 void RunFolder::append(const MetricsRow& row) const {
-  const std::string test = row.test ? fmt::format("{:.6g},{:.6g}", row.test->loss, row.test->accuracy) : ",";
+  const std::string validation =
+      row.validation ? fmt::format("{:.6g},{:.6g}", row.validation->loss, row.validation->accuracy) : ",";
   const std::string speed = row.images_per_second > 0 ? fmt::format("{:.1f}", row.images_per_second) : "";
   write_text(file("metrics.csv"), read_table(file("metrics.csv")) +
                                       fmt::format("{},{},{:.6g},{:.6g},{:.6g},{},{},{:.1f}\n", row.epoch,
                                                   row.step, row.learning_rate, row.train_loss,
-                                                  row.train_accuracy, test, speed, row.seconds));
+                                                  row.train_accuracy, validation, speed, row.seconds));
 }
 
 void RunFolder::write_summary(const std::string& json) const {

@@ -15,7 +15,7 @@ struct MetricsRow {
   int64_t epoch = 0, step = 0;
   double learning_rate = 0;
   double train_loss = 0, train_accuracy = 0;
-  std::optional<Evaluation> test{};
+  std::optional<Evaluation> validation{};
   double images_per_second = 0;  // 0: not measured
   double seconds = 0;            // since the run began, pauses between resumed parts left out
 };
@@ -33,7 +33,8 @@ class RunFolder {
   std::string times() const { return file("times.json"); }
   /// Whether a run has been here.
   bool holds_run() const;
-  bool has_summary() const { return std::filesystem::exists(file("summary.json")); }
+  /// Whether its summary is that of a run that came to its end, the test included.
+  bool is_finished() const;
   /// UsageError if it holds a run and may not be overwritten.
   void check_free(bool overwrite) const;
   /// Makes the folder with an empty table; deletes the run that it holds.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,6 +27,8 @@ struct Settings {
   std::string data;  // "": where it is found
   int64_t limit = 0;
   int64_t test_limit = 0;
+  std::optional<int64_t> validation{};  // not set: a tenth of the training images
+  double label_noise = 0;
   TrainingSettings training{.epochs = 4, .schedule = {.learning_rate = 0.3}};
   std::string device = "auto";
   int64_t threads = 0;
@@ -41,6 +44,13 @@ struct Settings {
       {.help = "folder that holds the files, or its parent", .group = "Data", .shapes_result = false});
     v("limit", limit, {.help = "only the first N training images; 0: all", .group = "Data"});
     v("test_limit", test_limit, {.help = "only the first N test images; 0: all", .group = "Data"});
+    v("validation", validation,
+      {.help = "training images held out, by class and seed: the best epoch is that on them; default a tenth "
+               "of them; 0: none, and no best",
+       .most = 1e9,
+       .group = "Data"});
+    v("label_noise", label_noise,
+      {.help = "share of the training images that get a wrong label", .most = 1, .group = "Data"});
     v("training", training, {.group = "Training"});
     v("device", device, {.help = "auto, cpu, cuda or cuda:N", .group = "Run", .shapes_result = false});
     v("threads", threads,

@@ -10,6 +10,7 @@
 #include "fovea/core/parallel_for.h"
 #include "fovea/core/printable.h"
 #include "fovea/data/plausibility.h"
+#include "fovea/data/split.h"
 #include "fovea/data/synthetic.h"
 #include "fovea/training/non_finite.h"
 #include "known_files.h"
@@ -111,9 +112,8 @@ TrainingSettings training_settings(const Settings& settings, int64_t train_image
     training.schedule.horizon = training.max_steps;
   }
   const std::optional<Augmentation>& augmentation = training.augmentation;
-  if (augmentation && augmentation->padding == 0 && !augmentation->flip && augmentation->cutout == 0) {
+  if (augmentation && *augmentation == Augmentation{.padding = 0, .flip = false})
     training.augmentation.reset();
-  }
   training.evaluation_batch_size = evaluation_batch(parse_device(settings.device));
   training.exact_every = settings.save_every;
   return training;
@@ -123,7 +123,28 @@ Dataset load_images(const Settings& settings) {
   return load_first(settings, settings.limit, settings.test_limit);
 }
 
+ImageSet hold_out_validation(Settings& settings, ImageSet& train) {
+  if (!settings.validation) settings.validation = train.size() / 10;
+  const int64_t count = *settings.validation;
+  check<UsageError>(count<train.size(), "settings: validation is ", count, ", and ", settings.dataset,
+                          " has ", train.size(), " training images", settings.limit> 0
+                        ? " with this limit"
+                        : "",
+                    "; some must be left to train with");
+  if (count == 0) return {};
+  return hold_out(train, count, settings.training.seed);
+}
+
 ImageSet load_split(const Settings& settings, const Arguments& arguments) {
+  if (arguments.split == "validation") {
+    check<UsageError>(settings.validation.value_or(0) > 0,
+                      "--split validation: the network was trained without held-out images; choose another "
+                      "split");
+    Settings held = settings;
+    ImageSet train = load_first(settings, settings.limit, /*test_limit=*/1).train;
+    const ImageSet validation = hold_out_validation(held, train);
+    return arguments.limit.value_or(0) > 0 ? validation.first(*arguments.limit) : validation;
+  }
   if (arguments.split == "train")
     return load_first(settings, arguments.limit.value_or(0), /*test_limit=*/1).train;
   return load_first(settings, /*train_limit=*/1, arguments.limit.value_or(0)).test;

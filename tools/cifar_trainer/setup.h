@@ -23,6 +23,9 @@ int64_t evaluation_batch(Device device);
 TrainingSettings training_settings(const Settings& settings, int64_t train_images);
 /// The dataset, with `limit` and `test-limit` applied.
 Dataset load_images(const Settings& settings);
+/// Takes the images of the validation setting, which is settled here if it was not, out of those to train
+/// with; an empty set for none.
+ImageSet hold_out_validation(Settings& settings, ImageSet& train);
 /// The images that evaluate and predict use: --split, the first --limit of them.
 ImageSet load_split(const Settings& settings, const Arguments& arguments);
 

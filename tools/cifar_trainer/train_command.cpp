@@ -8,6 +8,7 @@
 #include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
+#include "fovea/data/split.h"
 #include "fovea/training/device_speed.h"
 #include "initial_weights.h"
 #include "output.h"
@@ -116,9 +117,11 @@ Start start_from_checkpoint(const Arguments& arguments, const RunPlace& place) {
                     ", which holds another run; choose another folder with --out");
   Start start;
   start.checkpoint = read_checkpoint(path);
-  const Settings saved = settings_of(*start.checkpoint);
+  Settings saved = settings_of(*start.checkpoint);
+  if (!saved.validation) saved.validation = 0;  // of a time when no images were held out
   const RunFolder source(std::filesystem::path(path).parent_path().string());
   apply_toml(start.settings, to_toml(saved, Selection::shaping), path);
+  start.settings.validation = saved.validation;
   if (std::filesystem::exists(source.settings())) {
     apply_saved_settings(start.settings, source.settings());
     check_resumable(saved, start.settings, source.settings());
@@ -157,21 +160,49 @@ std::string origin_of(const Start& start, const std::optional<Checkpoint>& init,
   return weights.text(checkpoint.where) + (warning.empty() ? "" : "\n" + warning);
 }
 
-RunSummary summarise_run(const Settings& settings, const Dataset& dataset, const Device& device,
+// What a run learns from, decides by, and is tested with.
+struct RunImages {
+  ImageSet train, validation, test;  // validation: empty for none
+};
+
+// The images of a run, and the number of those held out, if it was not settled.
+RunImages images_of_run(Settings& settings) {
+  Dataset dataset = load_images(settings);
+  RunImages images{dataset.train, {}, dataset.test};
+  images.validation = hold_out_validation(settings, images.train);
+  if (settings.label_noise > 0) add_label_noise(images.train, settings.label_noise, settings.training.seed);
+  return images;
+}
+
+// The one use of the test set: of the network that was chosen on the validation set or, without one, the
+// last, in f32, as `evaluate` has it. Nothing if it was stopped.
+std::optional<Evaluation> test_network(const std::string& checkpoint, const ImageSet& images,
+                                       const Device& device, Progress& progress) {
+  const Classifier classifier = load_classifier(read_checkpoint(checkpoint), device, Precision::f32);
+  const Evaluation evaluation = classifier.evaluate(
+      images,
+      {.batch_size = evaluation_batch(device),
+       .on_batch = [&](int64_t done, int64_t total) { progress.count("testing", "images", done, total); },
+       .should_stop = should_stop,
+       .should_interrupt = should_stop});
+  return evaluation.images == images.size() ? std::optional(evaluation) : std::nullopt;
+}
+
+RunSummary summarise_run(const Settings& settings, const RunImages& images, const Device& device,
                          Classifier& classifier, const TrainingResult& result, const CheckpointTimes& times) {
   const std::optional<Evaluation> of_last_epoch = classifier.checkpoint().progress.evaluation;
   return {.model = settings.model,
           .parameters = parameter_count(classifier.model()),
           .dataset = settings.dataset,
-          .train_images = dataset.train.size(),
-          .test_images = dataset.test.size(),
-          .finished = result.reason != StopReason::stopped,
+          .train_images = images.train.size(),
+          .validation_images = images.validation.size(),
+          .test_images = images.test.size(),
           .epochs = result.epochs,
           .steps = result.steps,
           .train_loss = result.train_loss,
           .train_accuracy = result.train_accuracy,
-          .test = result.evaluation ? result.evaluation : of_last_epoch,
-          .best_test_accuracy = result.best_accuracy,
+          .validation = result.evaluation ? result.evaluation : of_last_epoch,
+          .best_validation_accuracy = result.best_accuracy,
           .best_epoch = result.best_epoch,
           .images_per_second = times.images_per_second,
           .peak_memory_bytes = peak_memory_bytes(device),
@@ -204,9 +235,10 @@ std::string advice_on_more(const Settings& settings, const RunFolder& folder, St
 }
 
 std::string describe_run(const RunSummary& run) {
-  return fmt::format("{}: {} parameters; {}: {} training and {} test images; {}, {} threads, {}", run.model,
-                     run.parameters, run.dataset, run.train_images, run.test_images, run.device, run.threads,
-                     run.precision);
+  return fmt::format(
+      "{}: {} parameters; {}: {} training, {} validation and {} test images; {}, {} threads, {}", run.model,
+      run.parameters, run.dataset, run.train_images, run.validation_images, run.test_images, run.device,
+      run.threads, run.precision);
 }
 
 std::string describe_work(const Settings& settings, const Device& device) {
@@ -224,9 +256,12 @@ std::string describe_end(const RunSummary& run, const std::string& out) {
   std::string text = fmt::format("{} after {} epoch{}, {} step{}, {}", run.finished ? "done" : "stopped",
                                  run.epochs, run.epochs == 1 ? "" : "s", run.steps, run.steps == 1 ? "" : "s",
                                  duration_text(run.seconds));
-  if (run.test) text += fmt::format("; test accuracy {:.2f}%", 100 * run.test->accuracy);
+  if (run.validation) text += fmt::format("; validation accuracy {:.2f}%", 100 * run.validation->accuracy);
   if (run.best_epoch > 0) {
-    text += fmt::format(" (best {:.2f}% after epoch {})", 100 * run.best_test_accuracy, run.best_epoch);
+    text += fmt::format(" (best {:.2f}% after epoch {})", 100 * run.best_validation_accuracy, run.best_epoch);
+  }
+  if (run.test) {
+    text += fmt::format("; test accuracy {:.2f}% by {}", 100 * run.test->accuracy, run.tested_checkpoint);
   }
   text += "; saved in " + out;
   if (!run.finished) text += "; go on with: " + resume_command(out);
@@ -234,10 +269,11 @@ std::string describe_end(const RunSummary& run, const std::string& out) {
 }
 
 // The run of a device that may fail for good: what to do then is part of the error.
-TrainingResult train_and_explain(Classifier& classifier, const Dataset& dataset,
+TrainingResult train_and_explain(Classifier& classifier, const RunImages& images,
                                  const TrainingSettings& training, const RunFolder& folder) {
   try {
-    return classifier.train(dataset.train, training, &dataset.test);
+    return classifier.train(images.train, training,
+                            images.validation.size() > 0 ? &images.validation : nullptr);
   } catch (const DeviceLost& error) {
     const bool is_saved = std::filesystem::exists(folder.last());
     throw DeviceLost(
@@ -258,25 +294,25 @@ int train(const Arguments& given) {
   std::optional<FolderLock> lock;  // from before it is looked into to the end
   if (!arguments.dry_run) lock.emplace(folder.path());
   Start start = start_in(folder, arguments, init, place);
-  const Settings& settings = start.settings;
+  Settings& settings = start.settings;
   check_consistent(settings);
   const Device device = prepare_device(settings);
   if (arguments.dry_run) return 0;
 
-  const Dataset dataset = load_images(settings);
+  const RunImages images = images_of_run(settings);
   throw_if_stopped("loading the images");
-  TrainingSettings training = training_settings(settings, dataset.train.size());
+  TrainingSettings training = training_settings(settings, images.train.size());
   check_settings(training);
   ModelOptions options = settings.network;
-  options.classes = dataset.train.classes();
+  options.classes = images.train.classes();
   auto model = make_model(settings.model, options, training.seed);
-  const std::string origin = origin_of(start, init, dataset.train, *model);
+  const std::string origin = origin_of(start, init, images.train, *model);
   move_to(*model, device);
   Classifier classifier(std::move(model),
                         start.checkpoint ? start.checkpoint->normalisation
                         : init           ? init->normalisation
-                                         : normalisation_of(dataset.train),
-                        checkpoint_info(settings, dataset.train.class_names));
+                                         : normalisation_of(images.train),
+                        checkpoint_info(settings, images.train.class_names));
 
   CheckpointTimes times;  // until now
   std::string best_before;
@@ -307,7 +343,7 @@ int train(const Arguments& given) {
     recorder.progress().line(text);
     is_profiled = true;
   };
-  recorder.progress().line(describe_run(summarise_run(settings, dataset, device, classifier, {}, {})));
+  recorder.progress().line(describe_run(summarise_run(settings, images, device, classifier, {}, {})));
   if (settings.device == "auto" && device.is_cpu()) {
     recorder.progress().line("device auto is the CPU: " + cuda_status().reason);
   }
@@ -316,15 +352,21 @@ int train(const Arguments& given) {
     recorder.progress().line("the best checkpoint there is not of the run up to " + place.checkpoint +
                              "; it is kept as " + best_before);
   }
-  const TrainingResult result = train_and_explain(classifier, dataset, training, folder);
+  const TrainingResult result = train_and_explain(classifier, images, training, folder);
   if (!is_profiled) recorder.progress().line("no step was profiled: the run ended within its first two");
   recorder.finish(result);
 
-  const RunSummary summary = summarise_run(settings, dataset, device, classifier, result, recorder.times());
-  if (start.checkpoint && has_done_nothing(*start.checkpoint, result) && folder.has_summary()) {
+  if (start.checkpoint && has_done_nothing(*start.checkpoint, result) && folder.is_finished()) {
     recorder.progress().line("nothing was left to do: the run in " + settings.out + " is complete; " +
                              advice_on_more(settings, folder, result.reason));
     return 0;
+  }
+  RunSummary summary = summarise_run(settings, images, device, classifier, result, recorder.times());
+  if (result.reason != StopReason::stopped) {
+    const std::string tested = result.best_epoch > 0 ? folder.best() : folder.last();
+    summary.tested_checkpoint = std::filesystem::path(tested).filename().string();
+    summary.test = test_network(tested, images.test, device, recorder.progress());
+    summary.finished = summary.test.has_value();
   }
   folder.write_summary(to_json(summary));
   recorder.progress().line(describe_end(summary, settings.out));

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+
+#include "fovea/data/image_set.h"
+
+namespace fovea {
+
+/// Takes `count` images out of `set`, to decide by, and returns them: of each class as large a part as of
+/// all, which ones is drawn by the seed. Both keep their order. Changes the memory of `set`, and of sets that
+/// share it. UsageError unless 1 <= count < set.size().
+ImageSet hold_out(ImageSet& set, int64_t count, uint64_t seed);
+
+/// Gives this share of the images, drawn by the seed, another label, each of the other classes as often: the
+/// label noise of Wang et al. 2017, section 4.1. The labels lie in new memory. UsageError unless 0 <= share
+/// <= 1, and for a single class.
+void add_label_noise(ImageSet& set, double share, uint64_t seed);
+
+}  // namespace fovea
