@@ -203,7 +203,7 @@ class Small(Case):
         self.assertFalse([kernel for kernel in kernels if "composed" in kernel or "chain" in kernel])
 
     def test_epochs(self):
-        self.assertEqual(measure.epochs_for(120, 0.048), 22)
+        self.assertEqual(measure.epochs_for(120, 0.048), 25)
         self.assertEqual(measure.epochs_for(1, 10), 1)
         self.assertEqual(measure.epochs_for(120, None), measure.EPOCHS_WITHOUT_A_TIME)
 
