@@ -25,6 +25,20 @@ ImageSet ImageSet::first(int64_t count) const {
   return {name, images.slice(0, images.shape().with(0, count)), labels.slice(0, {count}), class_names};
 }
 
+ImageSet mirrored(const ImageSet& set) {
+  ImageSet result = set;
+  result.images = Tensor::empty(set.images.shape(), Dtype::u8);
+  const int64_t W = set.images.shape(2), C = set.images.shape(3), rows = set.images.size() / (W * C);
+  const uint8_t* const from = set.images.data<uint8_t>();
+  uint8_t* const to = result.images.data<uint8_t>();
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t w = 0; w < W; ++w) {
+      std::copy_n(from + (row * W + w) * C, C, to + (row * W + W - 1 - w) * C);
+    }
+  }
+  return result;
+}
+
 ImageNormalisation normalisation_of(const ImageSet& set) {
   check(set.images.defined() && set.images.rank() == 4 && set.images.shape(3) == 3 && set.images.size() > 0,
         "normalisation_of: images are ", set.images, ", wanted u8[N, H, W, 3] that is not empty");

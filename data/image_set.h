@@ -26,6 +26,9 @@ struct ImageSet {
   ImageSet first(int64_t count) const;
 };
 
+/// The same images from right to left, in memory of their own.
+ImageSet mirrored(const ImageSet& set);
+
 /// Mean and deviation of pixel / 255 in each channel: a network sees (pixel / 255 - mean) / deviation.
 struct ImageNormalisation {
   std::array<float, 3> mean{0, 0, 0};

@@ -81,6 +81,15 @@ TEST_CASE("cifar_trainer: evaluate gives the accuracy of the summary, as JSON al
   CHECK(report["loss"] == summary["test_loss"]);
   CHECK(report["images"] == 32);
   CHECK_THAT(trainer(evaluate).out, Contains("accuracy"));
+  CHECK(report["flip_average"] == false);
+  Words mirrored = as_json;
+  mirrored.push_back("--flip-average");
+  const Json averaged = Json::parse(trainer(mirrored).out);
+  CHECK(averaged["flip_average"] == true);
+  CHECK(averaged["loss"] != report["loss"]);
+  mirrored.pop_back();
+  mirrored.back() = "--flip-average";
+  CHECK_THAT(trainer(mirrored).out, Contains("(test, averaged with mirror images)"));
   const auto on_validation = [&](const std::string& file) {
     const Outcome held_out =
         trainer({"evaluate", "--checkpoint", out + file, "--split", "validation", "--json"});

@@ -1,7 +1,10 @@
 #include "fovea/training/evaluator.h"
 
 #include <catch2/catch.hpp>
+#include <numeric>
+#include <vector>
 
+#include "fovea/layers/functional.h"
 #include "op_test.h"
 #include "tiny_classifier.h"
 
@@ -34,6 +37,41 @@ TEST_CASE("evaluator: what is captured sees the weights of now, and the rest of 
     stopping.should_stop = [&] { return batches++ == 2; };
     CHECK(evaluator.run(stopping).images == 16);
     CHECK(evaluator.run(settings).images == set.size());
+  }
+}
+
+TEST_CASE("evaluator: the mean logits of an image and its mirror image, by hand, captured or not") {
+  const ImageSet set = test::tiny_images(13, 1), turned = mirrored(set);
+  for (int64_t i = 0; i < 8 * 3; ++i) {
+    CHECK(turned.images.data<uint8_t>()[i] == set.images.data<uint8_t>()[(7 - i / 3) * 3 + i % 3]);
+  }
+  Classifier classifier = test::tiny_classifier(/*seed=*/1);
+  const auto logits_of = [&](const ImageSet& images) {
+    const EvaluationMode evaluation_mode(classifier.model());
+    std::vector<int64_t> order(13);
+    std::iota(order.begin(), order.end(), int64_t{0});
+    const Batch batch = make_batch(images, order, classifier.normalisation(), std::nullopt, 1, 0);
+    return classifier.model().forward(batch.images).value().to_doubles();
+  };
+  std::vector<double> mean = logits_of(set);
+  const std::vector<double> other = logits_of(turned);
+  for (size_t i = 0; i < mean.size(); ++i) mean[i] = (mean[i] + other[i]) / 2;
+  const Tensor logits = Tensor::from<double>(mean, {13, 3});
+  const double loss = F::softmax_cross_entropy(Variable(logits), set.labels).value().item();
+  for (const Device device : test::devices()) {
+    move_to(classifier.model(), device);
+    for (const bool capture : {false, true}) {
+      Evaluator evaluator(classifier.model(), set, classifier.normalisation(), /*batch_size=*/4, capture,
+                          /*flip_average=*/true);
+      for (int round = 0; round < 2; ++round) {
+        const Evaluation found = evaluator.run({.batch_size = 4});
+        CHECK(found.loss == Approx(loss).epsilon(1e-5));
+        CHECK(found.images == 13);
+      }
+    }
+    const Evaluation whole = classifier.evaluate(set, {.batch_size = 5, .flip_average = true});
+    CHECK(whole.loss == Approx(loss).epsilon(1e-5));
+    CHECK(classifier.evaluate(set).loss != Approx(loss).epsilon(1e-5));
   }
 }
 

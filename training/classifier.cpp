@@ -97,7 +97,9 @@ TrainingResult Classifier::train(const ImageSet& data, const TrainingSettings& s
 }
 
 Evaluation Classifier::evaluate(const ImageSet& data, const EvaluationSettings& settings) const {
-  return Evaluator(*model_, data, normalisation_, settings.batch_size, /*capture=*/false).run(settings);
+  return Evaluator(*model_, data, normalisation_, settings.batch_size, /*capture=*/false,
+                   settings.flip_average)
+      .run(settings);
 }
 
 Batches Classifier::batches_of(const char* operation, const Tensor& images, int64_t batch_size) const {

@@ -6,6 +6,7 @@
 
 #include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
+#include "fovea/kernels/arithmetic.h"
 #include "fovea/kernels/count_correct.h"
 #include "fovea/kernels/training_counters.h"
 #include "fovea/layers/functional.h"
@@ -18,13 +19,16 @@ constexpr int64_t kTop = 5, kClassesForTop = 10;
 }  // namespace
 
 Evaluator::Evaluator(Model& model, const ImageSet& data, const ImageNormalisation& normalisation,
-                     int64_t batch_size, bool capture)
+                     int64_t batch_size, bool capture, bool flip_average)
     : model_(model),
       place_(place_of(model)),
       images_(data.size()),
       batch_size_(batch_size),
       wants_capture_(capture && place_.device.is_cuda()),
       batches_(data, normalisation, unaugmented_in_order("evaluate", batch_size), place_) {
+  if (flip_average) {
+    mirrored_.emplace(mirrored(data), normalisation, unaugmented_in_order("evaluate", batch_size), place_);
+  }
   const auto counter = [&] { return Tensor::zeros({}, Dtype::i64, place_.device); };
   position_ = counter();
   correct_ = counter();
@@ -38,6 +42,7 @@ Evaluator::Evaluator(Model& model, const ImageSet& data, const ImageNormalisatio
 Evaluation Evaluator::run(const EvaluationSettings& settings) {
   const EvaluationMode evaluation_mode(model_);
   batches_.begin_epoch(0);
+  if (mirrored_) mirrored_->begin_epoch(0);
   for (Tensor* counter : {&position_, &correct_, &in_top_}) counter->fill_with_zeros();
   std::vector<double> sizes;
   Evaluation evaluation;
@@ -47,7 +52,8 @@ Evaluation Evaluator::run(const EvaluationSettings& settings) {
         if (count == batch_size_) {
           add_next();
         } else {
-          add(batches_.at(first / batch_size_));
+          const int64_t batch = first / batch_size_;
+          add(batches_.at(batch), mirrored_ ? &mirrored_->at(batch) : nullptr);
         }
         sizes.push_back(static_cast<double>(count));
       });
@@ -63,7 +69,7 @@ Evaluation Evaluator::run(const EvaluationSettings& settings) {
 /// The next batch, which is a whole one.
 void Evaluator::add_next() {
   if (graph_) return graph_->replay();
-  const auto step = [&] { add(batches_.next(position_)); };
+  const auto step = [&] { add(batches_.next(position_), mirrored_ ? &mirrored_->next(position_) : nullptr); };
   step();
   if (!wants_capture_) return;
   release_cached_memory(place_.device);  // the graph has memory of its own, and needs as much
@@ -74,9 +80,17 @@ void Evaluator::add_next() {
   }
 }
 
-void Evaluator::add(const Batch& batch) {
-  const Variable outputs = model_.forward(batch.images);
-  const Tensor &logits = outputs.value(), loss = F::softmax_cross_entropy(outputs, batch.labels).value();
+Tensor Evaluator::logits_of(const Batch& batch) const {
+  return model_.forward(batch.images).value();
+}
+
+void Evaluator::add(const Batch& batch, const Batch* mirrored) {
+  Tensor logits = logits_of(batch);
+  if (mirrored != nullptr) {
+    kernels::accumulate(logits_of(*mirrored), logits);
+    kernels::scale_forward(logits, 0.5, logits);
+  }
+  const Tensor loss = F::softmax_cross_entropy(Variable(logits), batch.labels).value();
   classes_ = logits.shape(1);
   kernels::count_correct(logits, batch.labels, /*k=*/1, correct_);
   if (classes_ >= kClassesForTop) kernels::count_correct(logits, batch.labels, kTop, in_top_);

@@ -47,15 +47,17 @@ int64_t for_each_batch(int64_t images, int64_t batch_size, const EvaluationSetti
 /// the model's parameters must stay where they are, though not what they are.
 class Evaluator {
  public:
+  /// With `flip_average` by the mean logits of an image and its mirror image.
   Evaluator(Model& model, const ImageSet& data, const ImageNormalisation& normalisation, int64_t batch_size,
-            bool capture);
+            bool capture, bool flip_average = false);
 
   /// Over all images, unaugmented, with running statistics. Does not look at settings.batch_size; on a device
   /// on_batch counts the images that are on their way, not those that are done.
   Evaluation run(const EvaluationSettings& settings);
 
  private:
-  void add(const Batch& batch);
+  void add(const Batch& batch, const Batch* mirrored);
+  Tensor logits_of(const Batch& batch) const;
   void add_next();
 
   Model& model_;
@@ -63,12 +65,13 @@ class Evaluator {
   int64_t images_, batch_size_;
   bool wants_capture_;
   Batches batches_;
-  Tensor position_;          // i64 []: the batch that is next
-  Tensor correct_, in_top_;  // i64 []: images so far
-  Tensor losses_;            // [batches]: their means
-  Tensor ignored_;           // i64 [batches]: record_step has more to say than is wanted here
-  Tensor zero_;              // i64 []
-  int64_t classes_ = 0;      // of the last batch
+  std::optional<Batches> mirrored_;  // the mirror images
+  Tensor position_;                  // i64 []: the batch that is next
+  Tensor correct_, in_top_;          // i64 []: images so far
+  Tensor losses_;                    // [batches]: their means
+  Tensor ignored_;                   // i64 [batches]: record_step has more to say than is wanted here
+  Tensor zero_;                      // i64 []
+  int64_t classes_ = 0;              // of the last batch
   std::optional<CapturedGraph> graph_;
 };
 

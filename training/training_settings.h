@@ -134,6 +134,7 @@ struct TrainingResult {
 /// How images are gone through, and what is told about it.
 struct EvaluationSettings {
   int64_t batch_size = 256;
+  bool flip_average = false;  // by the mean logits of an image and its mirror image; of evaluate alone
   std::function<void(int64_t done, int64_t total)> on_batch{};  // images
   std::function<bool()> should_stop{};                          // polled before every batch
   std::function<bool()> should_interrupt{};  // on the CPU within a batch: drops it and stops

@@ -234,7 +234,7 @@ CLI::App& add_use(CLI::App& app, const char* name, const char* help, Arguments& 
     arguments.is_split_named = true;
   };
   command.add_option_function<std::string>("--split", keep_split, "part of the dataset [test]")
-      ->type_name("train|test");
+      ->type_name("train|validation|test");
   add_number(
       command, "--limit", 0, kAny, [&](int64_t limit) { arguments.limit = limit; }, limit_help);
   command.add_flag("--profile", arguments.profile, "show at the end where the time went");
@@ -249,6 +249,8 @@ CLI::App& add_use(CLI::App& app, const char* name, const char* help, Arguments& 
 void add_evaluate(CLI::App& app, Arguments& arguments) {
   CLI::App& command = add_use(app, "evaluate", "Loss and accuracy of a checkpoint on a dataset", arguments);
   command.add_flag("--json", arguments.json, "print JSON");
+  command.add_flag("--flip-average", arguments.flip_average,
+                   "classify by the mean logits of an image and its mirror image");
   command.footer(kEvaluateNotes);
 }
 

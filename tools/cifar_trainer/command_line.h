@@ -30,6 +30,7 @@ struct Arguments {
   int64_t at_most = 0;             // seconds, of fetch; 0: as long as it takes
   std::optional<int64_t> classes, input_size;
   bool json = false;
+  bool flip_average = false;  // of evaluate
   bool profile = false;       // of evaluate and predict
   int64_t profile_steps = 0;  // of train; 0: none
 };

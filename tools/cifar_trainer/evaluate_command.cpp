@@ -34,6 +34,7 @@ int evaluate(const Arguments& arguments) {
     Progress progress;
     report.evaluation = classifier.evaluate(
         images, {.batch_size = settings.training.batch_size,
+                 .flip_average = arguments.flip_average,
                  .on_batch = [&](int64_t done,
                                  int64_t total) { progress.count("evaluating", "images", done, total); },
                  .should_stop = should_stop,
@@ -52,6 +53,7 @@ int evaluate(const Arguments& arguments) {
   report.model = settings.model;
   report.dataset = settings.dataset;
   report.split = arguments.split;
+  report.flip_average = arguments.flip_average;
   report.peak_memory_bytes = peak_memory_bytes(device);
   report.device = device.str();
   report.precision = name_of(settings.training.precision);
@@ -60,8 +62,9 @@ int evaluate(const Arguments& arguments) {
     print("{}\n", to_json(report));
     return 0;
   }
-  print("{} on {} images of {} ({}): accuracy {:.2f}%, loss {:.4f}", report.model, report.evaluation.images,
-        report.dataset, report.split, 100 * report.evaluation.accuracy, report.evaluation.loss);
+  print("{} on {} images of {} ({}{}): accuracy {:.2f}%, loss {:.4f}", report.model, report.evaluation.images,
+        report.dataset, report.split, report.flip_average ? ", averaged with mirror images" : "",
+        100 * report.evaluation.accuracy, report.evaluation.loss);
   if (report.evaluation.top5_accuracy) {
     print(", top-5 accuracy {:.2f}%", 100 * *report.evaluation.top5_accuracy);
   }

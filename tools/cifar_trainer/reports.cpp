@@ -115,6 +115,7 @@ std::string to_json(const EvaluationReport& report) {
   json.add("model", report.model);
   json.add("dataset", report.dataset);
   json.add("split", report.split);
+  json.add("flip_average", report.flip_average);
   json.add("images", report.evaluation.images);
   json.add("loss", report.evaluation.loss);
   json.add("accuracy", report.evaluation.accuracy);

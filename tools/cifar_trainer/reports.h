@@ -34,6 +34,7 @@ struct RunSummary {
 /// What evaluate says.
 struct EvaluationReport {
   std::string checkpoint, model, dataset, split;
+  bool flip_average = false;  // see EvaluationSettings
   Evaluation evaluation;
   double images_per_second = 0;
   int64_t peak_memory_bytes = 0;
