@@ -12,109 +12,11 @@
 #include "fovea/core/printable.h"
 #include "fovea/core/suggestion.h"
 #include "fovea/data/datasets.h"
+#include "help_texts.h"
 #include "output.h"
 
 namespace fovea::cli {
 namespace {
-
-constexpr const char* kExamples = R"(Examples:
-  cifar_trainer fetch cifar10
-  cifar_trainer train --out runs/first
-  cifar_trainer train --config paper --seed 2 --out runs/paper-2
-  cifar_trainer train --resume --out runs/first
-  cifar_trainer evaluate --checkpoint runs/first/best.safetensors
-  cifar_trainer predict --checkpoint runs/first/best.safetensors cat.jpg photos
-  cifar_trainer attend --checkpoint runs/first/best.safetensors --out runs/first/masks cat.jpg
-  cifar_trainer info --model attention92 --json
-
-Exit codes: 0 done, 1 failed while running, 2 usage, 3 data, 4 device or memory, 5 checkpoint,
-128 + N stopped by signal N after saving: 130 by Ctrl-C, 143 by SIGTERM.)";
-
-constexpr const char* kTrainNotes =
-    R"(Every setting above is also a key of the file for --config, without the dashes: batch-size = 128. Flags win over
-the file, the file wins over the defaults. --no-KEY turns off what is on: --no-flip. The folder of a run gets
-settings.toml (usable with --config), metrics.csv, summary.json, last.safetensors and best.safetensors. Ctrl-C
-saves and stops, as do SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU; --resume goes on, with the same result as
-without the pause (or, with --precision, in another one). --profile changes no result; its trace.json is for
-chrome://tracing and Perfetto.
-
-Of the training images --validation N are held out, N by default a tenth, and best.safetensors is of the epoch with the
-highest accuracy on those. The test set is used once, at the end, for that network. With --validation 0, as in the
-paper, all images are trained with, there is no best.safetensors, and the last network is tested.
-
---resume FILE goes on in the folder of FILE unless --out says otherwise; a folder stands for its last.safetensors.
---resume auto begins where OUT has nothing to go on from: one command for a job that may be started again.
-
---init FILE begins a new run: step 0, all settings from defaults, file and flags but for the network, which is that of
-FILE. On a dataset with another number of classes the last layer begins as a new one.
-
-Examples:
-  cifar_trainer train --out runs/first
-  cifar_trainer train --model attention56 --epochs 30 --schedule cosine --lr 0.1 --warm-up 400 --out runs/56
-  cifar_trainer train --config runs/56/settings.toml --seed 2 --out runs/56-seed2
-  cifar_trainer train --model attention92 --max-steps 10 --profile 5 --out runs/profile
-  cifar_trainer train --resume runs/56
-  cifar_trainer train --resume auto --model attention92 --out runs/92
-  cifar_trainer train --init runs/92/best.safetensors --dataset cifar100 --lr 0.05 --out runs/92-fine-tuned)";
-
-constexpr const char* kEvaluateNotes =
-    R"(The dataset is the one that the network was trained on, unless --dataset says otherwise.
-
-Examples:
-  cifar_trainer evaluate --checkpoint runs/first/best.safetensors
-  cifar_trainer evaluate --checkpoint runs/first/last.safetensors --split train --json)";
-
-// How predict and attend take images.
-constexpr const char* kImageNotes =
-    R"(Images are PNG or JPEG files of any size: the shorter side is brought to that of the network's images, which
-is 32 pixels, without aliasing, and the middle is used. JPEG is turned as its EXIF says; CMYK is refused.
-A folder stands for the PNG and JPEG files directly in it, by name; - is an image on standard input.
-
-)";
-
-constexpr const char* kPredictNotes =
-    R"(On a terminal: a table of the three likeliest classes, or with --top-k of K. To a pipe or a file: CSV, a row
-with the image, its likeliest class and the probability of each class; with --top-k the image, then class1,
-probability1, class2, ... The .npy file is an array of f32, images by classes.
-
-Examples:
-  cifar_trainer predict --checkpoint runs/first/best.safetensors cat.jpg dog.png
-  cifar_trainer predict --checkpoint runs/first/best.safetensors --top-k 5 --out photos.csv photos
-  curl -s https://example.org/cat.jpg | cifar_trainer predict --checkpoint runs/first/best.safetensors -
-  cifar_trainer predict --checkpoint runs/first/best.safetensors --split test --out test.npy)";
-
-constexpr const char* kAttendNotes =
-    R"(For each attention module a picture, a row an image: the image, the mean of the mask over its channels, then for
-the three channels whose mask varies most: features before it, mask, features after it (figure 1 of the paper).
-overview.png has the mean masks of all modules, responses.png the mean absolute features before and after each
-mask (figure 4). The colours of a column span its values, whose ends stand above it: of a network that was trained for
-minutes they show small differences; a mean mask that spans less than 0.1 is called nearly flat. masks.npy: f32
-[modules, images, height, width], the mean masks at the size of the images; MODULE.npy: f32 [images, height, width,
-channels], the mask itself.
-
-Examples:
-  cifar_trainer attend --checkpoint runs/first/best.safetensors --out masks cat.jpg dog.png
-  cifar_trainer attend --checkpoint runs/first/best.safetensors --out masks --split test --limit 8)";
-
-constexpr const char* kInfoNotes = R"(Examples:
-  cifar_trainer info --model attention92-wide
-  cifar_trainer info --model attention56 --attention spatial --classes 100 --json)";
-
-constexpr const char* kDatasetsNotes =
-    R"(Looks where training does: in FOVEA_DATA, the cache folder, Debian's packages, ~/.keras/datasets and ./data. With
-names prints their folders alone, and ends with 3 where one is not here.
-
-Examples:
-  cifar_trainer datasets
-  cifar_trainer datasets cifar10)";
-
-constexpr const char* kFetchNotes =
-    R"(Several addresses have the archives; a slow one is left for the next, and what arrives is known by its checksum.
-An unfinished download is continued. Prints the folder of the dataset. Ends with 1 where --at-most was too short.
-
-Examples:
-  cifar_trainer fetch cifar10 cifar100
-  cifar_trainer fetch cifar10 --out data)";
 
 constexpr int64_t kAny = std::numeric_limits<int64_t>::max();  // no greatest number
 
@@ -187,6 +89,12 @@ void add_settings(CLI::App& command, const std::vector<std::string>& keys, Overr
   }
 }
 
+void add_seeds(CLI::App& command, Arguments& arguments) {
+  add_number(
+      command, "--seeds", 1, 1000, [&](int64_t seeds) { arguments.seeds = seeds; },
+      "so many runs, with this seed and those that follow it: mean and deviation [1]", "K");
+}
+
 void add_train(CLI::App& app, Arguments& arguments) {
   CLI::App& command =
       *app.add_subcommand("train", "Train a network; without flags: attention-nano, 4 epochs");
@@ -214,8 +122,24 @@ void add_train(CLI::App& app, Arguments& arguments) {
   add_number(
       command, "--profile", 1, 1000, [&](int64_t steps) { arguments.profile_steps = steps; },
       "show where the time of N steps goes, after two; OUT gets profile.md and trace.json");
+  add_seeds(command, arguments);
   for (const Setting& setting : default_settings())
     add_setting(command, setting, arguments.settings, Defaults::shown);
+}
+
+void add_reproduce(CLI::App& app, Arguments& arguments) {
+  CLI::App& command =
+      *app.add_subcommand("reproduce", "Train the networks of a published table, and fill it in");
+  command.footer(kReproduceNotes);
+  command.add_option("table", arguments.names, "which; without: a list of them");
+  command
+      .add_option("--config", arguments.config,
+                  "settings file (TOML) of all runs, or a recipe by its name [paper]")
+      ->type_name("FILE");
+  command.add_flag("--dry-run", arguments.dry_run, "show the runs and how long they take, and train nothing");
+  add_seeds(command, arguments);
+  for (const Setting& setting : default_settings())
+    add_setting(command, setting, arguments.settings, Defaults::hidden);
 }
 
 constexpr const char* kCheckpointHelp =
@@ -331,8 +255,8 @@ void refuse_unknown(const CLI::App& app) {
     for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
     const auto rest = app.remaining();
     check<UsageError>(!rest.empty(),
-                      "a command is missing: train, evaluate, predict, attend, info, datasets, fetch or "
-                      "devices; see --help");
+                      "a command is missing: train, reproduce, evaluate, predict, attend, info, datasets, "
+                      "fetch or devices; see --help");
     throw UsageError(
         str("there is no command ", in_quotes(rest[0]), suggestion(rest[0], names), "; see --help"));
   }
@@ -358,6 +282,7 @@ std::optional<Arguments> parse_command_line(int argc, const char* const* argv) {
   app.allow_extras();
 
   add_train(app, arguments);
+  add_reproduce(app, arguments);
   add_evaluate(app, arguments);
   add_predict(app, arguments);
   add_attend(app, arguments);

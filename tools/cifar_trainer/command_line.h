@@ -11,19 +11,21 @@ namespace fovea::cli {
 
 /// A command and its flags; which of them a command has is in `cifar_trainer COMMAND --help`.
 struct Arguments {
-  std::string command;  // "train", "evaluate", "predict", "attend", "info", "datasets", "fetch" or "devices"
-  Overrides settings;   // flags that are settings
+  // "train", "reproduce", "evaluate", "predict", "attend", "info", "datasets", "fetch" or "devices"
+  std::string command;
+  Overrides settings;  // flags that are settings
   std::string config;
   bool resume = false;
   bool resume_if_any = false;  // --resume auto: begin where there is nothing to go on from
   bool overwrite = false;
+  int64_t seeds = 1;       // of train and reproduce: runs that differ in their seed alone
   bool dry_run = false;    // check everything but the images, and train nothing
   std::string init;        // a new run begins with the weights of this file; "": with random ones
   std::string checkpoint;  // of --checkpoint, or the file or folder after --resume; "": none
   std::string split = "test";
   bool is_split_named = false;     // by --split
   std::optional<int64_t> limit;    // images of the split, or named; 0: all; without: the command's choice
-  std::vector<std::string> names;  // images, folders of them, or datasets
+  std::vector<std::string> names;  // images, folders of them, datasets, or a table
   std::string output;              // of predict, "": CSV on standard output; of fetch, "": the cache folder
   int64_t top_k = 0;               // of predict: the likeliest classes to write; 0: the command's choice
   std::string url;                 // of fetch; "": the addresses that are known

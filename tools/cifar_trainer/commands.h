@@ -6,6 +6,9 @@
 namespace fovea::cli {
 
 int train(const Arguments& arguments);
+/// train with several seeds, one after the other.
+int train_seeds(const Arguments& arguments);
+int reproduce(const Arguments& arguments);
 int evaluate(const Arguments& arguments);
 int predict(const Arguments& arguments);
 int attend(const Arguments& arguments);

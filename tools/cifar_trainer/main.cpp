@@ -23,8 +23,9 @@ int run(int argc, char** argv) {
   const auto arguments = parse_command_line(argc, argv);
   if (!arguments) return 0;
   const std::string& command = arguments->command;
-  handle_signals(/*saves=*/command == "train");
-  if (command == "train") return train(*arguments);
+  handle_signals(/*saves=*/command == "train" || command == "reproduce");
+  if (command == "train") return arguments->seeds > 1 ? train_seeds(*arguments) : train(*arguments);
+  if (command == "reproduce") return reproduce(*arguments);
   if (command == "evaluate") return evaluate(*arguments);
   if (command == "predict") return predict(*arguments);
   if (command == "attend") return attend(*arguments);

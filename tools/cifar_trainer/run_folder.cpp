@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdlib>
 #include <limits>
 #include <sstream>
@@ -74,9 +75,20 @@ bool RunFolder::holds_run() const {
 }
 
 bool RunFolder::is_finished() const {
-  const std::string summary = file("summary.json");
-  return std::filesystem::exists(summary) &&
-         read_whole(summary, kMaxTableBytes).find("\"finished\": true") != std::string::npos;
+  return test_accuracy().has_value();
+}
+
+std::optional<double> RunFolder::test_accuracy() const {
+  const std::string path = file("summary.json");
+  if (!std::filesystem::exists(path)) return {};
+  // As to_json(RunSummary) writes it.
+  const std::string summary = read_whole(path, kMaxTableBytes), key = "\"test_accuracy\": ";
+  const size_t found = summary.find(key);
+  if (found == std::string::npos || summary.find("\"finished\": true") == std::string::npos) return {};
+  double accuracy = 0;
+  const char* const begin = summary.data() + found + key.size();
+  const auto [end, error] = std::from_chars(begin, summary.data() + summary.size(), accuracy);
+  return error == std::errc() ? std::optional(accuracy) : std::nullopt;
 }
 
 void RunFolder::check_free(bool overwrite) const {

@@ -35,6 +35,8 @@ class RunFolder {
   bool holds_run() const;
   /// Whether its summary is that of a run that came to its end, the test included.
   bool is_finished() const;
+  /// The test accuracy, from 0 to 1, that the summary of a finished run has.
+  std::optional<double> test_accuracy() const;
   /// UsageError if it holds a run and may not be overwritten.
   void check_free(bool overwrite) const;
   /// Makes the folder with an empty table; deletes the run that it holds.

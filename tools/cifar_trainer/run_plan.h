@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "command_line.h"
+
+namespace fovea::cli {
+
+/// One of several training runs in a folder.
+struct PlannedRun {
+  std::string name;    // of its folder, within that of the plan
+  Overrides settings;  // seed included: what makes it differ from the others
+};
+
+/// What came of one.
+struct RunOutcome {
+  std::optional<double> test_accuracy;  // none: not at its end yet
+  std::string failure{};                // of a run that cannot be done: its message
+};
+
+/// Several training runs, one after the other, each in a folder of its own within `folder`, all with the
+/// flags and the settings file of `arguments`. Who does it again goes on where it was: runs that are done
+/// stay, one that was cut off is resumed.
+class RunPlan {
+ public:
+  /// UsageError where a flag is what the runs differ in, or the folder holds runs with other settings.
+  RunPlan(std::string folder, Arguments arguments, std::vector<PlannedRun> runs);
+
+  /// A line for each run, with the time it takes yet by the speed of its first steps, and that of all.
+  std::string describe();
+  /// Trains what is left. 0, or the exit code of a stop; calls `on_end` after each run.
+  template <class OnEnd>
+  int train_all(const OnEnd& on_end) {
+    for (size_t i = 0; i < runs_.size(); ++i) {
+      if (const int code = train_one(i); code != 0) return code;
+      on_end();
+    }
+    return 0;
+  }
+  RunOutcome outcome(size_t run) const;
+
+ private:
+  Arguments arguments_of(const PlannedRun& run) const;
+  std::string folder_of(const PlannedRun& run) const { return folder_ + "/" + run.name; }
+  int train_one(size_t run);
+
+  std::string folder_;
+  Arguments arguments_;
+  std::vector<PlannedRun> runs_;
+  std::vector<std::string> failures_;  // as runs_
+};
+
+/// Mean and deviation of test accuracies, in percent.
+struct Spread {
+  double mean = 0, deviation = 0;  // of the sample: 0 for one
+  int64_t count = 0;
+};
+Spread spread_of(const std::vector<double>& values);
+
+}  // namespace fovea::cli
