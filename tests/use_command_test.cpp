@@ -130,7 +130,7 @@ TEST_CASE("use_command: the help is without the marks of the parser's checks") {
   for (const char* name : {"evaluate", "predict", "attend"}) {
     INFO(name);
     CHECK_THAT(help_of(name), !Contains("what to learn") && !Contains("images in a step") &&
-                                  Contains("--split train|test") && Contains("fashion-mnist"));
+                                  Contains("--split train|validation|test") && Contains("fashion-mnist"));
   }
 }
 

@@ -62,7 +62,7 @@ for program in "$@"; do
       wanted 1841242 "$path" info --model attention92
       wanted "2 steps" "$path" train --config paper --model attention-nano --dataset synthetic --limit 64 \
         --test-limit 16 --batch-size 16 --max-steps 2 --device cpu --out run
-      grep -q '^milestones = \[64000, 96000\]' run/settings.toml || fail "the run does not have the recipe's milestones"
+      grep -q '^milestones = \[0.4, 0.6\]' run/settings.toml || fail "the run does not have the recipe's milestones"
       # By a link, too, and a recipe that there is not says which there are.
       ln -s "$path" trainer
       log=$(./trainer train --config papre --device cpu --out other 2>&1) && fail "there is no recipe papre, found: $log"

@@ -13,6 +13,7 @@
 #include "fovea/core/suggestion.h"
 #include "fovea/data/datasets.h"
 #include "help_texts.h"
+#include "installed_files.h"
 #include "output.h"
 
 namespace fovea::cli {
@@ -146,11 +147,28 @@ constexpr const char* kCheckpointHelp =
     "the trained network, or the folder of its run: best, else last.safetensors";
 constexpr const char* kLimitHelp = "only the first N images; 0: all [0]";
 
+// A trained network: a file, a run, or one that comes with this program.
+void add_checkpoint(CLI::App& command, Arguments& arguments) {
+  CLI::Option* const checkpoint =
+      command.add_option("--checkpoint", arguments.checkpoint, kCheckpointHelp)->type_name("FILE");
+  if (command.get_name() == "export") {
+    checkpoint->required();
+    return;
+  }
+  const auto keep = [&](const std::string& name) { arguments.checkpoint = weights_file_of(name); };
+  command
+      .add_option_function<std::string>("--weights", keep,
+                                        "a trained network that comes with this program, by its name: " +
+                                            joined(names_in(weights_folder(), ".safetensors")))
+      ->type_name("NAME")
+      ->excludes(checkpoint);
+}
+
 // What evaluate, predict and attend share.
 CLI::App& add_use(CLI::App& app, const char* name, const char* help, Arguments& arguments,
                   const char* limit_help = kLimitHelp) {
   CLI::App& command = *app.add_subcommand(name, help);
-  command.add_option("--checkpoint", arguments.checkpoint, kCheckpointHelp)->required()->type_name("FILE");
+  add_checkpoint(command, arguments);
   const auto keep_split = [&](const std::string& split) {
     check<UsageError>(split == "train" || split == "validation" || split == "test", "--split is ", split,
                       ", wanted train, validation or test");
@@ -201,11 +219,21 @@ void add_attend(CLI::App& app, Arguments& arguments) {
   command.add_option("--out", arguments.output, "folder of the pictures")->required()->type_name("DIR");
 }
 
+void add_export(CLI::App& app, Arguments& arguments) {
+  CLI::App& command = *app.add_subcommand("export", "The weights of a network alone, with a card");
+  command.footer(kExportNotes);
+  add_checkpoint(command, arguments);
+  command.add_option("--weights", arguments.output, "NAME.safetensors: filters in f16; NAME.md is its card")
+      ->required()
+      ->type_name("FILE");
+  add_settings(command, {"data", "batch-size", "device", "threads"}, arguments.settings);
+}
+
 void add_info(CLI::App& app, Arguments& arguments) {
   CLI::App& command =
       *app.add_subcommand("info", "Parameters, multiply-adds and activation memory of a network");
   command.footer(kInfoNotes);
-  command.add_option("--checkpoint", arguments.checkpoint, kCheckpointHelp)->type_name("FILE");
+  add_checkpoint(command, arguments);
   add_number(
       command, "--classes", 1, kAny, [&](int64_t classes) { arguments.classes = classes; },
       "number of classes");
@@ -255,8 +283,8 @@ void refuse_unknown(const CLI::App& app) {
     for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
     const auto rest = app.remaining();
     check<UsageError>(!rest.empty(),
-                      "a command is missing: train, reproduce, evaluate, predict, attend, info, datasets, "
-                      "fetch or devices; see --help");
+                      "a command is missing: train, reproduce, evaluate, predict, attend, export, info, "
+                      "datasets, fetch or devices; see --help");
     throw UsageError(
         str("there is no command ", in_quotes(rest[0]), suggestion(rest[0], names), "; see --help"));
   }
@@ -286,6 +314,7 @@ std::optional<Arguments> parse_command_line(int argc, const char* const* argv) {
   add_evaluate(app, arguments);
   add_predict(app, arguments);
   add_attend(app, arguments);
+  add_export(app, arguments);
   add_info(app, arguments);
   add_datasets(app, arguments);
   add_fetch(app, arguments);
@@ -304,6 +333,11 @@ std::optional<Arguments> parse_command_line(int argc, const char* const* argv) {
   }
   refuse_unknown(app);
   arguments.command = app.get_subcommands()[0]->get_name();
+  if (arguments.checkpoint.empty() && (arguments.command == "predict" || arguments.command == "attend")) {
+    arguments.checkpoint = weights_file_of(kDefaultWeights);
+  }
+  check<UsageError>(!arguments.checkpoint.empty() || arguments.command != "evaluate",
+                    "--checkpoint or --weights is required: which network is to be evaluated");
   return arguments;
 }
 

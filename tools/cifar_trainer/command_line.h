@@ -11,7 +11,7 @@ namespace fovea::cli {
 
 /// A command and its flags; which of them a command has is in `cifar_trainer COMMAND --help`.
 struct Arguments {
-  // "train", "reproduce", "evaluate", "predict", "attend", "info", "datasets", "fetch" or "devices"
+  // "train", "reproduce", "evaluate", "predict", "attend", "export", "info", "datasets", "fetch" or "devices"
   std::string command;
   Overrides settings;  // flags that are settings
   std::string config;
@@ -21,15 +21,16 @@ struct Arguments {
   int64_t seeds = 1;       // of train and reproduce: runs that differ in their seed alone
   bool dry_run = false;    // check everything but the images, and train nothing
   std::string init;        // a new run begins with the weights of this file; "": with random ones
-  std::string checkpoint;  // of --checkpoint, or the file or folder after --resume; "": none
+  std::string checkpoint;  // of --checkpoint or --weights, or the file or folder after --resume; "": none
   std::string split = "test";
   bool is_split_named = false;     // by --split
   std::optional<int64_t> limit;    // images of the split, or named; 0: all; without: the command's choice
   std::vector<std::string> names;  // images, folders of them, datasets, or a table
-  std::string output;              // of predict, "": CSV on standard output; of fetch, "": the cache folder
-  int64_t top_k = 0;               // of predict: the likeliest classes to write; 0: the command's choice
-  std::string url;                 // of fetch; "": the addresses that are known
-  int64_t at_most = 0;             // seconds, of fetch; 0: as long as it takes
+  // Of predict, "": CSV on standard output; of fetch, "": the cache folder; of export the file of weights.
+  std::string output;
+  int64_t top_k = 0;    // of predict: the likeliest classes to write; 0: the command's choice
+  std::string url;      // of fetch; "": the addresses that are known
+  int64_t at_most = 0;  // seconds, of fetch; 0: as long as it takes
   std::optional<int64_t> classes, input_size;
   bool json = false;
   bool flip_average = false;  // of evaluate

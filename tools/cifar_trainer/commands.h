@@ -10,6 +10,8 @@ int train(const Arguments& arguments);
 int train_seeds(const Arguments& arguments);
 int reproduce(const Arguments& arguments);
 int evaluate(const Arguments& arguments);
+/// export: the weights alone, in 16 bits, with a card.
+int export_weights(const Arguments& arguments);
 int predict(const Arguments& arguments);
 int attend(const Arguments& arguments);
 int info(const Arguments& arguments);

@@ -79,6 +79,7 @@ with the image, its likeliest class and the probability of each class; with --to
 probability1, class2, ... The .npy file is an array of f32, images by classes.
 
 Examples:
+  cifar_trainer predict cat.jpg dog.png
   cifar_trainer predict --checkpoint runs/first/best.safetensors cat.jpg dog.png
   cifar_trainer predict --checkpoint runs/first/best.safetensors --top-k 5 --out photos.csv photos
   curl -s https://example.org/cat.jpg | cifar_trainer predict --checkpoint runs/first/best.safetensors -
@@ -100,6 +101,14 @@ Examples:
 inline constexpr const char* kInfoNotes = R"(Examples:
   cifar_trainer info --model attention92-wide
   cifar_trainer info --model attention56 --attention spatial --classes 100 --json)";
+
+inline constexpr const char* kExportNotes =
+    R"(The file is a checkpoint without the optimiser's state, in which filters and matrices are f16: --weights and
+--checkpoint take it, train --init begins with it, and PyTorch's safetensors read it. The card has what the test set says
+of these weights, in f32, and the run's settings.
+
+Examples:
+  cifar_trainer export --checkpoint runs/56 --weights attention56.safetensors)";
 
 inline constexpr const char* kDatasetsNotes =
     R"(Looks where training does: in FOVEA_DATA, the cache folder, Debian's packages, ~/.keras/datasets and ./data. With

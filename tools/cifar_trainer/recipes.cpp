@@ -5,6 +5,7 @@
 #include "fovea/core/check.h"
 #include "fovea/core/printable.h"
 #include "fovea/core/suggestion.h"
+#include "installed_files.h"
 #include "settings.h"
 
 namespace fovea::cli {
@@ -16,21 +17,11 @@ constexpr const char* kEnding = ".toml";
 }  // namespace
 
 fs::path recipe_folder() {
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  check(!error, "recipes: cannot find out where this program is: ", error.message());
-  return (program.parent_path() / FOVEA_RECIPES_FROM_PROGRAM).lexically_normal();
+  return installed_folder("settings");
 }
 
 std::vector<std::string> recipe_names(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code failure;
-  for (fs::directory_iterator entry(folder, failure), end; !failure && entry != end;
-       entry.increment(failure)) {
-    if (entry->path().extension() == kEnding) names.push_back(entry->path().stem().string());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
+  return names_in(folder, kEnding);
 }
 
 std::string settings_file_of(const std::string& config, const fs::path& folder) {

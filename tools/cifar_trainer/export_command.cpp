@@ -1,0 +1,94 @@
+#include <fmt/format.h>
+
+#include "commands.h"
+#include "fovea/config.h"
+#include "fovea/core/atomic_file.h"
+#include "fovea/core/check.h"
+#include "fovea/kernels/cast.h"
+#include "fovea/models/summary.h"
+#include "output.h"
+#include "progress.h"
+#include "setup.h"
+#include "signals.h"
+
+namespace fovea::cli {
+namespace {
+
+/// The weights of a checkpoint alone: filters and matrices rounded to f16, the rest, which is little and
+/// wants its range, as it is.
+Checkpoint rounded(const Checkpoint& checkpoint) {
+  Checkpoint result;
+  result.normalisation = checkpoint.normalisation;
+  result.info = checkpoint.info;
+  result.progress = checkpoint.progress;
+  for (const NamedTensor& weight : checkpoint.model) {
+    Tensor tensor = weight.tensor;
+    if (tensor.rank() > 1 && tensor.dtype() == Dtype::f32) {
+      tensor = Tensor::empty(tensor.shape(), Dtype::f16);
+      kernels::cast_forward(weight.tensor, tensor);
+    }
+    result.model.push_back({weight.name, tensor});
+  }
+  return result;
+}
+
+/// What one must know of the file to use it, in Markdown.
+std::string card_of(const Checkpoint& checkpoint, const Settings& settings, int64_t parameters,
+                    const std::string& split, const Evaluation& evaluation) {
+  const TrainingProgress& progress = checkpoint.progress;
+  std::string text = fmt::format(
+      "# {}\n\n| | |\n| --- | --- |\n| accuracy | {:.2f}% of the {} {} images of {} |\n| loss | {:.4f} |\n"
+      "| parameters | {} |\n| trained | {} epochs, {} steps of {} images; seed {} |\n| held out | {} |\n"
+      "| written by | Fovea {} |\n\n",
+      settings.model, 100 * evaluation.accuracy, evaluation.images, split, settings.dataset, evaluation.loss,
+      parameters, progress.epoch, progress.step, progress.batch_size, progress.seed,
+      settings.validation.value_or(0) > 0
+          ? fmt::format("{} training images, on which the epoch was chosen", *settings.validation)
+          : std::string("none: the last epoch"),
+      FOVEA_VERSION);
+  text +=
+      "The images are [N, 32, 32, 3], each channel (byte / 255 - mean) / deviation:\n\n| | red | green | "
+      "blue |\n"
+      "| --- | ---: | ---: | ---: |\n";
+  const auto row = [&](const char* name, const std::array<float, 3>& values) {
+    text += fmt::format("| {} | {:.4f} | {:.4f} | {:.4f} |\n", name, values[0], values[1], values[2]);
+  };
+  row("mean", checkpoint.normalisation.mean);
+  row("deviation", checkpoint.normalisation.deviation);
+  text += "\nClasses:";
+  for (const std::string& name : class_names_of(checkpoint)) text += " " + name + ",";
+  text.back() = '.';
+  return text + "\n\nSettings of the run:\n\n```toml\n" + to_toml(settings, Selection::shaping) + "```\n";
+}
+
+}  // namespace
+
+int export_weights(const Arguments& arguments) {
+  const std::string& file = arguments.output;
+  check<UsageError>(file.ends_with(".safetensors"), "export: --weights is ", file,
+                    ", wanted a name that ends in .safetensors");
+  const Checkpoint checkpoint = read_named_checkpoint(arguments.checkpoint);
+  const Settings settings = settings_for_use(checkpoint, arguments);
+  const Device device = prepare_device(settings);
+  write_checkpoint(file, rounded(checkpoint));
+  Classifier classifier = load_classifier(read_checkpoint(file), device, Precision::f32);
+  const ImageSet images = load_split(settings, arguments);
+  Progress progress;
+  const Evaluation evaluation = classifier.evaluate(
+      images,
+      {.batch_size = settings.training.batch_size,
+       .on_batch = [&](int64_t done, int64_t total) { progress.count("evaluating", "images", done, total); },
+       .should_stop = should_stop,
+       .should_interrupt = should_stop});
+  throw_if_stopped("evaluating");
+  const std::string card = file.substr(0, file.rfind('.')) + ".md";
+  write_whole(card,
+              card_of(checkpoint, settings_of(checkpoint), parameter_count(classifier.model()),
+                      arguments.split, evaluation),
+              "export", throw_as<Error>);
+  show(fmt::format("{} and {}: accuracy {:.2f}% of {} {} images\n", file, card, 100 * evaluation.accuracy,
+                   evaluation.images, arguments.split));
+  return 0;
+}
+
+}  // namespace fovea::cli
