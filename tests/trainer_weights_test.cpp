@@ -47,11 +47,11 @@ TEST_CASE("trainer_weights: export rounds filters to f16, and its card says what
                 100 * report["accuracy"].get<double>(), report["images"].get<int>());
   const std::string card = file_bytes(folder / "small.md");
   CHECK_THAT(card, Contains("# attention-nano") && Contains(accuracy) &&
-                       Contains("| parameters | 262618 |") && Contains("seed 1") &&
+                       Contains("| parameters | 239098 |") && Contains("seed 1") &&
                        Contains("16 training images, on which the epoch was chosen") &&
                        Contains("Classes: circle,") && Contains("batch-size = 8"));
   CHECK(trainer(short_run(folder / "run", {"--init", file, "--max-steps", "1"})).code == 0);
-  CHECK_THAT(trainer({"info", "--checkpoint", file}).out, Contains("262618"));
+  CHECK_THAT(trainer({"info", "--checkpoint", file}).out, Contains("239098"));
 
   check_failure({"export", "--checkpoint", finished_run(), "--weights", folder / "small.onnx"}, 2,
                 "wanted a name that ends in .safetensors");
