@@ -3,6 +3,7 @@
 # there, from a folder that has nothing to do with it.
 # usage: programs.sh BUILD_FOLDER [PROGRAMS THAT THE BUILD HAS]
 set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=$(cd "$1" && pwd)
 shift
 tree=$(mktemp -d)
@@ -31,7 +32,10 @@ done
 found=$(cd "$installed" && find bin share/fovea -type f 2>/dev/null | sort | tr '\n' ' ')
 expected=$(for program in "$@"; do
   echo "bin/$program"
-  if [ "$program" = cifar_trainer ]; then printf 'share/fovea/settings/%s.toml\n' paper quick report; fi
+  if [ "$program" = cifar_trainer ]; then
+    printf 'share/fovea/settings/%s.toml\n' paper quick report strong
+    (cd "$root/models/weights" && find . -name '*.safetensors' -o -name '*.md') | sed 's|^\./|share/fovea/weights/|'
+  fi
 done | sort | tr '\n' ' ')
 [ "$found" = "$expected" ] || fail "found programs and recipes '$found', wanted '$expected'"
 
@@ -66,7 +70,7 @@ for program in "$@"; do
       # By a link, too, and a recipe that there is not says which there are.
       ln -s "$path" trainer
       log=$(./trainer train --config papre --device cpu --out other 2>&1) && fail "there is no recipe papre, found: $log"
-      for words in "$installed/share/fovea/settings" "paper, quick, report" "did you mean paper?"; do
+      for words in "$installed/share/fovea/settings" "paper, quick, report, strong" "did you mean paper?"; do
         grep -qF -- "$words" <<<"$log" || fail "papre: found '$log', wanted '$words'"
       done
       ;;

@@ -15,6 +15,7 @@
 #include "help_texts.h"
 #include "installed_files.h"
 #include "output.h"
+#include "recipes.h"
 
 namespace fovea::cli {
 namespace {
@@ -102,7 +103,7 @@ void add_train(CLI::App& app, Arguments& arguments) {
   command.footer(kTrainNotes);
   command
       .add_option("--config", arguments.config,
-                  "settings file (TOML), or a recipe by its name: paper, quick, report")
+                  "settings file (TOML), or a recipe by its name: " + joined(recipe_names(recipe_folder())))
       ->type_name("FILE");
   CLI::Option* resume = command.add_option_function<std::vector<std::string>>(
       "--resume",
