@@ -26,6 +26,11 @@ struct UsageError : Error {
   explicit UsageError(const std::string& message) : Error(message, 2) {}
 };
 
+/// A training run that cannot go on, as its numbers are no longer finite (exit code 1).
+struct DivergedError : Error {
+  explicit DivergedError(const std::string& message) : Error(message) {}
+};
+
 /// A data file that is missing, damaged or of another kind (exit code 3).
 struct DataError : Error {
   explicit DataError(const std::string& message) : Error(message, 3) {}

@@ -30,7 +30,10 @@ std::vector<int64_t> quotas(const std::vector<std::vector<int64_t>>& members, in
 std::vector<int64_t> draw_held_out(const ImageSet& set, int64_t count, uint64_t seed) {
   std::vector<std::vector<int64_t>> members(static_cast<size_t>(set.classes()));
   for (int64_t n = 0; n < set.size(); ++n) {
-    members[static_cast<size_t>(set.labels.data<int32_t>()[n])].push_back(n);
+    const int32_t label = set.labels.data<int32_t>()[n];
+    check(label >= 0 && label < set.classes(), "hold_out: image ", n, " of ", set.name, " has the label ",
+          label, ", wanted 0 to ", set.classes() - 1);
+    members[static_cast<size_t>(label)].push_back(n);
   }
   const std::vector<int64_t> quota = quotas(members, count, set.size());
   std::vector<int64_t> held_out;

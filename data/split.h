@@ -8,7 +8,7 @@ namespace fovea {
 
 /// Takes `count` images out of `set`, to decide by, and returns them: of each class as large a part as of
 /// all, which ones is drawn by the seed. Both keep their order. Changes the memory of `set`, and of sets that
-/// share it. UsageError unless 1 <= count < set.size().
+/// share it. UsageError unless 1 <= count < set.size(), an Error for a label that is none of the classes.
 ImageSet hold_out(ImageSet& set, int64_t count, uint64_t seed);
 
 /// Gives this share of the images, drawn by the seed, another label, each of the other classes as often: the

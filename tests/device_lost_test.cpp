@@ -163,6 +163,7 @@ TEST_CASE("device lost: training and evaluation end with it, wherever it happens
         TrainingSettings settings = test::tiny_settings();
         settings.capture = capture;
         settings.precision = precision;
+        settings.ema_decay = precision == Precision::bf16 ? 0.9 : 0;
         settings.evaluation_batch_size = 5;
         settings.hooks.on_step = [&](const StepReport& report) {
           if ((place == 0 && report.step == 1) || (place == 1 && report.step == 6)) fail_device();

@@ -112,7 +112,7 @@ TEST_CASE("recipes: the program has its own beside it, and its help names them")
   INFO(outcome.err);
   CHECK(outcome.code == 0);
   check_failure({"train", "--config", "raport", "--out", folder / "other"}, 2,
-                "paper, quick, report, strong; did you mean report?");
+                "fast, paper, quick, report, strong; did you mean report?");
 }
 
 }  // namespace

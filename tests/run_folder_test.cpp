@@ -97,14 +97,20 @@ TEST_CASE("run_folder: the table of a run from before there was a validation set
   CHECK(file_bytes(folder / "metrics.csv") == old + "2,4,0,0,0,,,3.0,1.5\n");
 }
 
-TEST_CASE("run_folder: a run is finished when its summary says so") {
+TEST_CASE("run_folder: a run is finished when its summary is of where it stands") {
   const TemporaryFolder folder;
   const RunFolder run(folder.path().string());
-  CHECK_FALSE(run.is_finished());
-  run.write_summary(to_json(RunSummary{}));
-  CHECK_FALSE(run.is_finished());
+  TrainingProgress progress{.step = 8, .epoch = 2};
+  CHECK_FALSE(run.is_finished(progress));
   RunSummary summary;
+  summary.steps = 8;
+  summary.epochs = 2;
+  run.write_summary(to_json(summary));
+  CHECK_FALSE(run.is_finished(progress));
   summary.finished = true;
   run.write_summary(to_json(summary));
-  CHECK(run.is_finished());
+  CHECK(run.is_finished(progress));
+  progress.step = 9;  // it was made longer
+  CHECK_FALSE(run.is_finished(progress));
+  CHECK_FALSE(run.test_accuracy().has_value());  // there is no checkpoint
 }

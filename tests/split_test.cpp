@@ -85,6 +85,10 @@ TEST_CASE("hold_out: something must stay on either side") {
   ImageSet set = numbered(10);
   for (const int64_t count : {-1, 0, 10, 11}) CHECK_THROWS_AS(hold_out(set, count, 1), UsageError);
   CHECK(set.size() == 10);
+  for (const int32_t label : {-1, 10}) {
+    set.labels.data<int32_t>()[3] = label;
+    CHECK_THROWS_WITH(hold_out(set, 2, 1), Catch::Contains("image 3 of numbered has the label"));
+  }
 }
 
 TEST_CASE("add_label_noise: the share asked for is wrong, each other class as often") {

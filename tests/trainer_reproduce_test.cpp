@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "fovea/core/random.h"
+#include "fovea/training/checkpoint.h"
 #include "published_tables.h"
 #include "run_plan.h"
 #include "trainer_program.h"
@@ -25,6 +26,16 @@ Words small_table(const std::string& out, const Words& more = {}) {
                  "--epochs",  "1",         "--batch-size", "8",         "--out",   out,  "--save-every", "1"};
   words.insert(words.end(), more.begin(), more.end());
   return words;
+}
+
+/// Of both runs together.
+int64_t steps_saved(const std::string& folder) {
+  int64_t steps = 0;
+  for (const char* run : {"/attention56-down-up-seed1", "/attention56-local-seed1"}) {
+    const std::string last = folder + run + "/last.safetensors";
+    if (std::filesystem::exists(last)) steps += read_checkpoint(last).progress.step;
+  }
+  return steps;
 }
 
 double test_error(const std::string& folder) {
@@ -70,14 +81,21 @@ TEST_CASE("reproduce: a table is filled in, and killed at any moments it is the 
   CHECK_THAT(whole.out, Contains("| network | published | Fovea | runs |") &&
                             Contains("| Attention-56, down-up | 5.52 | "));
   const double error = test_error(out + "/attention56-local-seed1");
+  CHECK_THAT(whole.out,
+             Contains("Fovea: 1 epochs of the first 32 training images of synthetic, tested on the first 16 "
+                      "images: these figures compare with each other, not with the published ones."));
   CHECK_THAT(file_bytes(out + "/table.csv"),
              Contains("network,published_error,error,deviation,runs\n") &&
                  Contains("attention56-local,6.48," + std::to_string(error).substr(0, 6)));
 
-  Random random(std::random_device{}(), Purpose::test);
+  // Ten times: as soon as so many of the eight steps are saved, and some milliseconds more.
+  const uint64_t seed = std::random_device{}();
+  INFO("seed " << seed);
+  Random random(seed, Purpose::test);
   for (int i = 0; i < 10; ++i) {
     Program program(command(small_table(killed)));
-    std::this_thread::sleep_for(std::chrono::milliseconds(random.below(1500)));
+    program.wait_until([&] { return steps_saved(killed) >= i * 8 / 10; });
+    std::this_thread::sleep_for(std::chrono::milliseconds(random.below(100)));
     program.kill(SIGKILL);
     program.wait();
   }
@@ -100,7 +118,7 @@ TEST_CASE("reproduce: a signal saves and stops, and the same command goes on") {
   program.kill(SIGTERM);
   const Outcome stopped = program.wait();
   CHECK(stopped.code == 143);
-  CHECK_THAT(stopped.err, Contains("go on with the same command"));
+  CHECK_THAT(stopped.err, Contains("go on with the same command") && !Contains("train --resume"));
   CHECK(trainer(small_table(out)).code == 0);
 }
 
@@ -114,9 +132,13 @@ TEST_CASE("reproduce: what is refused, and a plan that is only shown") {
   CHECK_THAT(trainer({"reproduce"}).out, Contains("depth") && Contains("extra-adds"));
   check_failure({"reproduce", "depths"}, 2, "did you mean depth?");
   check_failure({"reproduce", "depth", "masks"}, 2, "wanted one");
-  check_failure({"reproduce", "depth", "--model", "attention56"}, 2, "--model is what the runs differ in");
+  check_failure({"reproduce", "depth", "--model", "attention56"}, 2,
+                "--model is given, and attention56-residual-seed1 is the run with model attention56");
   REQUIRE(trainer(small_table(out)).code == 0);
-  check_failure(small_table(out, {"--lr", "0.2"}), 2, "holds runs with other settings");
+  check_failure(small_table(out, {"--lr", "0.2"}), 2, "lr is 0.2, but the run to be continued has 0.1");
+  Words other = small_table(out);
+  other[1] = "masks";
+  check_failure(other, 2, out + " holds the runs of another command than reproduce masks");
 }
 
 TEST_CASE("train --seeds: mean and deviation of the test accuracies") {
@@ -135,4 +157,8 @@ TEST_CASE("train --seeds: mean and deviation of the test accuracies") {
   CHECK_THAT(file_bytes(out + "/seeds.csv"), Contains("run,test_accuracy\nseed-5,"));
   CHECK(trainer(words).code == 0);  // goes on, with nothing left
   check_failure(short_run(out, {"--seeds", "2", "--overwrite"}), 2, "--seeds goes with neither");
+  check_failure(short_run(out, {"--max-steps", "2", "--seeds", "2", "--seed", "5", "--lr", "0.2"}), 2,
+                "lr is 0.2, but the run to be continued has 0.3");
+  check_failure(short_run(folder / "other", {"--seeds", "2", "--seed", "9223372036854775807"}), 2,
+                "wanted at most 9223372036854775805 for 2 seeds");
 }

@@ -53,6 +53,10 @@ TEST_CASE("trainer_weights: export rounds filters to f16, and its card says what
   CHECK(trainer(short_run(folder / "run", {"--init", file, "--max-steps", "1"})).code == 0);
   CHECK_THAT(trainer({"info", "--checkpoint", file}).out, Contains("239098"));
 
+  for (const std::string& there : {file, finished_run() + "/last.safetensors"}) {
+    check_failure({"export", "--checkpoint", finished_run(), "--weights", there}, 2,
+                  there + " is there already");
+  }
   check_failure({"export", "--checkpoint", finished_run(), "--weights", folder / "small.onnx"}, 2,
                 "wanted a name that ends in .safetensors");
   check_failure({"export", "--checkpoint", finished_run(), "--weights", folder / "none/small.safetensors"}, 5,
@@ -70,6 +74,7 @@ TEST_CASE("trainer_weights: a network is found by its name, or named as what the
                         Contains("attention-nano, attention56; did you mean attention56?"));
   CHECK_THROWS_AS(weights_file_of("attention56", folder.path() / "none"), UsageError);
   check_failure({"evaluate", "--weights", "no-such"}, 2, "there are none called \"no-such\"");
-  check_failure({"evaluate", "--weights", "x", "--checkpoint", finished_run()}, 2, "there are none called");
-  check_failure({"evaluate"}, 2, "--checkpoint or --weights is required");
+  check_failure({"evaluate", "--weights", "x", "--checkpoint", finished_run()}, 2,
+                "--checkpoint excludes --weights");
+  check_failure({"evaluate"}, 2, "evaluate: --checkpoint is required");
 }

@@ -49,8 +49,12 @@ void TrainingRun::close() {
   graph_.reset();
   batches_.reset();
   optimiser_.give_back();
-  swap_averages();  // for good: the model has them now
   is_closed_ = true;
+  try {
+    swap_averages();  // for good: the model has them now
+  } catch (const DeviceError&) {
+    // The device has failed for good, and the run's own error says so.
+  }
 }
 
 void TrainingRun::load(const Checkpoint& checkpoint) {
@@ -274,31 +278,28 @@ void TrainingRun::note(const StepOutcome& outcome, double seconds) {
 /// weight and no running statistic: it is run again, to see where that arises.
 void TrainingRun::fail(double loss) {
   const Batch& batch = batches_->at(progress_.batch);
-  const auto forward = [&] { return step_.loss_of(model_.forward(batch.images), batch); };
   std::string what, cause;
   try {
     if (std::isfinite(loss)) {
-      optimiser_.zero_grad();
-      const Variable repeated = forward();
+      step_.repeat(batch, /*with_gradients=*/true);
       cause = non_finite_weight(model_);
       what = cause.empty() ? "a gradient is not finite" : "a running statistic is not finite";
       if (cause.empty()) {
-        repeated.backward();
         cause = str("parameter ", optimiser_.non_finite_gradient(),
                     " is the nearest to the loss of those concerned");
       }
     } else {
       what = str("the loss is ", loss);
-      cause = explain_non_finite(model_, [&] { forward(); });
+      cause = explain_non_finite(model_, [&] { step_.repeat(batch, /*with_gradients=*/false); });
     }
   } catch (...) {
     step_.undo_statistics();
     throw;
   }
   step_.undo_statistics();
-  throw Error(str("train: ", what, " at step ", progress_.step + 1, " (epoch ", progress_.epoch + 1,
-                  ", learning rate ", learning_rate_, "): ", cause,
-                  "; lower the learning rate, lengthen the warm-up, or look at the data"));
+  throw DivergedError(str("train: ", what, " at step ", progress_.step + 1, " (epoch ", progress_.epoch + 1,
+                          ", learning rate ", learning_rate_, "): ", cause,
+                          "; lower the learning rate, lengthen the warm-up, or look at the data"));
 }
 
 /// The report of the step that was noted last.

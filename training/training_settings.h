@@ -86,7 +86,9 @@ struct TrainingSettings {
       {.help = "end after N steps; 0: as epochs says", .most = 1e12, .shapes_result = false});
     v("batch_size", batch_size, {.help = "images in a step", .least = 1, .most = 65536});
     v("accumulation", accumulation,
-      {.help = "parts in which a step's images are computed, and their gradients added: less memory",
+      {.help =
+           "parts in which a step's images are computed, and their gradients added, in the precision: less "
+           "memory",
        .least = 1,
        .most = 65536});
     v("optimiser", optimiser, {});

@@ -92,19 +92,34 @@ Tensor TrainingStep::pass(const Batch& batch, const Tensor& gradient_scale) {
   return cross_entropy.value();
 }
 
+/// Calls use(part, share of the images) for the parts of a batch, whose sizes differ by one at most.
+template <class Use>
+void TrainingStep::for_each_part(const Batch& batch, const Use& use) const {
+  const int64_t B = batch.labels.size(), parts = std::min(accumulation_, B);
+  for (int64_t part = 0; part < parts; ++part) {
+    const int64_t first = part * B / parts, count = (part + 1) * B / parts - first;
+    use(part_of(batch, first, count), static_cast<double>(count) / static_cast<double>(B));
+  }
+}
+
 /// Passes over one part of the batch after the other, whose gradients add up; returns the mean loss.
 Tensor TrainingStep::pass_in_parts(const Batch& batch) {
-  const int64_t B = batch.labels.size(), size = (B + accumulation_ - 1) / accumulation_;
   Tensor loss = Tensor::zeros({}, rate_.dtype(), rate_.device());
-  for (int64_t first = 0; first < B; first += size) {
-    const int64_t count = std::min(size, B - first);
-    const double share = static_cast<double>(count) / static_cast<double>(B);
+  for_each_part(batch, [&](const Batch& part, double share) {
     kernels::scale_forward(loss_scale_, share, part_scale_);
-    Tensor part_loss = pass(part_of(batch, first, count), part_scale_).clone();
+    Tensor part_loss = pass(part, part_scale_).clone();
     kernels::scale_forward(part_loss, share, part_loss);
     kernels::accumulate(part_loss, loss);
-  }
+  });
   return loss;
+}
+
+void TrainingStep::repeat(const Batch& batch, bool with_gradients) {
+  optimiser_.zero_grad();
+  for_each_part(batch, [&](const Batch& part, double) {
+    const Variable loss = loss_of(model_.forward(part.images), part);
+    if (with_gradients) loss.backward();
+  });
 }
 
 void TrainingStep::run(const Batch& batch) {

@@ -35,8 +35,8 @@ class TrainingStep {
   void begin_epoch(std::span<const double> rates, int64_t next, int64_t correct);
   /// The images of activation_dtype(precision).
   void run(const Batch& batch);
-  /// The loss of the model's logits for the images of a batch.
-  Variable loss_of(const Variable& logits, const Batch& batch) const;
+  /// The passes of a step again, to see where numbers arise that are not finite.
+  void repeat(const Batch& batch, bool with_gradients);
 
   /// What came of the steps first, ..., first + count - 1 of the epoch. Waits for the device.
   std::vector<StepOutcome> outcomes(int64_t first, int64_t count) const;
@@ -62,8 +62,11 @@ class TrainingStep {
   void renew();
 
  private:
+  Variable loss_of(const Variable& logits, const Batch& batch) const;
   Tensor pass(const Batch& batch, const Tensor& gradient_scale);
   Tensor pass_in_parts(const Batch& batch);
+  template <class Use>
+  void for_each_part(const Batch& batch, const Use& use) const;
 
   Model& model_;
   Optimiser& optimiser_;

@@ -33,7 +33,7 @@ found=$(cd "$installed" && find bin share/fovea -type f 2>/dev/null | sort | tr 
 expected=$(for program in "$@"; do
   echo "bin/$program"
   if [ "$program" = cifar_trainer ]; then
-    printf 'share/fovea/settings/%s.toml\n' paper quick report strong
+    printf 'share/fovea/settings/%s.toml\n' fast paper quick report strong
     (cd "$root/models/weights" && find . -name '*.safetensors' -o -name '*.md') | sed 's|^\./|share/fovea/weights/|'
   fi
 done | sort | tr '\n' ' ')
@@ -70,7 +70,7 @@ for program in "$@"; do
       # By a link, too, and a recipe that there is not says which there are.
       ln -s "$path" trainer
       log=$(./trainer train --config papre --device cpu --out other 2>&1) && fail "there is no recipe papre, found: $log"
-      for words in "$installed/share/fovea/settings" "paper, quick, report, strong" "did you mean paper?"; do
+      for words in "$installed/share/fovea/settings" "fast, paper, quick, report, strong" "did you mean paper?"; do
         grep -qF -- "$words" <<<"$log" || fail "papre: found '$log', wanted '$words'"
       done
       ;;

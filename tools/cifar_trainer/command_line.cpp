@@ -156,11 +156,11 @@ void add_checkpoint(CLI::App& command, Arguments& arguments) {
     checkpoint->required();
     return;
   }
-  const auto keep = [&](const std::string& name) { arguments.checkpoint = weights_file_of(name); };
+  const std::string names = joined(weights_names());
   command
-      .add_option_function<std::string>("--weights", keep,
-                                        "a trained network that comes with this program, by its name: " +
-                                            joined(names_in(weights_folder(), ".safetensors")))
+      .add_option(
+          "--weights", arguments.weights,
+          "a trained network that comes with this program, by its name" + (names.empty() ? "" : ": " + names))
       ->type_name("NAME")
       ->excludes(checkpoint);
 }
@@ -300,6 +300,22 @@ void refuse_unknown(const CLI::App& app) {
                        command.get_name(), " --help"));
 }
 
+// Which network a command uses: by its name, or where none is named the default, if it is there.
+void settle_weights(Arguments& arguments) {
+  const std::string& command = arguments.command;
+  const bool needs_one = command == "evaluate" || command == "predict" || command == "attend";
+  if (arguments.weights.empty() && arguments.checkpoint.empty() && needs_one) {
+    const std::vector<std::string> names = weights_names();
+    const bool has_default = std::find(names.begin(), names.end(), kDefaultWeights) != names.end();
+    check<UsageError>(
+        has_default && command != "evaluate", command,
+        ": --checkpoint is required: a file that cifar_trainer train wrote, or the folder of a run",
+        names.empty() ? "" : "; or --weights with one of " + joined(names));
+    arguments.weights = kDefaultWeights;
+  }
+  if (!arguments.weights.empty()) arguments.checkpoint = weights_file_of(arguments.weights);
+}
+
 }  // namespace
 
 std::optional<Arguments> parse_command_line(int argc, const char* const* argv) {
@@ -334,11 +350,7 @@ std::optional<Arguments> parse_command_line(int argc, const char* const* argv) {
   }
   refuse_unknown(app);
   arguments.command = app.get_subcommands()[0]->get_name();
-  if (arguments.checkpoint.empty() && (arguments.command == "predict" || arguments.command == "attend")) {
-    arguments.checkpoint = weights_file_of(kDefaultWeights);
-  }
-  check<UsageError>(!arguments.checkpoint.empty() || arguments.command != "evaluate",
-                    "--checkpoint or --weights is required: which network is to be evaluated");
+  settle_weights(arguments);
   return arguments;
 }
 

@@ -18,10 +18,12 @@ struct Arguments {
   bool resume = false;
   bool resume_if_any = false;  // --resume auto: begin where there is nothing to go on from
   bool overwrite = false;
-  int64_t seeds = 1;       // of train and reproduce: runs that differ in their seed alone
-  bool dry_run = false;    // check everything but the images, and train nothing
-  std::string init;        // a new run begins with the weights of this file; "": with random ones
-  std::string checkpoint;  // of --checkpoint or --weights, or the file or folder after --resume; "": none
+  bool is_planned = false;  // one of several runs of a command, which goes on where it was when given again
+  int64_t seeds = 1;        // of train and reproduce: runs that differ in their seed alone
+  bool dry_run = false;     // check everything but the images, and train nothing
+  std::string init;         // a new run begins with the weights of this file; "": with random ones
+  std::string weights;      // a network that comes with this program; "": none
+  std::string checkpoint;   // of --checkpoint or --weights, or the file or folder after --resume; "": none
   std::string split = "test";
   bool is_split_named = false;     // by --split
   std::optional<int64_t> limit;    // images of the split, or named; 0: all; without: the command's choice

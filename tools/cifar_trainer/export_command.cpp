@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <filesystem>
 
 #include "commands.h"
 #include "fovea/config.h"
@@ -32,24 +33,30 @@ Checkpoint rounded(const Checkpoint& checkpoint) {
   return result;
 }
 
+/// What was held out of the training images, and whether this network was chosen on it.
+std::string held_out_text(const TrainingProgress& progress, int64_t validation) {
+  const bool is_best =
+      progress.best_epoch > 0 && progress.best_epoch == progress.epoch && progress.batch == 0;
+  if (validation == 0)
+    return is_best ? "none: the epoch was chosen on the test images" : "none: the last epoch";
+  return fmt::format("{} training images{}", validation, is_best ? ", on which the epoch was chosen" : "");
+}
+
 /// What one must know of the file to use it, in Markdown.
 std::string card_of(const Checkpoint& checkpoint, const Settings& settings, int64_t parameters,
-                    const std::string& split, const Evaluation& evaluation) {
+                    const ImageSet& images, const Evaluation& evaluation) {
   const TrainingProgress& progress = checkpoint.progress;
-  std::string text = fmt::format(
-      "# {}\n\n| | |\n| --- | --- |\n| accuracy | {:.2f}% of the {} {} images of {} |\n| loss | {:.4f} |\n"
-      "| parameters | {} |\n| trained | {} epochs, {} steps of {} images; seed {} |\n| held out | {} |\n"
-      "| written by | Fovea {} |\n\n",
-      settings.model, 100 * evaluation.accuracy, evaluation.images, split, settings.dataset, evaluation.loss,
-      parameters, progress.epoch, progress.step, progress.batch_size, progress.seed,
-      settings.validation.value_or(0) > 0
-          ? fmt::format("{} training images, on which the epoch was chosen", *settings.validation)
-          : std::string("none: the last epoch"),
-      FOVEA_VERSION);
-  text +=
-      "The images are [N, 32, 32, 3], each channel (byte / 255 - mean) / deviation:\n\n| | red | green | "
-      "blue |\n"
-      "| --- | ---: | ---: | ---: |\n";
+  std::string text = fmt::format("# {}\n\n| | |\n| --- | --- |\n", settings.model);
+  text += fmt::format("| accuracy | {:.2f}% of the {} test images of {} |\n", 100 * evaluation.accuracy,
+                      evaluation.images, settings.dataset);
+  text += fmt::format("| loss | {:.4f} |\n| parameters | {} |\n", evaluation.loss, parameters);
+  text += fmt::format("| trained | {} epochs, {} steps of {} images; seed {} |\n", progress.epoch,
+                      progress.step, progress.batch_size, progress.seed);
+  text += fmt::format("| held out | {} |\n| written by | Fovea {} |\n\n",
+                      held_out_text(progress, settings.validation.value_or(0)), FOVEA_VERSION);
+  text += fmt::format("The images are {}, each channel (byte / 255 - mean) / deviation:\n\n",
+                      Shape{images.size(), images.images.shape(1), images.images.shape(2), 3}.str());
+  text += "| | red | green | blue |\n| --- | ---: | ---: | ---: |\n";
   const auto row = [&](const char* name, const std::array<float, 3>& values) {
     text += fmt::format("| {} | {:.4f} | {:.4f} | {:.4f} |\n", name, values[0], values[1], values[2]);
   };
@@ -67,12 +74,18 @@ int export_weights(const Arguments& arguments) {
   const std::string& file = arguments.output;
   check<UsageError>(file.ends_with(".safetensors"), "export: --weights is ", file,
                     ", wanted a name that ends in .safetensors");
+  const std::string card = file.substr(0, file.rfind('.')) + ".md";
+  for (const std::string& path : {file, card}) {
+    check<UsageError>(!std::filesystem::exists(path), "export: ", path,
+                      " is there already; choose another name, or delete it");
+  }
   const Checkpoint checkpoint = read_named_checkpoint(arguments.checkpoint);
   const Settings settings = settings_for_use(checkpoint, arguments);
   const Device device = prepare_device(settings);
-  write_checkpoint(file, rounded(checkpoint));
-  Classifier classifier = load_classifier(read_checkpoint(file), device, Precision::f32);
   const ImageSet images = load_split(settings, arguments);
+  Checkpoint weights = rounded(checkpoint);
+  weights.where = file;
+  Classifier classifier = load_classifier(weights, device, Precision::f32);
   Progress progress;
   const Evaluation evaluation = classifier.evaluate(
       images,
@@ -81,13 +94,13 @@ int export_weights(const Arguments& arguments) {
        .should_stop = should_stop,
        .should_interrupt = should_stop});
   throw_if_stopped("evaluating");
-  const std::string card = file.substr(0, file.rfind('.')) + ".md";
-  write_whole(card,
-              card_of(checkpoint, settings_of(checkpoint), parameter_count(classifier.model()),
-                      arguments.split, evaluation),
-              "export", throw_as<Error>);
-  show(fmt::format("{} and {}: accuracy {:.2f}% of {} {} images\n", file, card, 100 * evaluation.accuracy,
-                   evaluation.images, arguments.split));
+  write_checkpoint(file, weights);
+  write_whole(
+      card,
+      card_of(checkpoint, settings_of(checkpoint), parameter_count(classifier.model()), images, evaluation),
+      "export", throw_as<Error>);
+  show(fmt::format("{} and {}: accuracy {:.2f}% of {} test images\n", file, card, 100 * evaluation.accuracy,
+                   evaluation.images));
   return 0;
 }
 

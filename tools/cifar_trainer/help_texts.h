@@ -28,6 +28,8 @@ Of the training images --validation N are held out, N by default a tenth, and be
 highest accuracy on those. The test set is used once, at the end, for that network. With --validation 0, as in the
 paper, all images are trained with, there is no best.safetensors, and the last network is tested.
 
+--seeds K makes K runs, in OUT/seed-N each, and OUT/seeds.csv; the same command goes on where they were.
+
 --resume FILE goes on in the folder of FILE unless --out says otherwise; a folder stands for its last.safetensors.
 --resume auto begins where OUT has nothing to go on from: one command for a job that may be started again.
 
@@ -59,7 +61,9 @@ Examples:
   cifar_trainer reproduce noise --config quick --limit 10000 --out runs/noise-small)";
 
 inline constexpr const char* kEvaluateNotes =
-    R"(The dataset is the one that the network was trained on, unless --dataset says otherwise.
+    R"(The dataset is the one that the network was trained on, unless --dataset says otherwise. --split train is what it was
+trained with, under clean labels, validation what was held out of that, test the rest. --flip-average is test-time
+augmentation, and said in the result.
 
 Examples:
   cifar_trainer evaluate --checkpoint runs/first/best.safetensors
@@ -103,8 +107,7 @@ inline constexpr const char* kInfoNotes = R"(Examples:
   cifar_trainer info --model attention56 --attention spatial --classes 100 --json)";
 
 inline constexpr const char* kExportNotes =
-    R"(The file is a checkpoint without the optimiser's state, in which filters and matrices are f16: --weights and
---checkpoint take it, train --init begins with it, and PyTorch's safetensors read it. The card has what the test set says
+    R"(The file is a checkpoint without the optimiser's state, in which filters and matrices are f16: --checkpoint takes it, train --init begins with it, and PyTorch's safetensors read it. The card has what the test set says
 of these weights, in f32, and the run's settings.
 
 Examples:

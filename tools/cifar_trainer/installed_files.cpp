@@ -36,8 +36,12 @@ fs::path weights_folder() {
   return installed_folder("weights");
 }
 
+std::vector<std::string> weights_names(const fs::path& folder) {
+  return names_in(folder, kWeightsEnding);
+}
+
 std::string weights_file_of(const std::string& name, const fs::path& folder) {
-  const std::vector<std::string> names = names_in(folder, kWeightsEnding);
+  const std::vector<std::string> names = weights_names(folder);
   check<UsageError>(std::find(names.begin(), names.end(), name) != names.end(),
                     "weights: there are none called ", in_quotes(name), " in ", folder.string(),
                     names.empty() ? ", which has none" : ", which has " + joined(names),

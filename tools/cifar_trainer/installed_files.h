@@ -18,6 +18,8 @@ inline constexpr const char* kDefaultWeights = "attention56";
 
 /// The folder of the trained networks that come with this program.
 std::filesystem::path weights_folder();
+/// Their names.
+std::vector<std::string> weights_names(const std::filesystem::path& folder = weights_folder());
 /// The file of the one of that name. UsageError, with the names that there are, if there is none.
 std::string weights_file_of(const std::string& name, const std::filesystem::path& folder = weights_folder());
 

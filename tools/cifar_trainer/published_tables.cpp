@@ -108,10 +108,8 @@ const PublishedTable& find_table(const std::string& name) {
     if (table.name == name) return table;
     names.push_back(table.name);
   }
-  std::string all;
-  for (const std::string& known : names) all += (all.empty() ? "" : ", ") + known;
-  throw UsageError(
-      str("reproduce: there is no table ", in_quotes(name), suggestion(name, names), "; there are ", all));
+  throw UsageError(str("reproduce: there is no table ", in_quotes(name), suggestion(name, names),
+                       "; there are ", joined(names)));
 }
 
 }  // namespace fovea::cli

@@ -7,27 +7,37 @@
 #include "published_tables.h"
 #include "recipes.h"
 #include "run_plan.h"
+#include "setup.h"
 
 namespace fovea::cli {
 namespace {
 
-std::string seed_text(const Overrides& settings, int64_t number) {
-  Settings first;
-  apply_overrides(first, settings);
-  return std::to_string(first.training.seed + static_cast<uint64_t>(number));
-}
-
-// A table's runs: each network with one seed after the other.
+// A table's runs: with each seed one network after the other.
 std::vector<PlannedRun> runs_of(const PublishedTable& table, const Arguments& arguments) {
   std::vector<PlannedRun> runs;
-  for (int64_t seed = 0; seed < arguments.seeds; ++seed) {
+  for (const std::string& seed : seeds_of(arguments)) {
     for (const PublishedEntry& entry : table.entries) {
-      PlannedRun run{entry.name + "-seed" + seed_text(arguments.settings, seed), entry.settings};
-      run.settings.emplace_back("seed", seed_text(arguments.settings, seed));
+      PlannedRun run{entry.name + "-seed" + seed, entry.settings};
+      run.settings.emplace_back("seed", seed);
       runs.push_back(run);
     }
   }
   return runs;
+}
+
+// What the runs were, where that is not what was published.
+std::string conditions_of(const Settings& settings) {
+  const TrainingSettings& training = settings.training;
+  std::string text = "Fovea: " + (training.epochs > 0 ? fmt::format("{} epochs", training.epochs)
+                                                      : fmt::format("{} steps", training.max_steps));
+  text += settings.limit > 0
+              ? fmt::format(" of the first {} training images of {}", settings.limit, settings.dataset)
+              : " of " + settings.dataset;
+  if (settings.test_limit > 0) text += fmt::format(", tested on the first {} images", settings.test_limit);
+  const bool is_paper = training.epochs == 0 && training.max_steps == 160000 && settings.limit == 0 &&
+                        settings.test_limit == 0 && settings.dataset == "cifar10";
+  return text +
+         (is_paper ? ".\n" : ": these figures compare with each other, not with the published ones.\n");
 }
 
 std::string text_of(const std::optional<double>& percent) {
@@ -64,11 +74,10 @@ std::string error_text(const Row& row) {
   return row.error.count > 1 ? fmt::format("{} ± {:.2f}", mean, row.error.deviation) : mean;
 }
 
-std::string markdown_of(const PublishedTable& table, const std::vector<Row>& rows) {
-  std::string text = fmt::format(
-      "# {}\n\nError on the test images in percent; published: {}.\n\n"
-      "| network | published | Fovea | runs |\n| --- | ---: | ---: | ---: |\n",
-      table.title, table.source);
+std::string markdown_of(const PublishedTable& table, const std::vector<Row>& rows, const Settings& settings) {
+  std::string text = fmt::format("# {}\n\nError on the test images in percent; published: {}.\n{}\n",
+                                 table.title, table.source, conditions_of(settings));
+  text += "| network | published | Fovea | runs |\n| --- | ---: | ---: | ---: |\n";
   for (const Row& row : rows) {
     text += fmt::format("| {} | {} | {} | {} |\n", row.entry->label, text_of(row.entry->error),
                         error_text(row), row.error.count);
@@ -83,10 +92,10 @@ std::string csv_of(const std::vector<Row>& rows) {
   std::string text = "network,published_error,error,deviation,runs\n";
   for (const Row& row : rows) {
     const bool is_known = row.error.count > 0;
-    text += fmt::format("{},{},{},{},{}\n", row.entry->name,
-                        row.entry->error ? fmt::format("{:.2f}", *row.entry->error) : "",
-                        is_known ? fmt::format("{:.4f}", row.error.mean) : "",
-                        is_known ? fmt::format("{:.4f}", row.error.deviation) : "", row.error.count);
+    text += fmt::format(
+        "{},{},{},{},{}\n", row.entry->name, row.entry->error ? fmt::format("{:.2f}", *row.entry->error) : "",
+        is_known ? fmt::format("{:.4f}", row.error.mean) : "",
+        row.error.count > 1 ? fmt::format("{:.4f}", row.error.deviation) : "", row.error.count);
   }
   return text;
 }
@@ -108,20 +117,17 @@ int reproduce(const Arguments& given) {
     if (setting.first == "out") folder = setting.second;
     return setting.first == "out";
   });
-  RunPlan plan(folder, arguments, runs_of(table, arguments));
+  RunPlan plan("reproduce " + table.name, folder, arguments, runs_of(table, arguments));
   show(plan.describe());
   if (arguments.dry_run) return 0;
   std::string text;
   const int code = plan.train_all([&] {
     const std::vector<Row> rows = rows_of(table, plan, arguments.seeds);
-    text = markdown_of(table, rows);
+    text = markdown_of(table, rows, new_settings(arguments));
     write_whole(folder + "/table.md", text, "reproduce", throw_as<Error>);
     write_whole(folder + "/table.csv", csv_of(rows), "reproduce", throw_as<Error>);
   });
-  if (code != 0) {
-    show("go on with the same command\n");
-    return code;
-  }
+  if (code != 0) return code;
   print("{}", text);
   return 0;
 }

@@ -23,9 +23,8 @@ constexpr std::array kFiles = {"settings.toml",    "metrics.csv",      "summary.
                                "last.safetensors", "best.safetensors", "profile.md",
                                "trace.json",       "times.json",       kBestBefore};
 constexpr const char* kHeader =
-    "epoch,step,learning_rate,train_loss,train_accuracy,validation_loss,validation_accuracy,images_per_"
-    "second,"
-    "seconds\n";
+    "epoch,step,learning_rate,train_loss,train_accuracy,validation_loss,validation_accuracy,"
+    "images_per_second,seconds\n";
 // Of runs before there was a validation set, which were evaluated on the test set after each epoch.
 constexpr std::string_view kOldHeader =
     "epoch,step,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds";
@@ -60,6 +59,18 @@ bool is_best_of(const std::string& path, int64_t best_epoch) {
   }
 }
 
+// A number of a summary, as to_json(RunSummary) writes it. A tree of values would need memory to be
+// destroyed.
+std::optional<double> number_in(const std::string& summary, const std::string& key) {
+  const std::string before = "\"" + key + "\": ";
+  const size_t found = summary.find(before);
+  if (found == std::string::npos) return {};
+  double number = 0;
+  const char* const begin = summary.data() + found + before.size();
+  const auto [end, error] = std::from_chars(begin, summary.data() + summary.size(), number);
+  return error == std::errc() ? std::optional(number) : std::nullopt;
+}
+
 // What metrics.csv has; the heading alone where there is none.
 std::string read_table(const std::string& path) {
   return std::filesystem::exists(path) ? read_whole(path, kMaxTableBytes) : kHeader;
@@ -74,27 +85,28 @@ bool RunFolder::holds_run() const {
   return false;
 }
 
-bool RunFolder::is_finished() const {
-  return test_accuracy().has_value();
+bool RunFolder::is_finished(const TrainingProgress& progress) const {
+  const std::string path = file("summary.json");
+  if (!std::filesystem::exists(path)) return false;
+  const std::string summary = read_whole(path, kMaxTableBytes);
+  return summary.find("\"finished\": true") != std::string::npos &&
+         number_in(summary, "steps") == static_cast<double>(progress.step) &&
+         number_in(summary, "epochs") == static_cast<double>(progress.epoch);
 }
 
 std::optional<double> RunFolder::test_accuracy() const {
-  const std::string path = file("summary.json");
-  if (!std::filesystem::exists(path)) return {};
-  // As to_json(RunSummary) writes it.
-  const std::string summary = read_whole(path, kMaxTableBytes), key = "\"test_accuracy\": ";
-  const size_t found = summary.find(key);
-  if (found == std::string::npos || summary.find("\"finished\": true") == std::string::npos) return {};
-  double accuracy = 0;
-  const char* const begin = summary.data() + found + key.size();
-  const auto [end, error] = std::from_chars(begin, summary.data() + summary.size(), accuracy);
-  return error == std::errc() ? std::optional(accuracy) : std::nullopt;
+  if (!std::filesystem::exists(last()) || !is_finished(read_checkpoint(last()).progress)) return {};
+  return number_in(read_whole(file("summary.json"), kMaxTableBytes), "test_accuracy");
+}
+
+std::string RunFolder::chosen(int64_t best_epoch) const {
+  return is_best_of(best(), best_epoch) ? best() : last();
 }
 
 void RunFolder::check_free(bool overwrite) const {
   check<UsageError>(
       overwrite || !holds_run(), "run: ", path_.string(),
-      " already holds a run; go on with it (--resume), choose another folder (--out), or delete it "
+      " already holds a run; go on with it (--resume auto), choose another folder (--out), or delete it "
       "(--overwrite)");
 }
 

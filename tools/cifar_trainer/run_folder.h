@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "fovea/training/checkpoint.h"
 #include "fovea/training/metrics.h"
 #include "settings.h"
 
@@ -33,10 +34,12 @@ class RunFolder {
   std::string times() const { return file("times.json"); }
   /// Whether a run has been here.
   bool holds_run() const;
-  /// Whether its summary is that of a run that came to its end, the test included.
-  bool is_finished() const;
-  /// The test accuracy, from 0 to 1, that the summary of a finished run has.
+  /// Whether its summary is that of a run that came to its end, the test included, where `progress` says.
+  bool is_finished(const TrainingProgress& progress) const;
+  /// The test accuracy, from 0 to 1, in the summary of what last.safetensors is the end of; none before that.
   std::optional<double> test_accuracy() const;
+  /// The checkpoint that is to be used: best, if that is of epoch `best_epoch`, else last.
+  std::string chosen(int64_t best_epoch) const;
   /// UsageError if it holds a run and may not be overwritten.
   void check_free(bool overwrite) const;
   /// Makes the folder with an empty table; deletes the run that it holds.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <utility>
 
 #include "commands.h"
@@ -57,43 +58,53 @@ double estimate(const Settings& settings, const std::string& folder, Dataset dat
 
 }  // namespace
 
-RunPlan::RunPlan(std::string folder, Arguments arguments, std::vector<PlannedRun> runs)
+std::vector<std::string> seeds_of(const Arguments& arguments) {
+  const uint64_t first = new_settings(arguments).training.seed;
+  const auto most = static_cast<uint64_t>(std::numeric_limits<int64_t>::max() - arguments.seeds);
+  check<UsageError>(first <= most, arguments.command, ": --seed is ", first, ", wanted at most ", most,
+                    " for ", arguments.seeds, " seeds");
+  std::vector<std::string> seeds;
+  for (int64_t i = 0; i < arguments.seeds; ++i)
+    seeds.push_back(std::to_string(first + static_cast<uint64_t>(i)));
+  return seeds;
+}
+
+RunPlan::RunPlan(const std::string& name, std::string folder, Arguments arguments,
+                 std::vector<PlannedRun> runs)
     : folder_(std::move(folder)),
       arguments_(std::move(arguments)),
       runs_(std::move(runs)),
       failures_(runs_.size()) {
+  bool holds_runs = false;
   for (const PlannedRun& run : runs_) {
+    holds_runs = holds_runs || RunFolder(folder_of(run)).holds_run();
     for (const auto& [key, value] : run.settings) {
       const bool is_given = std::any_of(arguments_.settings.begin(), arguments_.settings.end(),
                                         [&](const auto& given) { return given.first == key; });
-      check<UsageError>(!is_given || key == "seed", arguments_.command, ": --", key,
-                        " is what the runs differ in, or what they are; leave it out");
+      check<UsageError>(!is_given || key == "seed", arguments_.command, ": --", key, " is given, and ",
+                        run.name, " is the run with ", key, " ", value, "; leave it out");
     }
   }
-  Settings settings;
-  if (!arguments_.config.empty()) apply_toml_file(settings, arguments_.config);
-  apply_overrides(settings, arguments_.settings);
-  resolve(settings);
-  const std::string text = to_toml(settings, Selection::shaping), path = folder_ + "/plan.toml";
+  const std::string path = folder_ + "/plan.toml", heading = "# " + name + "\n";
   if (std::filesystem::exists(path)) {
     const ReadableFile file(path, "plan", throw_as<Error>);
-    std::string before(file.size(), '\0');
+    std::string before(std::min(file.size(), heading.size()), '\0');
     file.read(0, before.data(), before.size());
-    check<UsageError>(before == text, arguments_.command, ": ", folder_,
-                      " holds runs with other settings, which are in ", path,
-                      "; give the same, or choose another folder with --out");
-  } else if (!arguments_.dry_run) {
-    std::error_code error;
-    std::filesystem::create_directories(folder_, error);
-    check(!error, arguments_.command, ": cannot make the folder ", folder_, ": ", error.message());
-    write_whole(path, text, "plan", throw_as<Error>);
+    check<UsageError>(before == heading, arguments_.command, ": ", folder_,
+                      " holds the runs of another command than ", name, "; choose another folder with --out");
   }
+  for (size_t i = 0; i < runs_.size(); ++i) is_done(i);  // throws if it is another run
+  if (arguments_.dry_run || (holds_runs && std::filesystem::exists(path))) return;
+  std::error_code error;
+  std::filesystem::create_directories(folder_, error);
+  check(!error, arguments_.command, ": cannot make the folder ", folder_, ": ", error.message());
+  write_whole(path, heading + to_toml(new_settings(arguments_), Selection::shaping), "plan", throw_as<Error>);
 }
 
 Arguments RunPlan::arguments_of(const PlannedRun& run) const {
   Arguments arguments = arguments_;
   arguments.command = "train";
-  arguments.resume = arguments.resume_if_any = true;
+  arguments.resume = arguments.resume_if_any = arguments.is_planned = true;
   arguments.settings.insert(arguments.settings.end(), run.settings.begin(), run.settings.end());
   arguments.settings.emplace_back("out", folder_of(run));
   return arguments;
@@ -103,19 +114,22 @@ std::string RunPlan::describe() {
   std::string text;
   double sum = 0;
   Dataset dataset;
-  for (const PlannedRun& run : runs_) {
-    if (RunFolder(folder_of(run)).is_finished()) {
+  for (size_t i = 0; i < runs_.size(); ++i) {
+    const PlannedRun& run = runs_[i];
+    if (is_done(i)) {
       text += fmt::format("  {:<36} done\n", run.name);
       continue;
     }
-    const Arguments arguments = arguments_of(run);
-    Settings settings;
-    if (!arguments.config.empty()) apply_toml_file(settings, arguments.config);
-    apply_overrides(settings, arguments.settings);
-    resolve(settings);
+    const Settings settings = new_settings(arguments_of(run));
     check_consistent(settings);
     dataset = load_images(settings);
-    const double seconds = estimate(settings, folder_of(run), dataset);
+    double seconds = 0;
+    try {
+      seconds = estimate(settings, folder_of(run), dataset);
+    } catch (const DivergedError& error) {  // which the run itself will tell
+      text += fmt::format("  {:<36} no estimate: {}\n", run.name, error.what());
+      continue;
+    }
     throw_if_stopped("timing the first steps");
     text += fmt::format("  {:<36} about {}\n", run.name, duration_text(seconds));
     sum += seconds;
@@ -124,15 +138,32 @@ std::string RunPlan::describe() {
                             folder_, duration_text(sum));
 }
 
+/// Whether a run is at its end; UsageError if it has other settings than it is to have.
+bool RunPlan::is_done(size_t number) const {
+  const RunFolder folder(folder_of(runs_[number]));
+  if (!folder.test_accuracy()) return false;
+  const Settings found = settings_of(read_checkpoint(folder.last()));
+  Settings wanted = new_settings(arguments_of(runs_[number]));
+  if (!wanted.validation) wanted.validation = found.validation;
+  check_resumable(found, wanted);
+  return true;
+}
+
+void RunPlan::check_all() const {
+  for (const PlannedRun& run : runs_) {
+    Arguments arguments = arguments_of(run);
+    arguments.dry_run = true;
+    train(arguments);
+  }
+}
+
 int RunPlan::train_one(size_t number) {
   const PlannedRun& run = runs_[number];
-  if (RunFolder(folder_of(run)).is_finished()) return 0;
+  if (is_done(number)) return 0;
   show(fmt::format("run {} of {}: {}\n", number + 1, runs_.size(), run.name));
   try {
     return train(arguments_of(run));
-  } catch (const Error& error) {
-    // What a network does that cannot be trained so is a result; anything else ends the plan.
-    if (typeid(error) != typeid(Error)) throw;
+  } catch (const DivergedError& error) {  // a result, too; anything else ends the plan
     failures_[number] = error.what();
     show(fmt::format("{}: {}\n", run.name, error.what()));
     return 0;

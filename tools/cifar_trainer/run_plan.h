@@ -26,11 +26,14 @@ struct RunOutcome {
 /// stay, one that was cut off is resumed.
 class RunPlan {
  public:
-  /// UsageError where a flag is what the runs differ in, or the folder holds runs with other settings.
-  RunPlan(std::string folder, Arguments arguments, std::vector<PlannedRun> runs);
+  /// `name`: of what they are the runs. UsageError where a flag is what the runs differ in, or where the
+  /// folder has runs of another name, as its plan.toml says, or with other settings.
+  RunPlan(const std::string& name, std::string folder, Arguments arguments, std::vector<PlannedRun> runs);
 
   /// A line for each run, with the time it takes yet by the speed of its first steps, and that of all.
   std::string describe();
+  /// Throws what is wrong with the settings, a folder or the device; trains nothing.
+  void check_all() const;
   /// Trains what is left. 0, or the exit code of a stop; calls `on_end` after each run.
   template <class OnEnd>
   int train_all(const OnEnd& on_end) {
@@ -45,6 +48,7 @@ class RunPlan {
  private:
   Arguments arguments_of(const PlannedRun& run) const;
   std::string folder_of(const PlannedRun& run) const { return folder_ + "/" + run.name; }
+  bool is_done(size_t run) const;
   int train_one(size_t run);
 
   std::string folder_;
@@ -52,6 +56,9 @@ class RunPlan {
   std::vector<PlannedRun> runs_;
   std::vector<std::string> failures_;  // as runs_
 };
+
+/// The seeds of --seeds, from --seed on. UsageError where there are not so many.
+std::vector<std::string> seeds_of(const Arguments& arguments);
 
 /// Mean and deviation of test accuracies, in percent.
 struct Spread {

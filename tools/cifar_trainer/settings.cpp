@@ -144,6 +144,10 @@ void check_consistent(const Settings& settings) {
                     name_of(schedule.kind), " with ", schedule.milestones.size(),
                     " milestones; wanted milestones for the schedule steps, and for no other");
   check_milestones(schedule.milestones);
+  const std::optional<Augmentation>& augmentation = settings.training.augmentation;
+  check<UsageError>(
+      !augmentation || augmentation->flip || !augmentation->alternating_flip,
+      "settings: alternating-flip with no-flip; wanted flip for images that are flipped by turns");
   check<UsageError>(settings.training.epochs > 0 || settings.training.max_steps > 0,
                     "settings: epochs and max-steps are both 0, so the run has no end; set one of them");
 }

@@ -90,6 +90,19 @@ Dataset load_first(const Settings& settings, int64_t train_limit, int64_t test_l
 
 }  // namespace
 
+void apply_arguments(Settings& settings, const Arguments& arguments) {
+  if (!arguments.config.empty()) apply_toml_file(settings, arguments.config);
+  apply_overrides(settings, arguments.settings);
+}
+
+Settings new_settings(const Arguments& arguments, const std::optional<Checkpoint>& init) {
+  Settings settings;
+  if (init) apply_toml(settings, to_toml(settings_of(*init), Selection::network), init->where);
+  apply_arguments(settings, arguments);
+  resolve(settings);
+  return settings;
+}
+
 int64_t evaluation_batch(Device device) {
   return device.is_cpu() ? 128 : 500;
 }
@@ -126,28 +139,26 @@ Dataset load_images(const Settings& settings) {
 ImageSet hold_out_validation(Settings& settings, ImageSet& train) {
   if (!settings.validation) settings.validation = train.size() / 10;
   const int64_t count = *settings.validation;
-  check<UsageError>(count<train.size(), "settings: validation is ", count, ", and ", settings.dataset,
-                          " has ", train.size(), " training images", settings.limit> 0
-                        ? " with this limit"
-                        : "",
-                    "; some must be left to train with");
+  const bool is_limited = settings.limit > 0;
+  check<UsageError>(train.size() > count, "settings: validation is ", count, ", and ", settings.dataset,
+                    " has ", train.size(), " training images", is_limited ? " with this limit" : "",
+                    "; wanted fewer, so that some are left to train with");
   if (count == 0) return {};
   return hold_out(train, count, settings.training.seed);
 }
 
 ImageSet load_split(const Settings& settings, const Arguments& arguments) {
-  if (arguments.split == "validation") {
-    check<UsageError>(settings.validation.value_or(0) > 0,
-                      "--split validation: the network was trained without held-out images; choose another "
-                      "split");
-    Settings held = settings;
-    ImageSet train = load_first(settings, settings.limit, /*test_limit=*/1).train;
-    const ImageSet validation = hold_out_validation(held, train);
-    return arguments.limit.value_or(0) > 0 ? validation.first(*arguments.limit) : validation;
-  }
-  if (arguments.split == "train")
-    return load_first(settings, arguments.limit.value_or(0), /*test_limit=*/1).train;
-  return load_first(settings, /*train_limit=*/1, arguments.limit.value_or(0)).test;
+  const int64_t limit = arguments.limit.value_or(0);
+  if (arguments.split == "test") return load_first(settings, /*train_limit=*/1, limit).test;
+  Settings of_run = settings;
+  if (!of_run.validation) of_run.validation = 0;
+  check<UsageError>(
+      arguments.split == "train" || *of_run.validation > 0,
+      "--split validation: the network was trained without held-out images; wanted train or test");
+  ImageSet train = load_first(settings, settings.limit, /*test_limit=*/1).train;
+  const ImageSet validation = hold_out_validation(of_run, train);
+  const ImageSet& chosen = arguments.split == "train" ? train : validation;
+  return limit > 0 ? chosen.first(limit) : chosen;
 }
 
 std::map<std::string, std::string> checkpoint_info(const Settings& settings,

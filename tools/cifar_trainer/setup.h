@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,11 @@
 #include "fovea/training/classifier.h"
 
 namespace fovea::cli {
+
+/// Defaults, then the settings file, then the flags.
+void apply_arguments(Settings& settings, const Arguments& arguments);
+/// Those of a new run, resolved; the network is that of `init` unless they say otherwise.
+Settings new_settings(const Arguments& arguments, const std::optional<Checkpoint>& init = {});
 
 /// Sets the number of threads and gives the device that the settings ask for. DeviceError where it cannot be
 /// used, UsageError where it does not have the precision.
@@ -26,7 +32,8 @@ Dataset load_images(const Settings& settings);
 /// Takes the images of the validation setting, which is settled here if it was not, out of those to train
 /// with; an empty set for none.
 ImageSet hold_out_validation(Settings& settings, ImageSet& train);
-/// The images that evaluate and predict use: --split, the first --limit of them.
+/// The images that evaluate and predict use: --split, the first --limit of them. "train" and "validation" are
+/// what the network's own run trained with, under clean labels, and held out.
 ImageSet load_split(const Settings& settings, const Arguments& arguments);
 
 /// What a checkpoint keeps beside the numbers, so that the network can be built again from it alone.

@@ -23,20 +23,6 @@
 namespace fovea::cli {
 namespace {
 
-void apply_arguments(Settings& settings, const Arguments& arguments) {
-  if (!arguments.config.empty()) apply_toml_file(settings, arguments.config);
-  apply_overrides(settings, arguments.settings);
-}
-
-// Settings of a new run: defaults, or the network of --init, then the file, then the flags.
-Settings new_settings(const Arguments& arguments, const std::optional<Checkpoint>& init) {
-  Settings settings;
-  if (init) apply_toml(settings, to_toml(settings_of(*init), Selection::network), init->where);
-  apply_arguments(settings, arguments);
-  resolve(settings);
-  return settings;
-}
-
 // Where a run goes on from, and where: in the folder of the file after --resume, or in --out.
 struct RunPlace {
   std::string checkpoint;  // a file; "": a new run
@@ -112,6 +98,8 @@ struct Start {
 // file and the flags that were given. All may change only the precision, and what does not shape the result.
 Start start_from_checkpoint(const Arguments& arguments, const RunPlace& place) {
   const std::string& path = place.checkpoint;
+  check<CheckpointError>(std::filesystem::exists(path), "resume: there is no ", path,
+                         ": nothing was saved there yet; --resume auto begins the run");
   check<UsageError>(!RunFolder(place.out).holds_run() || is_within(path, place.out), "resume: ", path,
                     " is to be continued in ", place.out,
                     ", which holds another run; choose another folder with --out");
@@ -191,6 +179,8 @@ std::optional<Evaluation> test_network(const std::string& checkpoint, const Imag
 RunSummary summarise_run(const Settings& settings, const RunImages& images, const Device& device,
                          Classifier& classifier, const TrainingResult& result, const CheckpointTimes& times) {
   const std::optional<Evaluation> of_last_epoch = classifier.checkpoint().progress.evaluation;
+  // What an older run, which had none, has evaluated are the test images.
+  const bool has_validation = images.validation.size() > 0;
   return {.model = settings.model,
           .parameters = parameter_count(classifier.model()),
           .dataset = settings.dataset,
@@ -201,9 +191,11 @@ RunSummary summarise_run(const Settings& settings, const RunImages& images, cons
           .steps = result.steps,
           .train_loss = result.train_loss,
           .train_accuracy = result.train_accuracy,
-          .validation = result.evaluation ? result.evaluation : of_last_epoch,
-          .best_validation_accuracy = result.best_accuracy,
-          .best_epoch = result.best_epoch,
+          .validation = !has_validation     ? std::nullopt
+                        : result.evaluation ? result.evaluation
+                                            : of_last_epoch,
+          .best_validation_accuracy = has_validation ? result.best_accuracy : 0,
+          .best_epoch = has_validation ? result.best_epoch : 0,
           .images_per_second = times.images_per_second,
           .peak_memory_bytes = peak_memory_bytes(device),
           .seconds = times.seconds,
@@ -252,7 +244,7 @@ std::string resume_command(const std::string& out) {
   return fmt::format("{} train --resume --out {}", program_invocation_name, out);
 }
 
-std::string describe_end(const RunSummary& run, const std::string& out) {
+std::string describe_end(const RunSummary& run, const std::string& out, bool is_planned) {
   std::string text = fmt::format("{} after {} epoch{}, {} step{}, {}", run.finished ? "done" : "stopped",
                                  run.epochs, run.epochs == 1 ? "" : "s", run.steps, run.steps == 1 ? "" : "s",
                                  duration_text(run.seconds));
@@ -264,7 +256,7 @@ std::string describe_end(const RunSummary& run, const std::string& out) {
     text += fmt::format("; test accuracy {:.2f}% by {}", 100 * run.test->accuracy, run.tested_checkpoint);
   }
   text += "; saved in " + out;
-  if (!run.finished) text += "; go on with: " + resume_command(out);
+  if (!run.finished) text += "; go on with" + (is_planned ? " the same command" : ": " + resume_command(out));
   return text;
 }
 
@@ -356,20 +348,25 @@ int train(const Arguments& given) {
   if (!is_profiled) recorder.progress().line("no step was profiled: the run ended within its first two");
   recorder.finish(result);
 
-  if (start.checkpoint && has_done_nothing(*start.checkpoint, result) && folder.is_finished()) {
+  if (start.checkpoint && has_done_nothing(*start.checkpoint, result) &&
+      folder.is_finished(start.checkpoint->progress)) {
     recorder.progress().line("nothing was left to do: the run in " + settings.out + " is complete; " +
                              advice_on_more(settings, folder, result.reason));
     return 0;
   }
   RunSummary summary = summarise_run(settings, images, device, classifier, result, recorder.times());
   if (result.reason != StopReason::stopped) {
-    const std::string tested = result.best_epoch > 0 ? folder.best() : folder.last();
+    const std::string tested = folder.chosen(summary.best_epoch);
+    if (summary.best_epoch > 0 && tested == folder.last()) {
+      recorder.progress().line(fmt::format("{} is not there, or not of epoch {}: the last network is tested",
+                                           folder.best(), summary.best_epoch));
+    }
     summary.tested_checkpoint = std::filesystem::path(tested).filename().string();
     summary.test = test_network(tested, images.test, device, recorder.progress());
     summary.finished = summary.test.has_value();
   }
   folder.write_summary(to_json(summary));
-  recorder.progress().line(describe_end(summary, settings.out));
+  recorder.progress().line(describe_end(summary, settings.out, arguments.is_planned));
   return summary.finished ? 0 : stop_exit_code();
 }
 

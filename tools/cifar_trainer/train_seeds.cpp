@@ -6,28 +6,27 @@
 #include "output.h"
 #include "recipes.h"
 #include "run_plan.h"
+#include "setup.h"
 
 namespace fovea::cli {
 
 int train_seeds(const Arguments& given) {
   check<UsageError>(
-      given.checkpoint.empty() && !given.overwrite && given.profile_steps == 0,
-      "train: --seeds goes with neither --resume FILE, --overwrite nor --profile; the same command "
-      "goes on where it was");
+      given.checkpoint.empty() && given.init.empty() && !given.overwrite && given.profile_steps == 0,
+      "train: --seeds goes with neither --resume FILE, --init, --overwrite nor --profile; the same command "
+      "goes on "
+      "where it was");
   Arguments arguments = given;
   if (!given.config.empty()) arguments.config = settings_file_of(given.config);
-  Settings settings;
-  if (!arguments.config.empty()) apply_toml_file(settings, arguments.config);
-  apply_overrides(settings, arguments.settings);
-  resolve(settings);
+  const Settings settings = new_settings(arguments);
   std::erase_if(arguments.settings, [](const auto& setting) { return setting.first == "out"; });
   std::vector<PlannedRun> runs;
-  for (int64_t i = 0; i < arguments.seeds; ++i) {
-    const std::string seed = std::to_string(settings.training.seed + static_cast<uint64_t>(i));
-    runs.push_back({"seed-" + seed, {{"seed", seed}}});
+  for (const std::string& seed : seeds_of(arguments)) runs.push_back({"seed-" + seed, {{"seed", seed}}});
+  RunPlan plan("train --seeds", settings.out, arguments, runs);
+  if (arguments.dry_run) {
+    plan.check_all();
+    return 0;
   }
-  RunPlan plan(settings.out, arguments, runs);
-  if (arguments.dry_run) return 0;
   std::vector<double> accuracies;
   if (const int code = plan.train_all([] {}); code != 0) return code;
   for (size_t i = 0; i < runs.size(); ++i) {

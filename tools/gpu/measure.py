@@ -50,7 +50,7 @@ def images_of(machine):
 
 
 def train(session, machine):
-    """attention92-wide for as many epochs as the time holds, with the accuracy on held-out images after each, then on the test images."""
+    """attention92-wide for as many epochs as the time holds, with the accuracy on held-out images after each."""
     folder, flags = images_of(machine), unfused(machine)
     seconds = machine.minutes * 60 if machine.minutes else min(TRAINING_SECONDS, session.left() * 0.75)
     epochs = epochs_for(seconds, step_seconds(machine))
