@@ -54,7 +54,7 @@ void mixed_targets(benchmark::State& state) {
   const kernels::BatchLabels labels{random_labels(B, 10, settings().device),
                                     random_labels(B, 10, settings().device),
                                     Tensor::full({}, 0.5, Dtype::f32, settings().device)};
-  Tensor targets = zeros({B, 10});
+  Tensor targets = zeros({B, 10}, Dtype::f32);
   measure(state, targets.bytes(), [&] { kernels::mixed_targets(labels, /*smoothing=*/0.1, targets); });
 }
 FOVEA_BENCH(mixed_targets, batches);

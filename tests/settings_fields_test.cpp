@@ -138,16 +138,22 @@ TEST_CASE("settings_fields: a whole number keeps all of its digits") {
 // Checkpoints of older versions are read by these keys.
 TEST_CASE("settings_fields: what a checkpoint keeps of a training run") {
   TrainingSettings settings;
-  const std::map<std::string, std::string> sgd{{"augmentation", "true"},
+  const std::map<std::string, std::string> sgd{{"accumulation", "1"},
+                                               {"augmentation", "true"},
                                                {"augmentation.alternating_flip", "false"},
+                                               {"augmentation.cutmix", "0"},
                                                {"augmentation.cutout", "0"},
                                                {"augmentation.flip", "true"},
+                                               {"augmentation.mixup", "0"},
                                                {"augmentation.padding", "4"},
+                                               {"augmentation.random_erasing", "0"},
                                                {"batch_size", "128"},
+                                               {"ema_decay", "0"},
                                                {"epochs", "10"},
                                                {"evaluation_batch_size", "256"},
                                                {"label_smoothing", "0"},
                                                {"optimiser", "sgd"},
+                                               {"optimiser.clip_norm", "0"},
                                                {"optimiser.decay_norm_and_bias", "true"},
                                                {"optimiser.momentum", "0.9"},
                                                {"optimiser.nesterov", "true"},
@@ -160,14 +166,17 @@ TEST_CASE("settings_fields: what a checkpoint keeps of a training run") {
   settings.augmentation.reset();
   settings.optimiser.kind = OptimiserKind::adamw;
   settings.schedule = {.kind = ScheduleKind::steps, .warm_up = 400, .milestones = {0.5, 1}, .horizon = 70};
-  const std::map<std::string, std::string> steps{{"augmentation", "false"},
+  const std::map<std::string, std::string> steps{{"accumulation", "1"},
+                                                 {"augmentation", "false"},
                                                  {"batch_size", "128"},
+                                                 {"ema_decay", "0"},
                                                  {"epochs", "10"},
                                                  {"evaluation_batch_size", "256"},
                                                  {"label_smoothing", "0"},
                                                  {"optimiser", "adamw"},
                                                  {"optimiser.beta1", "0.9"},
                                                  {"optimiser.beta2", "0.999"},
+                                                 {"optimiser.clip_norm", "0"},
                                                  {"optimiser.decay_norm_and_bias", "true"},
                                                  {"optimiser.epsilon", "1e-08"},
                                                  {"optimiser.weight_decay", "5e-04"},

@@ -54,8 +54,8 @@ std::string card_of(const Checkpoint& checkpoint, const Settings& settings, int6
                       progress.step, progress.batch_size, progress.seed);
   text += fmt::format("| held out | {} |\n| written by | Fovea {} |\n\n",
                       held_out_text(progress, settings.validation.value_or(0)), FOVEA_VERSION);
-  text += fmt::format("The images are {}, each channel (byte / 255 - mean) / deviation:\n\n",
-                      Shape{images.size(), images.images.shape(1), images.images.shape(2), 3}.str());
+  text += fmt::format("The images are [N, {}, {}, 3], each channel (byte / 255 - mean) / deviation:\n\n",
+                      images.images.shape(1), images.images.shape(2));
   text += "| | red | green | blue |\n| --- | ---: | ---: | ---: |\n";
   const auto row = [&](const char* name, const std::array<float, 3>& values) {
     text += fmt::format("| {} | {:.4f} | {:.4f} | {:.4f} |\n", name, values[0], values[1], values[2]);
