@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "fovea/core/check.h"
 
@@ -53,6 +54,16 @@ kernels::Mix draw_mix(const Augmentation& augmentation, int64_t H, int64_t W, Ra
 
 }  // namespace
 
+Batch empty_batch(const Shape& images, Dtype dtype, Device device, bool is_mixed) {
+  const Shape labels{images[0]};
+  Batch batch{Tensor::empty(images, dtype, device), Tensor::empty(labels, Dtype::i32, device)};
+  if (is_mixed) {
+    batch.partners = Tensor::empty(labels, Dtype::i32, device);
+    batch.label_weight = Tensor::empty({}, Dtype::f32, device);
+  }
+  return batch;
+}
+
 kernels::BatchLabels batch_labels(const Batch& batch) {
   return {batch.labels, batch.partners, batch.label_weight};
 }
@@ -87,8 +98,7 @@ Tensor draw_mixing(const std::optional<Augmentation>& augmentation, uint64_t see
     const kernels::Mix mix = draw_mix(
         *augmentation, H, W,
         Random(seed, Purpose::mixing, static_cast<uint32_t>(epoch), static_cast<uint32_t>(first + i)));
-    const float row[] = {mix.blend, mix.weight, mix.top, mix.left, mix.height, mix.width};
-    std::copy(std::begin(row), std::end(row), mixing.data<float>() + i * kernels::kMixNumbers);
+    std::memcpy(mixing.data<float>() + i * kernels::kMixNumbers, &mix, sizeof mix);
   }
   return mixing;
 }
@@ -120,11 +130,7 @@ Batch make_batch(const ImageSet& set, std::span<const int64_t> indices,
     check(index >= 0 && index < N, "make_batch: index ", index, " in a set of ", N, " images");
   }
   const Tensor mixing = draw_mixing(augmentation, seed, epoch, batch_number, /*count=*/1, H, W);
-  Batch batch{Tensor::empty({B, H, W, 3}), Tensor::empty({B}, Dtype::i32)};
-  if (mixing.defined()) {
-    batch.partners = Tensor::empty({B}, Dtype::i32);
-    batch.label_weight = Tensor::empty({});
-  }
+  Batch batch = empty_batch({B, H, W, 3}, Dtype::f32, Device::cpu(), mixing.defined());
   const Tensor order = Tensor::from<int64_t>({indices.begin(), indices.end()}, {B});
   const Tensor position = Tensor::zeros({}, Dtype::i64), epoch_number = Tensor::from<int64_t>({epoch}, {});
   kernels::BatchLabels labels = batch_labels(batch);

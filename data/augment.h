@@ -74,6 +74,8 @@ Tensor draw_mixing(const std::optional<Augmentation>& augmentation, uint64_t see
 
 /// An Error unless a set's images and labels are what make_batch takes, and the augmentation fits them.
 void check_images(const ImageSet& set, const std::optional<Augmentation>& augmentation);
+/// Room for a batch of images of this shape.
+Batch empty_batch(const Shape& images, Dtype dtype, Device device, bool is_mixed);
 /// The labels of a batch as kernels take them; shares the storage.
 kernels::BatchLabels batch_labels(const Batch& batch);
 /// What each byte becomes: (byte / 255 - mean) / deviation.  f32 [3, 256]

@@ -106,6 +106,8 @@ struct Mix {
   float weight;                    // of its own label
   float top, left, height, width;  // a rectangle in which it is its partner alone
 
+  /// As it stands in a row.
+  static constexpr Mix of(const float* row) { return {row[0], row[1], row[2], row[3], row[4], row[5]}; }
   /// Whether a pixel is in the rectangle.
   constexpr bool takes_partner(int row, int column) const {
     return Rectangle{static_cast<int>(top), static_cast<int>(left), static_cast<int>(height),

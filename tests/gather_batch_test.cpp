@@ -24,10 +24,6 @@ struct Made {
   kernels::BatchLabels y;
 };
 
-Tensor whole_number(int64_t number, Device device) {
-  return Tensor::from<int64_t>({number}, {}).to(device);
-}
-
 /// Batch `position` of B images of an epoch, made on a device.
 Made gathered(Device device, Dtype dtype, int64_t B, int64_t position, uint32_t epoch,
               const std::optional<Augmentation>& augmentation) {
@@ -41,8 +37,8 @@ Made gathered(Device device, Dtype dtype, int64_t B, int64_t position, uint32_t 
     made.y.weight = Tensor::empty({}, Dtype::f32, device);
   }
   kernels::gather_batch(
-      set.images.to(device), set.labels.to(device), order.to(device), whole_number(position, device),
-      whole_number(epoch, device), normalised_bytes(kNormalisation).to(device),
+      set.images.to(device), set.labels.to(device), order.to(device), whole(position, device),
+      whole(epoch, device), normalised_bytes(kNormalisation).to(device),
       mixing.defined() ? mixing.to(device) : mixing, batch_settings(augmentation, 5), made.x, made.y);
   return made;
 }

@@ -8,14 +8,6 @@
 using namespace fovea;
 using namespace fovea::test;
 
-namespace {
-
-Tensor whole(int64_t number, Device device) {
-  return Tensor::from<int64_t>({number}, {}).to(device);
-}
-
-}  // namespace
-
 TEST_CASE("moving_average: by hand, the first steps with less weight on what was") {
   for (const Device device : devices()) {
     INFO(device);

@@ -70,6 +70,10 @@ std::vector<Device> devices();
 
 /// An f64 parameter, for examples computed by hand.
 Variable parameter(const std::vector<double>& values, const Shape& shape);
+/// i64 [], as kernels take counts and positions.
+inline Tensor whole(int64_t number, Device device) {
+  return Tensor::from<int64_t>({number}, {}).to(device);
+}
 /// `x` in another dtype.
 Tensor cast(const Tensor& x, Dtype dtype);
 /// Whether two tensors have the same shape, dtype and bytes (or both are undefined).

@@ -7,14 +7,6 @@
 using namespace fovea;
 using namespace fovea::test;
 
-namespace {
-
-Tensor whole(int64_t number, Device device) {
-  return Tensor::from<int64_t>({number}, {}).to(device);
-}
-
-}  // namespace
-
 TEST_CASE("step: rates are looked up, losses, failures and correct answers noted") {
   for (const Device device : devices()) {
     INFO(device);

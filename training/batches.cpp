@@ -66,13 +66,7 @@ const Batch& Batches::at(int64_t number) {
 
 Batch Batches::empty(int64_t count) const {
   const Shape& set = set_images_.shape();
-  Batch batch{Tensor::empty({count, set[1], set[2], set[3]}, place_.dtype, place_.device),
-              Tensor::empty({count}, Dtype::i32, place_.device)};
-  if (mixing_.defined()) {
-    batch.partners = Tensor::empty({count}, Dtype::i32, place_.device);
-    batch.label_weight = Tensor::empty({}, Dtype::f32, place_.device);
-  }
-  return batch;
+  return empty_batch({count, set[1], set[2], set[3]}, place_.dtype, place_.device, mixing_.defined());
 }
 
 void Batches::gather(const Tensor& order, const Tensor& position, const Tensor& mixing, Batch& batch) const {

@@ -50,11 +50,7 @@ void TrainingRun::close() {
   batches_.reset();
   optimiser_.give_back();
   is_closed_ = true;
-  try {
-    swap_averages();  // for good: the model has them now
-  } catch (const DeviceError&) {
-    // The device has failed for good, and the run's own error says so.
-  }
+  swap_averages_at_end();  // for good: the model has them now
 }
 
 void TrainingRun::load(const Checkpoint& checkpoint) {
@@ -104,16 +100,19 @@ void TrainingRun::swap_averages() {
   optimiser_.renew_copies();
 }
 
+/// Where an error may be on its way already.
+void TrainingRun::swap_averages_at_end() {
+  try {
+    swap_averages();
+  } catch (const DeviceError&) {
+    // The device has failed for good, and that error says so.
+  }
+}
+
 Evaluation TrainingRun::evaluate(Evaluator& evaluator, const EvaluationSettings& settings) {
   struct Averaged {
     explicit Averaged(TrainingRun& of) : run(of) { run.swap_averages(); }
-    ~Averaged() {
-      try {
-        run.swap_averages();
-      } catch (const DeviceError&) {
-        // The device has failed for good, and the evaluation's own error says so.
-      }
-    }
+    ~Averaged() { run.swap_averages_at_end(); }
     TrainingRun& run;
   } const averaged(*this);
   return evaluator.run(settings);

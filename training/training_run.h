@@ -58,6 +58,7 @@ class TrainingRun {
  private:
   std::vector<NamedTensor> trained_weights() const;
   void swap_averages();
+  void swap_averages_at_end();
   void take_weights(const Checkpoint& checkpoint);
   void begin_epoch();
   bool is_profile_pending() const;

@@ -5,6 +5,7 @@
 
 #include "fovea/core/parallel_for.h"
 #include "fovea/kernels/cpu/arena.h"
+#include "fovea/kernels/cpu/sum.h"
 
 namespace fovea::kernels::cpu {
 
@@ -16,13 +17,8 @@ void square_sums(const Tensor& x, Tensor& sums) {
     parallel_for(kSquareSums, /*grain=*/32, [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {
         const int64_t begin = std::min(size, i * chunk), end = std::min(size, begin + chunk);
-        A sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t j = begin; j < end; ++j) {
-          const A number = static_cast<A>(numbers[j]);
-          sum += number * number;
-        }
-        results[i] += sum;
+        results[i] +=
+            sum_of(numbers + begin, end - begin, [](const auto& values) { return values * values; });
       }
     });
   });

@@ -90,8 +90,7 @@ void gather_batch(const Tensor& images, const Tensor& labels, const Tensor& orde
     });
     return;
   }
-  const float* row = mixing.data<float>() + batch * kMixNumbers;
-  const Mix mix{row[0], row[1], row[2], row[3], row[4], row[5]};
+  const Mix mix = Mix::of(mixing.data<float>() + batch * kMixNumbers);
   y.weight.data<float>()[0] = mix.weight;
   for (int64_t b = 0; b < B; ++b) y.partners.data<int32_t>()[b] = in_labels[indices[B - 1 - b]];
   visit_floating("gather_batch", x.dtype(), [&]<class T>() {

@@ -56,8 +56,7 @@ __global__ void gather_batch_kernel(Source source, BatchSettings settings, T* x,
   }
   Mix mix{};
   if (kIsMixed) {
-    const float* row = source.mixing + *source.position * kMixNumbers;
-    mix = Mix{row[0], row[1], row[2], row[3], row[4], row[5]};
+    mix = Mix::of(source.mixing + *source.position * kMixNumbers);
     if (b == 0 && threadIdx.x == 0) *y.weight = mix.weight;
   }
   __syncthreads();

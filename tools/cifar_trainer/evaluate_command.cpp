@@ -32,13 +32,9 @@ int evaluate(const Arguments& arguments) {
   run_profiled(arguments.profile, device, settings.training.precision, [&] {
     const auto begin = std::chrono::steady_clock::now();
     Progress progress;
-    report.evaluation = classifier.evaluate(
-        images, {.batch_size = settings.training.batch_size,
-                 .flip_average = arguments.flip_average,
-                 .on_batch = [&](int64_t done,
-                                 int64_t total) { progress.count("evaluating", "images", done, total); },
-                 .should_stop = should_stop,
-                 .should_interrupt = should_stop});
+    EvaluationSettings how = shown_evaluation(progress, "evaluating", settings.training.batch_size);
+    how.flip_average = arguments.flip_average;
+    report.evaluation = classifier.evaluate(images, how);
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   });
   throw_if_stopped("evaluating");

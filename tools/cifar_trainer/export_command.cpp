@@ -87,12 +87,8 @@ int export_weights(const Arguments& arguments) {
   weights.where = file;
   Classifier classifier = load_classifier(weights, device, Precision::f32);
   Progress progress;
-  const Evaluation evaluation = classifier.evaluate(
-      images,
-      {.batch_size = settings.training.batch_size,
-       .on_batch = [&](int64_t done, int64_t total) { progress.count("evaluating", "images", done, total); },
-       .should_stop = should_stop,
-       .should_interrupt = should_stop});
+  const Evaluation evaluation =
+      classifier.evaluate(images, shown_evaluation(progress, "evaluating", settings.training.batch_size));
   throw_if_stopped("evaluating");
   write_checkpoint(file, weights);
   write_whole(

@@ -80,11 +80,7 @@ int predict(const Arguments& arguments) {
   run_profiled(arguments.profile, device, settings.training.precision, [&] {
     Progress progress;
     probabilities = classifier.predict_probabilities(
-        images, {.batch_size = settings.training.batch_size,
-                 .on_batch = [&](int64_t done,
-                                 int64_t total) { progress.count("predicting", "images", done, total); },
-                 .should_stop = should_stop,
-                 .should_interrupt = should_stop});
+        images, shown_evaluation(progress, "predicting", settings.training.batch_size));
   });
   throw_if_stopped("predicting");
   if (const int64_t row = first_non_finite_row(probabilities); row >= 0) {

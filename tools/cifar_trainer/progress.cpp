@@ -9,6 +9,7 @@
 
 #include "fovea/core/environment.h"
 #include "output.h"
+#include "signals.h"
 
 namespace fovea::cli {
 namespace {
@@ -123,6 +124,14 @@ void Progress::show(double share, std::vector<Figure> figures) {
 void Progress::clear_bar() {
   if (has_bar_) cli::show("\r\x1b[K");
   has_bar_ = false;
+}
+
+EvaluationSettings shown_evaluation(Progress& progress, const char* doing, int64_t batch_size) {
+  return {.batch_size = batch_size,
+          .on_batch = [&progress, doing](int64_t done,
+                                         int64_t total) { progress.count(doing, "images", done, total); },
+          .should_stop = should_stop,
+          .should_interrupt = should_stop};
 }
 
 std::string duration_text(double seconds) {

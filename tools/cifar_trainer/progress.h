@@ -48,6 +48,10 @@ class Progress {
   Clock::time_point last_;
 };
 
+/// An evaluation, or a prediction, that shows in `progress`, which must outlive it, how far it is, and ends
+/// when a signal asks to stop. `doing`: "testing"
+EvaluationSettings shown_evaluation(Progress& progress, const char* doing, int64_t batch_size);
+
 /// "0:07", "12:34", "1:02:03"
 std::string duration_text(double seconds);
 

@@ -1,6 +1,7 @@
 #include "published_tables.h"
 
 #include <fmt/format.h>
+#include <utility>
 
 #include "fovea/core/check.h"
 #include "fovea/core/printable.h"
@@ -30,28 +31,25 @@ PublishedTable depth() {
   return table;
 }
 
-PublishedTable masks() {
-  PublishedTable table{"masks", "Normalisation of the mask, Attention-56", kPaper, {}};
-  for (const auto& [attention, error] :
-       {std::pair("mixed", 5.52), std::pair("channel", 6.24), std::pair("spatial", 6.33)}) {
-    table.entries.push_back({std::string("attention56-") + attention,
-                             std::string("Attention-56, ") + attention,
-                             error,
-                             {{"model", "attention56"}, {"attention", attention}}});
+// Attention-56 with each value of one of its switches, and the errors that were published.
+PublishedTable variants(const std::string& name, const std::string& title, const std::string& key,
+                        const std::vector<std::pair<std::string, double>>& values) {
+  PublishedTable table{name, title, kPaper, {}};
+  for (const auto& [value, error] : values) {
+    table.entries.push_back(
+        {"attention56-" + value, "Attention-56, " + value, error, {{"model", "attention56"}, {key, value}}});
   }
   return table;
 }
 
+PublishedTable masks() {
+  return variants("masks", "Normalisation of the mask, Attention-56", "attention",
+                  {{"mixed", 5.52}, {"channel", 6.24}, {"spatial", 6.33}});
+}
+
 PublishedTable structure() {
-  PublishedTable table{
-      "structure", "Mask branch with poolings against local convolutions, Attention-56", kPaper, {}};
-  for (const auto& [mask, error] : {std::pair("down-up", 5.52), std::pair("local", 6.48)}) {
-    table.entries.push_back({std::string("attention56-") + mask,
-                             std::string("Attention-56, ") + mask,
-                             error,
-                             {{"model", "attention56"}, {"mask", mask}}});
-  }
-  return table;
+  return variants("structure", "Mask branch with poolings against local convolutions, Attention-56", "mask",
+                  {{"down-up", 5.52}, {"local", 6.48}});
 }
 
 PublishedTable noise() {

@@ -58,7 +58,7 @@ std::vector<Row> rows_of(const PublishedTable& table, const RunPlan& plan, int64
     std::vector<double> errors;
     Row row{&table.entries[i], {}, {}};
     for (size_t seed = 0; seed < static_cast<size_t>(seeds); ++seed) {
-      const RunOutcome outcome = plan.outcome(seed * entries + i);
+      const RunOutcome& outcome = plan.outcome(seed * entries + i);
       if (outcome.test_accuracy) errors.push_back(100 * (1 - *outcome.test_accuracy));
       if (!outcome.failure.empty()) row.failure = outcome.failure;
     }
@@ -112,11 +112,9 @@ int reproduce(const Arguments& given) {
   const PublishedTable& table = find_table(given.names[0]);
   Arguments arguments = given;
   arguments.config = settings_file_of(given.config.empty() ? "paper" : given.config);
-  std::string folder = "runs/" + table.name;
-  std::erase_if(arguments.settings, [&](const auto& setting) {
-    if (setting.first == "out") folder = setting.second;
-    return setting.first == "out";
-  });
+  Settings named;
+  apply_arguments(named, arguments);
+  const std::string folder = named.out.empty() ? "runs/" + table.name : named.out;
   RunPlan plan("reproduce " + table.name, folder, arguments, runs_of(table, arguments));
   show(plan.describe());
   if (arguments.dry_run) return 0;

@@ -29,30 +29,28 @@ int64_t steps_done(const std::string& folder) {
   return std::filesystem::exists(run.last()) ? read_checkpoint(run.last()).progress.step : 0;
 }
 
-// How long a run takes yet, in seconds.
-double estimate(const Settings& settings, const std::string& folder, Dataset dataset) {
-  Settings own = settings;
-  const ImageSet validation = hold_out_validation(own, dataset.train);
-  TrainingSettings training = training_settings(own, dataset.train.size());
-  const int64_t batch = std::min(training.batch_size, dataset.train.size());
-  const int64_t per_epoch = dataset.train.size() / batch;
+// How long a run takes yet, in seconds; `validation` was held out of `train`.
+double estimate(const Settings& settings, const std::string& folder, const ImageSet& train,
+                const ImageSet& validation, const ImageSet& test) {
+  TrainingSettings training = training_settings(settings, train.size());
+  const int64_t batch = std::min(training.batch_size, train.size());
+  const int64_t per_epoch = train.size() / batch;
   int64_t steps = training.epochs * per_epoch;
   if (training.max_steps > 0) steps = std::min(steps, training.max_steps);
   const double left = static_cast<double>(std::max<int64_t>(0, steps - steps_done(folder)));
 
-  const Device device = prepare_device(own);
-  ModelOptions options = own.network;
-  options.classes = dataset.train.classes();
-  auto model = make_model(own.model, options, training.seed);
+  const Device device = prepare_device(settings);
+  auto model = make_network(settings, train.classes(), training.seed);
   move_to(*model, device);
-  Classifier classifier(std::move(model), normalisation_of(dataset.train));
+  const ImageSet timed_images = train.first(kTimedSteps * batch);
+  Classifier classifier(std::move(model), normalisation_of(timed_images));
   training.max_steps = kTimedSteps;
   training.hooks.should_stop = should_stop;
   training.hooks.should_interrupt = should_stop;
-  const TrainingResult timed = classifier.train(dataset.train.first(kTimedSteps * batch), training);
+  const TrainingResult timed = classifier.train(timed_images, training);
   if (timed.images_per_second <= 0) return 0;
   const double evaluated = left / static_cast<double>(per_epoch) * static_cast<double>(validation.size()) +
-                           static_cast<double>(dataset.test.size());
+                           static_cast<double>(test.size());
   return (left * static_cast<double>(batch) + kEvaluationShare * evaluated) / timed.images_per_second;
 }
 
@@ -71,10 +69,7 @@ std::vector<std::string> seeds_of(const Arguments& arguments) {
 
 RunPlan::RunPlan(const std::string& name, std::string folder, Arguments arguments,
                  std::vector<PlannedRun> runs)
-    : folder_(std::move(folder)),
-      arguments_(std::move(arguments)),
-      runs_(std::move(runs)),
-      failures_(runs_.size()) {
+    : folder_(std::move(folder)), arguments_(std::move(arguments)), runs_(std::move(runs)) {
   bool holds_runs = false;
   for (const PlannedRun& run : runs_) {
     holds_runs = holds_runs || RunFolder(folder_of(run)).holds_run();
@@ -93,7 +88,7 @@ RunPlan::RunPlan(const std::string& name, std::string folder, Arguments argument
     check<UsageError>(before == heading, arguments_.command, ": ", folder_,
                       " holds the runs of another command than ", name, "; choose another folder with --out");
   }
-  for (size_t i = 0; i < runs_.size(); ++i) is_done(i);  // throws if it is another run
+  for (const PlannedRun& run : runs_) outcomes_.push_back(find_outcome(run));
   if (arguments_.dry_run || (holds_runs && std::filesystem::exists(path))) return;
   std::error_code error;
   std::filesystem::create_directories(folder_, error);
@@ -113,19 +108,23 @@ Arguments RunPlan::arguments_of(const PlannedRun& run) const {
 std::string RunPlan::describe() {
   std::string text;
   double sum = 0;
-  Dataset dataset;
+  std::optional<Dataset> dataset;  // the same for all, but for a seed
+  ImageSet validation;
   for (size_t i = 0; i < runs_.size(); ++i) {
     const PlannedRun& run = runs_[i];
-    if (is_done(i)) {
+    if (outcome(i).test_accuracy) {
       text += fmt::format("  {:<36} done\n", run.name);
       continue;
     }
-    const Settings settings = new_settings(arguments_of(run));
+    Settings settings = new_settings(arguments_of(run));
     check_consistent(settings);
-    dataset = load_images(settings);
+    if (!dataset) {
+      dataset = load_images(settings);
+      validation = hold_out_validation(settings, dataset->train);
+    }
     double seconds = 0;
     try {
-      seconds = estimate(settings, folder_of(run), dataset);
+      seconds = estimate(settings, folder_of(run), dataset->train, validation, dataset->test);
     } catch (const DivergedError& error) {  // which the run itself will tell
       text += fmt::format("  {:<36} no estimate: {}\n", run.name, error.what());
       continue;
@@ -138,15 +137,16 @@ std::string RunPlan::describe() {
                             folder_, duration_text(sum));
 }
 
-/// Whether a run is at its end; UsageError if it has other settings than it is to have.
-bool RunPlan::is_done(size_t number) const {
-  const RunFolder folder(folder_of(runs_[number]));
-  if (!folder.test_accuracy()) return false;
+/// What came of a run, if it is at its end; UsageError if it has other settings than it is to have.
+RunOutcome RunPlan::find_outcome(const PlannedRun& run) const {
+  const RunFolder folder(folder_of(run));
+  const RunOutcome outcome{folder.test_accuracy()};
+  if (!outcome.test_accuracy) return outcome;
   const Settings found = settings_of(read_checkpoint(folder.last()));
-  Settings wanted = new_settings(arguments_of(runs_[number]));
+  Settings wanted = new_settings(arguments_of(run));
   if (!wanted.validation) wanted.validation = found.validation;
   check_resumable(found, wanted);
-  return true;
+  return outcome;
 }
 
 void RunPlan::check_all() const {
@@ -159,19 +159,18 @@ void RunPlan::check_all() const {
 
 int RunPlan::train_one(size_t number) {
   const PlannedRun& run = runs_[number];
-  if (is_done(number)) return 0;
+  RunOutcome& outcome = outcomes_[number];
+  if (outcome.test_accuracy) return 0;
   show(fmt::format("run {} of {}: {}\n", number + 1, runs_.size(), run.name));
   try {
-    return train(arguments_of(run));
+    const int code = train(arguments_of(run));
+    outcome.test_accuracy = RunFolder(folder_of(run)).test_accuracy();
+    return code;
   } catch (const DivergedError& error) {  // a result, too; anything else ends the plan
-    failures_[number] = error.what();
+    outcome.failure = error.what();
     show(fmt::format("{}: {}\n", run.name, error.what()));
     return 0;
   }
-}
-
-RunOutcome RunPlan::outcome(size_t run) const {
-  return {RunFolder(folder_of(runs_[run])).test_accuracy(), failures_[run]};
 }
 
 Spread spread_of(const std::vector<double>& values) {

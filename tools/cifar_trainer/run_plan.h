@@ -43,18 +43,18 @@ class RunPlan {
     }
     return 0;
   }
-  RunOutcome outcome(size_t run) const;
+  const RunOutcome& outcome(size_t run) const { return outcomes_[run]; }
 
  private:
   Arguments arguments_of(const PlannedRun& run) const;
   std::string folder_of(const PlannedRun& run) const { return folder_ + "/" + run.name; }
-  bool is_done(size_t run) const;
+  RunOutcome find_outcome(const PlannedRun& run) const;
   int train_one(size_t run);
 
   std::string folder_;
   Arguments arguments_;
   std::vector<PlannedRun> runs_;
-  std::vector<std::string> failures_;  // as runs_
+  std::vector<RunOutcome> outcomes_;  // as runs_
 };
 
 /// The seeds of --seeds, from --seed on. UsageError where there are not so many.

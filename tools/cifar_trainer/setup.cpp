@@ -136,6 +136,12 @@ Dataset load_images(const Settings& settings) {
   return load_first(settings, settings.limit, settings.test_limit);
 }
 
+std::unique_ptr<Model> make_network(const Settings& settings, int64_t classes, uint64_t seed) {
+  ModelOptions options = settings.network;
+  options.classes = classes;
+  return make_model(settings.model, options, seed);
+}
+
 ImageSet hold_out_validation(Settings& settings, ImageSet& train) {
   if (!settings.validation) settings.validation = train.size() / 10;
   const int64_t count = *settings.validation;
@@ -230,9 +236,7 @@ int64_t class_count(const Checkpoint& checkpoint) {
   if (classes <= kFew) return classes;
   // A weight of many rows without columns is no bytes in a file, and many in a network.
   const Settings settings = settings_of(checkpoint);
-  ModelOptions options = settings.network;
-  options.classes = 1;
-  const std::vector<NamedTensor> small = weights_of(*make_model(settings.model, options, /*seed=*/0));
+  const std::vector<NamedTensor> small = weights_of(*make_network(settings, /*classes=*/1, /*seed=*/0));
   const int64_t channels = find_last_layer(small)->tensor.shape(1);
   check<CheckpointError>(shape[1] == channels, "checkpoint: ", checkpoint.where, ": its last layer has ",
                          shape[1], " channels, that of ", settings.model, " has ", channels, "; ", kWanted);
@@ -250,9 +254,7 @@ std::vector<std::string> class_names_of(const Checkpoint& checkpoint) {
 
 Classifier load_classifier(const Checkpoint& checkpoint, Device device, Precision precision) {
   const Settings settings = settings_of(checkpoint);
-  ModelOptions options = settings.network;
-  options.classes = class_count(checkpoint);
-  Classifier classifier(make_model(settings.model, options, /*seed=*/0), checkpoint.normalisation,
+  Classifier classifier(make_network(settings, class_count(checkpoint), /*seed=*/0), checkpoint.normalisation,
                         checkpoint.info);
   classifier.load(checkpoint);
   const auto narrow =

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,6 +30,8 @@ int64_t evaluation_batch(Device device);
 TrainingSettings training_settings(const Settings& settings, int64_t train_images);
 /// The dataset, with `limit` and `test-limit` applied.
 Dataset load_images(const Settings& settings);
+/// The network of the settings, for so many classes, with initial values from `seed`.
+std::unique_ptr<Model> make_network(const Settings& settings, int64_t classes, uint64_t seed);
 /// Takes the images of the validation setting, which is settled here if it was not, out of those to train
 /// with; an empty set for none.
 ImageSet hold_out_validation(Settings& settings, ImageSet& train);

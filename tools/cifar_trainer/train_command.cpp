@@ -167,12 +167,8 @@ RunImages images_of_run(Settings& settings) {
 std::optional<Evaluation> test_network(const std::string& checkpoint, const ImageSet& images,
                                        const Device& device, Progress& progress) {
   const Classifier classifier = load_classifier(read_checkpoint(checkpoint), device, Precision::f32);
-  const Evaluation evaluation = classifier.evaluate(
-      images,
-      {.batch_size = evaluation_batch(device),
-       .on_batch = [&](int64_t done, int64_t total) { progress.count("testing", "images", done, total); },
-       .should_stop = should_stop,
-       .should_interrupt = should_stop});
+  const Evaluation evaluation =
+      classifier.evaluate(images, shown_evaluation(progress, "testing", evaluation_batch(device)));
   return evaluation.images == images.size() ? std::optional(evaluation) : std::nullopt;
 }
 
@@ -295,9 +291,7 @@ int train(const Arguments& given) {
   throw_if_stopped("loading the images");
   TrainingSettings training = training_settings(settings, images.train.size());
   check_settings(training);
-  ModelOptions options = settings.network;
-  options.classes = images.train.classes();
-  auto model = make_model(settings.model, options, training.seed);
+  auto model = make_network(settings, images.train.classes(), training.seed);
   const std::string origin = origin_of(start, init, images.train, *model);
   move_to(*model, device);
   Classifier classifier(std::move(model),

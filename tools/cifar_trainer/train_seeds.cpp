@@ -13,13 +13,11 @@ namespace fovea::cli {
 int train_seeds(const Arguments& given) {
   check<UsageError>(
       given.checkpoint.empty() && given.init.empty() && !given.overwrite && given.profile_steps == 0,
-      "train: --seeds goes with neither --resume FILE, --init, --overwrite nor --profile; the same command "
-      "goes on "
-      "where it was");
+      "train: --seeds goes with neither --resume FILE, --init, --overwrite nor --profile; "
+      "the same command goes on where it was");
   Arguments arguments = given;
   if (!given.config.empty()) arguments.config = settings_file_of(given.config);
   const Settings settings = new_settings(arguments);
-  std::erase_if(arguments.settings, [](const auto& setting) { return setting.first == "out"; });
   std::vector<PlannedRun> runs;
   for (const std::string& seed : seeds_of(arguments)) runs.push_back({"seed-" + seed, {{"seed", seed}}});
   RunPlan plan("train --seeds", settings.out, arguments, runs);
@@ -30,7 +28,7 @@ int train_seeds(const Arguments& given) {
   std::vector<double> accuracies;
   if (const int code = plan.train_all([] {}); code != 0) return code;
   for (size_t i = 0; i < runs.size(); ++i) {
-    const RunOutcome outcome = plan.outcome(i);
+    const RunOutcome& outcome = plan.outcome(i);
     check(outcome.test_accuracy.has_value(), "train: the run with ", runs[i].name,
           " failed: ", outcome.failure);
     accuracies.push_back(100 * *outcome.test_accuracy);
