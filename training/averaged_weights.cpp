@@ -6,8 +6,8 @@
 
 namespace fovea {
 
-AveragedWeights::AveragedWeights(std::vector<Tensor> followed, double decay) : decay_(decay) {
-  for (Tensor& arena : followed) {
+AveragedWeights::AveragedWeights(const std::vector<Tensor>& followed, double decay) : decay_(decay) {
+  for (const Tensor& arena : followed) {
     if (arena.size() > 0) arenas_.push_back({arena, arena.clone(), Tensor::zeros_like(arena)});
   }
 }

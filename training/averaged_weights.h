@@ -10,7 +10,7 @@ namespace fovea {
 /// See kernels/moving_average.h. The averages begin as what they follow.
 class AveragedWeights {
  public:
-  AveragedWeights(std::vector<Tensor> followed, double decay);
+  AveragedWeights(const std::vector<Tensor>& followed, double decay);
 
   /// To be called after each step. steps: i64 [], taken so far; non_finite: i64 [], other than 0 for a step
   /// that has changed nothing

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 #include "fovea/core/check.h"
 #include "fovea/kernels/arithmetic.h"
@@ -54,7 +53,7 @@ TrainingStep::TrainingStep(Model& model, Optimiser& optimiser, const TrainingSet
   if (settings.ema_decay > 0) {
     std::vector<Tensor> followed = optimiser.arenas();
     for (const Tensor& arena : statistics_.arenas()) followed.push_back(arena);
-    averages_.emplace(std::move(followed), settings.ema_decay);
+    averages_.emplace(followed, settings.ema_decay);
   }
   renew();
 }
