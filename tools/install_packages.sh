@@ -24,7 +24,7 @@ install_packages: there is no apt-get here, so nothing is installed. Install the
   Fedora:                         dnf install ${named[*]##*:}
 Other systems: CMake 3.25, a compiler of C++20 (tested: GCC 12 to 14), Eigen 3.4, nlohmann_json 3.11, xxHash, zlib,
   oneDNN 2.6 to 3, Catch2 2.13 to 3, Google Benchmark 1.7, CLI11 2.1, toml++ 3.3, fmt 9, libjpeg-turbo, libpng,
-  OpenSSL, libcurl.
+  OpenSSL, libcurl, libarchive.
 END
   exit 1
 fi

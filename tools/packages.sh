@@ -10,5 +10,6 @@ convolution_packages=(libdnnl-dev:onednn-devel ocl-icd-opencl-dev:ocl-icd-devel)
 # Tests, benchmarks, and the images of tools/gpu_check
 test_packages=(catch2:catch-devel libbenchmark-dev:google-benchmark-devel python3-pil:python3-pillow)
 trainer_packages=(libcli11-dev:cli11-devel libtomlplusplus-dev:tomlplusplus-devel libfmt-dev:fmt-devel
-  libjpeg-dev:libjpeg-turbo-devel libpng-dev:libpng-devel libssl-dev:openssl-devel libcurl4-openssl-dev:libcurl-devel)
+  libjpeg-dev:libjpeg-turbo-devel libpng-dev:libpng-devel libssl-dev:openssl-devel libcurl4-openssl-dev:libcurl-devel
+  libarchive-dev:libarchive-devel)
 fuzz_packages=(clang-19:clang libclang-rt-19-dev:compiler-rt)  # tests/fuzz; installed by .ci/run alone

@@ -5,4 +5,5 @@ add_library(cifar_trainer_io STATIC
 target_include_directories(cifar_trainer_io PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(cifar_trainer_io
   PUBLIC fovea::fovea
-  PRIVATE fovea_options CURL::libcurl OpenSSL::Crypto JPEG::JPEG PNG::PNG ZLIB::ZLIB)
+  PRIVATE fovea_options CURL::libcurl OpenSSL::Crypto JPEG::JPEG LibArchive::LibArchive PNG::PNG
+          ZLIB::ZLIB)
