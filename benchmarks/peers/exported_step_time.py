@@ -16,7 +16,7 @@ import time
 from answer import add_on_request, answer, peak_resident_bytes
 from handover import HandedOver
 
-GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden"
+TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools"
 
 
 def parse_arguments():
@@ -41,11 +41,11 @@ def parse_arguments():
 
 def export(arguments):
     import torch
-    sys.path.insert(0, str(GOLDEN))
-    import residual_attention_torch
+    sys.path.insert(0, str(TOOLS))
+    import fovea_torch
     handed_over = HandedOver(arguments.same_as)
-    model = residual_attention_torch.build(arguments.model).eval()
-    handed_over.load(torch, model, residual_attention_torch.fovea_name)
+    model = fovea_torch.build(arguments.model).eval()
+    handed_over.load(torch, model, fovea_torch.fovea_name)
     images = handed_over.torch(torch, "images").contiguous()
     torch.onnx.export(model, (images,), arguments.export, input_names=["images"], output_names=["logits"])
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden"))
-import residual_attention_torch
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
+import fovea_torch
 
 
 class Maker:
@@ -107,7 +107,7 @@ def optimiser(kind, **settings):
     """One step over the parameters of the network that has so many, gradients and all in f32."""
     def prepare(make):
         for name in ("attention92", "attention92-wide"):
-            model = residual_attention_torch.build(name)
+            model = fovea_torch.build(name)
             if sum(parameter.numel() for parameter in model.parameters()) == make["parameters"]:
                 break
         else:

@@ -18,7 +18,7 @@ import time
 from answer import add_on_request, answer, peak_resident_bytes
 from handover import HandedOver
 
-GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden"
+TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools"
 WAYS = ["eager", "compiled", "frozen", "graph", "captured"]
 
 
@@ -58,12 +58,12 @@ class Work:
         self.autocast = (contextlib.nullcontext if dtype is None
                          else lambda: torch.autocast(self.device.type, dtype=dtype))
 
-        import residual_attention_torch
+        import fovea_torch
         layout = torch.channels_last if arguments.layout == "channels-last" else torch.contiguous_format
-        model = residual_attention_torch.build(arguments.model)
+        model = fovea_torch.build(arguments.model)
         self.same_as = HandedOver(arguments.same_as) if arguments.same_as else None
         if self.same_as:
-            self.same_as.load(torch, model, residual_attention_torch.fovea_name)
+            self.same_as.load(torch, model, fovea_torch.fovea_name)
             images, labels = self.same_as.torch(torch, "images"), self.same_as.torch(torch, "labels").long()
         else:
             images, labels = torch.randn(arguments.batch, 3, 32, 32), torch.randint(0, 10, (arguments.batch,))
@@ -181,7 +181,7 @@ def main():
     arguments = parse_arguments()
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # read when torch is imported
     import torch
-    sys.path.insert(0, str(GOLDEN))
+    sys.path.insert(0, str(TOOLS))
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
     start_memory_bytes = peak_resident_bytes()

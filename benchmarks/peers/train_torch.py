@@ -19,8 +19,8 @@ import numpy
 import torch
 from torch.nn import functional as F
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden"))
-import residual_attention_torch
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
+import fovea_torch
 
 COLUMNS = ["epoch", "step", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy",
            "images_per_second", "seconds"]
@@ -98,7 +98,7 @@ def main():
         return ((images.float() / 255 - mean) / deviation).to(memory_format=torch.channels_last)
 
     test_images = normalise(test_images)
-    model = residual_attention_torch.build(arguments.model).to(memory_format=torch.channels_last)
+    model = fovea_torch.build(arguments.model).to(memory_format=torch.channels_last)
     optimiser = torch.optim.SGD(model.parameters(), lr=arguments.lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
     batches = len(train_images) // arguments.batch_size
     steps = batches * arguments.epochs

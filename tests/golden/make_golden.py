@@ -14,16 +14,24 @@ and no max-pool sits on an edge where the rounding of f32 would decide, for ther
 """
 import copy
 import itertools
-import json
-import struct
 import sys
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
 import torch
-from residual_attention_torch import AttentionModule, PreActResNet, ResidualAttentionNetwork, Settings, fovea_name
 from torch.nn import functional as F
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+from fovea_torch import (
+    AttentionModule,
+    PreActResNet,
+    ResidualAttentionNetwork,
+    Settings,
+    fovea_name,
+    read_safetensors,
+    write_safetensors,
+)
 
 NARROW = Settings(classes=5, stem=8, channels=(8, 16, 16), modules=(1, 1, 1))
 WIDE = replace(NARROW, stem_bn=True, modules=(1, 2, 1), mask_depth=(2, 1, 0), closing_unit=False,
@@ -51,26 +59,11 @@ EDGE = 1e-5  # for numbers of size 1
 # Relative, of each parameter's gradient as a whole. Sums in another order have errors up to 8 times as large, most so
 # in the deepest net.
 F32_GRADIENT_ERROR, F32_GRADIENT_ERROR_DEEP = 2e-5, 1e-5
-DTYPE_NAMES = {torch.float32: "F32", torch.float64: "F64", torch.int32: "I32", torch.uint8: "U8"}
 
 
 def images_of(pixels):
     """Exact in every precision."""
     return pixels.double() / 64 - 2
-
-
-def write_safetensors(path, tensors, metadata):
-    """8 bytes with the header's length, a JSON header, the tensors' bytes (all little-endian)."""
-    header, data = {"__metadata__": metadata}, b""
-    # The widest first, so that every tensor is aligned to its own width.
-    for name, tensor in sorted(tensors.items(), key=lambda item: -item[1].element_size()):
-        values = tensor.contiguous().numpy().tobytes()
-        header[name] = {"dtype": DTYPE_NAMES[tensor.dtype], "shape": list(tensor.shape),
-                        "data_offsets": [len(data), len(data) + len(values)]}
-        data += values
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
 def channels_last(tensor):
@@ -180,20 +173,6 @@ def attention_maps(net, images):
         module.after.register_forward_pre_hook(lambda _, x, keep=keep: keep("merged", x[0]))
     net.eval()(images)
     return maps
-
-
-def read_safetensors(path):
-    data = path.read_bytes()
-    length, = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8:8 + length])
-    metadata = header.pop("__metadata__")
-    dtypes = {name: dtype for dtype, name in DTYPE_NAMES.items()}
-    tensors = {}
-    for name, entry in header.items():
-        begin, end = (8 + length + offset for offset in entry["data_offsets"])
-        flat = torch.frombuffer(bytearray(data[begin:end]), dtype=dtypes[entry["dtype"]])
-        tensors[name] = flat.reshape(entry["shape"])
-    return tensors, metadata
 
 
 def channels_first(tensor):

@@ -227,7 +227,29 @@ void add_export(CLI::App& app, Arguments& arguments) {
   command.add_option("--weights", arguments.output, "NAME.safetensors: filters in f16; NAME.md is its card")
       ->required()
       ->type_name("FILE");
+  command.add_flag("--torch", arguments.is_for_torch,
+                   "names and filters as PyTorch has them, in f32, for fovea_torch.py");
   add_settings(command, {"data", "batch-size", "device", "threads"}, arguments.settings);
+}
+
+// Those that say which network it is.
+void add_network_settings(CLI::App& command, Arguments& arguments) {
+  for (const Setting& setting : default_settings()) {
+    if (setting.field.info.group == std::string(kNetworkGroup)) {
+      add_setting(command, setting, arguments.settings, Defaults::hidden);
+    }
+  }
+}
+
+void add_import(CLI::App& app, Arguments& arguments) {
+  CLI::App& command = *app.add_subcommand("import", "Weights from PyTorch as a checkpoint");
+  command.footer(kImportNotes);
+  command.add_option("file", arguments.names, "a safetensors file of a state_dict()")->required();
+  command.add_option("--out", arguments.output, "NAME.safetensors, the checkpoint")
+      ->required()
+      ->type_name("FILE");
+  add_network_settings(command, arguments);
+  add_settings(command, {"dataset", "data"}, arguments.settings);
 }
 
 void add_info(CLI::App& app, Arguments& arguments) {
@@ -242,11 +264,7 @@ void add_info(CLI::App& app, Arguments& arguments) {
       command, "--input-size", 1, kAny, [&](int64_t size) { arguments.input_size = size; },
       "height and width of an image");
   command.add_flag("--json", arguments.json, "print JSON");
-  for (const Setting& setting : default_settings()) {
-    if (setting.field.info.group == std::string(kNetworkGroup)) {
-      add_setting(command, setting, arguments.settings, Defaults::hidden);
-    }
-  }
+  add_network_settings(command, arguments);
 }
 
 void add_datasets(CLI::App& app, Arguments& arguments) {
@@ -284,8 +302,8 @@ void refuse_unknown(const CLI::App& app) {
     for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
     const auto rest = app.remaining();
     check<UsageError>(!rest.empty(),
-                      "a command is missing: train, reproduce, evaluate, predict, attend, export, info, "
-                      "datasets, fetch or devices; see --help");
+                      "a command is missing: train, reproduce, evaluate, predict, attend, export, import, "
+                      "info, datasets, fetch or devices; see --help");
     throw UsageError(
         str("there is no command ", in_quotes(rest[0]), suggestion(rest[0], names), "; see --help"));
   }
@@ -332,6 +350,7 @@ std::optional<Arguments> parse_command_line(int argc, const char* const* argv) {
   add_predict(app, arguments);
   add_attend(app, arguments);
   add_export(app, arguments);
+  add_import(app, arguments);
   add_info(app, arguments);
   add_datasets(app, arguments);
   add_fetch(app, arguments);

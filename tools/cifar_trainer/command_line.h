@@ -11,7 +11,8 @@ namespace fovea::cli {
 
 /// A command and its flags; which of them a command has is in `cifar_trainer COMMAND --help`.
 struct Arguments {
-  // "train", "reproduce", "evaluate", "predict", "attend", "export", "info", "datasets", "fetch" or "devices"
+  // "train", "reproduce", "evaluate", "predict", "attend", "export", "import", "info", "datasets", "fetch" or
+  // "devices"
   std::string command;
   Overrides settings;  // flags that are settings
   std::string config;
@@ -28,13 +29,15 @@ struct Arguments {
   bool is_split_named = false;     // by --split
   std::optional<int64_t> limit;    // images of the split, or named; 0: all; without: the command's choice
   std::vector<std::string> names;  // images, folders of them, datasets, or a table
-  // Of predict, "": CSV on standard output; of fetch, "": the cache folder; of export the file of weights.
+  // Of predict, "": CSV on standard output; of fetch, "": the cache folder; of export and import the file
+  // that is written.
   std::string output;
   int64_t top_k = 0;    // of predict: the likeliest classes to write; 0: the command's choice
   std::string url;      // of fetch; "": the addresses that are known
   int64_t at_most = 0;  // seconds, of fetch; 0: as long as it takes
   std::optional<int64_t> classes, input_size;
   bool json = false;
+  bool is_for_torch = false;  // of export: see state_dict_of
   bool flip_average = false;  // of evaluate
   bool profile = false;       // of evaluate and predict
   int64_t profile_steps = 0;  // of train; 0: none

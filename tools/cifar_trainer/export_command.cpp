@@ -11,24 +11,33 @@
 #include "progress.h"
 #include "setup.h"
 #include "signals.h"
+#include "state_dict_file.h"
 
 namespace fovea::cli {
 namespace {
 
-/// The weights of a checkpoint alone: filters and matrices rounded to f16, the rest, which is little and
-/// wants its range, as it is.
-Checkpoint rounded(const Checkpoint& checkpoint) {
+/// Filters and matrices as f16; the rest, which is little and wants its range, as it is.
+Tensor rounded(const Tensor& weight) {
+  if (weight.rank() < 2 || weight.dtype() != Dtype::f32) return weight;
+  Tensor result = Tensor::empty(weight.shape(), Dtype::f16);
+  kernels::cast_forward(weight, result);
+  return result;
+}
+
+Tensor widened(const Tensor& weight) {
+  Tensor result = Tensor::empty(weight.shape());
+  copy_exactly(weight, result);
+  return result;
+}
+
+/// The weights of a checkpoint alone.
+Checkpoint weights_of(const Checkpoint& checkpoint, Tensor (*converted)(const Tensor&)) {
   Checkpoint result;
   result.normalisation = checkpoint.normalisation;
   result.info = checkpoint.info;
   result.progress = checkpoint.progress;
   for (const NamedTensor& weight : checkpoint.model) {
-    Tensor tensor = weight.tensor;
-    if (tensor.rank() > 1 && tensor.dtype() == Dtype::f32) {
-      tensor = Tensor::empty(tensor.shape(), Dtype::f16);
-      kernels::cast_forward(weight.tensor, tensor);
-    }
-    result.model.push_back({weight.name, tensor});
+    result.model.push_back({weight.name, converted(weight.tensor)});
   }
   return result;
 }
@@ -83,14 +92,18 @@ int export_weights(const Arguments& arguments) {
   const Settings settings = settings_for_use(checkpoint, arguments);
   const Device device = prepare_device(settings);
   const ImageSet images = load_split(settings, arguments);
-  Checkpoint weights = rounded(checkpoint);
+  Checkpoint weights = weights_of(checkpoint, arguments.is_for_torch ? widened : rounded);
   weights.where = file;
   Classifier classifier = load_classifier(weights, device, Precision::f32);
   Progress progress;
   const Evaluation evaluation =
       classifier.evaluate(images, shown_evaluation(progress, "evaluating", settings.training.batch_size));
   throw_if_stopped("evaluating");
-  write_checkpoint(file, weights);
+  if (arguments.is_for_torch) {
+    write_state_dict(file, weights);
+  } else {
+    write_checkpoint(file, weights);
+  }
   write_whole(
       card,
       card_of(checkpoint, settings_of(checkpoint), parameter_count(classifier.model()), images, evaluation),

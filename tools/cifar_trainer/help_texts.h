@@ -107,11 +107,23 @@ inline constexpr const char* kInfoNotes = R"(Examples:
   cifar_trainer info --model attention56 --attention spatial --classes 100 --json)";
 
 inline constexpr const char* kExportNotes =
-    R"(The file is a checkpoint without the optimiser's state, in which filters and matrices are f16: --checkpoint takes it, train --init begins with it, and PyTorch's safetensors read it. The card has what the test set says
-of these weights, in f32, and the run's settings.
+    R"(The file is a checkpoint without the optimiser's state, in which filters and matrices are f16: --checkpoint takes
+it, and train --init begins with it. The card has what the test set says of these weights, in f32, and the run's
+settings. With --torch it is the state_dict() of the same network in fovea_torch.py, which comes with this program (in
+share/fovea), in f32, with filters [K, C, R, S]; safetensors.torch reads it, too.
 
 Examples:
-  cifar_trainer export --checkpoint runs/56 --weights attention56.safetensors)";
+  cifar_trainer export --checkpoint runs/56 --weights attention56.safetensors
+  cifar_trainer export --checkpoint runs/56 --weights attention56-torch.safetensors --torch)";
+
+inline constexpr const char* kImportNotes =
+    R"(The opposite of export --torch: from what fovea_torch.save wrote, or safetensors.torch.save_file of a state_dict()
+with those names. Another program's file says neither which network it is of (--model and its switches do), nor its
+classes and the normalisation of its images, which are then those of --dataset.
+
+Examples:
+  cifar_trainer import mine.safetensors --out imported.safetensors
+  cifar_trainer import theirs.safetensors --model attention92 --dataset cifar10 --out imported.safetensors)";
 
 inline constexpr const char* kDatasetsNotes =
     R"(Looks where training does: in FOVEA_DATA, the cache folder, Debian's packages, ~/.keras/datasets and ./data. With

@@ -28,6 +28,7 @@ int run(int argc, char** argv) {
   if (command == "reproduce") return reproduce(*arguments);
   if (command == "evaluate") return evaluate(*arguments);
   if (command == "export") return export_weights(*arguments);
+  if (command == "import") return import_weights(*arguments);
   if (command == "predict") return predict(*arguments);
   if (command == "attend") return attend(*arguments);
   if (command == "info") return info(*arguments);

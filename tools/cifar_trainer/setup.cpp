@@ -21,9 +21,6 @@
 namespace fovea::cli {
 namespace {
 
-// Keys in a checkpoint's info.
-constexpr const char* kSettings = "cifar_trainer.settings";
-constexpr const char* kClassNames = "cifar_trainer.class_names";
 constexpr const char* kLastLayer = "linear.weight";  // of every network of models/
 constexpr const char* kWanted = "wanted a file that cifar_trainer train wrote";
 // The most bytes of a checkpoint's settings, whose tree is many times the size of the text.
@@ -171,12 +168,12 @@ std::map<std::string, std::string> checkpoint_info(const Settings& settings,
                                                    const std::vector<std::string>& class_names) {
   std::string names;
   for (const std::string& name : class_names) names += name + "\n";
-  return {{kSettings, to_toml(settings, Selection::shaping)}, {kClassNames, names}};
+  return {{kSettingsKey, to_toml(settings, Selection::shaping)}, {kClassNamesKey, names}};
 }
 
 Settings settings_of(const Checkpoint& checkpoint) {
   Settings settings;
-  const std::string& text = info_of(checkpoint, kSettings);
+  const std::string& text = info_of(checkpoint, kSettingsKey);
   check<CheckpointError>(text.size() <= kMaxSettingsBytes, "checkpoint: ", checkpoint.where,
                          ": its settings have ", text.size(), " bytes, at most ", kMaxSettingsBytes,
                          " are allowed; ", kWanted);
@@ -223,7 +220,7 @@ Settings settings_for_use(const Checkpoint& checkpoint, const Arguments& argumen
 }
 
 int64_t class_count(const Checkpoint& checkpoint) {
-  const std::string& names = info_of(checkpoint, kClassNames);
+  const std::string& names = info_of(checkpoint, kClassNamesKey);
   const int64_t classes =
       std::count(names.begin(), names.end(), '\n') + (names.empty() || names.ends_with('\n') ? 0 : 1);
   const auto weight = find_last_layer(checkpoint.model);
@@ -246,7 +243,7 @@ int64_t class_count(const Checkpoint& checkpoint) {
 std::vector<std::string> class_names_of(const Checkpoint& checkpoint) {
   std::vector<std::string> names;
   names.reserve(static_cast<size_t>(class_count(checkpoint)));
-  std::istringstream lines(info_of(checkpoint, kClassNames));
+  std::istringstream lines(info_of(checkpoint, kClassNamesKey));
   lines.exceptions(std::ios_base::badbit);  // without memory it would end early
   for (std::string name; std::getline(lines, name);) names.push_back(name);
   return names;

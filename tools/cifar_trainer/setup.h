@@ -39,6 +39,9 @@ ImageSet hold_out_validation(Settings& settings, ImageSet& train);
 /// what the network's own run trained with, under clean labels, and held out.
 ImageSet load_split(const Settings& settings, const Arguments& arguments);
 
+/// The keys of that in a checkpoint's info: settings as TOML, and the names of the classes, one a line.
+inline constexpr const char* kSettingsKey = "cifar_trainer.settings";
+inline constexpr const char* kClassNamesKey = "cifar_trainer.class_names";
 /// What a checkpoint keeps beside the numbers, so that the network can be built again from it alone.
 std::map<std::string, std::string> checkpoint_info(const Settings& settings,
                                                    const std::vector<std::string>& class_names);

@@ -1,9 +1,18 @@
-"""The networks of models/ in PyTorch (1.13 or later): what Fovea's are compared with, in numbers and in speed.
+"""The networks of Fovea in PyTorch (1.13 or later), with weights that go both ways.
 
-`build(name)` builds each model of the zoo. Images are [N, 3, H, W] here; `fovea_name` turns a name of the
-state dict into the path of the same parameter or buffer in Fovea.
+    model = fovea_torch.load("runs/first/best.safetensors")   # or what `cifar_trainer export` wrote
+    probabilities = model(fovea_torch.images_of(pixels, model.card)).softmax(1)   # pixels: u8 [N, H, W, 3]
+
+    fovea_torch.save(model, "mine.safetensors", card)         # for `cifar_trainer import mine.safetensors`
+
+`build(name)` builds each model of the zoo with random weights. Images are [N, 3, H, W] here; `fovea_name` turns a name
+of the state dict into the path of the same parameter or buffer in Fovea. Python 3.11 or later, for what reads files.
 """
-from dataclasses import dataclass, replace
+import json
+import math
+import os
+import struct
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -198,3 +207,112 @@ def fovea_name(name):
     if name.endswith("num_batches_tracked"):
         return None
     return name.replace("attention_modules.", "modules.").replace("running_var", "running_variance")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What one must know of weights to use them."""
+
+    model: str  # a name of the zoo
+    classes: tuple[str, ...]  # their names, in the order of the logits
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of red, green and blue from 0 to 1
+    deviation: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    options: dict = field(default_factory=dict)  # of Settings, where the model has other values
+
+
+def images_of(pixels, card):
+    """Bytes [N, H, W, 3] as what the network wants: f32 [N, 3, H, W], (byte / 255 - mean) / deviation."""
+    images = torch.as_tensor(pixels).permute(0, 3, 1, 2).float() / 255
+    return (images - torch.tensor(card.mean).view(3, 1, 1)) / torch.tensor(card.deviation).view(3, 1, 1)
+
+
+DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+          "I64": torch.int64, "I32": torch.int32, "U8": torch.uint8}
+SETTINGS, CLASS_NAMES = "info.cifar_trainer.settings", "info.cifar_trainer.class_names"
+OPTIONS = ("p", "t", "r", "attention", "merge", "mask", "extra_adds")
+
+
+def read_safetensors(path):
+    """Its tensors and its texts, both by name. ValueError for a file that is damaged or of another kind."""
+    with open(path, "rb") as file:
+        data = file.read()
+    length = struct.unpack("<Q", data[:8])[0] if len(data) >= 8 else len(data)
+    try:
+        header = json.loads(data[8:8 + length])
+        texts = header.pop("__metadata__", {})
+        tensors = {}
+        for name, entry in header.items():
+            begin, end = (8 + length + offset for offset in entry["data_offsets"])
+            dtype, shape = DTYPES[entry["dtype"]], entry["shape"]
+            if end > len(data) or end - begin != math.prod(shape) * torch.empty((), dtype=dtype).element_size():
+                raise ValueError(f"tensor {name} has bytes {begin} to {end} of {len(data)}, which is not {shape}")
+            tensors[name] = (torch.frombuffer(bytearray(data[begin:end]), dtype=dtype) if end > begin
+                             else torch.empty(0, dtype=dtype)).reshape(shape)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is no whole safetensors file: {error}") from error
+    return tensors, texts
+
+
+def write_safetensors(path, tensors, texts):
+    """The file whole or not at all: 8 bytes with the header's length, a JSON header, the tensors' bytes."""
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    header, parts, end = {"__metadata__": texts}, [], 0
+    # The widest first, so that every tensor is aligned to its own width.
+    for name, tensor in sorted(tensors.items(), key=lambda item: -item[1].element_size()):
+        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape),
+                        "data_offsets": [end, end + len(values)]}
+        parts.append(values)
+        end += len(values)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    part = f"{path}.part"
+    with open(part, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + b"".join(parts))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def card_of(texts, where):
+    """The card in a file's texts. ValueError where there is none."""
+    import tomllib
+    if SETTINGS not in texts:
+        raise ValueError(f"{where} does not say which network it is of; wanted a file of cifar_trainer, or of save")
+    settings = {key.replace("-", "_"): value for key, value in tomllib.loads(texts[SETTINGS]).items()}
+    mean, deviation = (tuple(float(texts[f"normalisation.{kind}.{c}"]) for c in range(3))
+                       for kind in ("mean", "deviation"))
+    return Card(settings["model"], tuple(texts[CLASS_NAMES].splitlines()), mean, deviation,
+                {key: settings[key] for key in OPTIONS if key in settings})
+
+
+def load(path):
+    """The network of a file that `cifar_trainer train` or `export` wrote, or `save` here, in evaluation mode and f32;
+    `card` of it says its classes and the normalisation of its images. ValueError for any other file."""
+    tensors, texts = read_safetensors(path)
+    card = card_of(texts, path)
+    model = build(card.model, classes=len(card.classes), **card.options)
+    if texts.get("format") == "pt":
+        given = {name: tensor for name, tensor in tensors.items() if fovea_name(name)}
+    else:
+        fovea = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
+        names = {fovea_name(name): name for name in model.state_dict() if fovea_name(name)}
+        given = {names.get(path, path): tensor.permute(0, 3, 1, 2) if tensor.dim() == 4 else tensor
+                 for path, tensor in fovea.items()}
+    wanted = {name for name in model.state_dict() if fovea_name(name)}
+    if wanted != set(given):
+        missing, unexpected = sorted(wanted - set(given)), sorted(set(given) - wanted)
+        raise ValueError(f"{path}: missing {missing[:3]}, unexpected {unexpected[:3]}")
+    model.load_state_dict(given, strict=False)  # of what Fovea does not keep there may be nothing
+    model.card = card
+    return model.eval()
+
+
+def save(model, path, card):
+    """Writes a network of this file for `cifar_trainer import`, or for `load`."""
+    lines = [f"model = {json.dumps(card.model)}"]
+    lines += [f"{key.replace('_', '-')} = {json.dumps(value)}" for key, value in card.options.items() if key in OPTIONS]
+    texts = {"format": "pt", SETTINGS: "\n".join(lines) + "\n", CLASS_NAMES: "".join(f"{c}\n" for c in card.classes)}
+    for kind in ("mean", "deviation"):
+        texts.update({f"normalisation.{kind}.{c}": repr(float(getattr(card, kind)[c])) for c in range(3)})
+    write_safetensors(path, model.state_dict(), texts)
