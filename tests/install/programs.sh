@@ -33,6 +33,7 @@ found=$(cd "$installed" && find bin share/fovea -type f 2>/dev/null | sort | tr 
 expected=$(for program in "$@"; do
   echo "bin/$program"
   if [ "$program" = cifar_trainer ]; then
+    echo share/fovea/fovea_torch.py
     printf 'share/fovea/settings/%s.toml\n' fast paper quick report strong
     (cd "$root/models/weights" && find . -name '*.safetensors' -o -name '*.md') | sed 's|^\./|share/fovea/weights/|'
   fi
