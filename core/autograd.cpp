@@ -236,7 +236,7 @@ void Variable::backward(const Tensor& dy) const {
   }
 }
 
-Variable record(const char* operation, const Tensor& y, std::vector<Variable> inputs, Backward backward,
+Variable record(const Operation& operation, const Tensor& y, std::vector<Variable> inputs, Backward backward,
                 std::vector<Tensor> saved) {
   check_interrupt();
   observe(operation, y, inputs);
@@ -246,7 +246,7 @@ Variable record(const char* operation, const Tensor& y, std::vector<Variable> in
   }
   Variable result(y, requires_grad);
   Variable::Node& node = *result.state_->node;
-  node.operation = operation;
+  node.operation = operation.name;
   if (requires_grad) {
     for (const Variable& input : inputs) node.inputs.push_back(input.state_->current_node());
     node.backward = std::move(backward);
@@ -259,7 +259,7 @@ Variable record(const char* operation, const Tensor& y, std::vector<Variable> in
   return result;
 }
 
-void observe(const char* step, const Tensor& y, std::span<const Variable> inputs) {
+void observe(const Operation& step, const Tensor& y, std::span<const Variable> inputs) {
   if (is_observed()) (*operation_callback)(step, y, inputs);
 }
 

@@ -6,6 +6,8 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "fovea/core/tensor.h"
@@ -17,6 +19,25 @@ namespace fovea {
 using Backward = std::function<std::vector<Tensor>(const Tensor& dy)>;
 
 class EarlierGradient;
+
+/// What an operation does beside its inputs: a number such as a stride, or a tensor such as running
+/// statistics.
+struct Attribute {
+  const char* name;
+  std::variant<int64_t, double, Tensor> value;
+};
+
+/// An operation's name and attributes, for observers. Implicit in both directions: most have a name alone,
+/// and most observers look at that alone.
+struct Operation {
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  Operation(const char* name_, std::vector<Attribute> attributes_ = {})
+      : name(name_), attributes(std::move(attributes_)) {}
+  operator std::string_view() const { return name; }  // NOLINT(google-explicit-constructor)
+
+  const char* name;
+  std::vector<Attribute> attributes;
+};
 
 /// A Tensor that remembers how it was made, so that gradients can flow back. Copies are the same variable.
 /// The history of a result does not hold the numbers it was made from: those that `backward` did not capture
@@ -75,7 +96,8 @@ class Variable {
   friend class EarlierGradient;
   struct Node;
   struct State;
-  friend Variable record(const char*, const Tensor&, std::vector<Variable>, Backward, std::vector<Tensor>);
+  friend Variable record(const Operation&, const Tensor&, std::vector<Variable>, Backward,
+                         std::vector<Tensor>);
   Node& node(const char* caller) const;
 
   std::shared_ptr<State> state_;
@@ -100,7 +122,7 @@ class EarlierGradient {
 /// requires one; what `backward` captures is what is kept in memory. `saved`: those tensors among them whose
 /// numbers it needs as they are now, and which others can change: where one has changed by the time its
 /// gradient is wanted (see Tensor::version), that is an Error. Undefined ones are left out.
-Variable record(const char* operation, const Tensor& y, std::vector<Variable> inputs, Backward backward,
+Variable record(const Operation& operation, const Tensor& y, std::vector<Variable> inputs, Backward backward,
                 std::vector<Tensor> saved = {});
 
 /// Whether results keep their history on this thread.
@@ -120,10 +142,10 @@ class NoGrad {
 
 /// Called for every operation that this thread records while an OperationObserver lives.
 using OperationCallback =
-    std::function<void(std::string_view operation, const Tensor& y, std::span<const Variable> inputs)>;
+    std::function<void(const Operation& operation, const Tensor& y, std::span<const Variable> inputs)>;
 
 /// Tells the OperationObserver of this thread of a step inside an operation, with the result of that step.
-void observe(const char* step, const Tensor& y, std::span<const Variable> inputs);
+void observe(const Operation& step, const Tensor& y, std::span<const Variable> inputs);
 /// Whether there is one.
 bool is_observed();
 

@@ -64,7 +64,7 @@ Variable F::scale(const Variable& x, double factor) {
   check_defined("scale", "x", x);
   Tensor y = Tensor::empty_like(x.value());
   kernels::scale_forward(x.value(), factor, y);
-  return record("scale", y, {x}, [factor](const Tensor& dy) -> std::vector<Tensor> {
+  return record({"scale", {{"factor", factor}}}, y, {x}, [factor](const Tensor& dy) -> std::vector<Tensor> {
     Tensor dx = Tensor::empty_like(dy);
     kernels::scale_forward(dy, factor, dx);
     return {dx};

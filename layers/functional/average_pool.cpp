@@ -13,11 +13,12 @@ Variable F::average_pool(const Variable& x, int64_t window, int64_t stride, int6
   const Shape pooled{xt.shape(0), shape.outputs(xt.shape(1)), shape.outputs(xt.shape(2)), xt.shape(3)};
   Tensor y = Tensor::empty(pooled, xt.dtype(), xt.device());  // [N, H', W', C]
   kernels::average_pool_forward(xt, shape, y);
-  return record("average_pool", y, {x}, [shape, size = xt.shape()](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor dx = Tensor::empty(size, dy.dtype(), dy.device());
-    kernels::average_pool_backward(dy, shape, dx);
-    return {dx};
-  });
+  return record({"average_pool", {{"window", window}, {"stride", stride}, {"padding", padding}}}, y, {x},
+                [shape, size = xt.shape()](const Tensor& dy) -> std::vector<Tensor> {
+                  Tensor dx = Tensor::empty(size, dy.dtype(), dy.device());
+                  kernels::average_pool_backward(dy, shape, dx);
+                  return {dx};
+                });
 }
 
 }  // namespace fovea

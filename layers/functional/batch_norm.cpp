@@ -51,6 +51,14 @@ void keep_for_backward(kernels::NormConstants& norm) {
   norm.variance = norm.variance.clone();
 }
 
+std::vector<Attribute> norm_attributes(const Tensor& running_mean, const Tensor& running_variance,
+                                       const F::BatchNormSettings& settings) {
+  return {{"running_mean", running_mean},
+          {"running_variance", running_variance},
+          {"epsilon", settings.epsilon},
+          {"training", int64_t{settings.training}}};
+}
+
 namespace {
 
 Variable normalise(const char* operation, const Variable& x, const Variable& weight, const Variable& bias,
@@ -66,7 +74,7 @@ Variable normalise(const char* operation, const Variable& x, const Variable& wei
   kernels::batch_norm_forward(xt, norm, has_relu, y);
   keep_for_backward(norm);
   const bool needs_dx = x.requires_grad();
-  return record(operation, y, {x, weight, bias},
+  return record({operation, norm_attributes(running_mean, running_variance, settings)}, y, {x, weight, bias},
                 [=](const Tensor& dy) -> std::vector<Tensor> {
                   Tensor dweight = weight.new_gradient(), dbias = bias.new_gradient(), dx;
                   kernels::batch_norm_backward_reduce(dy, xt, norm, has_relu, dweight, dbias);

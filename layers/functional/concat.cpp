@@ -42,7 +42,7 @@ Variable F::concat(const std::vector<Variable>& parts, int axis) {
     shapes.push_back(part.shape());
     needed.push_back(part.requires_grad());
   }
-  return record("concat", y, parts, [shapes, needed, axis](const Tensor& dy) {
+  return record({"concat", {{"axis", int64_t{axis}}}}, y, parts, [shapes, needed, axis](const Tensor& dy) {
     const Tensor dy_rows = as_rows(dy, axis);
     std::vector<Tensor> gradients(shapes.size());
     int64_t start = 0;

@@ -35,7 +35,7 @@ Variable F::conv(const Variable& x, const Variable& weight, const Variable& bias
              needs_dbias = bias.requires_grad();
   std::vector<Variable> inputs{x, weight};
   if (bias.defined()) inputs.push_back(bias);
-  return record("conv", y, std::move(inputs),
+  return record({"conv", {{"stride", stride}, {"padding", padding}}}, y, std::move(inputs),
                 [=](const Tensor& dy) -> std::vector<Tensor> {
                   Tensor dx, dweight, dbias;
                   if (needs_dx) {

@@ -14,7 +14,7 @@ Variable F::max_pool(const Variable& x, int64_t window, int64_t stride, int64_t 
   Tensor y = Tensor::empty(pooled, xt.dtype(), xt.device());      // [N, H', W', C]
   Tensor winner = Tensor::empty(pooled, Dtype::u8, xt.device());  // [N, H', W', C]
   kernels::max_pool_forward(xt, shape, y, winner);
-  return record("max_pool", y, {x},
+  return record({"max_pool", {{"window", window}, {"stride", stride}, {"padding", padding}}}, y, {x},
                 [winner, shape, size = xt.shape()](const Tensor& dy) -> std::vector<Tensor> {
                   Tensor dx = Tensor::empty(size, dy.dtype(), dy.device());
                   kernels::max_pool_backward(dy, winner, shape, dx);

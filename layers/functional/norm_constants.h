@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include "fovea/kernels/batch_norm.h"
 #include "fovea/layers/functional.h"
 #include "fovea/layers/functional/moments.h"
@@ -18,6 +20,10 @@ void check_norm(const char* operation, const Shape& x, Dtype dtype, const Tensor
 kernels::NormConstants norm_constants(const Tensor& x, const ChannelMoments& moments, const Tensor& weight,
                                       const Tensor& bias, Tensor& running_mean, Tensor& running_variance,
                                       const F::BatchNormSettings& settings);
+
+/// What observers are told of a batch norm beside its inputs.
+std::vector<Attribute> norm_attributes(const Tensor& running_mean, const Tensor& running_variance,
+                                       const F::BatchNormSettings& settings);
 
 /// Makes the batch norm of a forward pass that of its backward pass, which moves nothing: running statistics
 /// that were its constants may move before then, so that it gets a copy of them.

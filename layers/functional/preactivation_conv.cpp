@@ -50,6 +50,16 @@ kernels::PreactivationStage stage_of(const Tensor& x, const ChannelMoments& mome
           conv.weight.value(), conv.stride, conv.padding};
 }
 
+void observe_step(const Variable& x, const F::PreactivationConv& conv, const Variable& residual,
+                  const Tensor& y) {
+  Operation step{"preactivation_conv",
+                 norm_attributes(conv.running_mean, conv.running_variance, conv.settings)};
+  step.attributes.insert(step.attributes.end(), {{"stride", conv.stride}, {"padding", conv.padding}});
+  std::vector<Variable> inputs{x, conv.norm_weight, conv.norm_bias, conv.weight};
+  if (residual.defined()) inputs.push_back(residual);
+  observe(step, y, inputs);
+}
+
 /// The result alone, for inference.
 Tensor result_of(const Tensor& x, const std::vector<F::PreactivationConv>& convs, const Tensor& residual,
                  const Shape& shape) {
@@ -92,8 +102,7 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
     }
     kernels::preactivation_conv_forward(yt, stage, is_last ? rt : Tensor(), result, saved_stage.activated,
                                         moments.mean, moments.variance);
-    observe("preactivation_conv", result,
-            std::vector<Variable>{y, conv.norm_weight, conv.norm_bias, conv.weight});
+    if (is_observed()) observe_step(y, conv, is_last ? residual : Variable(), result);
     keep_for_backward(stage.norm);
     saved.insert(saved.end(), {yt, stage.weight, stage.norm.mean, stage.norm.variance, stage.norm.weight,
                                stage.norm.bias});

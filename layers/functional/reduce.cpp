@@ -19,12 +19,13 @@ Variable reduce(const char* operation, const Variable& x, int begin, int end, do
   const Tensor y = Tensor::empty(Shape(kept), x.dtype(), x.value().device());
   Tensor sums = y.reshape({O, I});
   kernels::reduce_forward(x.value().reshape({O, R, I}), factor, sums);
-  return record(operation, y, {x}, [=](const Tensor& dy) -> std::vector<Tensor> {
-    const Tensor dx = Tensor::empty(shape, dy.dtype(), dy.device());
-    Tensor rows = dx.reshape({O, R, I});
-    kernels::reduce_backward(dy.reshape({O, I}), factor, rows);
-    return {dx};
-  });
+  return record({operation, {{"begin", int64_t{begin}}, {"end", int64_t{end}}}}, y, {x},
+                [=](const Tensor& dy) -> std::vector<Tensor> {
+                  const Tensor dx = Tensor::empty(shape, dy.dtype(), dy.device());
+                  Tensor rows = dx.reshape({O, R, I});
+                  kernels::reduce_backward(dy.reshape({O, I}), factor, rows);
+                  return {dx};
+                });
 }
 
 int checked_axis(const char* operation, const Variable& x, int axis) {
