@@ -8,6 +8,9 @@ install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/fovea)
 install(TARGETS fovea EXPORT fovea-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(FOVEA_HAS_ONNX)
+  install(TARGETS fovea_onnx EXPORT fovea-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
 get_property(headers GLOBAL PROPERTY FOVEA_HEADERS)
 get_property(details GLOBAL PROPERTY FOVEA_DETAILS)
 foreach(header ${headers} ${details})

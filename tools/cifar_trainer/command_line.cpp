@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 #include <sstream>
+#include <utility>
 
 #include "fovea/config.h"
 #include "fovea/core/check.h"
@@ -152,10 +153,7 @@ constexpr const char* kLimitHelp = "only the first N images; 0: all [0]";
 void add_checkpoint(CLI::App& command, Arguments& arguments) {
   CLI::Option* const checkpoint =
       command.add_option("--checkpoint", arguments.checkpoint, kCheckpointHelp)->type_name("FILE");
-  if (command.get_name() == "export") {
-    checkpoint->required();
-    return;
-  }
+  if (command.get_name() == "export") return;
   const std::string names = joined(weights_names());
   command
       .add_option(
@@ -224,11 +222,27 @@ void add_export(CLI::App& app, Arguments& arguments) {
   CLI::App& command = *app.add_subcommand("export", "The weights of a network alone, with a card");
   command.footer(kExportNotes);
   add_checkpoint(command, arguments);
-  command.add_option("--weights", arguments.output, "NAME.safetensors: filters in f16; NAME.md is its card")
-      ->required()
+  command
+      .add_option("--weights", arguments.weights,
+                  "NAME.safetensors: filters in f16; NAME.md is its card. With --onnx a trained network that "
+                  "comes with this program, by its name")
       ->type_name("FILE");
-  command.add_flag("--torch", arguments.is_for_torch,
-                   "names and filters as PyTorch has them, in f32, for fovea_torch.py");
+  CLI::Option* const onnx =
+      command.add_option("--onnx", arguments.output, "NAME.onnx: the network as a graph of ONNX")
+          ->type_name("FILE");
+  command
+      .add_flag("--torch", arguments.is_for_torch,
+                "names and filters as PyTorch has them, in f32, for fovea_torch.py")
+      ->excludes(onnx);
+  command
+      .add_option_function<std::string>(
+          "--input", [&](const std::string& name) { arguments.onnx.input = parse_enum<OnnxInput>(name); },
+          "of the graph: u8 [N, H, W, 3], or f32 [N, 3, H, W] from 0 to 1 [u8]")
+      ->needs(onnx)
+      ->type_name("u8|f32");
+  command.add_flag("--logits", arguments.onnx.logits, "the graph gives logits instead of probabilities")
+      ->needs(onnx);
+  command.add_flag("--masks", arguments.onnx.masks, "and the masks of the attention modules")->needs(onnx);
   add_settings(command, {"data", "batch-size", "device", "threads"}, arguments.settings);
 }
 
@@ -318,9 +332,28 @@ void refuse_unknown(const CLI::App& app) {
                        command.get_name(), " --help"));
 }
 
+// export writes the weights of --checkpoint to --weights, or as a graph those of either to --onnx, where
+// --weights is what it is elsewhere.
+void settle_export(Arguments& arguments) {
+  arguments.is_onnx = !arguments.output.empty();
+  const bool has_checkpoint = !arguments.checkpoint.empty(), has_weights = !arguments.weights.empty();
+  if (arguments.is_onnx) {
+    check<UsageError>(has_checkpoint != has_weights,
+                      "export: --onnx takes one network: --checkpoint FILE, or "
+                      "--weights with one of ",
+                      joined(weights_names()));
+    return;
+  }
+  check<UsageError>(
+      has_checkpoint && has_weights, "export: ", has_checkpoint ? "--weights" : "--checkpoint",
+      " is required: --checkpoint is the network, --weights the file to write (or --onnx a graph)");
+  arguments.output = std::exchange(arguments.weights, "");
+}
+
 // Which network a command uses: by its name, or where none is named the default, if it is there.
 void settle_weights(Arguments& arguments) {
   const std::string& command = arguments.command;
+  if (command == "export") settle_export(arguments);
   const bool needs_one = command == "evaluate" || command == "predict" || command == "attend";
   if (arguments.weights.empty() && arguments.checkpoint.empty() && needs_one) {
     const std::vector<std::string> names = weights_names();

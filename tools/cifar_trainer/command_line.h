@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "fovea/training/onnx.h"
 #include "settings.h"
 
 namespace fovea::cli {
@@ -38,6 +39,8 @@ struct Arguments {
   std::optional<int64_t> classes, input_size;
   bool json = false;
   bool is_for_torch = false;  // of export: see state_dict_of
+  bool is_onnx = false;  // of export: a graph, of these settings, instead of weights
+  OnnxSettings onnx{};
   bool flip_average = false;  // of evaluate
   bool profile = false;       // of evaluate and predict
   int64_t profile_steps = 0;  // of train; 0: none

@@ -12,6 +12,8 @@ int reproduce(const Arguments& arguments);
 int evaluate(const Arguments& arguments);
 /// export: the weights alone, in 16 bits, with a card.
 int export_weights(const Arguments& arguments);
+/// export --onnx: the network as a graph of ONNX.
+int export_onnx(const Arguments& arguments);
 /// import: weights from PyTorch as a checkpoint.
 int import_weights(const Arguments& arguments);
 int predict(const Arguments& arguments);

@@ -112,9 +112,16 @@ it, and train --init begins with it. The card has what the test set says of thes
 settings. With --torch it is the state_dict() of the same network in fovea_torch.py, which comes with this program (in
 share/fovea), in f32, with filters [K, C, R, S]; safetensors.torch reads it, too.
 
+With --onnx the file is a graph (opset 17) that ONNX Runtime, OpenVINO and others compute: from bytes, whose
+normalisation is inside, to probabilities; --masks adds outputs "stages.0.modules.0.mask" [N, C, h, w]. N is any number
+of images. ONNX's checker looks at it before it is written, and where python3, or that of FOVEA_PYTHON, has onnxruntime,
+its numbers are compared with this program's.
+
 Examples:
   cifar_trainer export --checkpoint runs/56 --weights attention56.safetensors
-  cifar_trainer export --checkpoint runs/56 --weights attention56-torch.safetensors --torch)";
+  cifar_trainer export --checkpoint runs/56 --weights attention56-torch.safetensors --torch
+  cifar_trainer export --weights attention56 --onnx attention56.onnx
+  cifar_trainer export --checkpoint runs/56 --onnx runs/56/network.onnx --input f32 --logits --masks)";
 
 inline constexpr const char* kImportNotes =
     R"(The opposite of export --torch: from what fovea_torch.save wrote, or safetensors.torch.save_file of a state_dict()

@@ -27,7 +27,7 @@ int run(int argc, char** argv) {
   if (command == "train") return arguments->seeds > 1 ? train_seeds(*arguments) : train(*arguments);
   if (command == "reproduce") return reproduce(*arguments);
   if (command == "evaluate") return evaluate(*arguments);
-  if (command == "export") return export_weights(*arguments);
+  if (command == "export") return arguments->is_onnx ? export_onnx(*arguments) : export_weights(*arguments);
   if (command == "import") return import_weights(*arguments);
   if (command == "predict") return predict(*arguments);
   if (command == "attend") return attend(*arguments);
