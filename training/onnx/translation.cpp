@@ -42,12 +42,6 @@ Tensor channels_second(const Tensor& x) {
 
 }  // namespace
 
-OnnxTranslation::Key OnnxTranslation::key_of(const Tensor& tensor) {
-  std::vector<int64_t> shape;
-  for (int axis = 0; axis < tensor.rank(); ++axis) shape.push_back(tensor.shape(axis));
-  return {tensor.raw(), std::move(shape)};
-}
-
 void OnnxTranslation::find_weights() {
   for (const NamedParameter& one : named_parameters(model_)) {
     weights_.emplace(key_of(one.variable.value()), one.path);

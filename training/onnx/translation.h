@@ -43,8 +43,8 @@ class OnnxTranslation {
   OnnxGraph& graph() { return graph_; }
 
  private:
-  using Key = std::pair<const void*, std::vector<int64_t>>;  // address and shape: a reshape keeps the address
-  static Key key_of(const Tensor& tensor);
+  using Key = std::pair<const void*, Shape>;  // address and shape: a reshape keeps the address
+  static Key key_of(const Tensor& tensor) { return {tensor.raw(), tensor.shape()}; }
 
   void find_weights();
   void find_paths();
