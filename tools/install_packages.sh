@@ -13,8 +13,8 @@ fi
 
 # shellcheck source=tools/packages.sh
 source "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
-named=("${build_packages[@]}" "${library_packages[@]}" "${convolution_packages[@]}" "${test_packages[@]}"
-  "${trainer_packages[@]}" "$@")
+named=("${build_packages[@]}" "${library_packages[@]}" "${convolution_packages[@]}" "${onnx_packages[@]}"
+  "${test_packages[@]}" "${trainer_packages[@]}" "$@")
 packages=("${named[@]%%:*}")
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
@@ -24,7 +24,7 @@ install_packages: there is no apt-get here, so nothing is installed. Install the
   Fedora:                         dnf install ${named[*]##*:}
 Other systems: CMake 3.25, a compiler of C++20 (tested: GCC 12 to 14), Eigen 3.4, nlohmann_json 3.11, xxHash, zlib,
   oneDNN 2.6 to 3, Catch2 2.13 to 3, Google Benchmark 1.7, CLI11 2.1, toml++ 3.3, fmt 9, libjpeg-turbo, libpng,
-  OpenSSL, libcurl, libarchive.
+  OpenSSL, libcurl, libarchive; for the export to ONNX libonnx 1.12 and protobuf.
 END
   exit 1
 fi

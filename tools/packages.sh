@@ -7,6 +7,8 @@ library_packages=(libeigen3-dev:eigen3-devel nlohmann-json3-dev:json-devel libxx
   zlib1g-dev:zlib-devel)
 # oneDNN, for the CPU, and what its CMake files ask for
 convolution_packages=(libdnnl-dev:onednn-devel ocl-icd-opencl-dev:ocl-icd-devel)
+# The export to ONNX
+onnx_packages=(libonnx-dev:onnx-devel libprotobuf-dev:protobuf-devel)
 # Tests, benchmarks, and the images of tools/gpu_check
 test_packages=(catch2:catch-devel libbenchmark-dev:google-benchmark-devel python3-pil:python3-pillow)
 trainer_packages=(libcli11-dev:cli11-devel libtomlplusplus-dev:tomlplusplus-devel libfmt-dev:fmt-devel

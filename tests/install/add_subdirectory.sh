@@ -11,6 +11,7 @@ cmake -S "$consumer" -B "$build" -G Ninja -DCMAKE_CXX_COMPILER="$2" -DCMAKE_BUIL
   -DCMAKE_CXX_FLAGS_DEBUG=-O0 -DFOVEA_FOLDER="$1" -DFOVEA_CUDA=OFF
 cmake --build "$build"
 "$build/consumer"
+[ ! -e "$build/consumer_onnx" ] || "$build/consumer_onnx"
 for program in "$build"/bin "$build"/fovea/tests "$build"/fovea/tools; do
   [ ! -e "$program" ] || { echo "add_subdirectory: $program was made, and nobody asked for it" >&2; exit 1; }
 done

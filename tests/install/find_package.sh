@@ -13,3 +13,4 @@ cmake -S "$consumer" -B "$prefix/build" -G Ninja -DCMAKE_CXX_COMPILER="$2" -DCMA
 grep -q "^fovea_DIR:PATH=$prefix/installed/" "$prefix/build/CMakeCache.txt"
 cmake --build "$prefix/build"
 "$prefix/build/consumer"
+[ ! -e "$prefix/installed/include/fovea/training/onnx.h" ] || "$prefix/build/consumer_onnx"

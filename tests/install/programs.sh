@@ -34,6 +34,7 @@ expected=$(for program in "$@"; do
   echo "bin/$program"
   if [ "$program" = cifar_trainer ]; then
     echo share/fovea/fovea_torch.py
+    echo share/fovea/scripts/check_onnx.py
     printf 'share/fovea/settings/%s.toml\n' fast paper quick report strong
     (cd "$root/models/weights" && find . -name '*.safetensors' -o -name '*.md') | sed 's|^\./|share/fovea/weights/|'
   fi
