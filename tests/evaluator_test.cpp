@@ -75,6 +75,28 @@ TEST_CASE("evaluator: the mean logits of an image and its mirror image, by hand,
   }
 }
 
+TEST_CASE("evaluator: on_logits gets those of every image, from which loss and accuracy follow") {
+  const ImageSet set = test::tiny_images(13, 1);
+  for (const Device device : test::devices()) {
+    Classifier classifier = test::tiny_classifier(/*seed=*/1);
+    move_to(classifier.model(), device);
+    std::vector<double> all;
+    const auto keep = [&](int64_t first, const Tensor& logits) {
+      CHECK(first * 3 == std::ssize(all));
+      const std::vector<double> part = logits.to_doubles();
+      all.insert(all.end(), part.begin(), part.end());
+    };
+    const Evaluation found = classifier.evaluate(set, {.batch_size = 4, .on_logits = keep});
+    const Tensor logits = Tensor::from<float>(std::vector<float>(all.begin(), all.end()), {13, 3});
+    CHECK(static_cast<double>(count_correct(logits, set.labels)) / 13 == found.accuracy);
+    CHECK(F::softmax_cross_entropy(Variable(logits), set.labels).value().item() ==
+          Approx(found.loss).epsilon(1e-5));
+    if (device.is_cpu()) continue;
+    Evaluator capturing(classifier.model(), set, classifier.normalisation(), 4, /*capture=*/true);
+    CHECK_THROWS_AS(capturing.run({.batch_size = 4, .on_logits = keep}), UsageError);
+  }
+}
+
 TEST_CASE("evaluator: batches without images are an error") {
   Classifier classifier = test::tiny_classifier(/*seed=*/1);
   const ImageSet set = test::tiny_images(3, 1);

@@ -40,23 +40,28 @@ Evaluator::Evaluator(Model& model, const ImageSet& data, const ImageNormalisatio
 }
 
 Evaluation Evaluator::run(const EvaluationSettings& settings) {
+  check<UsageError>(!settings.on_logits || !wants_capture_,
+                    "evaluate: on_logits is set, and the batches are captured; wanted one of both");
   const EvaluationMode evaluation_mode(model_);
+  keeps_logits_ = static_cast<bool>(settings.on_logits);
   batches_.begin_epoch(0);
   if (mirrored_) mirrored_->begin_epoch(0);
   for (Tensor* counter : {&position_, &correct_, &in_top_}) counter->fill_with_zeros();
   std::vector<double> sizes;
   Evaluation evaluation;
+  const auto evaluate_batch = [&](int64_t first, int64_t count) {
+    const NoGrad no_grad;  // not in hooks: they may train another model
+    if (count == batch_size_) return add_next();
+    const int64_t batch = first / batch_size_;
+    add(batches_.at(batch), mirrored_ ? &mirrored_->at(batch) : nullptr);
+  };
   evaluation.images =
       for_each_batch(images_, batch_size_, settings, place_.device, [&](int64_t first, int64_t count) {
-        const NoGrad no_grad;  // not in hooks: they may train another model
-        if (count == batch_size_) {
-          add_next();
-        } else {
-          const int64_t batch = first / batch_size_;
-          add(batches_.at(batch), mirrored_ ? &mirrored_->at(batch) : nullptr);
-        }
+        evaluate_batch(first, count);
+        if (settings.on_logits) settings.on_logits(first, logits_);
         sizes.push_back(static_cast<double>(count));
       });
+  logits_ = {};
   const double images = static_cast<double>(std::max<int64_t>(evaluation.images, 1));
   const std::vector<double> losses = losses_.slice(0, {std::ssize(sizes)}).to_doubles();
   for (size_t i = 0; i < sizes.size(); ++i) evaluation.loss += losses[i] * sizes[i];
@@ -92,6 +97,7 @@ void Evaluator::add(const Batch& batch, const Batch* mirrored) {
   }
   const Tensor loss = F::softmax_cross_entropy(Variable(logits), batch.labels).value();
   classes_ = logits.shape(1);
+  if (keeps_logits_) logits_ = logits;
   kernels::count_correct(logits, batch.labels, /*k=*/1, correct_);
   if (classes_ >= kClassesForTop) kernels::count_correct(logits, batch.labels, kTop, in_top_);
   kernels::record_step(loss, zero_, zero_, position_, losses_, ignored_, ignored_);

@@ -52,7 +52,8 @@ class Evaluator {
             bool capture, bool flip_average = false);
 
   /// Over all images, unaugmented, with running statistics. Does not look at settings.batch_size; on a device
-  /// on_batch counts the images that are on their way, not those that are done.
+  /// on_batch counts the images that are on their way, not those that are done. UsageError for on_logits
+  /// where batches are captured: those of a batch are overwritten by the next.
   Evaluation run(const EvaluationSettings& settings);
 
  private:
@@ -71,7 +72,9 @@ class Evaluator {
   Tensor losses_;                    // [batches]: their means
   Tensor ignored_;                   // i64 [batches]: record_step has more to say than is wanted here
   Tensor zero_;                      // i64 []
-  int64_t classes_ = 0;              // of the last batch
+  bool keeps_logits_ = false;
+  Tensor logits_;        // of the last batch, if kept
+  int64_t classes_ = 0;  // of the last batch
   std::optional<CapturedGraph> graph_;
 };
 

@@ -138,7 +138,9 @@ struct EvaluationSettings {
   int64_t batch_size = 256;
   bool flip_average = false;  // by the mean logits of an image and its mirror image; of evaluate alone
   std::function<void(int64_t done, int64_t total)> on_batch{};  // images
-  std::function<bool()> should_stop{};                          // polled before every batch
+  /// Before on_batch, the logits [n, classes] of images first, first + 1, ...; of Classifier::evaluate alone.
+  std::function<void(int64_t first, const Tensor& logits)> on_logits{};
+  std::function<bool()> should_stop{};       // polled before every batch
   std::function<bool()> should_interrupt{};  // on the CPU within a batch: drops it and stops
 };
 

@@ -266,6 +266,15 @@ void add_import(CLI::App& app, Arguments& arguments) {
   add_settings(command, {"dataset", "data"}, arguments.settings);
 }
 
+void add_report(CLI::App& app, Arguments& arguments) {
+  CLI::App& command = *app.add_subcommand("report", "A page about a run, or about several over each other");
+  command.footer(kReportNotes);
+  command.add_option("runs", arguments.names, "folders of runs");
+  command.add_option("--out", arguments.output, "the page; default report.html in the folder of the one run")
+      ->type_name("FILE");
+  add_settings(command, {"data", "device", "threads"}, arguments.settings);
+}
+
 void add_info(CLI::App& app, Arguments& arguments) {
   CLI::App& command =
       *app.add_subcommand("info", "Parameters, multiply-adds and activation memory of a network");
@@ -315,9 +324,7 @@ void refuse_unknown(const CLI::App& app) {
     std::vector<std::string> names;
     for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
     const auto rest = app.remaining();
-    check<UsageError>(!rest.empty(),
-                      "a command is missing: train, reproduce, evaluate, predict, attend, export, import, "
-                      "info, datasets, fetch or devices; see --help");
+    check<UsageError>(!rest.empty(), "a command is missing, one of ", joined(names), "; see --help");
     throw UsageError(
         str("there is no command ", in_quotes(rest[0]), suggestion(rest[0], names), "; see --help"));
   }
@@ -384,6 +391,7 @@ std::optional<Arguments> parse_command_line(int argc, const char* const* argv) {
   add_attend(app, arguments);
   add_export(app, arguments);
   add_import(app, arguments);
+  add_report(app, arguments);
   add_info(app, arguments);
   add_datasets(app, arguments);
   add_fetch(app, arguments);

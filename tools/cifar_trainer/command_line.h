@@ -12,8 +12,8 @@ namespace fovea::cli {
 
 /// A command and its flags; which of them a command has is in `cifar_trainer COMMAND --help`.
 struct Arguments {
-  // "train", "reproduce", "evaluate", "predict", "attend", "export", "import", "info", "datasets", "fetch" or
-  // "devices"
+  // "train", "reproduce", "evaluate", "predict", "attend", "export", "import", "report", "info", "datasets",
+  // "fetch" or "devices"
   std::string command;
   Overrides settings;  // flags that are settings
   std::string config;
@@ -31,7 +31,7 @@ struct Arguments {
   std::optional<int64_t> limit;    // images of the split, or named; 0: all; without: the command's choice
   std::vector<std::string> names;  // images, folders of them, datasets, or a table
   // Of predict, "": CSV on standard output; of fetch, "": the cache folder; of export and import the file
-  // that is written.
+  // that is written; of report the page, "": in the folder of the run.
   std::string output;
   int64_t top_k = 0;    // of predict: the likeliest classes to write; 0: the command's choice
   std::string url;      // of fetch; "": the addresses that are known

@@ -18,6 +18,7 @@ int export_onnx(const Arguments& arguments);
 int import_weights(const Arguments& arguments);
 int predict(const Arguments& arguments);
 int attend(const Arguments& arguments);
+int report(const Arguments& arguments);
 int info(const Arguments& arguments);
 int datasets(const Arguments& arguments);
 int fetch_datasets(const Arguments& arguments);

@@ -19,8 +19,8 @@ Exit codes: 0 done, 1 failed while running, 2 usage, 3 data, 4 device or memory,
 inline constexpr const char* kTrainNotes =
     R"(Every setting above is also a key of the file for --config, without the dashes: batch-size = 128. Flags win over
 the file, the file wins over the defaults. --no-KEY turns off what is on: --no-flip. The folder of a run gets
-settings.toml (usable with --config), metrics.csv, summary.json, last.safetensors and best.safetensors. Ctrl-C
-saves and stops, as do SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU; --resume goes on, with the same result as
+settings.toml (usable with --config), metrics.csv, metrics.jsonl, summary.json, predictions.csv (of the test images),
+report.html (for a browser), last.safetensors and best.safetensors. Ctrl-C saves and stops, as do SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU; --resume goes on, with the same result as
 without the pause (or, with --precision, in another one). --profile changes no result; its trace.json is for
 chrome://tracing and Perfetto.
 
@@ -101,6 +101,16 @@ channels], the mask itself.
 Examples:
   cifar_trainer attend --checkpoint runs/first/best.safetensors --out masks cat.jpg dog.png
   cifar_trainer attend --checkpoint runs/first/best.safetensors --out masks --split test --limit 8)";
+
+inline constexpr const char* kReportNotes =
+    R"(One run: curves, classes, confusion matrix, surest mistakes, masks, settings and the command that repeats it, as train
+leaves it in OUT/report.html. The images are looked for where the run had them, or in --data; without them the page has
+no pictures. Of a run from before there was a predictions.csv the network is tested again. Several runs: their curves in
+one drawing each, results, and the settings that differ. The page is one file, without scripts, and needs no network.
+
+Examples:
+  cifar_trainer report runs/56
+  cifar_trainer report runs/56 runs/92 --out runs.html)";
 
 inline constexpr const char* kInfoNotes = R"(Examples:
   cifar_trainer info --model attention92-wide

@@ -31,6 +31,7 @@ int run(int argc, char** argv) {
   if (command == "import") return import_weights(*arguments);
   if (command == "predict") return predict(*arguments);
   if (command == "attend") return attend(*arguments);
+  if (command == "report") return report(*arguments);
   if (command == "info") return info(*arguments);
   if (command == "datasets") return datasets(*arguments);
   if (command == "fetch") return fetch_datasets(*arguments);

@@ -11,6 +11,7 @@ Recorder::Recorder(const Settings& settings, const RunFolder& folder, Classifier
       classifier_(classifier),
       before_(before),
       times_(folder.times()),
+      log_(folder.metrics_log()),
       images_per_second_(before.images_per_second) {}
 
 TrainingHooks Recorder::hooks() {
@@ -41,38 +42,46 @@ void Recorder::finish(const TrainingResult& result) {
   const bool has_part = classifier_.checkpoint().progress.batch > 0;  // of an epoch
   if (result.reason != StopReason::max_steps || !has_part) return;
   const double images = static_cast<double>(classifier_.checkpoint().progress.batch_size);
-  folder_.append({.epoch = result.epochs + 1,
-                  .step = result.steps,
-                  .learning_rate = result.learning_rate,
-                  .train_loss = result.train_loss,
-                  .train_accuracy = result.train_accuracy,
-                  .validation = result.evaluation,
-                  .images_per_second = now.step_seconds > 0 ? images / now.step_seconds : 0,
-                  .seconds = now.seconds});
+  append({.epoch = result.epochs + 1,
+          .step = result.steps,
+          .learning_rate = result.learning_rate,
+          .train_loss = result.train_loss,
+          .train_accuracy = result.train_accuracy,
+          .validation = result.evaluation,
+          .images_per_second = now.step_seconds > 0 ? images / now.step_seconds : 0,
+          .seconds = now.seconds});
 }
 
 void Recorder::on_step(const StepReport& report) {
   images_per_second_ = report.images_per_second;
   progress_.step(report, settings_.training.batch_size);
+  if (settings_.log_every > 0 && report.step % settings_.log_every == 0) log_.step(report);
   if (settings_.save_every > 0 && report.step % settings_.save_every == 0) save_last();
 }
 
 // The row comes before the checkpoint: a run that is cut off in between drops the row when it is resumed.
 void Recorder::on_epoch(const EpochReport& report) {
   progress_.epoch(report);
+  log_.make_durable();
   if (report.is_best) classifier_.save(folder_.best());
-  folder_.append({.epoch = report.epoch,
-                  .step = report.step,
-                  .learning_rate = report.learning_rate,
-                  .train_loss = report.train_loss,
-                  .train_accuracy = report.train_accuracy,
-                  .validation = report.evaluation,
-                  .images_per_second = report.images_per_second,
-                  .seconds = times().seconds});
+  append({.epoch = report.epoch,
+          .step = report.step,
+          .learning_rate = report.learning_rate,
+          .train_loss = report.train_loss,
+          .train_accuracy = report.train_accuracy,
+          .validation = report.evaluation,
+          .images_per_second = report.images_per_second,
+          .seconds = times().seconds});
   save_last();
 }
 
+void Recorder::append(const MetricsRow& row) {
+  folder_.append(row);
+  log_.epoch(row);
+}
+
 void Recorder::save_last() {
+  log_.make_durable();
   times_.write(times());
   classifier_.save(folder_.last());
 }

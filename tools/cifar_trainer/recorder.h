@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "fovea/training/classifier.h"
+#include "metrics_log.h"
 #include "progress.h"
 #include "run_folder.h"
 #include "run_times.h"
@@ -28,6 +29,7 @@ class Recorder {
  private:
   void on_step(const StepReport& report);
   void on_epoch(const EpochReport& report);
+  void append(const MetricsRow& row);
   void save_last();
 
   const Settings& settings_;
@@ -36,6 +38,7 @@ class Recorder {
   Progress progress_;
   CheckpointTimes before_;
   RunTimes times_;
+  MetricsLog log_;
   double images_per_second_;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };

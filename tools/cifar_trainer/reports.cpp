@@ -101,6 +101,7 @@ std::string to_json(const RunSummary& summary) {
   json.add("peak_memory_bytes", summary.peak_memory_bytes);
   json.add("seconds", summary.seconds);
   json.add("device", summary.device);
+  json.add("processor", summary.processor);
   json.add("precision", summary.precision);
   json.add("threads", summary.threads);
   json.add("batch_size", summary.batch_size);

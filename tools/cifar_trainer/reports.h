@@ -26,7 +26,7 @@ struct RunSummary {
   double images_per_second = 0;      // median over the training steps of the last part; 0: not measured
   int64_t peak_memory_bytes = 0;
   double seconds = 0;
-  std::string device, precision;
+  std::string device, processor, precision;  // processor: its name; "": unknown
   int threads = 0;
   int64_t batch_size = 0, seed = 0;
 };

@@ -9,19 +9,21 @@
 #include <sstream>
 #include <string_view>
 
+#include "event_files.h"
 #include "fovea/config.h"
 #include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
 #include "fovea/training/checkpoint.h"
+#include "metrics_log.h"
 
 namespace fovea::cli {
 namespace {
 
 // What best.safetensors is called once it is not that of the run that goes on.
 constexpr const char* kBestBefore = "best-before-resume.safetensors";
-constexpr std::array kFiles = {"settings.toml",    "metrics.csv",      "summary.json",
-                               "last.safetensors", "best.safetensors", "profile.md",
-                               "trace.json",       "times.json",       kBestBefore};
+constexpr std::array kFiles = {"settings.toml",    "metrics.csv",   "summary.json",    "last.safetensors",
+                               "best.safetensors", "profile.md",    "trace.json",      "times.json",
+                               kBestBefore,        "metrics.jsonl", "predictions.csv", "report.html"};
 constexpr const char* kHeader =
     "epoch,step,learning_rate,train_loss,train_accuracy,validation_loss,validation_accuracy,"
     "images_per_second,seconds\n";
@@ -30,8 +32,9 @@ constexpr std::string_view kOldHeader =
     "epoch,step,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds";
 
 constexpr auto kCommas = std::count(std::string_view(kHeader).begin(), std::string_view(kHeader).end(), ',');
-// A table has some hundred bytes an epoch.
+// A table has some hundred bytes an epoch, a log some hundred every so many steps.
 constexpr uint64_t kMaxTableBytes = uint64_t{64} << 20;
+constexpr uint64_t kMaxLogBytes = uint64_t{1} << 30;
 
 // Whole or not at all, and durable, whatever stands beside it: see AtomicFile.
 void write_text(const std::string& path, const std::string& text) {
@@ -86,17 +89,17 @@ bool RunFolder::holds_run() const {
 }
 
 bool RunFolder::is_finished(const TrainingProgress& progress) const {
-  const std::string path = file("summary.json");
+  const std::string path = summary();
   if (!std::filesystem::exists(path)) return false;
-  const std::string summary = read_whole(path, kMaxTableBytes);
-  return summary.find("\"finished\": true") != std::string::npos &&
-         number_in(summary, "steps") == static_cast<double>(progress.step) &&
-         number_in(summary, "epochs") == static_cast<double>(progress.epoch);
+  const std::string text = read_whole(path, kMaxTableBytes);
+  return text.find("\"finished\": true") != std::string::npos &&
+         number_in(text, "steps") == static_cast<double>(progress.step) &&
+         number_in(text, "epochs") == static_cast<double>(progress.epoch);
 }
 
 std::optional<double> RunFolder::test_accuracy() const {
   if (!std::filesystem::exists(last()) || !is_finished(read_checkpoint(last()).progress)) return {};
-  return number_in(read_whole(file("summary.json"), kMaxTableBytes), "test_accuracy");
+  return number_in(read_whole(summary(), kMaxTableBytes), "test_accuracy");
 }
 
 std::string RunFolder::chosen(int64_t best_epoch) const {
@@ -115,7 +118,8 @@ void RunFolder::start() const {
   std::filesystem::create_directories(path_, error);
   check(!error, "run: cannot make the folder ", path_.string(), ": ", error.message());
   for (const char* name : kFiles) std::filesystem::remove(path_ / name);
-  write_text(file("metrics.csv"), kHeader);
+  remove_event_files(path());
+  write_text(metrics(), kHeader);
 }
 
 void RunFolder::carry_over(const std::string& checkpoint, int64_t best_epoch) const {
@@ -127,7 +131,9 @@ void RunFolder::carry_over(const std::string& checkpoint, int64_t best_epoch) co
   std::error_code error;
   std::filesystem::create_directories(path_, error);
   check(!error, "run: cannot make the folder ", path_.string(), ": ", error.message());
-  copy(source.file("metrics.csv"), "metrics.csv");
+  copy(source.metrics(), "metrics.csv");
+  copy(source.metrics_log(), "metrics.jsonl");
+  for (const std::string& name : event_files(source.path())) copy(source.file(name.c_str()), name.c_str());
   copy(source.times(), "times.json");
   if (is_best_of(source.best(), best_epoch)) copy(source.best(), "best.safetensors");
   copy(checkpoint, "last.safetensors");  // comes last: what it is to go on with is there
@@ -143,7 +149,7 @@ double RunFolder::resume(int64_t epochs) const {
   std::error_code error;
   std::filesystem::create_directories(path_, error);
   check(!error, "run: cannot make the folder ", path_.string(), ": ", error.message());
-  std::istringstream file_in(read_table(file("metrics.csv")));
+  std::istringstream file_in(read_table(metrics()));
   file_in.exceptions(std::ios_base::badbit);  // without memory it would end early
   std::string kept = kHeader, line;
   double seconds = 0;
@@ -156,8 +162,13 @@ double RunFolder::resume(int64_t epochs) const {
     kept += line + "\n";
     seconds = std::atof(line.substr(line.rfind(',') + 1).c_str());
   }
-  write_text(file("metrics.csv"), kept);
+  write_text(metrics(), kept);
   return seconds;
+}
+
+void RunFolder::resume_log(const TrainingProgress& progress) const {
+  if (!std::filesystem::exists(metrics_log())) return;
+  write_text(metrics_log(), MetricsLog::up_to(read_whole(metrics_log(), kMaxLogBytes), progress));
 }
 
 void RunFolder::write_settings(const Settings& settings) const {
@@ -170,14 +181,22 @@ void RunFolder::append(const MetricsRow& row) const {
   const std::string validation =
       row.validation ? fmt::format("{:.6g},{:.6g}", row.validation->loss, row.validation->accuracy) : ",";
   const std::string speed = row.images_per_second > 0 ? fmt::format("{:.1f}", row.images_per_second) : "";
-  write_text(file("metrics.csv"), read_table(file("metrics.csv")) +
-                                      fmt::format("{},{},{:.6g},{:.6g},{:.6g},{},{},{:.1f}\n", row.epoch,
-                                                  row.step, row.learning_rate, row.train_loss,
-                                                  row.train_accuracy, validation, speed, row.seconds));
+  write_text(metrics(),
+             read_table(metrics()) + fmt::format("{},{},{:.6g},{:.6g},{:.6g},{},{},{:.1f}\n", row.epoch,
+                                                 row.step, row.learning_rate, row.train_loss,
+                                                 row.train_accuracy, validation, speed, row.seconds));
 }
 
 void RunFolder::write_summary(const std::string& json) const {
-  write_text(file("summary.json"), json + "\n");
+  write_text(summary(), json + "\n");
+}
+
+void RunFolder::write_predictions(const std::string& csv) const {
+  write_text(predictions(), csv);
+}
+
+void RunFolder::write_report(const std::string& html) const {
+  write_text(report(), html);
 }
 
 void RunFolder::write_profile(const std::string& tables, const std::string& trace) const {

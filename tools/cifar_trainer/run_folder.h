@@ -21,8 +21,9 @@ struct MetricsRow {
   double seconds = 0;            // since the run began, pauses between resumed parts left out
 };
 
-/// The folder of a training run: settings.toml, metrics.csv, summary.json, times.json,
-/// last.safetensors, best.safetensors; with a profile also profile.md, trace.json.
+/// The folder of a training run: settings.toml, metrics.csv, metrics.jsonl, summary.json, times.json,
+/// last.safetensors, best.safetensors, predictions.csv, report.html; with a profile also profile.md,
+/// trace.json, and with --tensorboard event files.
 class RunFolder {
  public:
   explicit RunFolder(const std::string& path) : path_(path) {}
@@ -32,6 +33,11 @@ class RunFolder {
   std::string best() const { return file("best.safetensors"); }
   std::string settings() const { return file("settings.toml"); }
   std::string times() const { return file("times.json"); }
+  std::string metrics() const { return file("metrics.csv"); }
+  std::string metrics_log() const { return file("metrics.jsonl"); }
+  std::string summary() const { return file("summary.json"); }
+  std::string predictions() const { return file("predictions.csv"); }
+  std::string report() const { return file("report.html"); }
   /// Whether a run has been here.
   bool holds_run() const;
   /// Whether its summary is that of a run that came to its end, the test included, where `progress` says.
@@ -54,10 +60,14 @@ class RunFolder {
   /// Drops the rows of epochs after `epochs`, which will be trained again; returns the seconds of the last
   /// row.
   double resume(int64_t epochs) const;
+  /// The same for metrics.jsonl: see MetricsLog::up_to.
+  void resume_log(const TrainingProgress& progress) const;
 
   void write_settings(const Settings& settings) const;
   void append(const MetricsRow& row) const;
   void write_summary(const std::string& json) const;
+  void write_predictions(const std::string& csv) const;
+  void write_report(const std::string& html) const;
   /// profile.md and trace.json
   void write_profile(const std::string& tables, const std::string& trace) const;
 

@@ -34,6 +34,8 @@ struct Settings {
   int64_t threads = 0;
   std::string out;  // "": runs/MODEL-DATASET
   int64_t save_every = 0;
+  int64_t log_every = 50;
+  bool tensorboard = false;
 
   template <class V>
   void visit(V&& v) {
@@ -62,6 +64,13 @@ struct Settings {
        .most = 1e12,
        .group = "Run",
        .shapes_result = false});
+    v("log_every", log_every,
+      {.help = "a line in metrics.jsonl every N steps; 0: after each epoch only",
+       .most = 1e12,
+       .group = "Run",
+       .shapes_result = false});
+    v("tensorboard", tensorboard,
+      {.help = "write what TensorBoard reads as well", .group = "Run", .shapes_result = false});
   }
 };
 

@@ -12,6 +12,7 @@
 #include "fovea/training/device_speed.h"
 #include "initial_weights.h"
 #include "output.h"
+#include "processor.h"
 #include "profile.h"
 #include "recipes.h"
 #include "recorder.h"
@@ -19,6 +20,7 @@
 #include "run_folder.h"
 #include "setup.h"
 #include "signals.h"
+#include "tested_network.h"
 
 namespace fovea::cli {
 namespace {
@@ -162,16 +164,6 @@ RunImages images_of_run(Settings& settings) {
   return images;
 }
 
-// The one use of the test set: of the network that was chosen on the validation set or, without one, the
-// last, in f32, as `evaluate` has it. Nothing if it was stopped.
-std::optional<Evaluation> test_network(const std::string& checkpoint, const ImageSet& images,
-                                       const Device& device, Progress& progress) {
-  const Classifier classifier = load_classifier(read_checkpoint(checkpoint), device, Precision::f32);
-  const Evaluation evaluation =
-      classifier.evaluate(images, shown_evaluation(progress, "testing", evaluation_batch(device)));
-  return evaluation.images == images.size() ? std::optional(evaluation) : std::nullopt;
-}
-
 RunSummary summarise_run(const Settings& settings, const RunImages& images, const Device& device,
                          Classifier& classifier, const TrainingResult& result, const CheckpointTimes& times) {
   const std::optional<Evaluation> of_last_epoch = classifier.checkpoint().progress.evaluation;
@@ -196,6 +188,7 @@ RunSummary summarise_run(const Settings& settings, const RunImages& images, cons
           .peak_memory_bytes = peak_memory_bytes(device),
           .seconds = times.seconds,
           .device = device.str(),
+          .processor = processor_name(device),
           .precision = name_of(settings.training.precision),
           .threads = num_threads(),
           .batch_size = settings.training.batch_size,
@@ -309,6 +302,7 @@ int train(const Arguments& given) {
     }
     best_before = folder.set_best_aside(start.checkpoint->progress.best_epoch);
     const double seconds = folder.resume(start.checkpoint->progress.epoch);
+    folder.resume_log(start.checkpoint->progress);
     times =
         RunTimes(folder.times()).at(start.checkpoint->progress).value_or(CheckpointTimes{.seconds = seconds});
     start.checkpoint->step_seconds = times.step_seconds;
@@ -349,6 +343,7 @@ int train(const Arguments& given) {
     return 0;
   }
   RunSummary summary = summarise_run(settings, images, device, classifier, result, recorder.times());
+  TestedNetwork network;
   if (result.reason != StopReason::stopped) {
     const std::string tested = folder.chosen(summary.best_epoch);
     if (summary.best_epoch > 0 && tested == folder.last()) {
@@ -356,10 +351,13 @@ int train(const Arguments& given) {
                                            folder.best(), summary.best_epoch));
     }
     summary.tested_checkpoint = std::filesystem::path(tested).filename().string();
-    summary.test = test_network(tested, images.test, device, recorder.progress());
+    network = test_network(tested, images.test, device, recorder.progress());
+    summary.test = network.evaluation;
     summary.finished = summary.test.has_value();
   }
+  if (network.predictions.size() > 0) folder.write_predictions(to_csv(network.predictions));
   folder.write_summary(to_json(summary));
+  write_run_report(folder, summary.finished ? &network.pictures : nullptr, recorder.progress());
   recorder.progress().line(describe_end(summary, settings.out, arguments.is_planned));
   return summary.finished ? 0 : stop_exit_code();
 }
