@@ -65,10 +65,23 @@ struct Name {
 /// Moves names apart that would stand on each other, within the drawing.
 void spread(std::vector<Name>& names, double bottom) {
   std::stable_sort(names.begin(), names.end(), [](const Name& a, const Name& b) { return a.y < b.y; });
-  for (size_t i = 1; i < names.size(); ++i) names[i].y = std::max(names[i].y, names[i - 1].y + kNameHeight);
-  double most = bottom;
-  for (size_t i = names.size(); i-- > 0; most = names[i].y - kNameHeight)
-    names[i].y = std::min(names[i].y, most);
+  const auto collide = [](const Name& a, const Name& b) {
+    const auto end = [](const Name& name) {
+      return name.x + kLetter * static_cast<double>(name.text.size());
+    };
+    return a.x < end(b) && b.x < end(a);
+  };
+  for (size_t i = 1; i < names.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (collide(names[i], names[j])) names[i].y = std::max(names[i].y, names[j].y + kNameHeight);
+    }
+  }
+  for (size_t i = names.size(); i-- > 0;) {
+    names[i].y = std::min(names[i].y, bottom);
+    for (size_t j = i + 1; j < names.size(); ++j) {
+      if (collide(names[i], names[j])) names[i].y = std::min(names[i].y, names[j].y - kNameHeight);
+    }
+  }
 }
 
 class Drawing {

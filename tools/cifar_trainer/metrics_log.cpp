@@ -1,14 +1,8 @@
 #include "metrics_log.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 #include <string_view>
 
 #include "flat_json.h"
-#include "fovea/core/check.h"
 #include "fovea/core/json_writer.h"
 #include "run_folder.h"
 
@@ -58,15 +52,6 @@ bool is_up_to(std::string_view line, const TrainingProgress& progress) {
 
 }  // namespace
 
-MetricsLog::MetricsLog(const std::string& path)
-    : path_(path), descriptor_(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
-  check(descriptor_ >= 0, "run: ", path_, " cannot be opened: ", std::strerror(errno));
-}
-
-MetricsLog::~MetricsLog() {
-  close(descriptor_);
-}
-
 void MetricsLog::step(const StepReport& report) {
   Line line("step");
   line.add("step", report.step);
@@ -77,7 +62,7 @@ void MetricsLog::step(const StepReport& report) {
   line.add("epoch_accuracy", report.epoch_accuracy);
   line.add("learning_rate", report.learning_rate);
   line.add_speed(report.images_per_second);
-  append(line.text());
+  file_.append(line.text());
 }
 
 void MetricsLog::epoch(const MetricsRow& row) {
@@ -93,13 +78,7 @@ void MetricsLog::epoch(const MetricsRow& row) {
   }
   line.add_speed(row.images_per_second);
   line.add("seconds", row.seconds);
-  append(line.text());
-}
-
-void MetricsLog::make_durable() {
-  if (is_durable_) return;
-  check(fdatasync(descriptor_) == 0, "run: ", path_, " cannot be made durable: ", std::strerror(errno));
-  is_durable_ = true;
+  file_.append(line.text());
 }
 
 std::string MetricsLog::up_to(const std::string& text, const TrainingProgress& progress) {
@@ -110,16 +89,6 @@ std::string MetricsLog::up_to(const std::string& text, const TrainingProgress& p
     if (is_up_to(line, progress)) kept.append(line).append("\n");
   }
   return kept;
-}
-
-void MetricsLog::append(const std::string& line) {
-  is_durable_ = false;
-  for (size_t done = 0; done < line.size();) {
-    const ssize_t written = write(descriptor_, line.data() + done, line.size() - done);
-    if (written < 0 && errno == EINTR) continue;
-    check(written > 0, "run: ", path_, " cannot be written: ", std::strerror(errno));
-    done += static_cast<size_t>(written);
-  }
 }
 
 }  // namespace fovea::cli

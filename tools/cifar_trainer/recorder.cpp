@@ -5,13 +5,14 @@
 namespace fovea::cli {
 
 Recorder::Recorder(const Settings& settings, const RunFolder& folder, Classifier& classifier,
-                   const CheckpointTimes& before)
+                   const CheckpointTimes& before, const TrainingProgress& progress)
     : settings_(settings),
       folder_(folder),
       classifier_(classifier),
       before_(before),
       times_(folder.times()),
       log_(folder.metrics_log()),
+      tensorboard_(folder.path(), settings, progress),
       images_per_second_(before.images_per_second) {}
 
 TrainingHooks Recorder::hooks() {
@@ -55,14 +56,17 @@ void Recorder::finish(const TrainingResult& result) {
 void Recorder::on_step(const StepReport& report) {
   images_per_second_ = report.images_per_second;
   progress_.step(report, settings_.training.batch_size);
-  if (settings_.log_every > 0 && report.step % settings_.log_every == 0) log_.step(report);
+  if (settings_.log_every > 0 && report.step % settings_.log_every == 0) {
+    log_.step(report);
+    tensorboard_.step(report);
+  }
   if (settings_.save_every > 0 && report.step % settings_.save_every == 0) save_last();
 }
 
 // The row comes before the checkpoint: a run that is cut off in between drops the row when it is resumed.
 void Recorder::on_epoch(const EpochReport& report) {
   progress_.epoch(report);
-  log_.make_durable();
+  make_logs_durable();
   if (report.is_best) classifier_.save(folder_.best());
   append({.epoch = report.epoch,
           .step = report.step,
@@ -78,10 +82,16 @@ void Recorder::on_epoch(const EpochReport& report) {
 void Recorder::append(const MetricsRow& row) {
   folder_.append(row);
   log_.epoch(row);
+  tensorboard_.epoch(row);
+}
+
+void Recorder::make_logs_durable() {
+  log_.make_durable();
+  tensorboard_.make_durable();
 }
 
 void Recorder::save_last() {
-  log_.make_durable();
+  make_logs_durable();
   times_.write(times());
   classifier_.save(folder_.last());
 }

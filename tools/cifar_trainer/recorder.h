@@ -8,6 +8,7 @@
 #include "run_folder.h"
 #include "run_times.h"
 #include "settings.h"
+#include "tensorboard_log.h"
 
 namespace fovea::cli {
 
@@ -15,12 +16,18 @@ namespace fovea::cli {
 class Recorder {
  public:
   /// `before`: the times of the checkpoint that the run goes on from.
+  /// `progress`: where it stands.
   Recorder(const Settings& settings, const RunFolder& folder, Classifier& classifier,
-           const CheckpointTimes& before);
+           const CheckpointTimes& before, const TrainingProgress& progress);
 
   TrainingHooks hooks();
   /// To be called after the run: saves it, and where --max-steps ended it inside an epoch notes that part.
   void finish(const TrainingResult& result);
+
+  /// To be called with the summary, after the test.
+  void finish(const RunSummary& summary, const ReportPictures& pictures) {
+    tensorboard_.finish(summary, pictures);
+  }
 
   Progress& progress() { return progress_; }
   /// The times until now; images_per_second is that of the result once there is one.
@@ -30,6 +37,7 @@ class Recorder {
   void on_step(const StepReport& report);
   void on_epoch(const EpochReport& report);
   void append(const MetricsRow& row);
+  void make_logs_durable();
   void save_last();
 
   const Settings& settings_;
@@ -39,6 +47,7 @@ class Recorder {
   CheckpointTimes before_;
   RunTimes times_;
   MetricsLog log_;
+  TensorboardLog tensorboard_;
   double images_per_second_;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };

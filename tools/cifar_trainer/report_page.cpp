@@ -81,7 +81,7 @@ std::string settings_section(const RunRecord& run) {
   const std::vector<Setting> standard = list_settings(defaults);
   std::string text =
       "<h2>Settings</h2>\n<p>In bold what differs from the defaults. The same run again:</p>\n<pre><code>";
-  text += escaped(repeating_command(run.settings) + " --out NEW") + "</code></pre>\n<div class=\"columns\">";
+  text += escaped(repeating_command(run.settings, "NEW")) + "</code></pre>\n<div class=\"columns\">";
   std::string group;
   for (const Setting& setting : list_settings(copy)) {
     if (setting.key == "out") continue;

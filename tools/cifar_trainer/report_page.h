@@ -21,6 +21,7 @@ struct MistakePicture {
 struct MaskColumn {
   std::string module;
   double least = 0, greatest = 0;  // of all images: the ends of the colours
+  int64_t side = 0;                // pixels of a mask
   std::vector<std::string> pngs;
 };
 
@@ -29,6 +30,7 @@ struct ReportPictures {
   std::vector<MistakePicture> mistakes;
   std::vector<std::string> mask_images;  // PNG: those whose masks are shown, the first of the set
   std::vector<int64_t> mask_labels;
+  int64_t image_side = 0;
   std::vector<MaskColumn> masks;  // empty for a network without attention
 };
 

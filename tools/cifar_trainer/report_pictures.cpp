@@ -22,7 +22,7 @@ MaskColumn column_of(const AttentionMaps& maps) {
   const int64_t N = mean.shape(0), H = mean.shape(1), W = mean.shape(2);
   const auto all = mean.span<float>();
   const auto [least, greatest] = std::minmax_element(all.begin(), all.end());
-  MaskColumn column{maps.path, *least, *greatest, {}};
+  MaskColumn column{maps.path, *least, *greatest, W, {}};
   for (int64_t n = 0; n < N; ++n) {
     Picture picture(H, W);
     picture.draw_map(0, 0, H, W, all.subspan(static_cast<size_t>(n * H * W), static_cast<size_t>(H * W)), H,
@@ -51,6 +51,7 @@ ReportPictures report_pictures(const Classifier& classifier, const ImageSet& tes
     pictures.mistakes.push_back(
         {png_of(test, n), n, predictions.labels[i], predictions.classes[i], predictions.probabilities[i]});
   }
+  pictures.image_side = test.images.shape(2);
   const ImageSet shown = test.first(std::min(kMaskImages, test.size()));
   for (const AttentionMaps& maps : maps_of(classifier, shown)) pictures.masks.push_back(column_of(maps));
   if (pictures.masks.empty()) return pictures;

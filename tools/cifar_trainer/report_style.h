@@ -39,7 +39,7 @@ svg text { fill: var(--soft); }
 svg .grid { stroke: var(--rule); stroke-width: 1; }
 svg polyline { fill: none; stroke-width: 2; stroke-linejoin: round; }
 svg .faint polyline { stroke-width: 1; opacity: .55; }
-svg .name { font-weight: 600; }
+svg .name { font-weight: 600; paint-order: stroke; stroke: var(--page); stroke-width: 5px; stroke-linejoin: round; }
 .s0 { stroke: var(--c0); } .s1 { stroke: var(--c1); } .s2 { stroke: var(--c2); } .s3 { stroke: var(--c3); }
 .s4 { stroke: var(--c4); } .s5 { stroke: var(--c5); } .s6 { stroke: var(--c6); } .s7 { stroke: var(--c7); }
 svg circle { fill: var(--page); stroke-width: 2; }

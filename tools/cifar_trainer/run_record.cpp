@@ -148,20 +148,22 @@ RunRecord read_run(const std::string& folder) {
   return run;
 }
 
-std::string repeating_command(const Settings& settings) {
+std::string repeating_command(const Settings& settings, const std::string& out) {
   Settings defaults, copy = settings;
   const std::vector<Setting> standard = list_settings(defaults);
   std::string command = "cifar_trainer train";
   for (const Setting& setting : list_settings(copy)) {
     const auto value = setting.field.value();
-    if (!value || value == find_setting(standard, setting.key, "report").field.value()) continue;
+    if (setting.key == "out" || !value ||
+        value == find_setting(standard, setting.key, "report").field.value())
+      continue;
     if (const bool* is_on = std::get_if<bool>(&*value)) {
       command += (*is_on ? " --" : " --no-") + setting.key;
     } else {
       command += " --" + setting.key + " " + shell_word(field_text(*value));
     }
   }
-  return command;
+  return command + " --out " + shell_word(out);
 }
 
 }  // namespace fovea::cli

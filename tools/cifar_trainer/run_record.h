@@ -41,7 +41,8 @@ struct RunRecord {
 /// a file does; times, curves and predictions that are missing or damaged are left out.
 RunRecord read_run(const std::string& folder);
 
-/// The flags with which `train` repeats the run: those that differ from their defaults, and `out`.
-std::string repeating_command(const Settings& settings);
+/// The command that repeats the run in another folder: the flags that differ from their defaults, as a shell
+/// takes them.
+std::string repeating_command(const Settings& settings, const std::string& out);
 
 }  // namespace fovea::cli

@@ -277,6 +277,7 @@ int train(const Arguments& given) {
   Start start = start_in(folder, arguments, init, place);
   Settings& settings = start.settings;
   check_consistent(settings);
+  check_tensorboard(settings);
   const Device device = prepare_device(settings);
   if (arguments.dry_run) return 0;
 
@@ -311,7 +312,8 @@ int train(const Arguments& given) {
   }
   folder.write_settings(settings);
 
-  Recorder recorder(settings, folder, classifier, times);
+  const TrainingProgress begin = start.checkpoint ? start.checkpoint->progress : TrainingProgress{};
+  Recorder recorder(settings, folder, classifier, times, begin);
   training.hooks = recorder.hooks();
   training.profile_steps = arguments.profile_steps;
   bool is_profiled = arguments.profile_steps == 0;
@@ -357,6 +359,7 @@ int train(const Arguments& given) {
   }
   if (network.predictions.size() > 0) folder.write_predictions(to_csv(network.predictions));
   folder.write_summary(to_json(summary));
+  recorder.finish(summary, network.pictures);
   write_run_report(folder, summary.finished ? &network.pictures : nullptr, recorder.progress());
   recorder.progress().line(describe_end(summary, settings.out, arguments.is_planned));
   return summary.finished ? 0 : stop_exit_code();
