@@ -3,8 +3,6 @@
 
 namespace fovea::cli {
 
-const bool kHasTensorboard = false;
-
 void check_tensorboard(const Settings& settings) {
   check<UsageError>(
       !settings.tensorboard,

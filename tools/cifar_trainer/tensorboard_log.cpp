@@ -105,8 +105,6 @@ void set_hyperparameters(const Settings& settings, tb::SessionStartInfo& info) {
 
 }  // namespace
 
-const bool kHasTensorboard = true;
-
 void check_tensorboard(const Settings&) {}
 
 class TensorboardLog::Implementation {

@@ -14,8 +14,6 @@
 
 namespace fovea::cli {
 
-/// Whether this program can write event files (FOVEA_TENSORBOARD).
-extern const bool kHasTensorboard;
 /// UsageError, which says how to get them, where it cannot and the settings want them.
 void check_tensorboard(const Settings& settings);
 

@@ -24,7 +24,7 @@ void TestPredictions::add(const Tensor& logits, const Tensor& labels_of_set) {
     for (auto logit = begin; logit != begin + C; ++logit) sum += std::exp(*logit - *largest);
     labels.push_back(label[size()]);
     classes.push_back(largest - begin);
-    probabilities.push_back(1 / sum);
+    probabilities.push_back(static_cast<float>(1 / sum));
   }
 }
 
@@ -57,7 +57,7 @@ std::vector<int64_t> TestPredictions::mistakes(int64_t most) const {
 std::string to_csv(const TestPredictions& predictions) {
   std::string text = std::string(kHeader) + "\n";
   for (size_t n = 0; n < predictions.labels.size(); ++n) {
-    text += fmt::format("{},{},{},{:.6f}\n", n, predictions.labels[n], predictions.classes[n],
+    text += fmt::format("{},{},{},{}\n", n, predictions.labels[n], predictions.classes[n],
                         predictions.probabilities[n]);
   }
   return text;
@@ -67,7 +67,7 @@ std::optional<TestPredictions> parse_predictions(const std::string& csv, int64_t
   std::istringstream lines(csv);
   lines.exceptions(std::ios_base::badbit);  // without memory it would end early
   std::string line;
-  if (!std::getline(lines, line) || line != kHeader) return std::nullopt;
+  if (!csv.ends_with('\n') || !std::getline(lines, line) || line != kHeader) return std::nullopt;
   TestPredictions predictions;
   while (std::getline(lines, line)) {
     const char* place = line.data();
@@ -79,7 +79,7 @@ std::optional<TestPredictions> parse_predictions(const std::string& csv, int64_t
       return error == std::errc() && (is_last || *after == ',');
     };
     int64_t image = 0, label = 0, predicted = 0;
-    double probability = 0;
+    float probability = 0;
     const bool is_row = read(image) && read(label) && read(predicted) && read(probability) && place == end;
     const auto is_class = [classes](int64_t c) { return c >= 0 && c < classes; };
     if (!is_row || image != predictions.size() || !is_class(label) || !is_class(predicted))

@@ -12,7 +12,7 @@ namespace fovea::cli {
 /// What a network took the images of a test set for, an entry an image.
 struct TestPredictions {
   std::vector<int64_t> labels, classes;  // what it is, and the class of the largest logit
-  std::vector<double> probabilities;     // of that class
+  std::vector<float> probabilities;      // of that class
 
   int64_t size() const { return static_cast<int64_t>(labels.size()); }
   /// The next images, of which `labels`, i32 [N], are those of the whole set. logits: [n, classes]
