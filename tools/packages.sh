@@ -13,5 +13,6 @@ onnx_packages=(libonnx-dev:onnx-devel libprotobuf-dev:protobuf-devel)
 test_packages=(catch2:catch-devel libbenchmark-dev:google-benchmark-devel python3-pil:python3-pillow)
 trainer_packages=(libcli11-dev:cli11-devel libtomlplusplus-dev:tomlplusplus-devel libfmt-dev:fmt-devel
   libjpeg-dev:libjpeg-turbo-devel libpng-dev:libpng-devel libssl-dev:openssl-devel libcurl4-openssl-dev:libcurl-devel
-  libarchive-dev:libarchive-devel)
+  libarchive-dev:libarchive-devel
+  libprotobuf-dev:protobuf-devel protobuf-compiler libboost-dev:boost-devel)  # the last three for --tensorboard alone
 fuzz_packages=(clang-19:clang libclang-rt-19-dev:compiler-rt)  # tests/fuzz; installed by .ci/run alone
