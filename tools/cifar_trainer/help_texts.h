@@ -11,6 +11,7 @@ inline constexpr const char* kExamples = R"(Examples:
   cifar_trainer evaluate --checkpoint runs/first/best.safetensors
   cifar_trainer predict --checkpoint runs/first/best.safetensors cat.jpg photos
   cifar_trainer attend --checkpoint runs/first/best.safetensors --out runs/first/masks cat.jpg
+  cifar_trainer report runs/first
   cifar_trainer info --model attention92 --json
 
 Exit codes: 0 done, 1 failed while running, 2 usage, 3 data, 4 device or memory, 5 checkpoint,
@@ -20,9 +21,10 @@ inline constexpr const char* kTrainNotes =
     R"(Every setting above is also a key of the file for --config, without the dashes: batch-size = 128. Flags win over
 the file, the file wins over the defaults. --no-KEY turns off what is on: --no-flip. The folder of a run gets
 settings.toml (usable with --config), metrics.csv, metrics.jsonl, summary.json, predictions.csv (of the test images),
-report.html (for a browser), last.safetensors and best.safetensors. Ctrl-C saves and stops, as do SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU; --resume goes on, with the same result as
-without the pause (or, with --precision, in another one). --profile changes no result; its trace.json is for
-chrome://tracing and Perfetto.
+report.html (for a browser), last.safetensors and best.safetensors; with --tensorboard event files. Ctrl-C saves and
+stops, as do SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU; --resume goes on, with the same result as without the pause
+(or, with --precision, in another one). --profile changes no result; its trace.json is for chrome://tracing and
+Perfetto.
 
 Of the training images --validation N are held out, N by default a tenth, and best.safetensors is of the epoch with the
 highest accuracy on those. The test set is used once, at the end, for that network. With --validation 0, as in the

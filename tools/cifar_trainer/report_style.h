@@ -56,6 +56,7 @@ th, td { text-align: left; padding: .28rem .7rem .28rem 0; border-bottom: 1px so
   vertical-align: baseline; }
 td { overflow-wrap: anywhere; }
 td.number, th.number { text-align: right; }
+td.number, .matrix td { white-space: nowrap; overflow-wrap: normal; }
 thead th { color: var(--soft); font-weight: 500; position: sticky; top: 0; background: var(--page); }
 tbody th { font-weight: 500; }
 .changed { font-weight: 600; }
