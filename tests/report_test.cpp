@@ -139,6 +139,21 @@ TEST_CASE("report: the page anew has the same, of one that was not tested what t
   check_failure({"report", out, copy}, 2, "--out is missing");
 }
 
+TEST_CASE("report: a run that a signal stops has a page, too") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "run";
+  Words words = command(short_run(out, {"--save-every", "1"}));
+  *(std::find(words.begin(), words.end(), "--epochs") + 1) = "100000";
+  std::string line;
+  for (const std::string& word : words) line += "'" + word + "' ";
+  const std::string script = line + "& while kill -0 $! && ! [ -e '" + out +
+                             "/last.safetensors' ]; do sleep 0.05; done; kill -TERM $!; wait $!";
+  CHECK(run_program({"sh", "-c", script}).code == 143);
+  const std::string html = file_bytes(out + "/report.html");
+  check_well_formed(html);
+  CHECK_THAT(html, Contains("stopped, and not tested, after ") && Contains("<h2>Settings"));
+}
+
 TEST_CASE("report: several runs in one page, with the settings that differ alone") {
   const TemporaryFolder folder;
   const std::string& out = finished_run();

@@ -147,7 +147,7 @@ std::string mistakes_section(const RunRecord& run, const ReportPictures& picture
   for (const MistakePicture& mistake : pictures.mistakes) {
     const std::string is = name_of(run, mistake.label), taken_for = name_of(run, mistake.taken_for);
     text += fmt::format("<li>{}<strong>{}</strong> {}<br/><span class=\"soft\">is {}, image {}</span></li>\n",
-                        image(mistake.png, is + " that was taken for " + taken_for), taken_for,
+                        image(mistake.png, fmt::format("{} that was taken for {}", is, taken_for)), taken_for,
                         fmt::format("{:.1f}%", 100 * mistake.probability), is, mistake.image);
   }
   return text + "</ul>\n";
