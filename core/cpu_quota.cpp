@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <sstream>
 #include <vector>
+
+#include "fovea/core/control_groups.h"
 
 namespace fovea {
 namespace {
@@ -32,40 +33,11 @@ void look_into(const std::string& folder, std::optional<double>& least) {
   if (!quota.empty() && !period.empty()) take_smaller(least, quota[0], period[0]);
 }
 
-/// A group and those around it, up to where they are mounted. In a container the path may be that of the
-/// host, which is not there: then the mount itself is the container's group.
-void look_up_from(const std::string& mount, std::string group, std::optional<double>& least) {
-  for (;; group.erase(group.rfind('/'))) {
-    while (!group.empty() && group.back() == '/') group.pop_back();
-    look_into(mount + group, least);
-    if (group.find('/') == std::string::npos) return;
-  }
-}
-
 }  // namespace
 
 std::optional<double> cpu_quota(const std::string& root) {
   std::optional<double> least;
-  std::ifstream file(root + "/proc/self/cgroup");
-  // "0::/user.slice/job" (version 2) or "4:cpu,cpuacct:/job" (version 1)
-  for (std::string line; std::getline(file, line);) {
-    const size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1),
-                      group = line.substr(second + 1);
-    if (controllers.empty()) {
-      for (const char* mount : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"})
-        look_up_from(root + mount, group, least);
-      continue;
-    }
-    std::istringstream names(controllers);
-    for (std::string name; std::getline(names, name, ',');) {
-      if (name != "cpu") continue;
-      for (const std::string& mount : {controllers, name}) {
-        look_up_from(std::string(root).append("/sys/fs/cgroup/").append(mount), group, least);
-      }
-    }
-  }
+  for (const std::string& folder : control_group_folders("cpu", root)) look_into(folder, least);
   return least;
 }
 
