@@ -8,9 +8,10 @@
 
 namespace fovea {
 
-/// What a network learns from and is tested with. Both sets have the same classes.
+/// What a network learns from and is tested with. All sets have the same classes.
 struct Dataset {
   ImageSet train, test;
+  ImageSet validation{};  // to decide by, where the dataset has such a part of its own
 };
 
 /// "cifar10", "cifar100", "fashion-mnist" and "synthetic".

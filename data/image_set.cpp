@@ -22,7 +22,10 @@ ImageSet ImageSet::first(int64_t count) const {
   check<UsageError>(count >= 1, "ImageSet::first: ", count, " images of ", name,
                     " wanted, at least 1 is needed");
   if (count >= size()) return *this;
-  return {name, images.slice(0, images.shape().with(0, count)), labels.slice(0, {count}), class_names};
+  ImageSet result{name, images.slice(0, images.shape().with(0, count)), labels.slice(0, {count}),
+                  class_names};
+  if (!files.empty()) result.files.assign(files.begin(), files.begin() + count);
+  return result;
 }
 
 ImageSet mirrored(const ImageSet& set) {

@@ -18,6 +18,7 @@ struct ImageSet {
   Tensor images;  // u8 [N, H, W, 3]
   Tensor labels;  // i32 [N], each in [0, classes())
   std::vector<std::string> class_names;
+  std::vector<std::string> files{};  // what each image was read from; empty where that has no name
 
   /// N
   int64_t size() const { return labels.size(); }

@@ -134,4 +134,18 @@ Tensor resized_and_cropped(const Tensor& image, int64_t size) {
   return resize_windows(image, middle_of(size * h / shorter, size), middle_of(size * w / shorter, size));
 }
 
+ImageSet resized_and_cropped(const ImageSet& set, int64_t size) {
+  const int64_t N = set.size(), h = set.images.shape(1), w = set.images.shape(2), C = set.images.shape(3);
+  if (h == size && w == size) return set;
+  ImageSet result = set;
+  result.images = Tensor::empty({N, size, size, C}, Dtype::u8);
+  parallel_for(N, /*grain=*/1, [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) {
+      const Tensor image = resized_and_cropped(set.images.slice(n * h * w * C, {h, w, C}), size);
+      result.images.slice(n * image.size(), image.shape()).copy_from(image);
+    }
+  });
+  return result;
+}
+
 }  // namespace fovea

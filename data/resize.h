@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "fovea/core/tensor.h"
+#include "fovea/data/image_set.h"
 
 namespace fovea {
 
@@ -15,5 +15,8 @@ Tensor resized(const Tensor& image, int64_t H, int64_t W);
 /// The centre of an image whose shorter side is brought to `size`: torchvision's Resize(size) and
 /// CenterCrop(size) of a Pillow image. Computes only what is kept.  u8 [h, w, 3] -> u8 [size, size, 3]
 Tensor resized_and_cropped(const Tensor& image, int64_t size);
+
+/// The same images by resized_and_cropped, in memory of their own; the set itself where they have that size.
+ImageSet resized_and_cropped(const ImageSet& set, int64_t size);
 
 }  // namespace fovea

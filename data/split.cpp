@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "fovea/core/check.h"
@@ -26,16 +27,20 @@ std::vector<int64_t> quotas(const std::vector<std::vector<int64_t>>& members, in
   return quota;
 }
 
-/// The images that are held out, in their order.
-std::vector<int64_t> draw_held_out(const ImageSet& set, int64_t count, uint64_t seed) {
-  std::vector<std::vector<int64_t>> members(static_cast<size_t>(set.classes()));
-  for (int64_t n = 0; n < set.size(); ++n) {
-    const int32_t label = set.labels.data<int32_t>()[n];
-    check(label >= 0 && label < set.classes(), "hold_out: image ", n, " of ", set.name, " has the label ",
-          label, ", wanted 0 to ", set.classes() - 1);
+}  // namespace
+
+std::vector<int64_t> held_out_images(std::span<const int32_t> labels, int64_t classes, int64_t count,
+                                     uint64_t seed, const std::string& name) {
+  check<UsageError>(count >= 1 && count < std::ssize(labels), "hold_out: ", count, " images of the ",
+                    labels.size(), " of ", name, " wanted; at least 1 must stay on either side");
+  std::vector<std::vector<int64_t>> members(static_cast<size_t>(classes));
+  for (int64_t n = 0; n < std::ssize(labels); ++n) {
+    const int32_t label = labels[static_cast<size_t>(n)];
+    check(label >= 0 && label < classes, "hold_out: image ", n, " of ", name, " has the label ", label,
+          ", wanted 0 to ", classes - 1);
     members[static_cast<size_t>(label)].push_back(n);
   }
-  const std::vector<int64_t> quota = quotas(members, count, set.size());
+  const std::vector<int64_t> quota = quotas(members, count, std::ssize(labels));
   std::vector<int64_t> held_out;
   for (size_t c = 0; c < members.size(); ++c) {
     Random random(seed, Purpose::hold_out, 0, static_cast<uint32_t>(c));
@@ -51,20 +56,22 @@ std::vector<int64_t> draw_held_out(const ImageSet& set, int64_t count, uint64_t 
   return held_out;
 }
 
-}  // namespace
-
 ImageSet hold_out(ImageSet& set, int64_t count, uint64_t seed) {
-  check<UsageError>(count >= 1 && count < set.size(), "hold_out: ", count, " images of the ", set.size(),
-                    " of ", set.name, " wanted for validation; at least 1 must stay on either side");
-  const std::vector<int64_t> chosen = draw_held_out(set, count, seed);
+  const std::vector<int64_t> chosen =
+      held_out_images(set.labels.span<int32_t>(), set.classes(), count, seed, set.name);
   const int64_t size = set.images.size() / set.size();
   ImageSet held_out{set.name, Tensor::empty(set.images.shape().with(0, count), Dtype::u8),
                     Tensor::empty({count}, Dtype::i32), set.class_names};
   uint8_t *images = set.images.data<uint8_t>(), *held_images = held_out.images.data<uint8_t>();
   int32_t *labels = set.labels.data<int32_t>(), *held_labels = held_out.labels.data<int32_t>();
+  std::vector<std::string> kept_files;
   int64_t kept = 0, held = 0;
   for (int64_t n = 0; n < set.size(); ++n) {
-    if (held < count && chosen[static_cast<size_t>(held)] == n) {
+    const bool is_held = held < count && chosen[static_cast<size_t>(held)] == n;
+    if (!set.files.empty()) {
+      (is_held ? held_out.files : kept_files).push_back(std::move(set.files[static_cast<size_t>(n)]));
+    }
+    if (is_held) {
       std::memcpy(held_images + held * size, images + n * size, static_cast<size_t>(size));
       held_labels[held++] = labels[n];
     } else {
@@ -72,7 +79,9 @@ ImageSet hold_out(ImageSet& set, int64_t count, uint64_t seed) {
       labels[kept++] = labels[n];
     }
   }
+  set.files.clear();
   set = set.first(kept);
+  set.files = std::move(kept_files);
   return held_out;
 }
 

@@ -137,6 +137,11 @@ int64_t model_input_size(const std::string& name, const ModelOptions& options) {
   return residual_attention_settings(name, options).input_size;
 }
 
+int64_t smallest_input_size(const std::string& name, const ModelOptions& options) {
+  if (find(name) == nullptr) return smallest_input(preact_resnet_settings(options));
+  return smallest_input(residual_attention_settings(name, options));
+}
+
 std::unique_ptr<Model> make_model(const std::string& name, const ModelOptions& options, uint64_t seed) {
   if (find(name) == nullptr) return std::make_unique<PreActResNet>(preact_resnet_settings(options), seed);
   return std::make_unique<ResidualAttentionNetwork>(residual_attention_settings(name, options), seed);

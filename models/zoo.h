@@ -30,4 +30,7 @@ ResidualAttentionSettings residual_attention_settings(const std::string& name,
 /// The height and width for which a named model is made, unless the options say otherwise.
 int64_t model_input_size(const std::string& name, const ModelOptions& options = {});
 
+/// The least height and width of images that a named model takes.
+int64_t smallest_input_size(const std::string& name, const ModelOptions& options = {});
+
 }  // namespace fovea

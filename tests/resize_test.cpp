@@ -89,6 +89,22 @@ TEST_CASE("resize: a strip of the longest kind takes memory for what is kept alo
   CHECK(resized_and_cropped(pattern(65535, 1), 64).shape() == Shape{64, 64, 3});
 }
 
+TEST_CASE("resize: a set of images, each as it would be alone") {
+  ImageSet set{"a", Tensor::empty({3, 40, 50, 3}, Dtype::u8), Tensor::zeros({3}, Dtype::i32), {"x"}};
+  for (int64_t n = 0; n < 3; ++n) {
+    const Tensor image = pattern(40, 50);
+    set.images.slice(n * image.size(), image.shape()).copy_from(image);
+    set.images.data<uint8_t>()[n * image.size() + 2000] = static_cast<uint8_t>(80 * n);
+  }
+  const ImageSet small = resized_and_cropped(set, 16);
+  CHECK(small.images.shape() == Shape{3, 16, 16, 3});
+  for (int64_t n = 0; n < 3; ++n) {
+    const Tensor alone = resized_and_cropped(set.images.slice(n * 40 * 50 * 3, {40, 50, 3}), 16);
+    CHECK(values(small.images.slice(n * alone.size(), alone.shape())) == values(alone));
+  }
+  CHECK(resized_and_cropped(small, 16).images.raw() == small.images.raw());  // nothing is copied
+}
+
 TEST_CASE("resize: what is no image, and no size, is an error") {
   CHECK_THROWS_AS(resized(Tensor::zeros({4, 4, 3}), 2, 2), Error);
   CHECK_THROWS_AS(resized(Tensor::empty({4, 4, 4}, Dtype::u8), 2, 2), Error);

@@ -121,3 +121,26 @@ TEST_CASE("add_label_noise: the share asked for is wrong, each other class as of
   set.class_names = {"one"};
   CHECK_THROWS_AS(add_label_noise(set, 0.5, 1), UsageError);
 }
+
+TEST_CASE("hold_out: names of files go with their images") {
+  ImageSet set = numbered(200);
+  for (int64_t n = 0; n < 200; ++n) set.files.push_back(std::to_string(n) + ".png");
+  const ImageSet whole = numbered(200), held = hold_out(set, 30, /*seed=*/3);
+  CHECK(std::ssize(held.files) == 30);
+  for (const ImageSet* part : std::initializer_list<const ImageSet*>{&set, &held}) {
+    const std::vector<int64_t> numbers = numbers_of(*part, whole);
+    for (size_t i = 0; i < numbers.size(); ++i)
+      CHECK(part->files.at(i) == std::to_string(numbers[i]) + ".png");
+  }
+  CHECK(set.first(7).files.size() == 7);
+  CHECK(set.first(7).files[6] == set.files[6]);
+}
+
+TEST_CASE("held_out_images: those that hold_out takes, by their labels alone") {
+  ImageSet set = numbered(200);
+  const ImageSet whole = numbered(200);
+  const std::vector<int64_t> chosen =
+      held_out_images(whole.labels.span<int32_t>(), whole.classes(), 30, /*seed=*/3, "numbered");
+  CHECK(chosen == numbers_of(hold_out(set, 30, /*seed=*/3), whole));
+  CHECK_THROWS_AS(held_out_images(whole.labels.span<int32_t>(), 10, 200, 3, "numbered"), UsageError);
+}

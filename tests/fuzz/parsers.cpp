@@ -15,6 +15,7 @@
 #include "fovea/core/safetensors.h"
 #include "fovea/data/cifar.h"
 #include "fovea/data/idx.h"
+#include "fovea/data/npy.h"
 #include "fovea/kernels/cuda/conv/cache.h"
 #include "fovea/training/checkpoint.h"
 #include "image_file.h"
@@ -76,6 +77,20 @@ void parse_idx_file(Bytes bytes) {
     parse_idx(bytes, shape, "fuzz");
   } catch (const DataError&) {
     parse_idx(gunzip(bytes, 16 + 105, "fuzz"), shape, "fuzz");
+  }
+}
+
+/// As images and as labels.
+void parse_npy_file(Bytes bytes) {
+  const MemoryFile file(bytes);
+  try {
+    const NpyImages images(file.path());
+    require(images.read(images.shape()[0] - 1).shape(2) == 3, "an image has another number of channels");
+  } catch (const DataError&) {
+    const NpyHeader header = parse_npy_header(text_of(bytes), bytes.size(), "fuzz");
+    if (header.shape.rank() != 1) return;
+    const std::vector<int32_t> labels = read_npy_labels(file.path(), header.shape[0]);
+    require(std::ssize(labels) == header.shape[0], "a label is lost");
   }
 }
 
@@ -145,6 +160,7 @@ Parser chosen_parser() {
                                                      {"cifar", parse_rows<parse_cifar>},
                                                      {"pickle", parse_rows<parse_cifar_pickle>},
                                                      {"idx", parse_idx_file},
+                                                     {"npy", parse_npy_file},
                                                      {"png", parse_png_file},
                                                      {"jpeg", parse_jpeg_file},
                                                      {"archive", parse_archive},

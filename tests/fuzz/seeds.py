@@ -65,6 +65,12 @@ def jpeg(process, channels, extra=b"", side=9):
 EXIF = b"\xff\xe1\0\x22Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0"
 
 
+def npy(kind, shape, data, order="False"):
+    text = f"{{'descr': '{kind}', 'fortran_order': {order}, 'shape': {shape}, }}".encode()
+    text += b" " * (-(len(text) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text + data
+
+
 def archive():
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
@@ -113,6 +119,8 @@ SEEDS = {
     "cifar": [(b"\x03" + bytes(3072)) * 2, b"\x0b" + bytes(3072)],
     "pickle": [pickle(), pickle(2, 8), b"\x80\x02](K\1K\2e\x85\x88N\x87."],
     "idx": [IDX, gzip.compress(IDX, mtime=0), IDX[:20]],
+    "npy": [npy("|u1", "(2, 2, 3, 3)", bytes(36)), npy("<i8", "(3,)", bytes(24)), npy("<u2", "(1,)", b"\1\0", "True"),
+            npy("<f4", "(1, 1)", bytes(4))],
     "png": [png(8, 2, 3), png(8, 0, 1, 1), png(16, 6, 4, 1), png(4, 3, 1), png(1, 0, 1), png(16, 0, 1)],
     "jpeg": [jpeg(0xc0, 1), jpeg(0xc0, 3), jpeg(0xc2, 3), jpeg(0xc0, 1, EXIF), jpeg(0xc9, 1), b"RIFF\0\0\0\0WEBP"],
     "archive": [gzip.compress(archive(), mtime=0), archive()],
