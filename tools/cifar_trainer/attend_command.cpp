@@ -40,9 +40,10 @@ Tensor means_at_image_size(const std::vector<AttentionMaps>& maps, int64_t H, in
 std::vector<std::string> labels_of(const std::vector<std::string>& names, const Arguments& arguments) {
   std::vector<std::string> labels;
   for (const std::string& name : names) {
-    labels.push_back(arguments.names.empty()  ? arguments.split + " " + name
-                     : name == kStandardInput ? "standard input"
-                                              : name);
+    const bool is_number = name.find_first_not_of("0123456789") == std::string::npos;
+    labels.push_back(arguments.names.empty() && is_number ? arguments.split + " " + name
+                     : name == kStandardInput             ? "standard input"
+                                                          : name);
   }
   return labels;
 }

@@ -12,7 +12,6 @@
 #include "fovea/core/check.h"
 #include "fovea/core/printable.h"
 #include "fovea/core/suggestion.h"
-#include "fovea/data/datasets.h"
 #include "help_texts.h"
 #include "installed_files.h"
 #include "output.h"
@@ -179,10 +178,10 @@ CLI::App& add_use(CLI::App& app, const char* name, const char* help, Arguments& 
   add_number(
       command, "--limit", 0, kAny, [&](int64_t limit) { arguments.limit = limit; }, limit_help);
   command.add_flag("--profile", arguments.profile, "show at the end where the time went");
-  add_settings(command, {"dataset", "data", "batch-size", "device", "precision", "threads"},
+  add_settings(command, {"dataset", "data", "test-share", "batch-size", "device", "precision", "threads"},
                arguments.settings);
   command.get_option("--dataset")
-      ->description("whose images; default that of the network: " + joined(dataset_names()));
+      ->description("whose images; default that of the network: " + joined(dataset_choices()));
   command.get_option("--batch-size")->description("images at once; changes the speed only");
   return command;
 }
@@ -243,7 +242,7 @@ void add_export(CLI::App& app, Arguments& arguments) {
   command.add_flag("--logits", arguments.onnx.logits, "the graph gives logits instead of probabilities")
       ->needs(onnx);
   command.add_flag("--masks", arguments.onnx.masks, "and the masks of the attention modules")->needs(onnx);
-  add_settings(command, {"data", "batch-size", "device", "threads"}, arguments.settings);
+  add_settings(command, {"data", "test-share", "batch-size", "device", "threads"}, arguments.settings);
 }
 
 // Those that say which network it is.
@@ -293,7 +292,8 @@ void add_info(CLI::App& app, Arguments& arguments) {
 void add_datasets(CLI::App& app, Arguments& arguments) {
   CLI::App& command = *app.add_subcommand("datasets", "Which datasets are here, and where");
   command.footer(kDatasetsNotes);
-  command.add_option("datasets", arguments.names, "cifar10, cifar100, fashion-mnist; without any: a list");
+  command.add_option("datasets", arguments.names, joined(dataset_choices()) + "; without any: a list");
+  add_settings(command, {"data", "test-share"}, arguments.settings);
 }
 
 void add_fetch(CLI::App& app, Arguments& arguments) {

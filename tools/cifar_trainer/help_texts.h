@@ -30,6 +30,10 @@ Of the training images --validation N are held out, N by default a tenth, and be
 highest accuracy on those. The test set is used once, at the end, for that network. With --validation 0, as in the
 paper, all images are trained with, there is no best.safetensors, and the last network is tested.
 
+--dataset folder --data DIR learns from your own pictures: a folder of PNG and JPEG files for each class, or train and
+test above such folders. --dataset npy --data DIR: images.npy, uint8 [N, H, W, 3], and labels.npy, or both with train- and
+test- before the name. --image-size N brings them to NxN pixels.
+
 --seeds K makes K runs, in OUT/seed-N each, and OUT/seeds.csv; the same command goes on where they were.
 
 --resume FILE goes on in the folder of FILE unless --out says otherwise; a folder stands for its last.safetensors.
@@ -46,7 +50,8 @@ Examples:
   cifar_trainer train --config runs/56/settings.toml --seeds 3 --out runs/56-seeds
   cifar_trainer train --resume runs/56
   cifar_trainer train --resume auto --model attention92 --out runs/92
-  cifar_trainer train --init runs/92/best.safetensors --dataset cifar100 --lr 0.05 --out runs/92-fine-tuned)";
+  cifar_trainer train --init runs/92/best.safetensors --dataset cifar100 --lr 0.05 --out runs/92-fine-tuned
+  cifar_trainer train --dataset folder --data pets --image-size 64 --out runs/pets)";
 
 inline constexpr const char* kReproduceNotes =
     R"(Every run is one of `train`, in a folder of its own below --out (default runs/TABLE), with all flags and settings given
@@ -74,7 +79,7 @@ Examples:
 // How predict and attend take images.
 inline constexpr const char* kImageNotes =
     R"(Images are PNG or JPEG files of any size: the shorter side is brought to that of the network's images, which
-is 32 pixels, without aliasing, and the middle is used. JPEG is turned as its EXIF says; CMYK is refused.
+is 32 pixels unless it was trained at another size, without aliasing, and the middle is used. JPEG is turned as its EXIF says; CMYK is refused.
 A folder stands for the PNG and JPEG files directly in it, by name; - is an image on standard input.
 
 )";
@@ -148,9 +153,12 @@ inline constexpr const char* kDatasetsNotes =
     R"(Looks where training does: in FOVEA_DATA, the cache folder, Debian's packages, ~/.keras/datasets and ./data. With
 names prints their folders alone, and ends with 3 where one is not here.
 
+`datasets folder --data DIR` counts your own pictures by class and part, without reading one, and names what is wrong.
+
 Examples:
   cifar_trainer datasets
-  cifar_trainer datasets cifar10)";
+  cifar_trainer datasets cifar10
+  cifar_trainer datasets folder --data pets)";
 
 inline constexpr const char* kFetchNotes =
     R"(Several addresses have the archives; a slow one is left for the next, and what arrives is known by its checksum.

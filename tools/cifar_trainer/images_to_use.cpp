@@ -1,5 +1,7 @@
 #include "images_to_use.h"
 
+#include <utility>
+
 #include "fovea/core/check.h"
 #include "named_images.h"
 #include "setup.h"
@@ -31,12 +33,14 @@ ImagesToUse load_images_to_use(const Settings& settings, const Arguments& argume
     const auto limit = static_cast<size_t>(arguments.limit.value_or(0));
     if (limit > 0 && files.size() > limit) files.resize(limit);
     check_number(command, std::ssize(files), most);
-    const int64_t size = model_input_size(settings.model, settings.network);
+    const int64_t size = image_size(settings);
     Tensor images = read_named_images(command, files, size);
     return {std::move(images), std::move(files)};
   }
-  ImagesToUse result{load_split(settings, arguments).images, {}};
+  ImageSet set = load_split(settings, arguments);
+  ImagesToUse result{std::move(set.images), std::move(set.files)};
   check_number(command, result.images.shape(0), most);
+  if (!result.names.empty()) return result;
   for (int64_t n = 0; n < result.images.shape(0); ++n) result.names.push_back(std::to_string(n));
   return result;
 }

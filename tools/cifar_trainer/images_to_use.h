@@ -11,7 +11,7 @@ namespace fovea::cli {
 /// The images that predict and attend look at.
 struct ImagesToUse {
   Tensor images;                   // u8 [N, H, W, 3]
-  std::vector<std::string> names;  // of files, or numbers in the dataset
+  std::vector<std::string> names;  // of files, or numbers in the split of a dataset
 };
 
 /// UsageError where the command line names files and, with --dataset, --data or --split, a dataset too.

@@ -34,7 +34,7 @@ int info(const Arguments& arguments) {
   apply_overrides(settings, arguments.settings);
   ModelOptions options = settings.network;
   options.classes = classes;
-  options.input_size = arguments.input_size;
+  options.input_size = arguments.input_size ? arguments.input_size : settings.image_size;
   const auto model = make_model(settings.model, options, /*seed=*/1);
 
   ModelReport report;

@@ -5,16 +5,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 
 #include "fovea/core/check.h"
 #include "fovea/data/resize.h"
 #include "image_file.h"
+#include "image_folder.h"
 #include "output.h"
 #include "progress.h"
 #include "signals.h"
@@ -24,74 +22,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool has_name_of_image(const fs::path& path) {
-  std::string extension = path.extension().string();
-  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
-}
-
-enum class Kind { image, folder, other, unreadable };
-
-// What is in a folder, as its name or its first bytes say. What has an image's name counts as one even if it
-// is a pipe or a link to nothing: that is an error of who reads it.
-Kind kind_of(const fs::path& path) {
-  std::error_code ignored;
-  const fs::file_status status = fs::status(path, ignored);
-  if (fs::is_directory(status)) return Kind::folder;
-  if (has_name_of_image(path)) return Kind::image;
-  if (!fs::status_known(status) || !fs::exists(status)) return Kind::unreadable;
-  if (!fs::is_regular_file(status)) return Kind::other;  // not opened: a pipe would wait for its writer
-  std::array<char, kImageBegin> begin{};
-  std::ifstream file(path, std::ios::binary);
-  file.read(begin.data(), begin.size());
-  if (file.gcount() == 0 && !file.eof()) return Kind::unreadable;
-  const auto bytes = std::as_bytes(std::span(begin).first(static_cast<size_t>(file.gcount())));
-  return is_image(bytes) ? Kind::image : Kind::other;
-}
-
-// "2 other files, 1 file that cannot be read and 1 folder"; "" for none.
-std::string others_text(int64_t files, int64_t unreadable, int64_t folders) {
-  std::vector<std::string> parts;
-  if (files > 0) parts.push_back(fmt::format("{} other file{}", files, files == 1 ? "" : "s"));
-  if (unreadable > 0)
-    parts.push_back(fmt::format("{} file{} that cannot be read", unreadable, unreadable == 1 ? "" : "s"));
-  if (folders > 0) parts.push_back(fmt::format("{} folder{}", folders, folders == 1 ? "" : "s"));
-  std::string text;
-  for (size_t i = 0; i < parts.size(); ++i)
-    text += (i == 0 ? "" : i + 1 == parts.size() ? " and " : ", ") + parts[i];
-  return text;
-}
-
 std::vector<std::string> images_in(const std::string& command, const std::string& folder) {
-  std::vector<std::string> files;
-  int64_t other_files = 0, unreadable = 0, folders = 0, hidden = 0;
-  std::error_code failure;
-  for (fs::directory_iterator entry(folder, failure), end; !failure && entry != end;
-       entry.increment(failure)) {
-    const fs::path& path = entry->path();
-    if (path.filename().string().starts_with(".")) {
-      ++hidden;
-      continue;
-    }
-    switch (kind_of(path)) {
-      case Kind::image: files.push_back(path.string()); break;
-      case Kind::folder: ++folders; break;
-      case Kind::other: ++other_files; break;
-      case Kind::unreadable: ++unreadable; break;
-    }
-  }
-  check<DataError>(!failure, command, ": ", folder, ": cannot list the folder: ", failure.message());
-  const std::string others = others_text(other_files, unreadable, folders);
+  FolderContents contents = list_folder(command, folder);
+  const std::string others = others_text(contents);
   const std::string found = !others.empty() ? "no PNG or JPEG file is directly in this folder, but " + others
-                            : hidden > 0    ? "this folder has hidden files only, which are not looked at"
-                                            : "this folder is empty";
+                            : contents.hidden > 0
+                                ? "this folder has hidden files only, which are not looked at"
+                                : "this folder is empty";
+  std::vector<std::string>& files = contents.images;
   check<DataError>(!files.empty(), command, ": ", folder, ": ", found,
                    "; name a folder that holds PNG or JPEG files");
   if (!others.empty())
     show(fmt::format("{}: {}: {} image{}; {} passed over\n", command, on_one_line(folder), files.size(),
                      files.size() == 1 ? "" : "s", others));
-  std::sort(files.begin(), files.end());
-  return files;
+  return std::move(files);
 }
 
 // All of it, in pieces, between which a signal is seen.

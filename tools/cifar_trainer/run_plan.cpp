@@ -120,7 +120,7 @@ std::string RunPlan::describe() {
     check_consistent(settings);
     if (!dataset) {
       dataset = load_images(settings);
-      validation = hold_out_validation(settings, dataset->train);
+      validation = hold_out_validation(settings, *dataset);
     }
     double seconds = 0;
     try {

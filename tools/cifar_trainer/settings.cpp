@@ -80,6 +80,12 @@ bool shapes_result(const Setting& setting) {
 
 }  // namespace
 
+std::vector<std::string> dataset_choices() {
+  std::vector<std::string> names = dataset_names();
+  names.insert(names.end(), {kImageFolder, kNpyFolder});
+  return names;
+}
+
 std::vector<Setting> list_settings(Settings& settings) {
   std::vector<Setting> list;
   for (Field& field : fields_of(settings)) {

@@ -15,8 +15,15 @@
 
 namespace fovea::cli {
 
+/// Of images without a test part the share that is the test set.
+inline constexpr double kTestShare = 0.2;
+
 /// The group of the settings that say which network it is.
 inline constexpr const char* kNetworkGroup = "Model";
+
+/// What can be learnt: the datasets that have a name, and a folder of the user's own images or arrays.
+std::vector<std::string> dataset_choices();
+inline constexpr const char *kImageFolder = "folder", *kNpyFolder = "npy";
 
 /// Everything that can be set. What is named in visit, here and in the library's settings, is a key of a
 /// settings file and a flag of the same name. The defaults are the quick recipe.
@@ -24,7 +31,9 @@ struct Settings {
   std::string model = "attention-nano";
   ModelOptions network{};
   std::string dataset = "cifar10";
-  std::string data;  // "": where it is found
+  std::string data;                     // "": where it is found
+  std::optional<int64_t> image_size{};  // not set: that of the dataset, of own images the network's
+  std::optional<double> test_share{};   // not set: kTestShare
   int64_t limit = 0;
   int64_t test_limit = 0;
   std::optional<int64_t> validation{};  // not set: a tenth of the training images
@@ -41,9 +50,22 @@ struct Settings {
   void visit(V&& v) {
     v("model", model, {.help = "the network", .choices = model_names(), .group = kNetworkGroup});
     v("network", network, {.group = kNetworkGroup});
-    v("dataset", dataset, {.help = "what to learn", .choices = dataset_names(), .group = "Data"});
+    v("dataset", dataset, {.help = "what to learn", .choices = dataset_choices(), .group = "Data"});
     v("data", data,
       {.help = "folder that holds the files, or its parent", .group = "Data", .shapes_result = false});
+    v("image_size", image_size,
+      {.help =
+           "height and width that images are brought to: the shorter side resized, the middle kept; default "
+           "the dataset's own, of folder and npy the network's, 32 or 224",
+       .least = 1,
+       .most = 4096,
+       .group = "Data"});
+    v("test_share", test_share,
+      {.help = "of folder and npy without a test part: share of each class to test with, the same images for "
+               "every seed; default 0.2",
+       .most = 1,
+       .above_least = true,
+       .group = "Data"});
     v("limit", limit, {.help = "only the first N training images; 0: all", .group = "Data"});
     v("test_limit", test_limit, {.help = "only the first N test images; 0: all", .group = "Data"});
     v("validation", validation,

@@ -6,10 +6,12 @@
 #include <filesystem>
 #include <sstream>
 
+#include "fovea/core/available_memory.h"
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
 #include "fovea/core/printable.h"
 #include "fovea/data/plausibility.h"
+#include "fovea/data/resize.h"
 #include "fovea/data/split.h"
 #include "fovea/data/synthetic.h"
 #include "fovea/training/non_finite.h"
@@ -69,9 +71,32 @@ Dataset load_or_advise(const Settings& settings) {
   }
 }
 
-// The first images of each split; 0: all. Drawn images have no end, and only those wanted are drawn.
-Dataset load_first(const Settings& settings, int64_t train_limit, int64_t test_limit) {
+bool is_own(const Settings& settings) {
+  return settings.dataset == kImageFolder || settings.dataset == kNpyFolder;
+}
+
+// "120 training and 30 test images of 3 classes"
+std::string describe_own(const OwnImages& images) {
+  std::string text = fmt::format("{} training", images.train.size());
+  if (images.validation.size() > 0) text += fmt::format(", {} validation", images.validation.size());
+  return text +
+         fmt::format(" and {} test images of {} classes", images.test.size(), images.class_names.size());
+}
+
+Dataset load_own(const Settings& settings, const Excerpt& excerpt) {
+  const OwnImages images = list_own_images(settings);
+  Dataset dataset = read_own_images(images, excerpt, image_size(settings));
+  for (const std::string& warning : check_plausible(dataset, settings.dataset + ": " + images.name))
+    show(warning + "\n");
+  return dataset;
+}
+
+// A part of each split. Drawn images have no end, and only those wanted are drawn; of own ones only those
+// wanted are read.
+Dataset load_part(const Settings& settings, const Excerpt& excerpt) {
+  if (is_own(settings)) return load_own(settings, excerpt);
   const uint64_t seed = settings.training.seed;
+  const auto [train_limit, test_limit, has_validation] = excerpt;
   if (settings.dataset == "synthetic" && train_limit > 0 && test_limit > 0) {
     return {synthetic_images(Split::train, train_limit, seed),
             synthetic_images(Split::test, test_limit, seed)};
@@ -82,6 +107,18 @@ Dataset load_first(const Settings& settings, int64_t train_limit, int64_t test_l
   }
   if (train_limit > 0) dataset.train = dataset.train.first(train_limit);
   if (test_limit > 0) dataset.test = dataset.test.first(test_limit);
+  return dataset;
+}
+
+// With the images at the size of the settings.
+Dataset load_first(const Settings& settings, const Excerpt& excerpt) {
+  Dataset dataset = load_part(settings, excerpt);
+  if (settings.image_size && !is_own(settings)) {
+    const int64_t size = *settings.image_size;
+    check_fits(settings.dataset, dataset.train.size() + dataset.test.size(), size, available_memory());
+    dataset.train = resized_and_cropped(dataset.train, size);
+    dataset.test = resized_and_cropped(dataset.test, size);
+  }
   return dataset;
 }
 
@@ -129,17 +166,61 @@ TrainingSettings training_settings(const Settings& settings, int64_t train_image
   return training;
 }
 
+int64_t image_size(const Settings& settings) {
+  return settings.image_size.value_or(model_input_size(settings.model, settings.network));
+}
+
+void check_image_size(const Settings& settings) {
+  if (!settings.image_size) return;
+  const int64_t least = smallest_input_size(settings.model, settings.network);
+  check<UsageError>(*settings.image_size >= least, "settings: image-size is ", *settings.image_size, ", and ",
+                    settings.model, " halves images more often than that allows; wanted at least ", least);
+}
+
+OwnImages list_own_images(const Settings& settings) {
+  check<UsageError>(!settings.data.empty(), "dataset: ", settings.dataset,
+                    " is a folder of your own; --data names it");
+  OwnImages images =
+      settings.dataset == kNpyFolder ? list_npy_folder(settings.data) : list_image_folder(settings.data);
+  const bool has_test = images.test.size() > 0, has_validation = images.validation.size() > 0;
+  take_test_share(images, settings.test_share.value_or(kTestShare));
+  std::string note;
+  if (!has_test && has_validation && images.train.size() > 0) note = ": the part val is the test set";
+  if (!has_test && !has_validation) {
+    note = fmt::format(": {:g} of each class {} the test set, the same for every seed (--test-share)",
+                       settings.test_share.value_or(kTestShare), images.train.size() > 0 ? "is" : "are");
+  }
+  show(on_one_line(fmt::format("{}: {}: {}{}", settings.dataset, settings.data, describe_own(images), note)) +
+       "\n");
+  return images;
+}
+
 Dataset load_images(const Settings& settings) {
-  return load_first(settings, settings.limit, settings.test_limit);
+  check_image_size(settings);
+  Dataset dataset = load_first(settings, {settings.limit, settings.test_limit});
+  check<DataError>(dataset.train.size() > 0 && dataset.test.size() > 0, "dataset: ", settings.dataset, ": ",
+                   settings.data, " has no images to ", dataset.train.size() > 0 ? "test" : "train",
+                   " with, wanted some; name another folder with --data, or a --test-share below 1");
+  return dataset;
 }
 
 std::unique_ptr<Model> make_network(const Settings& settings, int64_t classes, uint64_t seed) {
   ModelOptions options = settings.network;
   options.classes = classes;
+  if (settings.image_size) options.input_size = settings.image_size;
   return make_model(settings.model, options, seed);
 }
 
-ImageSet hold_out_validation(Settings& settings, ImageSet& train) {
+ImageSet hold_out_validation(Settings& settings, Dataset& dataset) {
+  ImageSet& train = dataset.train;
+  const int64_t given = dataset.validation.size();
+  if (given > 0 && settings.validation != 0) {
+    check<UsageError>(settings.validation.value_or(given) == given, "settings: validation is ",
+                      settings.validation.value_or(0), ", and ", settings.data, " has a part of ", given,
+                      " images for that; leave it out, or give 0 to decide by none");
+    settings.validation = given;
+    return dataset.validation;
+  }
   if (!settings.validation) settings.validation = train.size() / 10;
   const int64_t count = *settings.validation;
   const bool is_limited = settings.limit > 0;
@@ -152,15 +233,23 @@ ImageSet hold_out_validation(Settings& settings, ImageSet& train) {
 
 ImageSet load_split(const Settings& settings, const Arguments& arguments) {
   const int64_t limit = arguments.limit.value_or(0);
-  if (arguments.split == "test") return load_first(settings, /*train_limit=*/1, limit).test;
+  const auto checked = [&](ImageSet set) {
+    check<DataError>(set.size() > 0, "dataset: ", settings.dataset, ": ", settings.data, " has no ",
+                     arguments.split, " images; name another --split");
+    return set;
+  };
+  if (arguments.split == "test")
+    return checked(
+        load_first(settings, {.train_limit = 1, .test_limit = limit, .has_validation = false}).test);
   Settings of_run = settings;
   if (!of_run.validation) of_run.validation = 0;
   check<UsageError>(
       arguments.split == "train" || *of_run.validation > 0,
       "--split validation: the network was trained without held-out images; wanted train or test");
-  ImageSet train = load_first(settings, settings.limit, /*test_limit=*/1).train;
-  const ImageSet validation = hold_out_validation(of_run, train);
-  const ImageSet& chosen = arguments.split == "train" ? train : validation;
+  Dataset dataset = load_first(settings, {.train_limit = settings.limit, .test_limit = 1});
+  checked(dataset.train);
+  const ImageSet validation = hold_out_validation(of_run, dataset);
+  const ImageSet chosen = checked(arguments.split == "train" ? dataset.train : validation);
   return limit > 0 ? chosen.first(limit) : chosen;
 }
 

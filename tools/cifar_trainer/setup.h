@@ -10,6 +10,7 @@
 #include "fovea/data/datasets.h"
 #include "fovea/models/zoo.h"
 #include "fovea/training/classifier.h"
+#include "own_images.h"
 
 namespace fovea::cli {
 
@@ -28,13 +29,19 @@ Device prepare_device(const Settings& settings);
 int64_t evaluation_batch(Device device);
 /// What Classifier::train gets. `train_images` settles the number of epochs where only max-steps is set.
 TrainingSettings training_settings(const Settings& settings, int64_t train_images);
-/// The dataset, with `limit` and `test-limit` applied.
+/// Height and width of the images of a dataset of the user's own, and of those that predict takes.
+int64_t image_size(const Settings& settings);
+/// UsageError for an image size that is too small for the network.
+void check_image_size(const Settings& settings);
+/// The images of --data, listed, for --dataset folder or npy. UsageError without --data.
+OwnImages list_own_images(const Settings& settings);
+/// The dataset, with `limit` and `test-limit` applied; DataError for one without a training part.
 Dataset load_images(const Settings& settings);
 /// The network of the settings, for so many classes, with initial values from `seed`.
 std::unique_ptr<Model> make_network(const Settings& settings, int64_t classes, uint64_t seed);
-/// Takes the images of the validation setting, which is settled here if it was not, out of those to train
-/// with; an empty set for none.
-ImageSet hold_out_validation(Settings& settings, ImageSet& train);
+/// The images to decide by: those of the validation setting, which is settled here if it was not, taken out
+/// of those to train with; those that the dataset has for that, if it has some; an empty set for none.
+ImageSet hold_out_validation(Settings& settings, Dataset& dataset);
 /// The images that evaluate and predict use: --split, the first --limit of them. "train" and "validation" are
 /// what the network's own run trained with, under clean labels, and held out.
 ImageSet load_split(const Settings& settings, const Arguments& arguments);

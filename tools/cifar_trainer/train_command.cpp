@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <filesystem>
+#include <utility>
 
 #include "commands.h"
 #include "folder_lock.h"
@@ -158,8 +159,10 @@ struct RunImages {
 // The images of a run, and the number of those held out, if it was not settled.
 RunImages images_of_run(Settings& settings) {
   Dataset dataset = load_images(settings);
-  RunImages images{dataset.train, {}, dataset.test};
-  images.validation = hold_out_validation(settings, images.train);
+  RunImages images;
+  images.validation = hold_out_validation(settings, dataset);
+  images.train = std::move(dataset.train);
+  images.test = std::move(dataset.test);
   if (settings.label_noise > 0) add_label_noise(images.train, settings.label_noise, settings.training.seed);
   return images;
 }
@@ -278,6 +281,7 @@ int train(const Arguments& given) {
   Settings& settings = start.settings;
   check_consistent(settings);
   check_tensorboard(settings);
+  check_image_size(settings);
   const Device device = prepare_device(settings);
   if (arguments.dry_run) return 0;
 
