@@ -39,7 +39,7 @@ struct Arguments {
   std::optional<int64_t> classes, input_size;
   bool json = false;
   bool is_for_torch = false;  // of export: see state_dict_of
-  bool is_onnx = false;  // of export: a graph, of these settings, instead of weights
+  bool is_onnx = false;       // of export: a graph, of these settings, instead of weights
   OnnxSettings onnx{};
   bool flip_average = false;  // of evaluate
   bool profile = false;       // of evaluate and predict
