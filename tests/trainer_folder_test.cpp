@@ -115,6 +115,7 @@ TEST_CASE("trainer_folder: evaluate, predict, attend and info know the images' s
   INFO(evaluated.err);
   REQUIRE(evaluated.code == 0);
   CHECK(Json::parse(evaluated.out)["images"] == kTest);
+  CHECK_THAT(evaluated.err, Contains("32 of 32 images resized"));  // no other is read
   CHECK(Json::parse(evaluated.out)["accuracy"] ==
         Json::parse(file_bytes(run + "/summary.json"))["test_accuracy"]);
   CHECK(Json::parse(with({"evaluate"}, {"--json", "--split", "validation"}).out)["images"] == 16);

@@ -165,8 +165,8 @@ void check_fits(const std::string& name, int64_t images, int64_t size, std::opti
 }
 
 Dataset read_own_images(const OwnImages& images, const Excerpt& excerpt, int64_t size) {
-  const ImageList train = first_of(images.train, excerpt.train_limit),
-                  test = first_of(images.test, excerpt.test_limit),
+  const ImageList train = excerpt.has_train ? first_of(images.train, excerpt.train_limit) : ImageList{},
+                  test = excerpt.has_test ? first_of(images.test, excerpt.test_limit) : ImageList{},
                   validation = excerpt.has_validation ? images.validation : ImageList{};
   const int64_t total = train.size() + test.size() + validation.size();
   check_fits(images.name, total, size, available_memory());

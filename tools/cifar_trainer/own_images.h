@@ -56,8 +56,8 @@ void take_test_share(OwnImages& images, double share);
 
 /// Which images of a dataset are read.
 struct Excerpt {
-  int64_t train_limit = 0, test_limit = 0;  // the first of each part; 0: all
-  bool has_validation = true;               // whether its validation part is wanted
+  int64_t train_limit = 0, test_limit = 0;                        // the first of each part; 0: all
+  bool has_train = true, has_test = true, has_validation = true;  // which parts are wanted
 };
 
 /// Reads the images on all threads, brings the shorter side of each to `size` pixels and keeps the middle.

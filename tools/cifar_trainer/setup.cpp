@@ -96,7 +96,7 @@ Dataset load_own(const Settings& settings, const Excerpt& excerpt) {
 Dataset load_part(const Settings& settings, const Excerpt& excerpt) {
   if (is_own(settings)) return load_own(settings, excerpt);
   const uint64_t seed = settings.training.seed;
-  const auto [train_limit, test_limit, has_validation] = excerpt;
+  const int64_t train_limit = excerpt.train_limit, test_limit = excerpt.test_limit;
   if (settings.dataset == "synthetic" && train_limit > 0 && test_limit > 0) {
     return {synthetic_images(Split::train, train_limit, seed),
             synthetic_images(Split::test, test_limit, seed)};
@@ -240,13 +240,15 @@ ImageSet load_split(const Settings& settings, const Arguments& arguments) {
   };
   if (arguments.split == "test")
     return checked(
-        load_first(settings, {.train_limit = 1, .test_limit = limit, .has_validation = false}).test);
+        load_first(settings,
+                   {.train_limit = 1, .test_limit = limit, .has_train = false, .has_validation = false})
+            .test);
   Settings of_run = settings;
   if (!of_run.validation) of_run.validation = 0;
   check<UsageError>(
       arguments.split == "train" || *of_run.validation > 0,
       "--split validation: the network was trained without held-out images; wanted train or test");
-  Dataset dataset = load_first(settings, {.train_limit = settings.limit, .test_limit = 1});
+  Dataset dataset = load_first(settings, {.train_limit = settings.limit, .test_limit = 1, .has_test = false});
   checked(dataset.train);
   const ImageSet validation = hold_out_validation(of_run, dataset);
   const ImageSet chosen = checked(arguments.split == "train" ? dataset.train : validation);
