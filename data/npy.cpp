@@ -92,12 +92,14 @@ std::optional<Description> description_of(std::string_view text) {
     if (!key || !literal.take(":")) return std::nullopt;
     if (*key == "descr" && !found.type) {
       if (literal.take("[")) return Description{.type = {}, .is_fortran = {}, .shape = {}, .is_plain = false};
-      if (!(found.type = literal.take_text())) return std::nullopt;
+      found.type = literal.take_text();
+      if (!found.type) return std::nullopt;
     } else if (*key == "fortran_order" && !found.is_fortran) {
       found.is_fortran = literal.take("True");
       if (!*found.is_fortran && !literal.take("False")) return std::nullopt;
     } else if (*key == "shape" && !found.shape) {
-      if (!(found.shape = literal.take_tuple())) return std::nullopt;
+      found.shape = literal.take_tuple();
+      if (!found.shape) return std::nullopt;
     } else {
       return std::nullopt;
     }
