@@ -93,7 +93,7 @@ int export_onnx(const Arguments& arguments) {
   const Checkpoint checkpoint = read_named_checkpoint(arguments.checkpoint);
   const Settings settings = settings_for_use(checkpoint, arguments);
   Classifier classifier = load_classifier(checkpoint, prepare_device(settings), Precision::f32);
-  const int64_t size = model_input_size(settings.model, settings.network);
+  const int64_t size = image_size(settings);
   OnnxSettings onnx = arguments.onnx;
   onnx.height = onnx.width = size;
   onnx.name = settings.model;
