@@ -236,9 +236,12 @@ std::string png_bytes(const Tensor& pixels) {
   image.format = PNG_FORMAT_RGB;
   png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
   std::string bytes(size, '\0');
-  check(png_image_write_to_memory(&image, bytes.data(), &size, /*convert_to_8_bit=*/0, pixels.raw(),
-                                  /*row_stride=*/0, nullptr) != 0,
-        "png_bytes: ", image.message);
+  const bool is_written = png_image_write_to_memory(&image, bytes.data(), &size, /*convert_to_8_bit=*/0,
+                                                    pixels.raw(), /*row_stride=*/0, nullptr) != 0;
+  check<OutOfMemory>(is_written || std::strstr(image.message, "memory") == nullptr,
+                     "png_bytes: no memory is left for a picture of ", pixels.shape(),
+                     "; end other programs, and go on");
+  check(is_written, "png_bytes: ", image.message);
   bytes.resize(size);
   return bytes;
 }
