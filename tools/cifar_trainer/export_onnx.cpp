@@ -19,8 +19,8 @@ namespace fovea::cli {
 namespace {
 
 constexpr int64_t kImages = 16;  // to compare with ONNX Runtime
-// Sums in another order differ by some 1e-6 of the largest number; what is computed otherwise by far more.
-constexpr double kMostDifference = 1e-3;
+// As a share of the largest number: sums in another order make some 1e-6 of it.
+constexpr double kUsualDifference = 1e-3;
 
 /// Drawn images of the network's size. u8 [kImages, size, size, 3]
 Tensor images_of_size(int64_t size) {
@@ -82,8 +82,6 @@ std::map<std::string, std::string> metadata_of(const Checkpoint& checkpoint, con
 
 }  // namespace
 
-#if FOVEA_HAS_ONNX
-
 int export_onnx(const Arguments& arguments) {
   const std::string& file = arguments.output;
   check<UsageError>(file.ends_with(".onnx"), "export: --onnx is ", file,
@@ -102,11 +100,6 @@ int export_onnx(const Arguments& arguments) {
 
   const Tensor images = images_of_size(size);
   const auto comparison = compare_with_runtime(bytes, images, outputs_of(classifier, images, onnx));
-  if (comparison) {
-    check(comparison->difference <= kMostDifference, "export: ONNX Runtime ", comparison->version,
-          " differs by ", comparison->difference, " of the largest number of an output, at most ",
-          kMostDifference, " is allowed; nothing was written");
-  }
   write_whole(file, bytes, "export", throw_as<Error>);
   show(fmt::format("{}: {:.1f} MB, opset {}, checked by ONNX {}\n", on_one_line(file),
                    static_cast<double>(bytes.size()) / 1e6, kOnnxOpset, onnx_library_version()));
@@ -118,17 +111,14 @@ int export_onnx(const Arguments& arguments) {
         comparison->other_classes == 0 ? "the same class for all"
                                        : fmt::format("another class for {}", comparison->other_classes),
         comparison->difference));
+    if (comparison->difference > kUsualDifference) {
+      show(
+          "warning: that is much for sums in another order; a network of a few steps, whose running "
+          "statistics "
+          "are not its activations', makes small differences large, another one should not\n");
+    }
   }
   return 0;
 }
-
-#else
-
-int export_onnx(const Arguments&) {
-  throw UsageError("export: --onnx is not in this build: the export to ONNX is " FOVEA_ONNX_STATUS
-                   "; configure and build again");
-}
-
-#endif
 
 }  // namespace fovea::cli
