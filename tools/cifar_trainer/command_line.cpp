@@ -218,7 +218,8 @@ void add_attend(CLI::App& app, Arguments& arguments) {
 }
 
 void add_export(CLI::App& app, Arguments& arguments) {
-  CLI::App& command = *app.add_subcommand("export", "The weights of a network alone, with a card");
+  CLI::App& command =
+      *app.add_subcommand("export", "The weights of a network alone, with a card, or a graph of ONNX");
   command.footer(kExportNotes);
   add_checkpoint(command, arguments);
   command
