@@ -2,12 +2,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 #include <functional>
-#include <limits>
 #include <sstream>
 #include <utility>
 
+#include "flags.h"
 #include "fovea/config.h"
 #include "fovea/core/check.h"
 #include "fovea/core/printable.h"
@@ -19,77 +18,6 @@
 
 namespace fovea::cli {
 namespace {
-
-constexpr int64_t kAny = std::numeric_limits<int64_t>::max();  // no greatest number
-
-// A flag for a whole number. What is none, or out of its range, is a UsageError that says what is wanted.
-void add_number(CLI::App& command, const std::string& flag, int64_t least, int64_t most,
-                const std::function<void(int64_t)>& keep, const std::string& help, const char* name = "N") {
-  const auto parse = [=](const std::string& text) {
-    int64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    const bool is_number = error == std::errc() && end == text.data() + text.size();
-    check<UsageError>(is_number && number >= least && number <= most, flag, " is ", text,
-                      ", wanted a whole number, ", least, most == kAny ? " or more" : str(" to ", most));
-    keep(number);
-  };
-  command.add_option_function<std::string>(flag, parse, help)->type_name(name);
-}
-
-enum class Defaults { shown, hidden };
-
-std::string help_of(const Setting& setting, Defaults defaults) {
-  const FieldInfo& info = setting.field.info;
-  std::string help = info.help;
-  if (!info.choices.empty()) help += ": " + joined(info.choices);
-  std::string value = value_text(setting);
-  std::erase(value, '"');
-  const bool is_open = !setting.field.value() || value.empty() || value == "[]";
-  if (defaults == Defaults::shown && !is_open) help += " [" + value + "]";
-  return help;
-}
-
-// What stands for a value in the help.
-const char* placeholder(FieldKind kind) {
-  switch (kind) {
-    case FieldKind::integer: return "N";
-    case FieldKind::number: return "X";
-    case FieldKind::numbers: return "LIST";
-    default: return "TEXT";
-  }
-}
-
-// All settings, with their defaults.
-const std::vector<Setting>& default_settings() {
-  static Settings defaults;
-  static const std::vector<Setting> list = list_settings(defaults);
-  return list;
-}
-
-// A flag for a setting, whose text is kept for apply_overrides.
-void add_setting(CLI::App& command, const Setting& setting, Overrides& overrides, Defaults defaults) {
-  const std::string help = help_of(setting, defaults);
-  const std::string& key = setting.key;
-  if (setting.field.kind == FieldKind::flag) {
-    const auto add = [&](const std::string& prefix, const char* value) {
-      const auto keep = [&overrides, key, value] { overrides.emplace_back(key, value); };
-      return command.add_flag_callback(prefix + key, keep, help);
-    };
-    add("--", "true")->group(setting.field.info.group);
-    add("--no-", "false")->group("");  // hidden; the notes mention it
-    return;
-  }
-  const auto keep = [&overrides, key](const std::string& text) { overrides.emplace_back(key, text); };
-  command.add_option_function<std::string>("--" + key, keep, help)
-      ->type_name(placeholder(setting.field.kind))
-      ->group(setting.field.info.group);
-}
-
-void add_settings(CLI::App& command, const std::vector<std::string>& keys, Overrides& overrides) {
-  for (const std::string& key : keys) {
-    add_setting(command, find_setting(default_settings(), key, "command line"), overrides, Defaults::hidden);
-  }
-}
 
 void add_seeds(CLI::App& command, Arguments& arguments) {
   add_number(
@@ -246,15 +174,6 @@ void add_export(CLI::App& app, Arguments& arguments) {
   add_settings(command, {"data", "test-share", "batch-size", "device", "threads"}, arguments.settings);
 }
 
-// Those that say which network it is.
-void add_network_settings(CLI::App& command, Arguments& arguments) {
-  for (const Setting& setting : default_settings()) {
-    if (setting.field.info.group == std::string(kNetworkGroup)) {
-      add_setting(command, setting, arguments.settings, Defaults::hidden);
-    }
-  }
-}
-
 void add_import(CLI::App& app, Arguments& arguments) {
   CLI::App& command = *app.add_subcommand("import", "Weights from PyTorch as a checkpoint");
   command.footer(kImportNotes);
@@ -262,7 +181,7 @@ void add_import(CLI::App& app, Arguments& arguments) {
   command.add_option("--out", arguments.output, "NAME.safetensors, the checkpoint")
       ->required()
       ->type_name("FILE");
-  add_network_settings(command, arguments);
+  add_network_settings(command, arguments.settings);
   add_settings(command, {"dataset", "data"}, arguments.settings);
 }
 
@@ -287,7 +206,7 @@ void add_info(CLI::App& app, Arguments& arguments) {
       command, "--input-size", 1, kAny, [&](int64_t size) { arguments.input_size = size; },
       "height and width of an image");
   command.add_flag("--json", arguments.json, "print JSON");
-  add_network_settings(command, arguments);
+  add_network_settings(command, arguments.settings);
 }
 
 void add_datasets(CLI::App& app, Arguments& arguments) {
