@@ -43,7 +43,7 @@ class Pretended(Case):
     def call(self, number, *words, broken="", status=0):
         environment = {"PATH": f"{self.bin}:{os.environ['PATH']}", "LOG": str(self.log), "BROKEN": broken,
                        "OUT": str(self.out), "SITE": str(self.site), "PYTHON": sys.executable,
-                       "LD_LIBRARY_PATH": "/before", "FOVEA_DATA": ""}  # whose machine this is does not matter
+                       "LD_LIBRARY_PATH": "/before"}
         said = self.run_check("run", number, "--pack", self.packed, "--work", self.work, "--python", "python3",
                               *words, status=status, environment=environment)
         self.assertLessEqual(len(list(self.out.iterdir())), 8)
