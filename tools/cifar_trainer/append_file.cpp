@@ -31,7 +31,8 @@ void AppendFile::append(std::string_view bytes) {
 
 void AppendFile::make_durable() {
   if (is_durable_) return;
-  check(fdatasync(descriptor_) == 0, "run: ", path_, " cannot be made durable: ", std::strerror(errno));
+  const bool is_durable = fdatasync(descriptor_) == 0;  // before errno is read
+  check(is_durable, "run: ", path_, " cannot be made durable: ", std::strerror(errno));
   is_durable_ = true;
 }
 

@@ -32,8 +32,8 @@ class WorkFolder {
  public:
   WorkFolder() {
     std::string pattern = (fs::temp_directory_path() / "fovea-onnx-XXXXXX").string();
-    check(mkdtemp(pattern.data()) != nullptr, "export: cannot make a folder like ", pattern, ": ",
-          std::strerror(errno));
+    const bool is_made = mkdtemp(pattern.data()) != nullptr;  // before errno is read
+    check(is_made, "export: cannot make a folder like ", pattern, ": ", std::strerror(errno));
     path_ = pattern;
   }
   ~WorkFolder() {

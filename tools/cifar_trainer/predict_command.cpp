@@ -49,9 +49,9 @@ void check_place(const std::string& output) {
                     ", and there is no folder ", folder, "; make it, or name a file in another");
   check<UsageError>(!fs::is_directory(output, ignored), "predict: --out is ", output,
                     ", which is a folder; name a file in it");
-  check<UsageError>(access(folder.c_str(), W_OK) == 0, "predict: --out is ", output,
-                    ", and nothing can be written into ", folder, ": ", std::strerror(errno),
-                    "; change its permissions, or name a file in another");
+  const bool is_writable = access(folder.c_str(), W_OK) == 0;  // before errno is read
+  check<UsageError>(is_writable, "predict: --out is ", output, ", and nothing can be written into ", folder,
+                    ": ", std::strerror(errno), "; change its permissions, or name a file in another");
 }
 
 }  // namespace
