@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "fovea/core/check.h"
+#include "fovea/training/channels_first.h"
 #include "fovea/training/checkpoint.h"
 #include "fovea/training/non_finite.h"
 
@@ -27,38 +28,9 @@ std::string state_name(const std::string& path) {
   return name;
 }
 
-/// Swaps the order of the second axis and the rest: [A, B, C] becomes [A, C, B], with elements of any dtype.
-void transpose(const Tensor& from, Tensor& to, int64_t A, int64_t B, int64_t C) {
-  const size_t size = size_of(from.dtype());
-  const auto* source = static_cast<const std::byte*>(from.raw());
-  auto* target = static_cast<std::byte*>(to.raw());
-  for (int64_t a = 0; a < A; ++a) {
-    for (int64_t b = 0; b < B; ++b) {
-      for (int64_t c = 0; c < C; ++c) {
-        const int64_t at = (a * B + b) * C + c, there = (a * C + c) * B + b;
-        std::memcpy(target + static_cast<size_t>(there) * size, source + static_cast<size_t>(at) * size,
-                    size);
-      }
-    }
-  }
-}
-
-/// Filters [K, R, S, C] as [K, C, R, S]; other tensors as they are.
-Tensor channels_first(const Tensor& tensor) {
-  if (tensor.rank() != 4) return tensor.clone();
-  const Shape s = tensor.shape();
-  Tensor result = Tensor::empty({s[0], s[3], s[1], s[2]}, tensor.dtype());
-  transpose(tensor, result, s[0], s[1] * s[2], s[3]);
-  return result;
-}
-
-/// The opposite, into a tensor that is there.
-void copy_channels_last(const Tensor& from, Tensor& to) {
-  if (from.rank() != 4) return to.copy_from(from);
-  const Shape s = from.shape();
-  Tensor filters = Tensor::empty(to.shape(), to.dtype());
-  transpose(from, filters, s[0], s[1], s[2] * s[3]);
-  to.copy_from(filters);
+/// As a state dict has it.
+Tensor state_of(const Tensor& tensor) {
+  return tensor.rank() == 4 ? channels_first(tensor) : tensor.clone();
 }
 
 bool is_counter(const std::string& name) {
@@ -80,7 +52,7 @@ void check_variances(const std::vector<NamedTensor>& tensors, const std::string&
 std::vector<NamedTensor> state_dict_of(std::span<const NamedTensor> weights, int64_t batches) {
   std::vector<NamedTensor> result;
   for (const NamedTensor& entry : weights) {
-    result.push_back({state_name(entry.name), channels_first(entry.tensor)});
+    result.push_back({state_name(entry.name), state_of(entry.tensor)});
     const std::string& name = result.back().name;
     if (!name.ends_with(std::string(".") + kVariance)) continue;
     Tensor counter = Tensor::zeros({}, Dtype::i64);
@@ -104,11 +76,14 @@ size_t load_state_dict(Module& module, const SafetensorsFile& file, const std::s
   std::vector<NamedTensor> weights = weights_of(module);
   std::vector<NamedTensor> loaded;
   for (const NamedTensor& entry : weights) {
-    loaded.push_back({state_name(entry.name), channels_first(entry.tensor)});
+    loaded.push_back({state_name(entry.name), state_of(entry.tensor)});
   }
   const size_t converted = copy_by_name(given, loaded, where, file.others);
   check_variances(loaded, where);
-  for (size_t i = 0; i < weights.size(); ++i) copy_channels_last(loaded[i].tensor, weights[i].tensor);
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const Tensor& numbers = loaded[i].tensor;
+    weights[i].tensor.copy_from(numbers.rank() == 4 ? channels_last(numbers) : numbers);
+  }
   return converted;
 }
 

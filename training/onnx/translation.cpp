@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "fovea/core/check.h"
+#include "fovea/training/channels_first.h"
 
 namespace fovea {
 namespace {
@@ -24,20 +25,6 @@ std::string common_layer(const std::string& a, const std::string& b) {
     if (i == a.size() || i == b.size() || a[i] != b[i]) break;
   }
   return a.substr(0, end);
-}
-
-/// f32 numbers with the last of four axes brought to the second place.
-Tensor channels_second(const Tensor& x) {
-  const int64_t N = x.shape(0), P = x.shape(1) * x.shape(2), C = x.shape(3);
-  Tensor y = Tensor::empty({N, C, x.shape(1), x.shape(2)});
-  const float* from = x.data<float>();
-  float* to = y.data<float>();
-  for (int64_t n = 0; n < N; ++n) {
-    for (int64_t p = 0; p < P; ++p) {
-      for (int64_t c = 0; c < C; ++c) to[(n * C + c) * P + p] = from[(n * P + p) * C + c];
-    }
-  }
-  return y;
 }
 
 }  // namespace
@@ -104,7 +91,7 @@ std::string OnnxTranslation::value_of(const Tensor& tensor) {
   const std::string name = weight == weights_.end() ? "constant" : weight->second;
   const Tensor numbers = tensor.to(Device::cpu());
   check(numbers.dtype() == Dtype::f32, "onnx: ", name, " is ", numbers, ", wanted f32");
-  const Tensor stored = numbers.rank() == 4 ? channels_second(numbers) : numbers;
+  const Tensor stored = numbers.rank() == 4 ? channels_first(numbers) : numbers;
   value = graph_.initialiser(name, stored.shape(), stored);
   return value;
 }
