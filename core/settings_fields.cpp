@@ -1,10 +1,10 @@
 #include "fovea/core/settings_fields.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "fovea/core/check.h"
+#include "fovea/core/number_text.h"
 #include "fovea/core/suggestion.h"
 
 namespace fovea {
@@ -16,12 +16,6 @@ struct Overloaded : Bodies... {
 };
 template <class... Bodies>
 Overloaded(Bodies...) -> Overloaded<Bodies...>;
-
-std::string number_text(double value) {
-  char text[32];
-  const auto result = std::to_chars(text, text + sizeof text, value);
-  return {text, result.ptr};
-}
 
 std::string range_text(const FieldInfo& info) {
   const auto text = [](double end) {  // 65536 and 1000000, not 1e+06

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "fovea/core/check.h"
+#include "fovea/core/number_text.h"
 #include "fovea/core/printable.h"
 #include "fovea/training/non_finite.h"
 
@@ -19,14 +20,6 @@ const std::string kInfo = "info.", kSettings = "settings.", kProgress = "progres
 // Keys of the convolutions' engines: for which library and device they were chosen, and one for each
 // convolution.
 const std::string kMadeFor = "convolutions.made_for", kConvolution = "convolution.";
-
-/// The shortest text that is read back as the same number.
-template <class Number>
-std::string text_of(Number number) {
-  char buffer[64];
-  const std::to_chars_result result = std::to_chars(buffer, buffer + sizeof(buffer), number);
-  return {buffer, result.ptr};
-}
 
 /// The numbers of a file's metadata, under keys that must be there.
 class TextReader {
@@ -86,20 +79,6 @@ TrainingProgress read_progress(const TextReader& reader) {
   return progress;
 }
 
-ImageNormalisation read_normalisation(const TextReader& reader, const std::string& where) {
-  ImageNormalisation normalisation;
-  for (size_t c = 0; c < normalisation.mean.size(); ++c) {
-    reader.read(str("normalisation.mean.", c), normalisation.mean[c]);
-    reader.read(str("normalisation.deviation.", c), normalisation.deviation[c]);
-    check<CheckpointError>(std::isfinite(normalisation.mean[c]) &&
-                               std::isfinite(normalisation.deviation[c]) && normalisation.deviation[c] > 0,
-                           "checkpoint: ", where, ": the normalisation of channel ", c, " is ",
-                           normalisation.mean[c], " and ", normalisation.deviation[c],
-                           ", wanted a mean and a deviation above 0");
-  }
-  return normalisation;
-}
-
 /// Moves what begins with `prefix` over, without it.
 void take(Texts& texts, const std::string& prefix, Texts& result) {
   for (auto entry = texts.lower_bound(prefix); entry != texts.end() && entry->first.starts_with(prefix);) {
@@ -117,7 +96,41 @@ void rename_old_keys(Texts& metadata) {
   for (const auto& [name, text] : evaluation) metadata.emplace(prefix + name, text);
 }
 
+std::string mean_key(size_t channel) {
+  return str("normalisation.mean.", channel);
+}
+std::string deviation_key(size_t channel) {
+  return str("normalisation.deviation.", channel);
+}
+
 }  // namespace
+
+void add_normalisation(const ImageNormalisation& normalisation, Texts& texts) {
+  for (size_t c = 0; c < normalisation.mean.size(); ++c) {
+    texts[mean_key(c)] = number_text(normalisation.mean[c]);
+    texts[deviation_key(c)] = number_text(normalisation.deviation[c]);
+  }
+}
+
+bool has_normalisation(const Texts& texts) {
+  return texts.contains(mean_key(0));
+}
+
+ImageNormalisation read_normalisation(const Texts& texts, const std::string& where) {
+  const TextReader reader(texts, where);
+  ImageNormalisation normalisation;
+  for (size_t c = 0; c < normalisation.mean.size(); ++c) {
+    float &mean = normalisation.mean[c], &deviation = normalisation.deviation[c];
+    reader.read(mean_key(c), mean);
+    reader.read(deviation_key(c), deviation);
+    check<CheckpointError>(std::isfinite(mean), "checkpoint: ", where, ": the normalisation of channel ", c,
+                           ": the metadata's \"", mean_key(c), "\" is ", mean, ", wanted a finite number");
+    check<CheckpointError>(std::isfinite(deviation) && deviation > 0, "checkpoint: ", where,
+                           ": the normalisation of channel ", c, ": the metadata's \"", deviation_key(c),
+                           "\" is ", deviation, ", wanted more than 0");
+  }
+  return normalisation;
+}
 
 Checkpoint read_checkpoint(const std::string& path) {
   SafetensorsFile file = read_safetensors(path);
@@ -150,7 +163,7 @@ Checkpoint read_checkpoint(const std::string& path) {
   }
   rename_old_keys(file.metadata);
   const TextReader reader(file.metadata, path);
-  checkpoint.normalisation = read_normalisation(reader, path);
+  checkpoint.normalisation = read_normalisation(file.metadata, path);
   checkpoint.progress = read_progress(reader);
   return checkpoint;
 }
@@ -174,12 +187,9 @@ void write_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
   for (const auto& [problem, choice] : convolutions.by_problem) {
     file.metadata[kConvolution + problem] = choice;
   }
-  for (size_t c = 0; c < checkpoint.normalisation.mean.size(); ++c) {
-    file.metadata[str("normalisation.mean.", c)] = text_of(checkpoint.normalisation.mean[c]);
-    file.metadata[str("normalisation.deviation.", c)] = text_of(checkpoint.normalisation.deviation[c]);
-  }
+  add_normalisation(checkpoint.normalisation, file.metadata);
   visit_fields(checkpoint.progress, [&](const char* name, const auto& number) {
-    file.metadata[kProgress + name] = text_of(number);
+    file.metadata[kProgress + name] = number_text(number);
   });
   write_safetensors(path, file);
 }

@@ -54,6 +54,14 @@ Checkpoint read_checkpoint(const std::string& path);
 /// optimiser is not finite: nothing could go on from there.
 void write_checkpoint(const std::string& path, const Checkpoint& checkpoint);
 
+/// A normalisation as texts of a file's metadata, "normalisation.mean.0" and so on: written, looked for, and
+/// read. CheckpointError, which names `where`, for what is missing or no number, a mean that is not finite
+/// and a deviation that is not above 0.
+void add_normalisation(const ImageNormalisation& normalisation, std::map<std::string, std::string>& texts);
+bool has_normalisation(const std::map<std::string, std::string>& texts);
+ImageNormalisation read_normalisation(const std::map<std::string, std::string>& texts,
+                                      const std::string& where);
+
 /// For check_finite of what was read.
 inline constexpr const char* kAdviceOnFile = "nothing was loaded; take an earlier checkpoint";
 

@@ -4,12 +4,12 @@
 #include <onnx/common/version.h>
 #include <onnx/shape_inference/implementation.h>
 #include <array>
-#include <charconv>
 #include <exception>
 
 #include "fovea/config.h"
 #include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
+#include "fovea/core/number_text.h"
 #include "fovea/training/onnx/graph.h"
 #include "fovea/training/onnx/recording.h"
 #include "fovea/training/onnx/translation.h"
@@ -45,16 +45,8 @@ std::string normalised_input(OnnxGraph& graph, const ImageNormalisation& normali
   return graph.node("Div", "normalised", {x, channels("deviation", normalisation.deviation)});
 }
 
-/// The shortest texts that are read as the same numbers.
 std::string text_of(const std::array<float, 3>& numbers) {
-  std::string text;
-  for (const float number : numbers) {
-    std::array<char, 32> digits{};
-    const auto end = std::to_chars(digits.begin(), digits.end(), number).ptr;
-    if (!text.empty()) text += ' ';
-    text.append(digits.begin(), end);
-  }
-  return text;
+  return number_text(numbers[0]) + " " + number_text(numbers[1]) + " " + number_text(numbers[2]);
 }
 
 /// ONNX's own full check: every node, then the inference of shapes, whose contradictions are errors.
