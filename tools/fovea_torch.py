@@ -297,8 +297,8 @@ def load(path):
     else:
         fovea = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
         names = {fovea_name(name): name for name in model.state_dict() if fovea_name(name)}
-        given = {names.get(path, path): tensor.permute(0, 3, 1, 2) if tensor.dim() == 4 else tensor
-                 for path, tensor in fovea.items()}
+        given = {names.get(name, name): tensor.permute(0, 3, 1, 2) if tensor.dim() == 4 else tensor
+                 for name, tensor in fovea.items()}
     wanted = {name for name in model.state_dict() if fovea_name(name)}
     if wanted != set(given):
         missing, unexpected = sorted(wanted - set(given)), sorted(set(given) - wanted)

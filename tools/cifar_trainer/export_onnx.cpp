@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -7,10 +6,8 @@
 #include "fovea/config.h"
 #include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
-#include "fovea/data/augment.h"
 #include "fovea/data/resize.h"
 #include "fovea/data/synthetic.h"
-#include "fovea/layers/functional.h"
 #include "onnx_runtime.h"
 #include "output.h"
 #include "setup.h"
@@ -22,43 +19,19 @@ constexpr int64_t kImages = 16;  // to compare with ONNX Runtime
 // As a share of the largest number: sums in another order make some 1e-6 of it.
 constexpr double kUsualDifference = 1e-3;
 
-/// Drawn images of the network's size. u8 [kImages, size, size, 3]
-Tensor images_of_size(int64_t size) {
-  const Tensor drawn = synthetic_images(Split::test, kImages, /*seed=*/1).images;
-  Tensor images = Tensor::empty({kImages, size, size, 3}, Dtype::u8);
-  for (int64_t n = 0; n < kImages; ++n) {
-    const auto* from = drawn.data<uint8_t>() + n * drawn.size() / kImages;
-    Tensor image = Tensor::empty({drawn.shape(1), drawn.shape(2), 3}, Dtype::u8);
-    std::copy_n(from, image.size(), image.data<uint8_t>());
-    image = resized(image, size, size);
-    std::copy_n(image.data<uint8_t>(), image.size(), images.data<uint8_t>() + n * image.size());
-  }
-  return images;
-}
-
-/// Bytes as the network sees them. u8 [N, H, W, 3] -> f32 [N, H, W, 3]
-Tensor normalised(const Tensor& images, const ImageNormalisation& normalisation) {
-  Tensor result = Tensor::empty(images.shape());
-  const Tensor table = normalised_bytes(normalisation);  // [3, 256]
-  for (int64_t i = 0; i < images.size(); ++i) {
-    result.data<float>()[i] = table.data<float>()[i % 3 * 256 + images.data<uint8_t>()[i]];
-  }
-  return result;
-}
-
-/// What the outputs of the graph are to be.
-std::vector<NamedTensor> outputs_of(Classifier& classifier, const Tensor& images,
+/// What the outputs of the graph are to be. images: u8 [N, H, W, 3]
+std::vector<NamedTensor> outputs_of(const Classifier& classifier, const Tensor& images,
                                     const OnnxSettings& settings) {
-  const NoGrad no_grad;
-  const EvaluationMode evaluation(classifier.model());
-  const Device device = place_of(classifier.model()).device;
-  const Tensor x = normalised(images, classifier.normalisation()).to(device);
-  const Variable logits = classifier.model().forward(x).value().to(Device::cpu());
   std::vector<NamedTensor> outputs;
   if (settings.logits) {
-    outputs.push_back({"logits", logits.value()});
+    // Labels that nobody looks at: a set must have some.
+    const ImageSet set{"drawn", images, Tensor::zeros({images.shape(0)}, Dtype::i32), {"unknown"}};
+    const auto keep = [&](int64_t, const Tensor& logits) {
+      outputs.push_back({"logits", logits.to(Device::cpu())});
+    };
+    classifier.evaluate(set, {.batch_size = images.shape(0), .on_logits = keep});
   } else {
-    outputs.push_back({"probabilities", F::softmax(logits).value()});
+    outputs.push_back({"probabilities", classifier.predict_probabilities(images)});
   }
   if (!settings.masks) return outputs;
   for (const AttentionMaps& maps : classifier.attention_maps(images)) {
@@ -98,7 +71,7 @@ int export_onnx(const Arguments& arguments) {
   onnx.metadata = metadata_of(checkpoint, settings);
   const std::string bytes = onnx_bytes(classifier.model(), classifier.normalisation(), onnx);
 
-  const Tensor images = images_of_size(size);
+  const Tensor images = resized_and_cropped(synthetic_images(Split::test, kImages, /*seed=*/1), size).images;
   const auto comparison = compare_with_runtime(bytes, images, outputs_of(classifier, images, onnx));
   write_whole(file, bytes, "export", throw_as<Error>);
   show(fmt::format("{}: {:.1f} MB, opset {}, checked by ONNX {}\n", on_one_line(file),

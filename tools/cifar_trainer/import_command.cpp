@@ -15,11 +15,6 @@
 namespace fovea::cli {
 namespace {
 
-bool is_given(const Overrides& overrides, const std::string& key) {
-  return std::any_of(overrides.begin(), overrides.end(),
-                     [&](const auto& entry) { return entry.first == key; });
-}
-
 /// Which network the weights are of: as the file says, changed by the flags.
 Settings network_of(const StateDictFile& state, const std::string& path, const Overrides& flags) {
   check<UsageError>(state.settings || is_given(flags, "model"), "import: ", path,

@@ -102,13 +102,13 @@ std::string settings_section(const RunRecord& run) {
 
 std::string machine_section(const RunRecord& run) {
   constexpr std::pair<const char*, const char*> kRows[] = {
-      {"device", "Device"},         {"processor", "Processor"}, {"threads", "Threads"},
-      {"precision", "Precision"},   {"seed", "Seed"},           {"tested_checkpoint", "Tested network"},
-      {"version", "Fovea version"}, {"test_loss", "Test loss"}};
+      {"device", "Device"},        {"processor", "Processor"}, {"threads", "Threads"},
+      {"precision", "Precision"},  {"seed", "Seed"},           {"tested_checkpoint", "Tested network"},
+      {"version", "Fovea version"}};
   std::string text;
   for (const auto& [key, name] : kRows) {
     const std::string value = value_of(run.summary, key);
-    if (value.empty() || std::string_view(key) == "test_loss") continue;
+    if (value.empty()) continue;
     text += fmt::format("<tr><th scope=\"row\">{}</th><td data-key=\"{}\" data-value=\"{}\">{}</td></tr>\n",
                         name, key, escaped(value), escaped(value));
   }

@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdlib>
 #include <limits>
 #include <sstream>
 #include <string_view>
 
 #include "event_files.h"
+#include "flat_json.h"
 #include "fovea/config.h"
 #include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
@@ -32,22 +32,12 @@ constexpr std::string_view kOldHeader =
     "epoch,step,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds";
 
 constexpr auto kCommas = std::count(std::string_view(kHeader).begin(), std::string_view(kHeader).end(), ',');
-// A table has some hundred bytes an epoch, a log some hundred every so many steps.
+// A table has some hundred bytes an epoch.
 constexpr uint64_t kMaxTableBytes = uint64_t{64} << 20;
-constexpr uint64_t kMaxLogBytes = uint64_t{1} << 30;
 
 // Whole or not at all, and durable, whatever stands beside it: see AtomicFile.
 void write_text(const std::string& path, const std::string& text) {
   write_whole(path, text, "run", throw_as<Error>);
-}
-
-std::string read_whole(const std::string& path, uint64_t max_bytes) {
-  const ReadableFile file(path, "run", throw_as<Error>);
-  check(file.size() <= max_bytes, "run: ", path, " has ", file.size(), " bytes, wanted at most ", max_bytes,
-        "; it is no file of a run, move it away");
-  std::string bytes(file.size(), '\0');
-  file.read(0, bytes.data(), bytes.size());
-  return bytes;
 }
 
 // Whether a file is the checkpoint of the end of epoch `best_epoch`, the best until then. A damaged one is
@@ -62,24 +52,21 @@ bool is_best_of(const std::string& path, int64_t best_epoch) {
   }
 }
 
-// A number of a summary, as to_json(RunSummary) writes it. A tree of values would need memory to be
-// destroyed.
-std::optional<double> number_in(const std::string& summary, const std::string& key) {
-  const std::string before = "\"" + key + "\": ";
-  const size_t found = summary.find(before);
-  if (found == std::string::npos) return {};
-  double number = 0;
-  const char* const begin = summary.data() + found + before.size();
-  const auto [end, error] = std::from_chars(begin, summary.data() + summary.size(), number);
-  return error == std::errc() ? std::optional(number) : std::nullopt;
-}
-
 // What metrics.csv has; the heading alone where there is none.
 std::string read_table(const std::string& path) {
-  return std::filesystem::exists(path) ? read_whole(path, kMaxTableBytes) : kHeader;
+  return std::filesystem::exists(path) ? read_run_file(path, kMaxTableBytes) : kHeader;
 }
 
 }  // namespace
+
+std::string read_run_file(const std::string& path, uint64_t max_bytes) {
+  const ReadableFile file(path, "run", throw_as<Error>);
+  check(file.size() <= max_bytes, "run: ", path, " has ", file.size(), " bytes, wanted at most ", max_bytes,
+        "; it is no file of a run, move it away");
+  std::string bytes(file.size(), '\0');
+  file.read(0, bytes.data(), bytes.size());
+  return bytes;
+}
 
 bool RunFolder::holds_run() const {
   for (const char* name : kFiles) {
@@ -91,15 +78,16 @@ bool RunFolder::holds_run() const {
 bool RunFolder::is_finished(const TrainingProgress& progress) const {
   const std::string path = summary();
   if (!std::filesystem::exists(path)) return false;
-  const std::string text = read_whole(path, kMaxTableBytes);
-  return text.find("\"finished\": true") != std::string::npos &&
-         number_in(text, "steps") == static_cast<double>(progress.step) &&
-         number_in(text, "epochs") == static_cast<double>(progress.epoch);
+  const FlatJson found = read_flat_json(read_run_file(path, kMaxTableBytes)).value_or(FlatJson{});
+  return value_of(found, "finished") == "true" &&
+         number_of(found, "steps") == static_cast<double>(progress.step) &&
+         number_of(found, "epochs") == static_cast<double>(progress.epoch);
 }
 
 std::optional<double> RunFolder::test_accuracy() const {
   if (!std::filesystem::exists(last()) || !is_finished(read_checkpoint(last()).progress)) return {};
-  return number_in(read_whole(summary(), kMaxTableBytes), "test_accuracy");
+  const std::optional<FlatJson> found = read_flat_json(read_run_file(summary(), kMaxTableBytes));
+  return found ? number_of(*found, "test_accuracy") : std::nullopt;
 }
 
 std::string RunFolder::chosen(int64_t best_epoch) const {
@@ -126,7 +114,7 @@ void RunFolder::carry_over(const std::string& checkpoint, int64_t best_epoch) co
   const RunFolder source(std::filesystem::path(checkpoint).parent_path().string());
   const auto copy = [this](const std::string& from, const char* name) {
     if (!std::filesystem::exists(from)) return;
-    write_text(file(name), read_whole(from, std::numeric_limits<uint64_t>::max()));
+    write_text(file(name), read_run_file(from, std::numeric_limits<uint64_t>::max()));
   };
   std::error_code error;
   std::filesystem::create_directories(path_, error);
@@ -168,7 +156,7 @@ double RunFolder::resume(int64_t epochs) const {
 
 void RunFolder::resume_log(const TrainingProgress& progress) const {
   if (!std::filesystem::exists(metrics_log())) return;
-  write_text(metrics_log(), MetricsLog::up_to(read_whole(metrics_log(), kMaxLogBytes), progress));
+  write_text(metrics_log(), MetricsLog::up_to(read_run_file(metrics_log(), kMaxLogBytes), progress));
 }
 
 void RunFolder::write_settings(const Settings& settings) const {

@@ -21,6 +21,11 @@ struct MetricsRow {
   double seconds = 0;            // since the run began, pauses between resumed parts left out
 };
 
+/// The bytes of a file of a run. Error where it cannot be read, or has more than `max_bytes`.
+std::string read_run_file(const std::string& path, uint64_t max_bytes);
+/// The most bytes of a log, which has some hundred every so many steps.
+inline constexpr uint64_t kMaxLogBytes = uint64_t{1} << 30;
+
 /// The folder of a training run: settings.toml, metrics.csv, metrics.jsonl, summary.json, times.json,
 /// last.safetensors, best.safetensors, predictions.csv, report.html; with a profile also profile.md,
 /// trace.json, and with --tensorboard event files.

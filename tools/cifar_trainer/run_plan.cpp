@@ -74,10 +74,8 @@ RunPlan::RunPlan(const std::string& name, std::string folder, Arguments argument
   for (const PlannedRun& run : runs_) {
     holds_runs = holds_runs || RunFolder(folder_of(run)).holds_run();
     for (const auto& [key, value] : run.settings) {
-      const bool is_given = std::any_of(arguments_.settings.begin(), arguments_.settings.end(),
-                                        [&](const auto& given) { return given.first == key; });
-      check<UsageError>(!is_given || key == "seed", arguments_.command, ": --", key, " is given, and ",
-                        run.name, " is the run with ", key, " ", value, "; leave it out");
+      check<UsageError>(!is_given(arguments_.settings, key) || key == "seed", arguments_.command, ": --", key,
+                        " is given, and ", run.name, " is the run with ", key, " ", value, "; leave it out");
     }
   }
   const std::string path = folder_ + "/plan.toml", heading = "# " + name + "\n";

@@ -6,7 +6,6 @@
 #include <sstream>
 #include <utility>
 
-#include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
 #include "run_folder.h"
 #include "setup.h"
@@ -17,18 +16,11 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
-constexpr uint64_t kMaxBytes = uint64_t{1} << 30;
 
 /// "" for a file that is not there.
 std::string read_text(const std::string& path) {
   std::error_code ignored;
-  if (!fs::exists(path, ignored)) return "";
-  const ReadableFile file(path, "report", throw_as<Error>);
-  check(file.size() <= kMaxBytes, "report: ", path, " has ", file.size(), " bytes, wanted at most ",
-        kMaxBytes, "; it is no file of a run");
-  std::string text(file.size(), '\0');
-  file.read(0, text.data(), text.size());
-  return text;
+  return fs::exists(path, ignored) ? read_run_file(path, kMaxLogBytes) : "";
 }
 
 std::vector<std::string> split(const std::string& line, char separator) {

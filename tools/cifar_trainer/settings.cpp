@@ -112,6 +112,11 @@ std::string value_text(const Setting& setting) {
   return setting.field.info.group == std::string(kNetworkGroup) ? "the model's own" : "not set";
 }
 
+bool is_given(const Overrides& overrides, std::string_view key) {
+  return std::any_of(overrides.begin(), overrides.end(),
+                     [&](const auto& entry) { return entry.first == key; });
+}
+
 void apply_overrides(Settings& settings, const Overrides& overrides) {
   const std::vector<Setting> list = list_settings(settings);
   for (const auto& [key, text] : overrides) {

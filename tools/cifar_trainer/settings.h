@@ -113,6 +113,8 @@ std::string value_text(const Setting& setting);
 
 /// Keys and texts from the command line, in order.
 using Overrides = std::vector<std::pair<std::string, std::string>>;
+/// Whether one of them is of this key.
+bool is_given(const Overrides& overrides, std::string_view key);
 /// Assigns each of them; errors name the flag.
 void apply_overrides(Settings& settings, const Overrides& overrides);
 
