@@ -82,7 +82,7 @@ tbody th { font-weight: 500; }
 .masks img { width: 6rem; }
 .masks td, .masks th { border: 0; padding: .25rem .6rem .25rem 0; vertical-align: top; }
 .masks small { display: block; color: var(--soft); font-weight: 400; }
-.matrix-picture { width: min(100%, 34rem); image-rendering: pixelated; display: block; }
+.matrix-picture { width: min(100%, 34rem); height: auto; image-rendering: pixelated; display: block; }
 pre { background: var(--card); border-radius: .5rem; padding: .8rem 1rem; font-size: .85rem; white-space: pre-wrap;
   overflow-wrap: anywhere; }
 footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
