@@ -104,7 +104,7 @@ double RunRecord::steps_per_epoch() const {
   return step > 0 && epoch > 0 ? step / epoch : 1;
 }
 
-RunRecord read_run(const std::string& folder) {
+RunRecord read_run(const std::string& folder, const std::optional<std::string>& summary) {
   const RunFolder files(folder);
   RunRecord run;
   run.folder = folder;
@@ -125,11 +125,11 @@ RunRecord read_run(const std::string& folder) {
   if (const std::string text = read_text(files.settings()); !text.empty())
     apply_toml(run.settings, text, files.settings());
   run.settings.out = folder;
-  if (const std::string text = read_text(files.summary()); !text.empty()) {
-    const std::optional<FlatJson> summary = read_flat_json(text);
-    check(summary.has_value(), "report: ", files.summary(),
+  if (const std::string text = summary ? *summary : read_text(files.summary()); !text.empty()) {
+    const std::optional<FlatJson> found = read_flat_json(text);
+    check(found.has_value(), "report: ", files.summary(),
           " is no summary of a run; delete it, and train --resume writes it anew");
-    run.summary = *summary;
+    run.summary = *found;
   }
   run.steps = read_steps(read_text(files.metrics_log()));
   run.class_names = read_class_names(files);

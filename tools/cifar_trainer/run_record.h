@@ -38,8 +38,9 @@ struct RunRecord {
 };
 
 /// Reads the folder of a run. Error where there is none, or where a file of it says something else than such
-/// a file does; times, curves and predictions that are missing or damaged are left out.
-RunRecord read_run(const std::string& folder);
+/// a file does; times, curves and predictions that are missing or damaged are left out. `summary`: what
+/// summary.json will have, where it is not written yet.
+RunRecord read_run(const std::string& folder, const std::optional<std::string>& summary = {});
 
 /// The command that repeats the run in another folder: the flags that differ from their defaults, as a shell
 /// takes them.

@@ -19,9 +19,10 @@ TestedNetwork test_network(const std::string& checkpoint, const ImageSet& images
   return tested;
 }
 
-void write_run_report(const RunFolder& folder, const ReportPictures* pictures, Progress& progress) {
+void write_run_report(const RunFolder& folder, const std::string& summary, const ReportPictures* pictures,
+                      Progress& progress) {
   try {
-    folder.write_report(report_page(read_run(folder.path()), pictures));
+    folder.write_report(report_page(read_run(folder.path(), summary), pictures));
   } catch (const Error& error) {
     progress.line(std::string("no report was written: ") + error.what());
   }

@@ -24,7 +24,9 @@ struct TestedNetwork {
 TestedNetwork test_network(const std::string& checkpoint, const ImageSet& images, const Device& device,
                            Progress& progress);
 
-/// Writes report.html of what the folder has. What goes wrong is only shown: the run is whole without it.
-void write_run_report(const RunFolder& folder, const ReportPictures* pictures, Progress& progress);
+/// Writes report.html of what the folder has, and of the summary that it will have: JSON. What goes wrong is
+/// only shown: the run is whole without it.
+void write_run_report(const RunFolder& folder, const std::string& summary, const ReportPictures* pictures,
+                      Progress& progress);
 
 }  // namespace fovea::cli

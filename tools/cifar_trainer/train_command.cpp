@@ -361,10 +361,12 @@ int train(const Arguments& given) {
     summary.test = network.evaluation;
     summary.finished = summary.test.has_value();
   }
+  // The summary comes last: where it says that a run is finished, nothing of it is missing.
+  const std::string summary_text = to_json(summary);
   if (network.predictions.size() > 0) folder.write_predictions(to_csv(network.predictions));
-  folder.write_summary(to_json(summary));
   recorder.finish(summary, network.pictures);
-  write_run_report(folder, summary.finished ? &network.pictures : nullptr, recorder.progress());
+  write_run_report(folder, summary_text, summary.finished ? &network.pictures : nullptr, recorder.progress());
+  folder.write_summary(summary_text);
   recorder.progress().line(describe_end(summary, settings.out, arguments.is_planned));
   return summary.finished ? 0 : stop_exit_code();
 }
