@@ -13,6 +13,7 @@
 #include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
+#include "fovea/kernels/cpu_variant.h"
 #include "fovea/training/device_speed.h"
 #include "train_step.h"
 
@@ -25,8 +26,8 @@ constexpr const char* kHelp = R"(usage: fovea_step_time [--model NAME] [--batch 
                        [--profile FILE] [--trace FILE]
                        [--hand-over FILE]
 
-Prints {"model", "mode", "batch", "device", "precision", "threads", "replays", "seconds": [one number a timed
-step], "peak_memory_bytes"} on one line.
+Prints {"model", "mode", "batch", "device", "precision", "cpu_kernels", "threads", "replays", "seconds": [one
+number a timed step], "peak_memory_bytes"} on one line.
 
   --replays N     a timed step is that many steps from an idle device to an idle device, and its number the
                   seconds of one; 1 on the CPU, 20 on a CUDA device
@@ -117,8 +118,9 @@ int run(int argc, char** argv) {
     }
     std::cout << "{\"model\": \"" << model << "\", \"mode\": \"" << mode << "\", \"batch\": " << batch
               << ", \"device\": \"" << device << "\", \"precision\": \"" << name_of(precision)
-              << "\", \"threads\": " << num_threads() << ", \"replays\": " << replays << ", \"seconds\": ["
-              << seconds << "], \"peak_memory_bytes\": " << peak_memory_bytes(device) << "}" << std::endl;
+              << "\", \"cpu_kernels\": \"" << kernels::cpu_variant() << "\", \"threads\": " << num_threads()
+              << ", \"replays\": " << replays << ", \"seconds\": [" << seconds
+              << "], \"peak_memory_bytes\": " << peak_memory_bytes(device) << "}" << std::endl;
   };
   // The second step on a CUDA device is captured, which is no part of the work.
   for (int64_t step = 0; step < std::max<int64_t>(warmup, device.is_cuda() ? 2 : 0); ++step) timer.run();

@@ -32,6 +32,10 @@ endif()
 if(FOVEA_NATIVE)
   list(APPEND cxx_options -march=native)
 endif()
+# The namespace of what kernels/cpu compiles once for each variant; tests that include its headers have the first.
+set(own_variant $<TARGET_PROPERTY:FOVEA_CPU_VARIANT>)
+target_compile_definitions(fovea_options INTERFACE
+  FOVEA_CPU_VARIANT=$<IF:$<BOOL:${own_variant}>,${own_variant},${FOVEA_FIRST_CPU_VARIANT}>)
 target_compile_options(fovea_options INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${cxx_options}>"
                        "$<$<COMPILE_LANGUAGE:CUDA>:${cuda_options}>")
 if(FOVEA_SANITIZE)
@@ -56,19 +60,22 @@ endif()
 
 # fovea_sources(HEADERS a.h ... SOURCES a.cpp ...): adds files of the current folder to the library. HEADERS are public:
 # installed, and in <fovea/fovea.h>. DETAILS are installed because public headers include them. INTERNAL ones stay here.
-# A test compiles each of them alone. CUDA names what a build with CUDA has beside, and what the tests run under the
-# emulator; CUDA_LIBRARIES what calls cuDNN and cuBLAS, for which the emulator has stand-ins.
+# A test compiles each of them alone. CPU names what is compiled once for each variant of kernels/cpu_variant.h. CUDA
+# names what a build with CUDA has beside, and what the tests run under the emulator; CUDA_LIBRARIES what calls cuDNN and
+# cuBLAS, for which the emulator has stand-ins.
 function(fovea_sources)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "HEADERS;DETAILS;INTERNAL;SOURCES;CUDA;CUDA_LIBRARIES")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "HEADERS;DETAILS;INTERNAL;SOURCES;CPU;CUDA;CUDA_LIBRARIES")
   cmake_path(RELATIVE_PATH CMAKE_CURRENT_SOURCE_DIR BASE_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE folder)
   foreach(kind HEADERS DETAILS INTERNAL)
     list(TRANSFORM arg_${kind} PREPEND ${folder}/)
     set_property(GLOBAL APPEND PROPERTY FOVEA_${kind} ${arg_${kind}})
   endforeach()
   list(TRANSFORM arg_SOURCES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+  list(TRANSFORM arg_CPU PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
   list(TRANSFORM arg_CUDA PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
   list(TRANSFORM arg_CUDA_LIBRARIES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
-  target_sources(fovea PRIVATE ${arg_SOURCES})
+  target_sources(fovea PRIVATE ${arg_SOURCES} ${arg_CPU})
+  set_property(GLOBAL APPEND PROPERTY FOVEA_CPU_SOURCES ${arg_CPU})
   if(FOVEA_HAS_CUDA)
     target_sources(fovea PRIVATE ${arg_CUDA} ${arg_CUDA_LIBRARIES})
   endif()

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <string>
 #include <type_traits>
 
@@ -8,6 +9,7 @@
 #include "fovea/core/cuda_backend.h"
 #include "fovea/core/profile.h"
 #include "fovea/core/tensor.h"
+#include "fovea/kernels/cpu_variant.h"
 
 namespace fovea::kernels {
 
@@ -42,16 +44,19 @@ void for_each_tensor(const Argument& argument, Visit&& visit) {
 template <class Signature>
 class Kernel;
 
-/// A kernel under one name for all devices: calls the implementation of the device on which its tensors lie.
+/// A kernel under one name for all devices: calls the implementation of the device on which its tensors lie,
+/// on the CPU that of the variant in use (cpu_variant.h).
 /// Here, once for all kernels, are the check that all defined tensors share a device, the note that results
 /// have changed (see Tensor::version), the profile scope, and the shapes in the errors of a device.
 template <class... Parameters>
 class Kernel<void(Parameters...)> {
  public:
   using Function = void (*)(Parameters...);
+  using CpuFunctions = std::array<Function, kCpuVariants>;
   using MultiplyAdds = int64_t (*)(Parameters...);
   /// `multiply_adds` of its arguments: none where it is null.
-  constexpr Kernel(const char* name, Function cpu, Function cuda, MultiplyAdds multiply_adds = nullptr)
+  constexpr Kernel(const char* name, const CpuFunctions& cpu, Function cuda,
+                   MultiplyAdds multiply_adds = nullptr)
       : name_(name), cpu_(cpu), cuda_(cuda), multiply_adds_(multiply_adds) {}
 
   void operator()(Parameters... arguments) const {
@@ -70,7 +75,7 @@ class Kernel<void(Parameters...)> {
     };
     const ProfileScope scope(name_, each_tensor, multiply_adds);
     if (first == nullptr || first->device().is_cpu()) {
-      cpu_(arguments...);
+      cpu_[cpu_variant_index()](arguments...);
     } else {
       // A tensor on a CUDA device was allocated by the CUDA backend, so that there is one.
       const int device = first->device().index;
@@ -106,35 +111,41 @@ class Kernel<void(Parameters...)> {
   };
 
   const char* name_;
-  Function cpu_, cuda_;
+  CpuFunctions cpu_;
+  Function cuda_;
   MultiplyAdds multiply_adds_;
 };
 
 }  // namespace fovea::kernels
 
-/// FOVEA_KERNEL(relu_forward, const Tensor& x, Tensor& y) declares cpu::relu_forward, cuda::relu_forward, and
-/// the callable relu_forward that picks one by device. A kernel that a backend of the build does not define
-/// is a link error that names it. Use inside namespace fovea::kernels.
-#define FOVEA_KERNEL(name, ...)                     \
-  FOVEA_DECLARE_KERNEL(name, __VA_ARGS__)           \
-  inline constexpr Kernel<void(__VA_ARGS__)> name { \
-#name, &cpu::name, &cuda::name                  \
+/// FOVEA_KERNEL(relu_forward, const Tensor& x, Tensor& y) declares relu_forward in cuda and in each variant's
+/// namespace in cpu, and the callable relu_forward that picks one by device. A kernel that a backend of the
+/// build does not define is a link error that names it. Use inside namespace fovea::kernels.
+#define FOVEA_KERNEL(name, ...)                                                 \
+  FOVEA_DECLARE_KERNEL(name, __VA_ARGS__)                                       \
+  inline constexpr Kernel<void(__VA_ARGS__)> name {                             \
+#name, {FOVEA_FOR_EACH_CPU_VARIANT(FOVEA_CPU_FUNCTION, name) }, &cuda::name \
   }
 
 /// FOVEA_KERNEL for one that multiplies and adds: declares name_multiply_adds, too, which says of its
 /// arguments how often. All of those are defined in multiply_adds.cpp.
-#define FOVEA_MULTIPLYING_KERNEL(name, ...)               \
-  FOVEA_DECLARE_KERNEL(name, __VA_ARGS__)                 \
-  int64_t name##_multiply_adds(__VA_ARGS__);              \
-  inline constexpr Kernel<void(__VA_ARGS__)> name {       \
-#name, &cpu::name, &cuda::name, &name##_multiply_adds \
+#define FOVEA_MULTIPLYING_KERNEL(name, ...)                                                            \
+  FOVEA_DECLARE_KERNEL(name, __VA_ARGS__)                                                              \
+  int64_t name##_multiply_adds(__VA_ARGS__);                                                           \
+  inline constexpr Kernel<void(__VA_ARGS__)> name {                                                    \
+#name, {FOVEA_FOR_EACH_CPU_VARIANT(FOVEA_CPU_FUNCTION, name) }, &cuda::name, &name##_multiply_adds \
   }
 
-/// Declares cpu::name and cuda::name.
-#define FOVEA_DECLARE_KERNEL(name, ...)       \
-  namespace cpu {                             \
-  void name(__VA_ARGS__);                     \
-  }                                           \
-  namespace cuda {                            \
-  FOVEA_CUDA_FUNCTION void name(__VA_ARGS__); \
+#define FOVEA_CPU_FUNCTION(variant, name) &cpu::variant::name,
+
+/// Declares cpu::<variant>::name and cuda::name.
+#define FOVEA_DECLARE_KERNEL(name, ...)                                     \
+  FOVEA_FOR_EACH_CPU_VARIANT(FOVEA_DECLARE_CPU_FUNCTION, name, __VA_ARGS__) \
+  namespace cuda {                                                          \
+  FOVEA_CUDA_FUNCTION void name(__VA_ARGS__);                               \
+  }
+
+#define FOVEA_DECLARE_CPU_FUNCTION(variant, name, ...) \
+  namespace cpu::variant {                             \
+  void name(__VA_ARGS__);                              \
   }

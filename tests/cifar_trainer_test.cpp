@@ -7,6 +7,7 @@
 #include "fovea/config.h"
 #include "fovea/core/device.h"
 #include "fovea/core/safetensors.h"
+#include "fovea/kernels/cpu_variant.h"
 #include "fovea/training/checkpoint.h"
 #include "trainer_program.h"
 
@@ -171,7 +172,13 @@ TEST_CASE("cifar_trainer: exit codes tell what was wrong") {
   CHECK_THAT(trainer({"train", "--help"}).out,
              Contains("--batch-size") && Contains("--profile N") && Contains("Examples"));
   const std::string devices = trainer({"devices"}).out;
-  CHECK_THAT(devices, Contains("cpu") && Contains("precision f32 or bf16"));
+  CHECK_THAT(devices, Contains("cpu") && Contains("precision f32 or bf16") &&
+                          Contains("kernels for " + kernels::cpu_variant()));
+  Words unknown = command({"train", "--dataset", "synthetic", "--out", out});
+  unknown.insert(unknown.begin(), {"env", "FOVEA_CPU=sse9"});
+  const Outcome wrong = run_program(unknown);
+  CHECK(wrong.code == 2);
+  CHECK_THAT(wrong.err, Contains("FOVEA_CPU is \"sse9\"") && Contains("wanted one of"));
   CHECK((devices.find("cuDNN 9.") != std::string::npos) == (FOVEA_HAS_CUDA != 0));
 }
 

@@ -14,6 +14,7 @@
 using namespace fovea;
 using namespace fovea::kernels;
 using namespace fovea::kernels::cpu;
+using namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT;
 
 namespace {
 

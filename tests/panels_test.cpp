@@ -9,7 +9,7 @@
 #include "fovea/kernels/cpu/transpose.h"
 
 using namespace fovea;
-using namespace fovea::kernels::cpu;
+using namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT;
 
 namespace {
 

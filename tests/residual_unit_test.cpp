@@ -4,6 +4,7 @@
 
 #include "fovea/core/allocator.h"
 #include "fovea/kernels/cpu/vec.h"
+#include "fovea/kernels/cpu_variant.h"
 #include "fovea/training/precision.h"
 #include "layer_check.h"
 #include "op_test.h"
@@ -14,6 +15,11 @@ namespace {
 ResidualUnit make_unit(int64_t C, int64_t K, int64_t stride) {
   Rng rng(/*seed=*/3);
   return ResidualUnit(C, K, stride, rng);
+}
+
+/// Products of packed panels want registers of 8 floats: all variants but the first may have them.
+bool packs_filters() {
+  return kernels::cpu_variant_index() > 0 || kernels::cpu::FOVEA_CPU_VARIANT::kLanes<float> >= 8;
 }
 
 Variable norm_relu(BatchNorm& norm, const Variable& x) {
@@ -82,7 +88,7 @@ TEST_CASE("residual unit: inference keeps its filters packed, and follows weight
       for (Conv* const changed : {&unit.reduce, &unit.conv, &unit.expand}) {
         const int64_t before = memory_stats().in_use;
         for (int i = 0; i < 3; ++i) unit.forward(x);
-        if (kernels::cpu::kLanes<float> >= 8) CHECK(memory_stats().in_use > before);
+        if (packs_filters()) CHECK(memory_stats().in_use > before);
         const Tensor old = unit.forward(x).value();
         Tensor weight = changed->weight.value();
         weight.copy_from(test::random_tensor(weight.shape(), 1, dtype));

@@ -4,7 +4,7 @@
 
 #include "fovea/kernels/cpu/arena.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 void adamw_step(const Tensor& gradient, const Tensor& learning_rate, const Tensor& step,
                 const Tensor& gradient_scale, const Tensor& non_finite, const AdamwSettings& settings,
@@ -38,4 +38,4 @@ void adamw_step(const Tensor& gradient, const Tensor& learning_rate, const Tenso
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -10,7 +10,7 @@
 #include "fovea/kernels/cpu/rows.h"
 
 /// A batch norm as numbers per channel, for the CPU's kernels.
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// The numbers of an Affine for the channels of one vector.
 template <class A>
@@ -161,4 +161,4 @@ void finish_reduce(const std::vector<double>& sums, const Affine<A>& affine, Ten
   }
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -6,7 +6,7 @@
 #include "fovea/core/parallel_for.h"
 #include "fovea/core/tensor.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// Calls body.template operator()<A, G>() with the types of an optimiser's arena, f32 or f64, and of its
 /// gradient: the same or, beside f32, bf16 or f16.
@@ -69,4 +69,4 @@ void update_arena(const char* operation, int64_t decay_count, A decay, const Ten
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -3,7 +3,7 @@
 #include "fovea/core/autograd.h"
 #include "fovea/kernels/cpu/elements.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 void add_forward(const Tensor& a, const Tensor& b, Tensor& y) {
   visit_floating("add", y.dtype(), [&]<class T>() {
@@ -37,7 +37,7 @@ void accumulate(const Tensor& x, Tensor& y) {
   add_forward(x, y, y);
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT
 
 void fovea::accumulate(const Tensor& x, Tensor& y) {
   kernels::accumulate(x, y);

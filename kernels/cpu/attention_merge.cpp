@@ -3,7 +3,7 @@
 #include "fovea/kernels/cpu/elements.h"
 #include "fovea/kernels/cpu/exp.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 namespace {
 
 void forward(const char* operation, int offset, const Tensor& m, const Tensor& t, Tensor& y) {
@@ -57,4 +57,4 @@ void attention_merge_naive_backward(const Tensor& dy, const Tensor& m, const Ten
   backward("attention_merge_naive", /*offset=*/0, dy, m, t, dm, dt);
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

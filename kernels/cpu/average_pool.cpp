@@ -2,7 +2,7 @@
 
 #include "fovea/kernels/cpu/rows.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 namespace {
 
 /// y = (sum over the pixels rows x columns of an image [.., width, C]) / size^2, for each channel.
@@ -56,4 +56,4 @@ void average_pool_backward(const Tensor& dy, const Window& window, Tensor& dx) {
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -9,7 +9,7 @@
 #include "fovea/kernels/cpu/move_running.h"
 #include "fovea/kernels/cpu/rows.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 namespace {
 
 constexpr int64_t kShortestRow = 64;  // of the element-wise passes
@@ -167,4 +167,4 @@ void batch_norm_backward_input(const Tensor& dy, const Tensor& x, const NormCons
                  [&]<class T>() { backward_input<T>(dy, x, norm, dweight, dbias, has_relu, other, dx); });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -4,7 +4,7 @@
 
 #include "fovea/kernels/cpu/elements.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 namespace {
 
 template <class T>
@@ -42,4 +42,4 @@ void cast_forward(const Tensor& x, Tensor& y) {
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -4,7 +4,7 @@
 
 #include "fovea/kernels/cpu/rows.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 namespace {
 
 constexpr double kSmallestNorm = 1e-12;
@@ -61,4 +61,4 @@ void channel_norm_backward(const Tensor& dy, const Tensor& x, Tensor& dx) {
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -7,7 +7,7 @@
 #include "fovea/kernels/cpu/arena.h"
 #include "fovea/kernels/cpu/sum.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 void square_sums(const Tensor& x, Tensor& sums) {
   visit_arena("square_sums", sums.dtype(), x.dtype(), [&]<class A, class G>() {
@@ -33,4 +33,4 @@ void clip_scale(const Tensor& sums, const Tensor& gradient_scale, double most, T
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

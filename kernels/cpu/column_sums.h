@@ -9,7 +9,7 @@
 #include "fovea/kernels/cpu/rows.h"
 
 /// Sums over the rows of [rows, C] arrays, per channel: the reduction under batch norm and bias gradients.
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// Rows per chunk: a number that comes from the shape alone, so that sums do not depend on the threads; and
 /// few enough for sums of squares to keep their digits.
@@ -131,4 +131,4 @@ std::vector<double> column_sums(int64_t rows, int64_t C, TermAt term_at) {
                        size);
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

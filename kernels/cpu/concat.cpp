@@ -4,7 +4,7 @@
 
 #include "fovea/kernels/cpu/rows.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 void concat_forward(const Tensor& x, int64_t offset, Tensor& y) {
   const size_t element = size_of(x.dtype()), I = static_cast<size_t>(x.shape(1)) * element;
@@ -28,4 +28,4 @@ void concat_backward(const Tensor& dy, int64_t offset, Tensor& dx) {
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

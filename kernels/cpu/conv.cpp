@@ -10,7 +10,7 @@
 #include "fovea/kernels/cpu/conv/unfold.h"
 #include "fovea/kernels/cpu/in_f32.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 namespace {
 
 template <class T>
@@ -88,4 +88,4 @@ void conv_backward_bias(const Tensor& dy, Tensor& dbias) {
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -1,6 +1,6 @@
 #include "fovea/kernels/count_correct.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 void count_correct(const Tensor& logits, const Tensor& labels, int64_t k, Tensor& correct) {
   const int64_t N = logits.shape(0), C = logits.shape(1);
@@ -24,4 +24,4 @@ void count_correct(const Tensor& logits, const Tensor& labels, int64_t k, Tensor
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

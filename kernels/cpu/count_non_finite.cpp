@@ -5,7 +5,7 @@
 
 #include "fovea/core/parallel_for.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 void count_non_finite(const Tensor& x, Tensor& count) {
   std::atomic<int64_t> total{0};  // whole numbers: the order of the additions does not matter
@@ -23,4 +23,4 @@ void count_non_finite(const Tensor& x, Tensor& count) {
   *count.data<int64_t>() += total;
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

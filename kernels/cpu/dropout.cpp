@@ -4,7 +4,7 @@
 
 #include "fovea/kernels/cpu/elements.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 void dropout_forward(const Tensor& x, double p, const Random& random, Tensor& y) {
   visit_floating("dropout", x.dtype(), [&]<class T>() {
@@ -25,4 +25,4 @@ void dropout_forward(const Tensor& x, double p, const Random& random, Tensor& y)
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

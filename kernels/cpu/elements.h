@@ -11,7 +11,7 @@
 #include "fovea/kernels/cpu/rows.h"
 #include "fovea/kernels/cpu/vec.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// Calls body(begin, end) for ranges that cover the elements [0, count) and begin at whole blocks, so that no
 /// element moves between a loop's vector part and its remainder when the number of threads changes.
@@ -80,4 +80,4 @@ void map_elements(int64_t count, T* y, Function f, const X*... x) {
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdint>
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// e^x to 1 ulp, in plain arithmetic without branches, so that loops over it vectorise. Overflows to
 /// infinity, underflows through the subnormals to 0; NaN stays NaN.
@@ -48,4 +48,4 @@ inline double sigmoid(double x) {
   return 1.0 / (1.0 + std::exp(-x));
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -6,7 +6,7 @@
 
 #include "fovea/core/parallel_for.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 namespace {
 
 /// The images that a batch is made of, and how.
@@ -123,4 +123,4 @@ void mixed_targets(const BatchLabels& labels, double smoothing, Tensor& targets)
   }
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

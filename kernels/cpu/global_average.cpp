@@ -2,7 +2,7 @@
 
 #include "fovea/kernels/cpu/pixel_sums.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 void global_average_forward(const Tensor& x, Tensor& y) {
   const int64_t N = x.shape(0), H = x.shape(1), W = x.shape(2), C = x.shape(3);
@@ -31,4 +31,4 @@ void global_average_backward(const Tensor& dy, Tensor& dx) {
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -4,13 +4,13 @@
 #include "fovea/kernels/cast.h"
 
 /// For what computes in f32 alone, with tensors of another dtype.
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// x, or a copy of it in f32; undefined stays undefined.
 inline Tensor as_f32(const Tensor& x) {
   if (!x.defined() || x.dtype() == Dtype::f32) return x;
   Tensor wide = Tensor::empty(x.shape(), Dtype::f32);
-  cpu::cast_forward(x, wide);
+  FOVEA_CPU_VARIANT::cast_forward(x, wide);
   return wide;
 }
 
@@ -21,7 +21,7 @@ void compute_in_f32(Tensor& result, Body&& body) {
   if (result.dtype() == Dtype::f32) return body(result);
   Tensor wide = Tensor::empty(result.shape(), Dtype::f32);
   body(wide);
-  cpu::cast_forward(wide, result);
+  FOVEA_CPU_VARIANT::cast_forward(wide, result);
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -6,7 +6,7 @@
 #include "fovea/core/parallel_for.h"
 #include "fovea/kernels/cpu/in_f32.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 namespace {
 
 template <class T>
@@ -63,4 +63,4 @@ void matmul_forward(const Tensor& a, bool transpose_a, const Tensor& b, bool tra
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

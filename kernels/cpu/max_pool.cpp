@@ -9,7 +9,7 @@
 #include <immintrin.h>
 #endif
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 namespace {
 
 /// Integers of the width of A, which compare and choose beside vectors of A.
@@ -156,4 +156,4 @@ void max_pool_backward(const Tensor& dy, const Tensor& winner, const Window& win
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -5,7 +5,7 @@
 
 #include "fovea/core/tensor.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// Mean and variance of columns, joined from those of parts in the order in which they are added, by the
 /// parallel form of Welford's method (Chan, Golub, LeVeque 1979).
@@ -51,4 +51,4 @@ class Moments {
   double count_ = 0;  // rows of every column so far
 };
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

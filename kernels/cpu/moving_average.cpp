@@ -4,7 +4,7 @@
 
 #include "fovea/kernels/cpu/elements.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 void moving_average(const Tensor& x, const Tensor& steps, const Tensor& non_finite, double decay,
                     Tensor& average) {
@@ -24,4 +24,4 @@ void moving_average(const Tensor& x, const Tensor& steps, const Tensor& non_fini
   }
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -4,7 +4,7 @@
 
 #include "fovea/core/parallel_for.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 namespace {
 
 template <class T>
@@ -67,4 +67,4 @@ void orthogonalise(std::span<const MatrixPlace> matrices, const NewtonSchulz& it
   }
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -2,7 +2,7 @@
 
 #include "fovea/kernels/cpu/rows.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// The sum over pixels of term(pixel), a vector of channels, for images [H, W]: each row is summed first,
 /// then the sums of the rows, so that rounding errors grow with H + W, not with H * W.
@@ -31,4 +31,4 @@ void parallel_for_image_vectors(int64_t N, int64_t C, int64_t pixels, Body&& bod
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -4,7 +4,7 @@
 #include "fovea/kernels/cpu/conv/fused.h"
 #include "fovea/kernels/cpu/move_running.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 void preactivation_conv_forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual,
                                 Tensor& y, Tensor&, Tensor& mean, Tensor& variance) {
@@ -40,4 +40,4 @@ void preactivation_chain_forward(const Tensor& x, const PreactivationStages& cha
                        : composed_preactivation_chain_forward(x, chain, residual, y);
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

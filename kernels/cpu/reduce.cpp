@@ -6,7 +6,7 @@
 #include "fovea/kernels/cpu/rows.h"
 #include "fovea/kernels/cpu/sum.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 namespace {
 
 constexpr int64_t kChunk = 4096;   // elements that one sum adds up before it becomes a node of the tree
@@ -16,7 +16,7 @@ constexpr int64_t kColumns = 512;  // columns whose sums are kept on the stack
 template <class T>
 void sum_rows(const T* x, int64_t rows, int64_t I, int64_t columns, Accumulator<T>* sums) {
   if (I == 1) {
-    sums[0] = cpu::sum_of(x, rows);
+    sums[0] = FOVEA_CPU_VARIANT::sum_of(x, rows);
     return;
   }
   std::array<Accumulator<T>, kColumns> partial{};
@@ -43,7 +43,7 @@ void sum_tree(const T* x, int64_t O, int64_t R, int64_t I, Accumulator<T>* sums)
     partial = scratch.data<Accumulator<T>>();
   }
   const int64_t cost = std::min(chunk, R) * std::min(I, kColumns);
-  cpu::parallel_for_rows(O * chunks * blocks, cost, [=](int64_t job) {
+  FOVEA_CPU_VARIANT::parallel_for_rows(O * chunks * blocks, cost, [=](int64_t job) {
     const int64_t column = job % blocks * kColumns;
     const int64_t node = job / blocks, o = node / chunks, row = node % chunks * chunk;
     sum_rows(x + (o * R + row) * I + column, std::min(chunk, R - row), I, std::min(kColumns, I - column),
@@ -83,4 +83,4 @@ void reduce_backward(const Tensor& dy, double factor, Tensor& dx) {
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -2,7 +2,7 @@
 
 #include "fovea/kernels/cpu/elements.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 void relu_forward(const Tensor& x, Tensor& y) {
   visit_floating("relu", x.dtype(), [&]<class T>() {
@@ -20,4 +20,4 @@ void relu_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

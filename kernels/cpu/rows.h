@@ -7,11 +7,7 @@
 #include "fovea/kernels/cpu/vec.h"
 #include "fovea/kernels/window.h"
 
-namespace fovea::kernels::cpu {
-
-/// Groups into which a batch is cut where each has a partial sum, as of the weights' gradient: fixed, so that
-/// bits do not depend on the threads.
-inline constexpr int64_t kGroups = 8;
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// Calls body(row) for each of `rows` rows of work, in parallel where there is enough of it: `cost` says
 /// about how many elements one row reads or writes.
@@ -63,4 +59,4 @@ inline void prefetch_ahead_to_write(T* data) {
   __builtin_prefetch(reinterpret_cast<char*>(data) + 8192, /*rw=*/1);
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

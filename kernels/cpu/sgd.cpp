@@ -2,7 +2,7 @@
 
 #include "fovea/kernels/cpu/arena.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 void sgd_step(const Tensor& gradient, const Tensor& learning_rate, const Tensor& gradient_scale,
               const Tensor& non_finite, const SgdSettings& settings, Tensor& velocity, Tensor& weight,
@@ -28,4 +28,4 @@ void sgd_step(const Tensor& gradient, const Tensor& learning_rate, const Tensor&
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

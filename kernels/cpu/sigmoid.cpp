@@ -3,7 +3,7 @@
 #include "fovea/kernels/cpu/elements.h"
 #include "fovea/kernels/cpu/exp.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 void sigmoid_forward(const Tensor& x, Tensor& y) {
   visit_floating("sigmoid", x.dtype(), [&]<class T>() {
@@ -20,4 +20,4 @@ void sigmoid_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -8,7 +8,7 @@
 #include "fovea/kernels/cpu/exp.h"
 #include "fovea/kernels/cpu/sum.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 namespace {
 
 /// Calls body(offset, scratch) for each row of the last axis, with C numbers of scratch.
@@ -102,4 +102,4 @@ void log_softmax_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

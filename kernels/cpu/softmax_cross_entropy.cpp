@@ -7,7 +7,7 @@
 #include "fovea/kernels/cpu/exp.h"
 #include "fovea/kernels/cpu/rows.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 namespace {
 
 /// The distribution q of a label: row(n, C) is a function of the class.
@@ -117,4 +117,4 @@ void softmax_cross_entropy_soft_backward(const Tensor& dloss, const Tensor& prob
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

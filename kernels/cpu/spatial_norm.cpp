@@ -4,7 +4,7 @@
 
 #include "fovea/kernels/cpu/pixel_sums.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 void spatial_norm_forward(const Tensor& x, Tensor& y, Tensor& mean, Tensor& rstd) {
   const int64_t N = x.shape(0), H = x.shape(1), W = x.shape(2), C = x.shape(3), pixels = H * W;
@@ -61,4 +61,4 @@ void spatial_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& mean
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

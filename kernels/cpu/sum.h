@@ -2,7 +2,7 @@
 
 #include "fovea/kernels/cpu/vec.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// The sum of map(vector of x) over `count` consecutive numbers, in an order that depends on `count` alone:
 /// one partial sum in each lane of a vector, then the lanes in halves. map gives 0 for 0.
@@ -24,4 +24,4 @@ inline Accumulator<T> sum_of(const T* x, int64_t count) {
   return sum_of(x, count, [](const auto& values) { return values; });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

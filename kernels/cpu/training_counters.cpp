@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 void begin_step(const Tensor& rates, const Tensor& position, Tensor& rate) {
   visit_floating("begin_step", rates.dtype(),
@@ -45,4 +45,4 @@ void update_loss_scale(int64_t patience, const Tensor& non_finite_losses, Tensor
   non_finite.data<int64_t>()[0] = 0;
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

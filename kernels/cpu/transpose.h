@@ -8,7 +8,7 @@
 #include "fovea/kernels/cpu/vec.h"
 
 /// Transposing in registers.
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// A square of numbers: as many vectors as a vector has lanes.
 using Square = std::array<Vec<float>, kLanes<float>>;
@@ -47,4 +47,4 @@ inline Square transpose(Square from) {
   return from;
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

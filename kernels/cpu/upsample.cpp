@@ -5,7 +5,7 @@
 #include "fovea/kernels/cpu/elements.h"
 #include "fovea/kernels/cpu/rows.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 namespace {
 
 /// The inputs that one output of an axis reads, and their weights.
@@ -134,4 +134,4 @@ void upsample_backward(const Tensor& dy, Tensor& dx) {
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

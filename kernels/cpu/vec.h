@@ -12,7 +12,7 @@
 #include "fovea/core/dtype.h"
 
 /// One vector register of numbers, by the vector extension that GCC and Clang share.
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// Bytes of a register. Not more than there are: GCC 12 takes wider vectors apart through memory, and choices
 /// between them element by element (25 times slower in max-pooling).
@@ -131,4 +131,4 @@ inline Vec<A> broadcast(A value) {
   return Vec<A>{} + value;
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
+#include "fovea/kernels/cpu_variant.h"
 #include "initial_weights.h"
 #include "output.h"
 #include "profile.h"
@@ -53,6 +54,7 @@ int evaluate(const Arguments& arguments) {
   report.peak_memory_bytes = peak_memory_bytes(device);
   report.device = device.str();
   report.precision = name_of(settings.training.precision);
+  report.cpu_kernels = kernels::cpu_variant();
 
   if (arguments.json) {
     print("{}\n", to_json(report));

@@ -101,10 +101,14 @@ std::string settings_section(const RunRecord& run) {
 }
 
 std::string machine_section(const RunRecord& run) {
-  constexpr std::pair<const char*, const char*> kRows[] = {
-      {"device", "Device"},        {"processor", "Processor"}, {"threads", "Threads"},
-      {"precision", "Precision"},  {"seed", "Seed"},           {"tested_checkpoint", "Tested network"},
-      {"version", "Fovea version"}};
+  constexpr std::pair<const char*, const char*> kRows[] = {{"device", "Device"},
+                                                           {"processor", "Processor"},
+                                                           {"cpu_kernels", "CPU kernels for"},
+                                                           {"threads", "Threads"},
+                                                           {"precision", "Precision"},
+                                                           {"seed", "Seed"},
+                                                           {"tested_checkpoint", "Tested network"},
+                                                           {"version", "Fovea version"}};
   std::string text;
   for (const auto& [key, name] : kRows) {
     const std::string value = value_of(run.summary, key);

@@ -103,6 +103,7 @@ std::string to_json(const RunSummary& summary) {
   json.add("device", summary.device);
   json.add("processor", summary.processor);
   json.add("precision", summary.precision);
+  json.add("cpu_kernels", summary.cpu_kernels);
   json.add("threads", summary.threads);
   json.add("batch_size", summary.batch_size);
   json.add("seed", summary.seed);
@@ -126,6 +127,7 @@ std::string to_json(const EvaluationReport& report) {
   json.add("seconds", report.seconds);
   json.add("device", report.device);
   json.add("precision", report.precision);
+  json.add("cpu_kernels", report.cpu_kernels);
   json.add("version", FOVEA_VERSION);
   return json.text();
 }

@@ -27,6 +27,7 @@ struct RunSummary {
   int64_t peak_memory_bytes = 0;
   double seconds = 0;
   std::string device, processor, precision;  // processor: its name; "": unknown
+  std::string cpu_kernels;                   // the variant of the CPU's kernels
   int threads = 0;
   int64_t batch_size = 0, seed = 0;
 };
@@ -39,7 +40,7 @@ struct EvaluationReport {
   double images_per_second = 0;
   int64_t peak_memory_bytes = 0;
   double seconds = 0;
-  std::string device, precision;
+  std::string device, precision, cpu_kernels;
 };
 
 /// What info says.

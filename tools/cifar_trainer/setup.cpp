@@ -14,6 +14,7 @@
 #include "fovea/data/resize.h"
 #include "fovea/data/split.h"
 #include "fovea/data/synthetic.h"
+#include "fovea/kernels/cpu_variant.h"
 #include "fovea/training/non_finite.h"
 #include "known_files.h"
 #include "output.h"
@@ -143,6 +144,7 @@ int64_t evaluation_batch(Device device) {
 
 Device prepare_device(const Settings& settings) {
   if (settings.threads > 0) set_num_threads(static_cast<int>(settings.threads));
+  kernels::cpu_variant();  // a wrong FOVEA_CPU is told before anything is read
   const Device device = parse_device(settings.device);
   const Precision precision = settings.training.precision;
   check<UsageError>(device.is_cuda() || precision == Precision::f32 || precision == Precision::bf16,

@@ -10,6 +10,7 @@
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
 #include "fovea/data/split.h"
+#include "fovea/kernels/cpu_variant.h"
 #include "fovea/training/device_speed.h"
 #include "initial_weights.h"
 #include "output.h"
@@ -193,6 +194,7 @@ RunSummary summarise_run(const Settings& settings, const RunImages& images, cons
           .device = device.str(),
           .processor = processor_name(device),
           .precision = name_of(settings.training.precision),
+          .cpu_kernels = kernels::cpu_variant(),
           .threads = num_threads(),
           .batch_size = settings.training.batch_size,
           .seed = static_cast<int64_t>(settings.training.seed)};

@@ -6,7 +6,7 @@
 #include "fovea/kernels/cpu/vec.h"
 
 /// What products of packed panels do with the 32-bit words that panels consist of.
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// A word is a float.
 struct MultiplyAdd {
@@ -34,4 +34,4 @@ struct DotProduct {
 template <class Arithmetic>
 inline constexpr bool is_dot = std::is_same_v<Arithmetic, DotProduct>;
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

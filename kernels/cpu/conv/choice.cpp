@@ -9,7 +9,7 @@
 #include "fovea/kernels/cpu/conv/storage.h"
 #include "fovea/kernels/cpu/conv/winograd.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 namespace {
 
 bool is_f32_inside(const ConvProblem& problem, Dtype dtype) {
@@ -117,4 +117,4 @@ Chunks chain_chunks(const std::vector<ConvProblem>& problems) {
   return Chunks::images(problems[0], floats);
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

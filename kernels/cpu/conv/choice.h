@@ -10,7 +10,7 @@
 
 /// Who convolves: all that is chosen on the CPU is chosen here, from the shapes and the dtype; for pairs of
 /// bf16 also by the processor. choices.md beside this file has what is chosen for the networks of models/.
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 enum class ConvEngine {
   onednn,    // chunks of a batch, each from cache to cache on one thread: onednn.h
@@ -63,4 +63,4 @@ bool is_chained(const Tensor& x, const PreactivationStages& chain);
 /// if packs_1x1 says so, or by the chunk_engine of its images.
 Chunks chain_chunks(const std::vector<ConvProblem>& problems);
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -6,7 +6,7 @@
 #include "fovea/kernels/cpu/conv/winograd.h"
 #include "fovea/kernels/cpu/in_f32.h"
 
-namespace fovea::kernels::cpu::chunked {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT::chunked {
 namespace {
 
 /// The passes forward and backward_input: the chunks are independent.
@@ -77,4 +77,4 @@ void conv_backward_weight(const ConvProblem& problem, const Tensor& x, const Ten
   });
 }
 
-}  // namespace fovea::kernels::cpu::chunked
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT::chunked

@@ -5,7 +5,7 @@
 #include "fovea/kernels/cpu/conv/chunk_engine.h"
 
 /// f32 convolutions chunk by chunk: the loops over chunks and groups, whatever the engine.
-namespace fovea::kernels::cpu::chunked {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT::chunked {
 
 /// The engine that choice.h chooses for the chunks. `pass` is forward or backward_input, `weight` f32 or
 /// bf16.
@@ -21,4 +21,4 @@ void conv_forward(const ConvProblem& problem, const Tensor& x, const Tensor& wei
 void conv_backward_input(const ConvProblem& problem, const Tensor& dy, const Tensor& weight, Tensor& dx);
 void conv_backward_weight(const ConvProblem& problem, const Tensor& x, const Tensor& dy, Tensor& dweight);
 
-}  // namespace fovea::kernels::cpu::chunked
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT::chunked

@@ -3,9 +3,13 @@
 #include <cstdint>
 
 #include "fovea/kernels/conv_problem.h"
-#include "fovea/kernels/cpu/rows.h"
+#include "fovea/kernels/window.h"
 
 namespace fovea::kernels::cpu {
+
+/// Groups into which a batch is cut where each has a partial sum, as of the weights' gradient: fixed, so that
+/// bits do not depend on the threads.
+inline constexpr int64_t kGroups = 8;
 
 /// A batch cut into chunks of nearly equal size, in units: whole images, or, where every pixel is convolved
 /// by itself, rows of pixels. The size comes from the shape alone, and each chunk is computed by one thread:

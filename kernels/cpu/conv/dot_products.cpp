@@ -3,7 +3,7 @@
 #include "fovea/core/check.h"
 #include "fovea/core/environment.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 namespace {
 
 bool is_fast() {
@@ -29,4 +29,4 @@ bool uses_dot_products() {
   return uses;
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

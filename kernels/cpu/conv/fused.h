@@ -5,7 +5,7 @@
 /// The fused forms of f32 and bf16 between which choice.h chooses. Arguments as in
 /// kernels/preactivation_conv.h, whose running statistics the caller has moved; a = relu(norm(x)) is not
 /// stored.
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// 1x1: a thread takes a block of rows of pixels through everything, by products of packed panels.
 namespace fused_1x1 {
@@ -33,4 +33,4 @@ namespace fused_chain {
 void forward(const Tensor& x, const PreactivationStages& chain, const Tensor& residual, Tensor& y);
 
 }  // namespace fused_chain
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

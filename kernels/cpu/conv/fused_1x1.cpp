@@ -17,7 +17,7 @@
 // A thread takes a block of some rows of pixels, through everything: activate, multiply, add, sum up. While
 // it multiplies it asks memory for the next block. So x and y (and their gradients) go through memory once,
 // and beside the multiplications instead of after them.
-namespace fovea::kernels::cpu::fused_1x1 {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT::fused_1x1 {
 namespace {
 
 constexpr int64_t kWidth = kLanes<float>;
@@ -289,4 +289,4 @@ void backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& 
       : backward_as<bf16, DotProduct, MultiplyAdd>(dy, next, saved, da, gradients);
 }
 
-}  // namespace fovea::kernels::cpu::fused_1x1
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT::fused_1x1

@@ -20,7 +20,7 @@
 // A thread takes a few images through all stages: x and y go through memory once, all else stays in its L2
 // cache, in f32. What a stage computes is normalised for the next while it is in registers, and lies where
 // the next one reads it: in packed panels, or pixel by pixel.
-namespace fovea::kernels::cpu::fused_chain {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT::fused_chain {
 namespace {
 
 constexpr int64_t kWidth = kLanes<float>;
@@ -305,4 +305,4 @@ void forward(const Tensor& x, const PreactivationStages& chain, const Tensor& re
                 [&]<class T>() { forward_as<T>(x, chain, residual, y); });
 }
 
-}  // namespace fovea::kernels::cpu::fused_chain
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT::fused_chain

@@ -21,7 +21,7 @@
 // A thread takes a chunk that fits into its L2 cache through everything: activate, convolve, add, sum up.
 // What goes through memory is x and y (and their gradients), once; the convolutions find the rest in the
 // cache.
-namespace fovea::kernels::cpu::fused_chunks {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT::fused_chunks {
 namespace {
 
 /// The gradient of y from that of relu(norm(y)): see BackwardAffine.
@@ -190,4 +190,4 @@ void backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& 
                 [&]<class T>() { backward_as<T>(dy, next, saved, da, gradients); });
 }
 
-}  // namespace fovea::kernels::cpu::fused_chunks
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT::fused_chunks

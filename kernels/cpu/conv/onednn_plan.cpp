@@ -7,11 +7,13 @@
 #include <type_traits>
 #include <utility>
 
+#include "fovea/core/environment.h"
 #include "fovea/core/fork.h"
 #include "fovea/core/lru_cache.h"
 #include "fovea/kernels/conv.h"
 #include "fovea/kernels/cpu/conv/onednn.h"
 #include "fovea/kernels/cpu/conv/onednn_memory.h"
+#include "fovea/kernels/cpu_variant.h"
 
 namespace fovea::kernels::cpu::onednn {
 namespace {
@@ -100,6 +102,16 @@ Plan make_plan(ConvPass pass, const ConvProblem& problem) {
   return plan;
 }
 
+/// Keeps oneDNN to the instructions that FOVEA_CPU asks for, before anything is planned. ONEDNN_MAX_CPU_ISA,
+/// its own variable, goes before.
+void limit_instructions() {
+  if (environment("FOVEA_CPU").empty() || !environment("ONEDNN_MAX_CPU_ISA").empty()) return;
+  const std::string variant = cpu_variant();
+  if (variant == "sse2") dnnl::set_max_cpu_isa(dnnl::cpu_isa::sse41);  // the least that it can be told
+  if (variant == "avx2") dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
+  if (variant == "avx512") dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core_vnni);
+}
+
 std::atomic<bool> has_ended{false};  // see is_available
 
 /// The plans that are kept.
@@ -126,6 +138,7 @@ const dnnl::engine& cpu_engine() {
     // Plans are kept here. oneDNN's own cache would keep up to 1,024 primitives more, and in it a primitive
     // for which there was no memory leaves a key that points to what is gone.
     dnnl::set_primitive_cache_capacity(0);
+    limit_instructions();
     return new dnnl::engine(dnnl::engine::kind::cpu, 0);
   }();
   return *engine;

@@ -9,7 +9,7 @@
 #include "fovea/kernels/cpu/transpose.h"
 
 /// Packing of matrices [rows, columns] into the panels of panels.h. `rows` are a multiple of kRowMultiple.
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// Panels of floats: [columns / kLanes][rows][kLanes].
 struct FloatPanels {
@@ -147,4 +147,4 @@ inline void unpack(int64_t rows, int64_t columns, const float* from, float* to) 
   });
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -1,6 +1,6 @@
 #include "fovea/kernels/cpu/conv/panels.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 namespace {
 
 constexpr int64_t kWidth = kLanes<float>;
@@ -74,4 +74,4 @@ int64_t steps_of_multiply_transposed(int64_t rows, int64_t depth, int64_t column
   return tiles * (depth / Prefetcher::kDepth);
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

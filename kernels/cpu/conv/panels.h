@@ -15,7 +15,7 @@
 /// A matrix lies in packed panels as wide as a register: [columns / kLanes][rows][kLanes]. So the element of
 /// a row is at a fixed distance from that of the row before, and a kernel that keeps a tile of the result in
 /// registers needs one pointer for all rows.
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// Rows of a result come in multiples of this.
 inline constexpr int64_t kRowMultiple = 4;
@@ -193,4 +193,4 @@ void multiply_transposed(int64_t rows, int64_t depth, int64_t columns, const flo
 int64_t steps_of_multiply(int64_t rows, int64_t depth, int64_t columns);
 int64_t steps_of_multiply_transposed(int64_t rows, int64_t depth, int64_t columns);
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

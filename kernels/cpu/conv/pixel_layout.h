@@ -5,7 +5,7 @@
 #include "fovea/kernels/cpu/affine.h"
 #include "fovea/kernels/cpu/vec.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// Where the channels of pixels lie, whose number is a multiple of kLanes<float>: pixel by pixel, or in
 /// packed panels (panels.h), vector of channels by vector of channels.
@@ -36,4 +36,4 @@ struct PixelOutput {
   }
 };
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// Prefetches memory that will be read soon, line by line between multiplications, so that it arrives in the
 /// L2 cache while they go on.
@@ -53,4 +53,4 @@ class Prefetcher {
   size_t ranges_ = 0, current_ = 0;
 };
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -10,7 +10,7 @@
 
 /// What 1x1 convolutions by products of packed panels share, alone (fused_1x1.cpp) and in a chain
 /// (fused_chain.cpp).
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// Panels whose words lie along a sum over the columns.
 template <class Arithmetic>
@@ -64,4 +64,4 @@ struct ResultRows {
   }
 };
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

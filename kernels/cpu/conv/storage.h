@@ -5,7 +5,7 @@
 
 /// The dtypes that f32's convolutions read and write: f32 itself, and bf16, which is widened where it is read
 /// and rounded where it is written, in registers. All sums are f32.
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 inline bool is_storage(Dtype dtype) {
   return dtype == Dtype::f32 || dtype == Dtype::bf16;
@@ -18,4 +18,4 @@ void visit_storage(const char* operation, Dtype dtype, Body&& body) {
   dtype == Dtype::f32 ? body.template operator()<float>() : body.template operator()<bf16>();
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -5,9 +5,10 @@
 #include <vector>
 
 #include "fovea/core/parallel_for.h"
+#include "fovea/kernels/cpu/conv/chunks.h"
 #include "fovea/kernels/cpu/rows.h"
 
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 namespace {
 
 template <class A>
@@ -167,4 +168,4 @@ void narrow::conv_backward_weight(const ConvProblem& problem, const Tensor& x, c
   FloatMap(dweight.data<float>(), K, C) = partials[0];
 }
 
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -4,7 +4,7 @@
 #include "fovea/kernels/conv_problem.h"
 
 /// Convolutions as products of matrices by Eigen.
-namespace fovea::kernels::cpu {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
 /// Each image is unfolded into a matrix (im2col): for every dtype.
 namespace unfolded {
@@ -22,4 +22,4 @@ void conv_backward_input(const ConvProblem& problem, const Tensor& dy, const Ten
 void conv_backward_weight(const ConvProblem& problem, const Tensor& x, const Tensor& dy, Tensor& dweight);
 
 }  // namespace narrow
-}  // namespace fovea::kernels::cpu
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -9,7 +9,7 @@
 #include "fovea/kernels/cpu/in_f32.h"
 #include "fovea/kernels/cpu/transpose.h"
 
-namespace fovea::kernels::cpu::winograd {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT::winograd {
 namespace {
 
 constexpr int64_t kWidth = kLanes<float>;
@@ -346,4 +346,4 @@ void TileConv::backward_filters(int64_t count, int64_t C, int64_t K, const float
   });
 }
 
-}  // namespace fovea::kernels::cpu::winograd
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT::winograd

@@ -16,7 +16,7 @@
 /// It rounds more than a sum of the products does, and by the largest numbers of a tile: the root mean square
 /// of the errors is some 6 times as large, less than 2e-6 of that of the results at 256 channels (conv_test).
 /// What is not finite in x makes all results of its tiles NaN or infinite.
-namespace fovea::kernels::cpu::winograd {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT::winograd {
 
 /// Whether a convolution has this form: 3x3, stride 1, padding 1, H and W multiples of 4, C and K multiples
 /// of the elements in a register, which are eight or more; and enough tiles for it to be faster than the
@@ -74,4 +74,4 @@ class TileConv {
   Tensor zeros_;     // a row of pixels beside the image
 };
 
-}  // namespace fovea::kernels::cpu::winograd
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT::winograd

@@ -3,7 +3,7 @@
 #include "fovea/kernels/cpu/in_f32.h"
 
 // The interface of chunk_engine.h for Winograd's form.
-namespace fovea::kernels::cpu::winograd {
+namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT::winograd {
 namespace {
 
 class Runner final : public ChunkRunner {
@@ -88,4 +88,4 @@ std::unique_ptr<ChunkedFilterGradient> filter_gradient(const Chunks& chunks) {
   return std::make_unique<FilterGradient>(chunks);
 }
 
-}  // namespace fovea::kernels::cpu::winograd
+}  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT::winograd
