@@ -6,7 +6,7 @@ usage() {
   cat <<'END'
 usage: tools/test.sh [--preset NAME] [--no-install] [CTEST ARGUMENT...]
 
-  --preset NAME   cpu (default), debug, asan or cuda: a preset of CMakePresets.json
+  --preset NAME   cpu (default), portable, debug, asan or cuda: a preset of CMakePresets.json
   --no-install    do not look for missing Debian packages
 
 Every other argument goes to ctest:
