@@ -16,12 +16,23 @@ source "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
 named=("${build_packages[@]}" "${library_packages[@]}" "${convolution_packages[@]}" "${onnx_packages[@]}"
   "${test_packages[@]}" "${trainer_packages[@]}" "$@")
 packages=("${named[@]%%:*}")
+# names_of 1: Fedora's names, of 2: Arch Linux's, each once.
+names_of() {
+  local names=" " fields package
+  for package in "${named[@]}"; do
+    IFS=: read -r -a fields <<<"$package"
+    [[ $names == *" ${fields[$1]:-$package} "* ]] || names+="${fields[$1]:-$package} "
+  done
+  names=${names# }
+  echo "${names% }"
+}
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   cat >&2 <<END
 install_packages: there is no apt-get here, so nothing is installed. Install these, and start again with --no-install:
   Debian 12 and 13, Ubuntu 24.04: ${packages[*]}
-  Fedora:                         dnf install ${named[*]##*:}
+  Fedora:                         dnf install $(names_of 1)
+  Arch Linux:                     pacman -S --needed $(names_of 2)
 Other systems: CMake 3.25, a compiler of C++20 (tested: GCC 12 to 14), Eigen 3.4, nlohmann_json 3.11, xxHash, zlib,
   oneDNN 2.6 to 3, Catch2 2.13 to 3, Google Benchmark 1.7, CLI11 2.1, toml++ 3.3, fmt 9, libjpeg-turbo, libpng,
   OpenSSL, libcurl, libarchive; for the export to ONNX libonnx 1.12 and protobuf.

@@ -195,6 +195,7 @@ run 1 'neither root nor sudo' "$tools/test.sh"
 rm "$system/bin/apt-get"
 run 1 'libeigen3-dev' "$tools/install_packages.sh"
 run 1 'gcc-c++ ca-certificates eigen3-devel' "$tools/install_packages.sh"
+run 1 'pacman -S --needed cmake ninja ccache gcc ca-certificates eigen' "$tools/install_packages.sh"
 run 1 'there is no apt-get here' "$tools/test.sh"
 run 1 'there is no apt-get here' "$tools/quickstart.sh"
 run 0 'usage: tools/quickstart.sh' "$tools/quickstart.sh" --help
