@@ -7,13 +7,13 @@ file(MAKE_DIRECTORY ${FOVEA_INCLUDE_DIR}/fovea)
 foreach(folder ${FOVEA_FOLDERS})
   file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${folder} ${FOVEA_INCLUDE_DIR}/fovea/${folder} SYMBOLIC)
 endforeach()
-configure_file(${PROJECT_SOURCE_DIR}/cmake/config.h.in ${FOVEA_INCLUDE_DIR}/fovea/config.h)
+configure_file(${PROJECT_SOURCE_DIR}/cmake/config.h.in ${FOVEA_INCLUDE_DIR}/fovea/config.h @ONLY)
+include(FoveaShared)
 
 add_library(fovea STATIC)
-add_library(fovea::fovea ALIAS fovea)
+fovea_forms(fovea fovea)
 target_compile_features(fovea PUBLIC cxx_std_20)
 target_include_directories(fovea PUBLIC $<BUILD_INTERFACE:${FOVEA_INCLUDE_DIR}> $<INSTALL_INTERFACE:include>)
-set_target_properties(fovea PROPERTIES POSITION_INDEPENDENT_CODE ON)
 
 # Compile options of everything built here: the library, the tools, the tests and the benchmarks.
 add_library(fovea_options INTERFACE)

@@ -5,6 +5,7 @@
 
 #include "fovea/core/device.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Bytes that the caching allocator of a device has handed out and keeps.
@@ -43,3 +44,4 @@ class AllocatorGuard {
 };
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -12,6 +12,7 @@
 
 #include "fovea/core/tensor.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Given the gradient of the result, returns the gradient of each input, in the inputs' order; an undefined
@@ -167,3 +168,4 @@ class OperationObserver {
 void accumulate(const Tensor& x, Tensor& y);
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -6,6 +6,7 @@
 
 #include "fovea/core/device.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Waits until everything that was launched on the device is done; on the CPU it always is.
@@ -42,3 +43,4 @@ class CapturedGraph {
 };
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -6,6 +6,7 @@
 
 #include "fovea/core/printable.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Base of every error that Fovea throws. The message begins with the operation's name and says what was
@@ -81,3 +82,4 @@ inline void check(bool condition, const Parts&... parts) {
 }
 
 }  // namespace fovea
+#pragma GCC visibility pop

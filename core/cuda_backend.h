@@ -11,6 +11,7 @@
 
 /// What core asks of the CUDA backend (core/cuda). Without one these are null: callers go through device.h,
 /// allocator.h, tensor.h and captured_graph.h, which say so.
+#pragma GCC visibility push(default)
 namespace fovea::cuda {
 
 /// The devices of this machine, or why there are none. Asks the driver once.
@@ -60,3 +61,4 @@ FOVEA_CUDA_FUNCTION int64_t count_nodes(const Graph& graph);
 FOVEA_CUDA_FUNCTION void delete_graph(Graph* graph) noexcept;
 
 }  // namespace fovea::cuda
+#pragma GCC visibility pop

@@ -3,6 +3,7 @@
 #include <iosfwd>
 #include <string>
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Where a tensor's bytes lie: the CPU, or one CUDA device.
@@ -48,3 +49,4 @@ void set_tf32(bool allowed);
 bool tf32_allowed();
 
 }  // namespace fovea
+#pragma GCC visibility pop

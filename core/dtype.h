@@ -8,6 +8,7 @@
 #include "fovea/core/enum_names.h"
 #include "fovea/core/half.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Element types. f64 exists on the CPU only, for checking gradients; u8, i32 and i64 hold data and labels.
@@ -88,3 +89,4 @@ decltype(auto) visit_dtype(Dtype dtype, Body&& body) {
 }
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// The names of an enum, in the order of its values, which are 0, 1, ...; `what`: what messages call the
@@ -52,3 +53,4 @@ std::vector<std::string> names_of() {
 }
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstdint>
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Brain float: the upper half of an f32. Rounds to nearest even; NaN stays NaN.
@@ -55,3 +56,4 @@ struct f16 {
 };
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -4,6 +4,7 @@
 #include <memory>
 #include <type_traits>
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// How many threads parallel_for uses, if the system gives them: where it refuses to start one (RLIMIT_NPROC,
@@ -58,3 +59,4 @@ class NoGrain {
 };
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// A text that comes from a file or a command line, so that a terminal or a log can show it: what is no valid
@@ -18,3 +19,4 @@ std::string in_quotes(std::string_view text, size_t most = 100);
 size_t utf8_length(std::string_view text);
 
 }  // namespace fovea
+#pragma GCC visibility pop

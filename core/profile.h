@@ -7,6 +7,7 @@
 
 #include "fovea/core/tensor.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// One call of a kernel, as it was measured.
@@ -89,3 +90,4 @@ class ProfileScope {
 };
 
 }  // namespace fovea
+#pragma GCC visibility pop

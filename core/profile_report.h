@@ -7,6 +7,7 @@
 #include "fovea/core/device.h"
 #include "fovea/core/profile.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// A step that was profiled: when it began, on the clock of KernelCall, and how long it took.
@@ -39,3 +40,4 @@ std::string profile_tables(const Profile& profile, const DeviceSpeed& speed);
 std::string chrome_trace(const Profile& profile);
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -5,6 +5,7 @@
 
 #include "fovea/core/tensor.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// What random numbers are for: part of their key, so that streams never overlap.
@@ -103,3 +104,4 @@ Tensor normal(const Shape& shape, Random random, float deviation = 1.0f, Dtype d
 Tensor uniform(const Shape& shape, Random random, float low, float high, Dtype dtype = Dtype::f32);
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -8,6 +8,7 @@
 
 #include "fovea/core/tensor.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// A tensor under a name.
@@ -59,3 +60,4 @@ SafetensorsFile read_safetensors(const std::string& path);
 void write_safetensors(const std::string& path, const SafetensorsFile& file);
 
 }  // namespace fovea
+#pragma GCC visibility pop

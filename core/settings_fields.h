@@ -12,6 +12,7 @@
 #include "fovea/core/check.h"
 #include "fovea/core/enum_names.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// What a settings struct says of one of its fields, beside name and value.
@@ -205,3 +206,4 @@ void apply_changes(Changes changes, S& settings) {
 }
 
 }  // namespace fovea
+#pragma GCC visibility pop

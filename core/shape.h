@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Extents of a tensor, outermost first; rank 0 (a scalar) to 6. Extents are at least 0.
@@ -45,3 +46,4 @@ class Shape {
 std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
 }  // namespace fovea
+#pragma GCC visibility pop

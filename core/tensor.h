@@ -12,6 +12,7 @@
 #include "fovea/core/dtype.h"
 #include "fovea/core/shape.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// A contiguous array of numbers. Copying a Tensor shares its storage; `clone` copies the numbers.
@@ -127,3 +128,4 @@ Tensor Tensor::from(const std::vector<T>& values, const Shape& shape) {
 }
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -9,6 +9,7 @@
 #include "fovea/data/image_set.h"
 #include "fovea/kernels/gather_batch.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// How training images are varied: a random crop from the image padded with zeros (the mean colour, for it
@@ -84,3 +85,4 @@ Tensor normalised_bytes(const ImageNormalisation& normalisation);
 kernels::BatchSettings batch_settings(const std::optional<Augmentation>& augmentation, uint64_t seed);
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -8,6 +8,7 @@
 
 #include "fovea/data/image_set.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// The official version for Python, which torchvision and Keras take: a file is a pickle of a dictionary,
@@ -62,3 +63,4 @@ void parse_cifar_pickle(std::span<const std::byte> bytes, const CifarFormat& for
 ImageSet load_cifar(const CifarFormat& format, const std::string& folder, Split split);
 
 }  // namespace fovea
+#pragma GCC visibility pop

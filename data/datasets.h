@@ -6,6 +6,7 @@
 
 #include "fovea/data/image_set.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// What a network learns from and is tested with. All sets have the same classes.
@@ -28,3 +29,4 @@ Dataset load_dataset(const std::string& name, const std::string& folder, uint64_
 std::string find_dataset(const std::string& name, const std::string& folder);
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -8,6 +8,7 @@
 
 #include "fovea/data/image_set.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// The unsigned bytes of an IDX file, http://yann.lecun.com/exdb/mnist: two zeros, the type 8, the rank, each
@@ -24,3 +25,4 @@ std::vector<std::byte> gunzip(std::span<const std::byte> bytes, size_t size, con
 ImageSet load_fashion_mnist(const std::string& folder, Split split);
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -7,6 +7,7 @@
 
 #include "fovea/core/tensor.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// The part of a dataset that is learnt from, and the part that is held back to test with.
@@ -41,3 +42,4 @@ struct ImageNormalisation {
 ImageNormalisation normalisation_of(const ImageSet& set);
 
 }  // namespace fovea
+#pragma GCC visibility pop

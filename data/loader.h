@@ -8,6 +8,7 @@
 #include "fovea/data/augment.h"
 #include "fovea/data/image_set.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Which batches a Loader makes.
@@ -56,3 +57,4 @@ class Loader {
 std::vector<int64_t> shuffled_order(int64_t count, uint64_t seed, uint32_t epoch);
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -5,6 +5,7 @@
 
 #include "fovea/data/datasets.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Looks at duplicates and label counts, for what a file of the right size cannot hide. DataError, whose
@@ -16,3 +17,4 @@ namespace fovea {
 std::vector<std::string> check_plausible(const Dataset& dataset, const std::string& where);
 
 }  // namespace fovea
+#pragma GCC visibility pop

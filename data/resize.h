@@ -4,6 +4,7 @@
 
 #include "fovea/data/image_set.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// An image at another size, without aliasing: each new pixel is the mean of those around its place, weighted
@@ -20,3 +21,4 @@ Tensor resized_and_cropped(const Tensor& image, int64_t size);
 ImageSet resized_and_cropped(const ImageSet& set, int64_t size);
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -7,6 +7,7 @@
 
 #include "fovea/data/image_set.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Which `count` images hold_out takes, in their order, of those with these labels in [0, classes).
@@ -26,3 +27,4 @@ ImageSet hold_out(ImageSet& set, int64_t count, uint64_t seed);
 void add_label_noise(ImageSet& set, double share, uint64_t seed);
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -4,6 +4,7 @@
 
 #include "fovea/data/image_set.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Drawn images, u8 [count, 32, 32, 3]: one of ten coloured shapes at a random place, in a random size, slant
@@ -12,3 +13,4 @@ namespace fovea {
 ImageSet synthetic_images(Split split, int64_t count, uint64_t seed, int64_t first = 0);
 
 }  // namespace fovea
+#pragma GCC visibility pop

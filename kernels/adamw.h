@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// What one step of AdamW needs beside the numbers, the learning rate and the number of the step.
@@ -25,3 +26,4 @@ FOVEA_KERNEL(adamw_step, const Tensor& gradient, const Tensor& learning_rate, co
              Tensor& mean, Tensor& square, Tensor& weight, Tensor& copy);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

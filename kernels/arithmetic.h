@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// y = a + b, element by element.  a, b, y: one shape and dtype
@@ -16,3 +17,4 @@ FOVEA_KERNEL(scale_forward, const Tensor& x, double factor, Tensor& y);
 FOVEA_KERNEL(accumulate, const Tensor& x, Tensor& y);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

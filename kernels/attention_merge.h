@@ -7,6 +7,7 @@
 ///   y = (1 + s) * t   attention residual learning, eq. 3
 ///   y = s * t         naive attention learning, eq. 1
 /// The backward pass computes s again. All tensors of one shape, every element of dm and dt is written.
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// One element, on every device: `offset` is 1 for residual and 0 for naive learning.
@@ -33,3 +34,4 @@ FOVEA_KERNEL(attention_merge_naive_backward, const Tensor& dy, const Tensor& m, 
              Tensor& dt);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

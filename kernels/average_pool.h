@@ -3,6 +3,7 @@
 #include "fovea/kernels/kernel.h"
 #include "fovea/kernels/window.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// y = (sum of x over the window) / window.size^2: padding counts as zeros.
@@ -13,3 +14,4 @@ FOVEA_KERNEL(average_pool_forward, const Tensor& x, const Window& window, Tensor
 FOVEA_KERNEL(average_pool_backward, const Tensor& dy, const Window& window, Tensor& dx);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

@@ -6,6 +6,7 @@
 /// that it consists of. x, y, dy, dx: [..., C]; everything else: [C], f32 (f64 where x is f64). With rstd = 1
 /// / sqrt(variance + epsilon) and xhat = (x - mean) * rstd. Nothing but x is kept for the backward pass: the
 /// normalised and the activated values are computed again.
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// Averages over the batches of a training, which a forward pass moves: running = (1 - momentum) * running +
@@ -57,3 +58,4 @@ FOVEA_KERNEL(batch_norm_backward_input, const Tensor& dy, const Tensor& x, const
              const Tensor& dweight, const Tensor& dbias, bool has_relu, const Tensor& other, Tensor& dx);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// y = x in the dtype of y, element by element; x and y may have any dtype. Rounds to nearest even between
@@ -10,3 +11,4 @@ namespace fovea::kernels {
 FOVEA_KERNEL(cast_forward, const Tensor& x, Tensor& y);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

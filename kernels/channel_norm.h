@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// y = x / max(||x||, 1e-12), ||x|| = sqrt(sum of x^2 over the channels) at each position (eq. 5 of the
@@ -13,3 +14,4 @@ FOVEA_KERNEL(channel_norm_forward, const Tensor& x, Tensor& y);
 FOVEA_KERNEL(channel_norm_backward, const Tensor& dy, const Tensor& x, Tensor& dx);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

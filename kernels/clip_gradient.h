@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// Into how many chunks, by its size alone, an arena is cut for square_sums.
@@ -17,3 +18,4 @@ FOVEA_KERNEL(square_sums, const Tensor& x, Tensor& sums);
 FOVEA_KERNEL(clip_scale, const Tensor& sums, const Tensor& gradient_scale, double most, Tensor& scale);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// y[o, offset + i] = x[o, i]: one part of a concatenation.  x: [O, I], y: [O, J], any dtype
@@ -10,3 +11,4 @@ FOVEA_KERNEL(concat_forward, const Tensor& x, int64_t offset, Tensor& y);
 FOVEA_KERNEL(concat_backward, const Tensor& dy, int64_t offset, Tensor& dx);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

@@ -4,6 +4,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// Cross-correlation with zero padding:
@@ -33,3 +34,4 @@ FOVEA_MULTIPLYING_KERNEL(conv_backward_weight, const Tensor& x, const Tensor& dy
 FOVEA_KERNEL(conv_backward_bias, const Tensor& dy, Tensor& dbias);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

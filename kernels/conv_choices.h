@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// What computes the convolutions of a run where that is chosen by measurement, as on a CUDA device. A run
@@ -40,3 +41,4 @@ class ConvChoicesScope {
 };
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// correct += the number of rows whose label is among the k largest logits: fewer than k others are larger,
@@ -10,3 +11,4 @@ namespace fovea::kernels {
 FOVEA_KERNEL(count_correct, const Tensor& logits, const Tensor& labels, int64_t k, Tensor& correct);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

@@ -5,6 +5,7 @@
 #include "fovea/core/random.h"
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// How images are varied: see fovea::Augmentation.
@@ -145,3 +146,4 @@ FOVEA_KERNEL(gather_batch, const Tensor& images, const Tensor& labels, const Ten
 FOVEA_KERNEL(mixed_targets, const BatchLabels& labels, double smoothing, Tensor& targets);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

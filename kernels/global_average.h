@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// y = the mean of x over H and W: rows are summed first, then the sums of the rows.
@@ -12,3 +13,4 @@ FOVEA_KERNEL(global_average_forward, const Tensor& x, Tensor& y);
 FOVEA_KERNEL(global_average_backward, const Tensor& dy, Tensor& dx);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

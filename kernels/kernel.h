@@ -11,6 +11,7 @@
 #include "fovea/core/tensor.h"
 #include "fovea/kernels/cpu_variant.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// Calls visit(tensor) for the tensors of a kernel's argument: itself, or those of a struct of tensors, which
@@ -117,6 +118,7 @@ class Kernel<void(Parameters...)> {
 };
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop
 
 /// FOVEA_KERNEL(relu_forward, const Tensor& x, Tensor& y) declares relu_forward in cuda and in each variant's
 /// namespace in cpu, and the callable relu_forward that picks one by device. A kernel that a backend of the

@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// y = op(a) * op(b) + bias, op(a): [M, K], op(b): [K, N], y: [M, N], where op transposes if its flag is set;
@@ -10,3 +11,4 @@ FOVEA_MULTIPLYING_KERNEL(matmul_forward, const Tensor& a, bool transpose_a, cons
                          const Tensor& bias, Tensor& y);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

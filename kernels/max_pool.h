@@ -3,6 +3,7 @@
 #include "fovea/kernels/kernel.h"
 #include "fovea/kernels/window.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// y = the largest x of each window; padding never wins, a NaN always does (the last of several), the first
@@ -15,3 +16,4 @@ FOVEA_KERNEL(max_pool_forward, const Tensor& x, const Window& window, Tensor& y,
 FOVEA_KERNEL(max_pool_backward, const Tensor& dy, const Tensor& winner, const Window& window, Tensor& dx);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

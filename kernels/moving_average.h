@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// average += (1 - d) * (x - average), d = min(decay, (1 + steps) / (10 + steps)): an exponential moving
@@ -12,3 +13,4 @@ FOVEA_KERNEL(moving_average, const Tensor& x, const Tensor& steps, const Tensor&
              Tensor& average);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

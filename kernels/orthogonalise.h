@@ -7,6 +7,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// A matrix of rows x columns that lies in a larger tensor from element `offset` on, row after row.
@@ -38,3 +39,4 @@ FOVEA_MULTIPLYING_KERNEL(orthogonalise, std::span<const MatrixPlace> matrices, c
                          Tensor& x);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

@@ -9,6 +9,7 @@
 /// arXiv:1603.05027): batch norm, relu and convolution as one pass over x. With a = relu(norm(x)):
 ///   y = conv(a) + residual, a padded with zeros
 /// x, a: [N, H, W, C], weight: [K, R, S, C], y, residual: [N, P, Q, K].
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// A pre-activation convolution without its x.
@@ -116,3 +117,4 @@ void composed_preactivation_chain_forward(const Tensor& x, const PreactivationSt
                                           const Tensor& residual, Tensor& y);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// y[o, i] = factor * sum over r of x[o, r, i]: a sum with factor 1, a mean with 1 / R. Summed as a tree
@@ -11,3 +12,4 @@ FOVEA_KERNEL(reduce_forward, const Tensor& x, double factor, Tensor& y);
 FOVEA_KERNEL(reduce_backward, const Tensor& dy, double factor, Tensor& dx);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

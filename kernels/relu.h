@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// y = max(x, 0), element by element; NaN stays NaN.
@@ -10,3 +11,4 @@ FOVEA_KERNEL(relu_forward, const Tensor& x, Tensor& y);
 FOVEA_KERNEL(relu_backward, const Tensor& dy, const Tensor& y, Tensor& dx);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// What one step of stochastic gradient descent needs beside the numbers and the learning rate.
@@ -24,3 +25,4 @@ FOVEA_KERNEL(sgd_step, const Tensor& gradient, const Tensor& learning_rate, cons
              Tensor& copy);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// y = 1 / (1 + exp(-x)), element by element.
@@ -10,3 +11,4 @@ FOVEA_KERNEL(sigmoid_forward, const Tensor& x, Tensor& y);
 FOVEA_KERNEL(sigmoid_backward, const Tensor& dy, const Tensor& y, Tensor& dx);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// y[i] = exp(x[i] - max x) / sum over j of exp(x[j] - max x), along the last axis.
@@ -14,3 +15,4 @@ FOVEA_KERNEL(log_softmax_forward, const Tensor& x, Tensor& y);
 FOVEA_KERNEL(log_softmax_backward, const Tensor& dy, const Tensor& y, Tensor& dx);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

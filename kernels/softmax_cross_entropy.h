@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// probabilities p = softmax(logits); loss = mean over the rows, added in an order that N and C decide, of
@@ -25,3 +26,4 @@ FOVEA_KERNEL(softmax_cross_entropy_soft_backward, const Tensor& dloss, const Ten
              const Tensor& targets, Tensor& dlogits);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// y = (x - mean) * rstd over H and W of each channel of each image (inside eq. 6 of the paper);
@@ -15,3 +16,4 @@ FOVEA_KERNEL(spatial_norm_backward, const Tensor& dy, const Tensor& x, const Ten
              Tensor& dx);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

@@ -2,6 +2,7 @@
 
 #include "fovea/kernels/kernel.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// Bilinear, corners aligned: output row i reads the input at u = i * (h - 1) / (H - 1) (0 where H = 1), that
@@ -17,3 +18,4 @@ FOVEA_KERNEL(upsample_add_forward, const Tensor& x, const Tensor& skip, Tensor& 
 FOVEA_KERNEL(upsample_backward, const Tensor& dy, Tensor& dx);
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

@@ -6,6 +6,7 @@
 #include "fovea/core/check.h"
 #include "fovea/core/shape.h"
 
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 /// Positions, rows or images begin, ..., end - 1; none where end <= begin.
@@ -64,3 +65,4 @@ inline Shape conv_shape(const Shape& x, const Shape& weight, int64_t stride, int
 }
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

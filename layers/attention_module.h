@@ -4,6 +4,7 @@
 
 #include "fovea/layers/soft_mask.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// p units; a trunk of t units and a mask branch side by side; their merge; p units.
@@ -49,3 +50,4 @@ class MergeObserver {
 };
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -5,6 +5,7 @@
 
 #include "fovea/core/settings_fields.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// How the logits x become the mask M: mixed sigmoid(x); channel x / ||x|| over the channels at each
@@ -58,3 +59,4 @@ using AttentionSettings = AttentionFields<AsIs>;
 using AttentionOptions = AttentionFields<std::optional>;
 
 }  // namespace fovea
+#pragma GCC visibility pop

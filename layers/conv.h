@@ -5,6 +5,7 @@
 #include "fovea/layers/functional.h"
 #include "fovea/layers/module.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Convolution with a square window. [N, H, W, C] -> [N, H', W', K], H' = (H + 2 * padding - kernel) / stride
@@ -40,3 +41,4 @@ class Conv : public Module {
 };
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -12,6 +12,7 @@
 /// shapes where they do not fit. They may be called from several threads at once on shared inputs, which no
 /// thread changes meanwhile; batch norms in training change their running statistics. `backward` adds to the
 /// gradients of leaves: no two threads may reach the same leaf, or the same result, at once.
+#pragma GCC visibility push(default)
 namespace fovea::F {
 
 // Element by element; both sides have one shape.
@@ -107,3 +108,4 @@ Variable softmax_cross_entropy(const Variable& logits, const Tensor& labels, dou
 Variable softmax_cross_entropy_soft(const Variable& logits, const Tensor& targets);
 
 }  // namespace fovea::F
+#pragma GCC visibility pop

@@ -5,6 +5,7 @@
 #include "fovea/layers/functional.h"
 #include "fovea/layers/module.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// x * weight^T + bias. [N, C] -> [N, K]
@@ -30,3 +31,4 @@ class Linear : public Module {
 };
 
 }  // namespace fovea
+#pragma GCC visibility pop

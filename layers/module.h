@@ -10,6 +10,7 @@
 
 #include "fovea/core/autograd.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 class Module;
@@ -139,3 +140,4 @@ void replace_buffers(Module& module, const std::function<Tensor(const Tensor&)>&
 void for_each_module(Module& module, const std::function<void(const std::string&, Module&)>& body);
 
 }  // namespace fovea
+#pragma GCC visibility pop

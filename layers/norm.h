@@ -4,6 +4,7 @@
 #include "fovea/layers/functional.h"
 #include "fovea/layers/module.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Batch normalisation over all axes but the last: with the batch's statistics while training, with the
@@ -53,3 +54,4 @@ class BatchNorm : public Module {
 };
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -6,6 +6,7 @@
 #include "fovea/layers/norm.h"
 #include "fovea/layers/sequential.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Pre-activation bottleneck: BN-ReLU-1x1 (K/4), BN-ReLU-3x3 (stride), BN-ReLU-1x1 (K), plus the shortcut: x
@@ -65,3 +66,4 @@ inline Sequential<ResidualUnit> residual_units(int64_t C, int64_t count, Rng& rn
 }
 
 }  // namespace fovea
+#pragma GCC visibility pop

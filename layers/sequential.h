@@ -6,6 +6,7 @@
 
 #include "fovea/layers/module.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Layers of one kind, one after another; without any, the identity.
@@ -30,3 +31,4 @@ class Sequential : public Module {
 };
 
 }  // namespace fovea
+#pragma GCC visibility pop

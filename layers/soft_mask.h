@@ -5,6 +5,7 @@
 #include "fovea/layers/attention_settings.h"
 #include "fovea/layers/residual_unit.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// The mask branch up to its logits, before they are normalised. [N, H, W, C] -> [N, H, W, C]
@@ -36,3 +37,4 @@ class SoftMask : public Module {
 };
 
 }  // namespace fovea
+#pragma GCC visibility pop

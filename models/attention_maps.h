@@ -5,6 +5,7 @@
 
 #include "fovea/layers/attention_module.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// What one attention module computed for a batch of images: f32 [N, H, W, C] on the CPU.
@@ -21,3 +22,4 @@ struct AttentionMaps {
 std::vector<AttentionMaps> attention_maps(Model& model, const Tensor& images);
 
 }  // namespace fovea
+#pragma GCC visibility pop

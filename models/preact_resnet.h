@@ -5,6 +5,7 @@
 #include "fovea/layers/linear.h"
 #include "fovea/layers/residual_unit.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// The default is ResNet-164, the paper's baseline: 9 * 18 + 2 layers.
@@ -42,3 +43,4 @@ class PreActResNet : public Model {
 };
 
 }  // namespace fovea
+#pragma GCC visibility pop

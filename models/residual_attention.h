@@ -6,6 +6,7 @@
 #include "fovea/layers/attention_module.h"
 #include "fovea/layers/linear.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// The first layers: one 3x3 convolution for small images; for ImageNet's a 7x7/2 convolution and, after its
@@ -69,3 +70,4 @@ class ResidualAttentionNetwork : public Model {
 };
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -5,6 +5,7 @@
 
 #include "fovea/layers/module.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// One operation of a forward pass.
@@ -30,3 +31,4 @@ struct ModelSummary {
 ModelSummary summarise(Model& model, const Shape& input);
 
 }  // namespace fovea
+#pragma GCC visibility pop

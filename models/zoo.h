@@ -8,6 +8,7 @@
 #include "fovea/models/preact_resnet.h"
 #include "fovea/models/residual_attention.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// What may be changed in a named model; what is not set stays as that model has it. The options of attention
@@ -34,3 +35,4 @@ int64_t model_input_size(const std::string& name, const ModelOptions& options = 
 int64_t smallest_input_size(const std::string& name, const ModelOptions& options = {});
 
 }  // namespace fovea
+#pragma GCC visibility pop

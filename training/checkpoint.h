@@ -13,6 +13,7 @@
 #include "fovea/layers/module.h"
 #include "fovea/training/metrics.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Where a training run stands. All random numbers are functions of (seed, epoch, sample), so these numbers
@@ -74,3 +75,4 @@ size_t load_weights(Module& module, std::span<const NamedTensor> weights, const 
                     std::span<const OtherTensor> others = {});
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -14,9 +14,12 @@
 #include "fovea/training/training_settings.h"
 
 namespace fovea {
-
-class Batches;
+class Batches;  // internal: not exported from libfovea.so
 class TrainingRun;
+}  // namespace fovea
+
+#pragma GCC visibility push(default)
+namespace fovea {
 
 /// A model that turns images into classes: trains it, evaluates it, uses it.
 ///
@@ -73,3 +76,4 @@ class Classifier {
 };
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -6,6 +6,7 @@
 #include "fovea/core/profile_report.h"
 #include "fovea/training/precision.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Bytes per second of a copy, read and written bytes counted; the median of several. CPU: between two
@@ -28,3 +29,4 @@ double median_of(const std::function<double()>& sample);
 double seconds_cold(Device device, const std::function<void()>& body);
 
 }  // namespace fovea
+#pragma GCC visibility pop

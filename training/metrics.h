@@ -7,6 +7,7 @@
 
 #include "fovea/core/tensor.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Number of rows whose label is among the `k` largest logits: fewer than k others are larger, or equal and
@@ -28,3 +29,4 @@ struct Evaluation {
 double median(std::vector<double> values);
 
 }  // namespace fovea
+#pragma GCC visibility pop

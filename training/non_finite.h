@@ -7,6 +7,7 @@
 #include "fovea/core/safetensors.h"
 #include "fovea/layers/module.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// "parameter stem.weight (f32[16, 3, 3, 3]) has 2 numbers that are not finite" of the first parameter or
@@ -23,3 +24,4 @@ void check_finite(std::span<const NamedTensor> tensors, const std::string& what,
 std::string explain_non_finite(Module& module, const std::function<void()>& forward);
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -11,6 +11,7 @@
 
 /// Models as graphs of ONNX (opset 17), which ONNX Runtime, OpenVINO and others compute. In the library
 /// fovea::onnx, and not in fovea.h.
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// What a graph takes: u8 bytes [N, H, W, 3], or f32 bytes / 255 as [N, 3, H, W]. The normalisation is
@@ -45,3 +46,4 @@ std::string onnx_library_version();
 inline constexpr int64_t kOnnxOpset = 17;
 
 }  // namespace fovea
+#pragma GCC visibility pop

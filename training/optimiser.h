@@ -11,6 +11,7 @@
 #include "fovea/kernels/orthogonalise.h"
 #include "fovea/layers/module.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// See Optimiser.
@@ -148,3 +149,4 @@ class Optimiser {
 };
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -5,6 +5,7 @@
 #include "fovea/core/enum_names.h"
 #include "fovea/layers/module.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// The numbers that a network computes with. Parameters, their updates, statistics and sums are f32 in every
@@ -33,3 +34,4 @@ class TF32Scope {
 void set_precision(Module& module, Precision precision);
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -6,6 +6,7 @@
 
 #include "fovea/core/settings_fields.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 enum class ScheduleKind { constant, steps, cosine, one_cycle };
@@ -64,3 +65,4 @@ void check_milestones(const std::vector<double>& milestones);
 double learning_rate(const ScheduleSettings& settings, int64_t step, int64_t total_steps);
 
 }  // namespace fovea
+#pragma GCC visibility pop

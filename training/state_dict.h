@@ -8,6 +8,7 @@
 #include "fovea/core/safetensors.h"
 #include "fovea/layers/module.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// The weights of a network of models/ as the same network of tools/fovea_torch.py has them in its
@@ -24,3 +25,4 @@ std::vector<NamedTensor> state_dict_of(std::span<const NamedTensor> weights, int
 size_t load_state_dict(Module& module, const SafetensorsFile& file, const std::string& where);
 
 }  // namespace fovea
+#pragma GCC visibility pop

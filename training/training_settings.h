@@ -15,6 +15,7 @@
 #include "fovea/training/precision.h"
 #include "fovea/training/schedule.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// After a training step. Counts begin at 1. On a CUDA device several steps are launched at once, and
@@ -145,3 +146,4 @@ struct EvaluationSettings {
 };
 
 }  // namespace fovea
+#pragma GCC visibility pop

@@ -66,6 +66,12 @@ echo 'fovea_sources(HEADERS x.h INTERNAL shape.h SOURCES x.cpp)' >"$tree/core/CM
 expect includes 'kernels/conv.h is a public header and includes core/shape.h, which is internal'
 echo '#include "fovea/core/shapes.h"' >>"$tree/kernels/conv.h"
 expect includes 'there is no core/shapes.h'
+printf 'namespace fovea {\n}  // namespace fovea\n' >>"$tree/core/shape.h"
+expect includes "core/shape.h is a public header: wanted '#pragma GCC visibility push(default)'"
+printf '#pragma GCC visibility push(default)\nnamespace fovea {\n}  // namespace fovea\n' >>"$tree/core/shape.h"
+expect includes "core/shape.h is a public header: wanted '#pragma GCC visibility push(default)'"
+mkdir "$tree/kernels/cpu" && echo '#pragma GCC visibility push(default)' >"$tree/kernels/cpu/rows.h"
+expect includes 'kernels/cpu/rows.h is no public header, and exports'
 
 touch "$tree/core/lost.cpp"
 expect sources 'core/lost.cpp is in no CMakeLists.txt'

@@ -2,7 +2,9 @@
 # Checks what the files of the library include:
 #   core <- kernels <- layers <- models <- training, data -> kernels: an include points left, or into its own folder;
 #   a public header (one that is not in a subfolder) has no include of a third party: <...> is a standard header,
-#   "..." is "fovea/...", and no header that CMake's lists call INTERNAL.
+#   "..." is "fovea/...", and no header that CMake's lists call INTERNAL;
+#   what a public header declares is exported from libfovea.so, and what others declare is not: its namespaces stand
+#   between `#pragma GCC visibility push(default)` and `#pragma GCC visibility pop`, but for classes declared before.
 # usage: includes.sh SOURCE_FOLDER
 set -euo pipefail
 cd "$1"
@@ -47,6 +49,14 @@ for folder in "${!may_include[@]}"; do
           offence "$file is a public header and includes $target, which is internal and not installed"
       fi
     done < <(sed -nE 's/^ *# *include *"([^"]*)".*/\1/p' "$file")
+    exported=$(grep -E '^(namespace .*\{|\}  // namespace .*|#pragma GCC visibility .*)$' "$file" |
+      sed -E 's/^#.*visibility //; s/^n.*/namespace/; s/^\}.*/end/' | tr '\n' ' ' || true)
+    if [[ $file == *.h && $file != */*/* && $internal != *" $file "* ]]; then
+      [[ $exported != *namespace* || $exported =~ ^(namespace\ end\ )*push\(default\)\ (namespace\ (namespace\ end\ )*end\ )+pop\ $ ]] ||
+        offence "$file is a public header: wanted '#pragma GCC visibility push(default)' before its namespace and 'pop' behind"
+    else
+      [[ $exported != *push* ]] || offence "$file is no public header, and exports what it declares"
+    fi
     if [[ $file == *.h && $file != */*/* ]]; then
       while IFS= read -r included; do
         offence "$file is a public header and includes <$included>, which is no standard header"

@@ -1,6 +1,21 @@
 #include <fovea/fovea.h>
 
 #include <cstdio>
+#include <exception>
+
+// Errors that the library throws are caught as what they are, and as std::exception.
+bool catches_errors() {
+  try {
+    fovea::make_model("no-such-network", {}, /*seed=*/1);
+  } catch (const fovea::Error&) {
+    try {
+      fovea::read_checkpoint("no such file");
+    } catch (const std::exception& error) {
+      return dynamic_cast<const fovea::Error*>(&error) != nullptr;
+    }
+  }
+  return false;
+}
 
 // Fits a line of three classes: an Error, or a loss that does not fall, is a failure.
 int main() {
@@ -25,5 +40,6 @@ int main() {
     if (step == 0) first = last;
   }
   std::printf("fovea %s: loss %.3f -> %.3f\n", FOVEA_VERSION, first, last);
-  return last < 0.5 * first ? 0 : 1;
+  static_assert(FOVEA_VERSION_NUMBER >= FOVEA_MAKE_VERSION_NUMBER(0, 1, 0));
+  return last < 0.5 * first && catches_errors() ? 0 : 1;
 }
