@@ -26,7 +26,7 @@ mv "$tree/stage/opt/fovea" "$tree/moved/here"
 installed=$tree/moved/here
 leftover=$(find "$tree/stage" -type f)
 [ -z "$leftover" ] || fail "these are not under the prefix: $leftover"
-for name in LICENSE README.md; do
+for name in LICENSE README.md CHANGELOG.md CITATION.cff environment.md guide.md third_party.md; do
   [ -s "$installed/share/doc/fovea/$name" ] || fail "share/doc/fovea/$name is missing"
 done
 found=$(cd "$installed" && find bin share/fovea -type f 2>/dev/null | sort | tr '\n' ' ')
@@ -40,6 +40,22 @@ expected=$(for program in "$@"; do
   fi
 done | sort | tr '\n' ' ')
 [ "$found" = "$expected" ] || fail "found programs and recipes '$found', wanted '$expected'"
+
+# Components: a machine that only runs programs needs no headers, one that only compiles no programs.
+for component in runtime library development; do
+  DESTDIR=$tree/$component cmake --install "$build" --prefix /opt/fovea --component $component >>"$tree/log"
+  files=$(cd "$tree/$component/opt/fovea" && find . -not -type d | sed 's|^\./||')
+  others=$(case $component in
+    runtime) grep -vE '^(bin|share)/' ;;
+    library) grep -vE '^(lib.*/libfovea(_onnx)?\.so\.|share/doc/fovea/LICENSE$)' ;;
+    development) grep -vE '^(include/fovea/|share/doc/fovea/|lib.*/(libfovea(_onnx)?\.(a|so)$|cmake/fovea/|pkgconfig/))' ;;
+  esac <<<"$files" || true)
+  [ -z "$others" ] || fail "component $component has $others"
+  grep -qx share/doc/fovea/LICENSE <<<"$files" || fail "component $component has no LICENSE"
+  echo "$files"
+done | sort -u >"$tree/components"
+(cd "$installed" && find . -not -type d | sed 's|^\./||' | sort) | diff - "$tree/components" ||
+  fail "the components together are not what is installed without --component: see above"
 
 # A trainer that was not built brings no recipes.
 if [[ " $* " == *" cifar_trainer "* ]]; then
@@ -60,6 +76,16 @@ for program in "$@"; do
   [ "$(run_paths "$path")" = "$(run_paths "$build/bin/$program")" ] ||
     fail "$program looks for libraries in '$(run_paths "$path")', that of the build in '$(run_paths "$build/bin/$program")'"
   [[ $(run_paths "$path") != *"$build"* ]] || fail "$program looks for libraries in the build folder"
+  # The manual page has the options of the program and its commands, and no others.
+  page=$installed/share/man/man1/$program.1
+  [ -s "$page" ] || fail "$program has no manual page $page"
+  options() { grep -oE -- '--[a-z][a-z0-9_-]*[a-z0-9]' | sort -u; }
+  of_program=$({
+    "$path" --help
+    "$path" --help | sed -nE '/^Subcommands:/,/^$/s/^  ([a-z]+) .*/\1/p' | xargs -I{} "$path" {} --help
+  } | options)
+  diff <(sed 's/\\-/-/g' "$page" | options) - <<<"$of_program" || fail "$page and $program --help differ: see above"
+  grep -q "^\.TH ${program^^} 1 \"\" \"Fovea [0-9.]*\"" "$page" || fail "$page has no title with the version"
   missing=$(ldd "$path" | grep 'not found' || true)
   [ -z "$missing" ] || fail "$program: $missing"
   case $program in
