@@ -29,6 +29,9 @@ leftover=$(find "$tree/stage" -type f)
 for name in LICENSE README.md CHANGELOG.md CITATION.cff environment.md guide.md third_party.md; do
   [ -s "$installed/share/doc/fovea/$name" ] || fail "share/doc/fovea/$name is missing"
 done
+version=$(sed -nE 's/^#define FOVEA_VERSION "(.*)"/\1/p' "$installed/include/fovea/config.h")
+grep -qx "version: $version" "$installed/share/doc/fovea/CITATION.cff" || fail "CITATION.cff is not of version $version"
+grep -q "^## $version - " "$installed/share/doc/fovea/CHANGELOG.md" || fail "CHANGELOG.md says nothing of version $version"
 found=$(cd "$installed" && find bin share/fovea -type f 2>/dev/null | sort | tr '\n' ' ')
 expected=$(for program in "$@"; do
   echo "bin/$program"
