@@ -35,8 +35,11 @@ consumer=$tree/tests/install/consumer
 g++ -std=c++20 "$consumer/main.cpp" -o shared $(pkg-config --cflags --libs fovea)
 # shellcheck disable=SC2046
 g++ -std=c++20 "$consumer/main.cpp" -o static $(pkg-config --cflags --libs --static fovea | sed 's/-lfovea/-l:libfovea.a/')
+# shellcheck disable=SC2046
+g++ -std=c++20 "$consumer/onnx.cpp" -o onnx $(pkg-config --cflags --libs fovea_onnx)
 ./shared
 ./static
+./onnx
 ldd shared | grep -q 'libfovea.so.0.1 => /' || fail "the program of pkg-config is not linked with libfovea.so.0.1"
 ! ldd static | grep -q libfovea || fail "the program linked with libfovea.a needs libfovea.so"
 cmake -S "$consumer" -B build -DFOVEA_COMPONENTS=static >cmake.log || { cat cmake.log; fail "CMake does not find Fovea"; }

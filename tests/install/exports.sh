@@ -24,7 +24,7 @@ for folder in core kernels layers models data training; do
   mapfile -t -O ${#public[@]} public < <(lists HEADERS $folder; lists DETAILS $folder)
   mapfile -t -O ${#internal[@]} internal < <(lists INTERNAL $folder)
 done
-# A kernel that a public header declares is called by its inline callable, so that cpu::NAME is exported, too.
+# A kernel that a public header declares is called by its inline callable, so that its function in cpu is exported, too.
 kernels=$(cat "${public[@]}" | sed -nE 's/^FOVEA_(MULTIPLYING_)?KERNEL\((\w+),.*/\2/p' | sort -u)
 classes_of() { cat "$@" | sed -nE 's/^(class|struct) (\w+)( final)?( :.*)? \{.*/\2/p' | sort -u; }
 # A name that a public header has, too, is no sign of an internal one.
@@ -41,8 +41,9 @@ for library in "$@"; do
   without=$(grep -vF "@@FOVEA_$soversion" <<<"$mangled" || true)
   [ -z "$without" ] || offence "$name exports names without the version FOVEA_$soversion: $(head -5 <<<"$without")"
   while IFS= read -r function; do
-    grep -qxF "$function" <<<"$kernels" || offence "$name exports kernels::cpu::$function, which no public header declares"
-  done < <(sed -nE 's/^fovea::kernels::cpu::(\w+).*/\1/p; s/^fovea::kernels::cpu::(\w+::\w+).*/\1/p' <<<"$demangled" | sort -u)
+    grep -qxF "${function##*::}" <<<"$kernels" ||
+      offence "$name exports kernels::cpu::$function, which no public header declares"
+  done < <(sed -nE 's/^(.* )?fovea::kernels::cpu::((\w+::)*~?\w+).*/\2/p' <<<"$demangled" | sort -u)
   for class in $hidden; do
     leaked=$(grep -E "^(vtable for |typeinfo for )?fovea::(\w+::)*$class(::|$)" <<<"$demangled" | head -1 || true)
     [ -z "$leaked" ] || offence "$name exports $leaked, and $class is declared in no public header"
@@ -50,8 +51,8 @@ for library in "$@"; do
   [ "$(readelf -d "$library" | sed -nE 's/.*SONAME.*\[(.*)\]/\1/p')" = "${name%%.so*}.so.$soversion" ] ||
     offence "$name is not called ${name%%.so*}.so.$soversion: $(readelf -d "$library" | grep SONAME)"
   if [[ $name == libfovea.so* ]]; then
-    for wanted in 'typeinfo for fovea::Error' 'fovea::make_model(' 'fovea::F::relu(' 'fovea::kernels::cpu::relu_forward('; do
-      grep -qF "$wanted" <<<"$demangled" || offence "$name does not export $wanted"
+    for wanted in 'typeinfo for fovea::Error' 'fovea::make_model\(' 'fovea::F::relu\(' 'kernels::cpu::(\w+::)?relu_forward\('; do
+      grep -qE "$wanted" <<<"$demangled" || offence "$name does not export $wanted"
     done
   fi
   echo "install_exports: $name exports $(wc -l <<<"$mangled") names"
