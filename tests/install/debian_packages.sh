@@ -25,7 +25,8 @@ apt-get update -qq
 cifar_trainer --version
 cifar_trainer predict --weights attention56 --top-k 3 "$tree/docs/attention.png" | tee predicted.csv
 [ "$(wc -l <predicted.csv)" -eq 2 ] || fail "predict did not print a header and a row for one picture"
-gzip -dc /usr/share/man/man1/cifar_trainer.1.gz | grep -q '^\.TH CIFAR_TRAINER 1' || fail "there is no manual page"
+page=$(gzip -dc /usr/share/man/man1/cifar_trainer.1.gz)
+[[ $page == '.TH CIFAR_TRAINER 1'* ]] || fail "there is no manual page"
 cifar_trainer train --dataset synthetic --limit 64 --test-limit 16 --batch-size 16 --max-steps 2 --out run
 
 "${install[@]}" ./libfovea0.1_*.deb ./libfovea-dev_*.deb g++ pkg-config cmake make
@@ -40,8 +41,8 @@ g++ -std=c++20 "$consumer/onnx.cpp" -o onnx $(pkg-config --cflags --libs fovea_o
 ./shared
 ./static
 ./onnx
-ldd shared | grep -q 'libfovea.so.0.1 => /' || fail "the program of pkg-config is not linked with libfovea.so.0.1"
-! ldd static | grep -q libfovea || fail "the program linked with libfovea.a needs libfovea.so"
+[[ $(ldd shared) == *'libfovea.so.0.1 => /'* ]] || fail "the program of pkg-config is not linked with libfovea.so.0.1"
+[[ $(ldd static) != *libfovea* ]] || fail "the program linked with libfovea.a needs libfovea.so"
 cmake -S "$consumer" -B build -DFOVEA_COMPONENTS=static >cmake.log || { cat cmake.log; fail "CMake does not find Fovea"; }
 cmake --build build
 for program in build/consumer build/consumer_static build/consumer_onnx; do "$program"; done

@@ -20,7 +20,7 @@ prefix=$tree/moved/prefix
 pkgconfig=$(dirname "$(find "$prefix" -name fovea.pc)")
 library=$(dirname "$pkgconfig")
 # is_shared PROGRAM: it needs libfovea.so of the moved prefix.
-is_shared() { LD_LIBRARY_PATH=$library ldd "$1" | grep -q "libfovea.so.*=> $library/"; }
+is_shared() { [[ $(LD_LIBRARY_PATH=$library ldd "$1") == *"libfovea.so."*"=> $library/"* ]]; }
 
 configure() {
   cmake -S "$consumer" -B "$tree/build" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS="$flags" \
@@ -48,7 +48,7 @@ if compgen -G "$library/libfovea.so*" >/dev/null; then
   is_shared build/consumer || fail "consumer is not linked with $library/libfovea.so"
   link program
   is_shared program || fail "pkg-config did not link $library/libfovea.so"
-  ! pkg-config --libs fovea | grep -q dnnl || fail "libfovea.so brings what it needs, found: $(pkg-config --libs fovea)"
+  [[ $(pkg-config --libs fovea) != *dnnl* ]] || fail "libfovea.so brings what it needs, found: $(pkg-config --libs fovea)"
   LD_LIBRARY_PATH=$library ./program
   rm "$library"/libfovea*.so*
 else
