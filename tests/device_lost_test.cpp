@@ -1,9 +1,9 @@
 // A device that has failed for good: the emulator answers every call with an error, as CUDA does then.
 #include <catch2/catch.hpp>
 
-#include "emulator.h"
 #include "fovea/core/captured_graph.h"
 #include "fovea/core/check.h"
+#include "fovea/cuda_emulator/emulator.h"
 #include "fovea/kernels/cuda/conv/trial.h"
 #include "fovea/kernels/kernel.h"
 #include "fovea/kernels/relu.h"

@@ -3,13 +3,13 @@
 #include <catch2/catch.hpp>
 #include <optional>
 
-#include "emulator.h"
 #include "fovea/core/allocator.h"
 #include "fovea/core/captured_graph.h"
 #include "fovea/core/check.h"
 #include "fovea/core/cuda/runtime.h"
 #include "fovea/core/cuda_backend.h"
 #include "fovea/core/tensor.h"
+#include "fovea/cuda_emulator/emulator.h"
 
 namespace fovea {
 namespace {

@@ -8,8 +8,8 @@
 #include <functional>
 #include <vector>
 
-#include "emulator/emulator.h"
 #include "fovea/core/check.h"
+#include "fovea/cuda_emulator/emulator.h"
 
 using namespace fovea;
 using emulator::StreamOrder;

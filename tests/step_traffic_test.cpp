@@ -5,9 +5,9 @@
 #include <iostream>
 #include <map>
 
-#include "emulator/traffic.h"
 #include "fovea/core/captured_graph.h"
 #include "fovea/core/environment.h"
+#include "fovea/cuda_emulator/traffic.h"
 #include "fovea/kernels/arithmetic.h"
 #include "fovea/kernels/preactivation_conv.h"
 #include "fovea/kernels/relu.h"

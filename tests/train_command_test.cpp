@@ -4,8 +4,8 @@
 #include <memory>
 
 #include "commands.h"
-#include "emulator.h"
 #include "fovea/core/check.h"
+#include "fovea/cuda_emulator/emulator.h"
 #include "temporary_folder.h"
 
 using namespace fovea;

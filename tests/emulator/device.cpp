@@ -43,13 +43,63 @@ bool is_pinned(const void* pointer) {
   return after != pinned().blocks.begin() && address < std::prev(after)->first + std::prev(after)->second;
 }
 
+/// Variables of the device: begin -> bytes.
+struct Variables {
+  std::mutex mutex;
+  std::map<uintptr_t, size_t> places;
+};
+Variables& variables() {
+  static auto* own = new Variables;
+  return *own;
+}
+
+bool is_variable(const void* pointer) {
+  const auto address = reinterpret_cast<uintptr_t>(pointer);
+  const std::lock_guard lock(variables().mutex);
+  const auto after = variables().places.upper_bound(address);
+  return after != variables().places.begin() && address < std::prev(after)->first + std::prev(after)->second;
+}
+
+/// Whether the device can read and write there.
+bool is_device_memory(const void* pointer) {
+  return memory().contains(pointer) || is_variable(pointer);
+}
+
+/// Whether so many bytes can be read or written from there on; of the CPU's memory nothing is known.
+bool has_room(const void* pointer, size_t bytes) {
+  if (bytes == 0) return true;
+  if (!memory().contains(pointer)) return pointer != nullptr;
+  const auto address = reinterpret_cast<uintptr_t>(pointer);
+  const MemoryBlock block = memory().block_of(address);
+  return address + bytes <= block.begin + block.bytes;
+}
+
+bool is_kind(cudaMemcpyKind kind, bool from_device, bool to_device) {
+  switch (kind) {
+    case cudaMemcpyHostToHost: return !from_device && !to_device;
+    case cudaMemcpyHostToDevice: return !from_device && to_device;
+    case cudaMemcpyDeviceToHost: return from_device && !to_device;
+    case cudaMemcpyDeviceToDevice: return from_device && to_device;
+    case cudaMemcpyDefault: return true;
+  }
+  return false;
+}
+
 }  // namespace
 
-/// What a call returns; a device that has failed gives its error instead.
 cudaError_t remember(cudaError_t error) {
   if (device_error != cudaSuccess) error = device_error;
   if (error != cudaSuccess) last_error = error;
   return error;
+}
+
+bool is_device_pointer(const void* pointer) {
+  return pointer == nullptr || is_device_memory(pointer);
+}
+
+void note_variable(const void* address, size_t bytes) {
+  const std::lock_guard lock(variables().mutex);
+  variables().places[reinterpret_cast<uintptr_t>(address)] = bytes;
 }
 
 void fail_device(cudaError_t error, int64_t after) {
@@ -81,50 +131,44 @@ int multiprocessors() {
   return count;
 }
 
+const Capability& capability() {
+  // Of shared memory what a block may have (CUDA C++ Programming Guide, "Technical Specifications per Compute
+  // Capability").
+  static constexpr Capability kKnown[] = {
+      {7, 5, 64 << 10}, {8, 0, 163 << 10}, {8, 6, 99 << 10}, {8, 9, 99 << 10}, {9, 0, 227 << 10}};
+  static const Capability& chosen = []() -> const Capability& {
+    const std::string text = environment("FOVEA_EMULATED_CAPABILITY");
+    for (const Capability& one : kKnown) {
+      if (text == str(one.major, ".", one.minor)) return one;
+    }
+    check<UsageError>(text.empty(), "FOVEA_EMULATED_CAPABILITY: wanted 7.5, 8.0, 8.6, 8.9 or 9.0, found '",
+                      text, "'");
+    return *std::prev(std::end(kKnown));
+  }();
+  return chosen;
+}
+
 }  // namespace fovea::emulator
 
 namespace emulator = fovea::emulator;
 using emulator::remember;
 
-const char* cudaGetErrorName(cudaError_t error) {
-  switch (error) {
-    case cudaSuccess: return "cudaSuccess";
-    case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
-    case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
-    case cudaErrorIllegalAddress: return "cudaErrorIllegalAddress";
-    case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
-    case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
-    case cudaErrorStreamCaptureUnjoined: return "cudaErrorStreamCaptureUnjoined";
-    case cudaErrorStreamCaptureIsolation: return "cudaErrorStreamCaptureIsolation";
-    case cudaErrorCapturedEvent: return "cudaErrorCapturedEvent";
-    case cudaErrorNotReady: return "cudaErrorNotReady";
-    default: return "cudaErrorInvalidValue";
-  }
-}
-const char* cudaGetErrorString(cudaError_t error) {
-  switch (error) {
-    case cudaSuccess: return "no error";
-    case cudaErrorMemoryAllocation: return "out of memory";
-    case cudaErrorInvalidDevice: return "invalid device ordinal";
-    case cudaErrorIllegalAddress: return "an illegal memory access was encountered";
-    case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
-    case cudaErrorStreamCaptureInvalidated: return "operation failed due to a previous error during capture";
-    case cudaErrorStreamCaptureUnjoined: return "capturing stream has unjoined work";
-    case cudaErrorStreamCaptureIsolation: return "dependency created on uncaptured work in another stream";
-    case cudaErrorCapturedEvent:
-      return "operation not permitted on an event last recorded in a capturing stream";
-    case cudaErrorNotReady: return "device not ready";
-    default: return "invalid argument";
-  }
-}
 cudaError_t cudaGetLastError() {
   emulator::remember(cudaSuccess);
   return std::exchange(emulator::last_error, cudaSuccess);
+}
+cudaError_t cudaPeekAtLastError() {
+  emulator::remember(cudaSuccess);
+  return emulator::last_error;
 }
 
 cudaError_t cudaGetDeviceCount(int* count) {
   *count = emulator::device_count;
   return cudaSuccess;
+}
+cudaError_t cudaGetDevice(int* device) {
+  *device = emulator::current_device();
+  return remember(cudaSuccess);
 }
 cudaError_t cudaSetDevice(int device) {
   if (device < 0 || device >= emulator::device_count) return remember(cudaErrorInvalidDevice);
@@ -132,15 +176,28 @@ cudaError_t cudaSetDevice(int device) {
   return remember(cudaSuccess);
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
-  *properties = {"emulated on the CPU",       emulator::kDeviceBytes, 9, 0,
-                 emulator::multiprocessors(), emulator::kCacheBytes};
+  const emulator::Capability& capability = emulator::capability();
+  *properties = {.name = "emulated on the CPU",
+                 .totalGlobalMem = emulator::kDeviceBytes,
+                 .sharedMemPerBlock = emulator::kUnaskedShared,
+                 .sharedMemPerBlockOptin = capability.shared_bytes,
+                 .major = capability.major,
+                 .minor = capability.minor,
+                 .multiProcessorCount = emulator::multiprocessors(),
+                 .l2CacheSize = emulator::kCacheBytes,
+                 .warpSize = emulator::kWarp,
+                 .maxThreadsPerBlock = 1024};
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   switch (attribute) {
     case cudaDevAttrMultiProcessorCount: *value = emulator::multiprocessors(); break;
     case cudaDevAttrL2CacheSize: *value = emulator::kCacheBytes; break;
-    case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = emulator::kSharedBytes; break;
+    case cudaDevAttrComputeCapabilityMajor: *value = emulator::capability().major; break;
+    case cudaDevAttrComputeCapabilityMinor: *value = emulator::capability().minor; break;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+      *value = static_cast<int>(emulator::capability().shared_bytes);
+      break;
   }
   return cudaSuccess;
 }
@@ -175,8 +232,13 @@ cudaError_t cudaFreeHost(void* pointer) {
   std::free(pointer);
   return cudaSuccess;
 }
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
-  const bool to_device = emulator::memory().contains(to), from_device = emulator::memory().contains(from);
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+  const bool to_device = emulator::is_device_memory(to), from_device = emulator::is_device_memory(from);
+  if (!emulator::is_kind(kind, from_device, to_device) || !emulator::has_room(to, bytes) ||
+      !emulator::has_room(from, bytes)) {
+    return remember(cudaErrorInvalidValue);
+  }
   const bool is_pageable =
       (!to_device && !emulator::is_pinned(to)) || (!from_device && !emulator::is_pinned(from));
   if (is_pageable && emulator::is_capturing_beside(stream)) {
@@ -200,7 +262,17 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   }
   return remember(cudaSuccess);
 }
+cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
+  const cudaError_t status = cudaMemcpyAsync(to, from, bytes, kind, nullptr);
+  return status == cudaSuccess ? cudaStreamSynchronize(nullptr) : status;
+}
+cudaError_t cudaMemset(void* pointer, int value, size_t bytes) {
+  return cudaMemsetAsync(pointer, value, bytes, nullptr);
+}
 cudaError_t cudaMemsetAsync(void* pointer, int value, size_t bytes, cudaStream_t stream) {
+  if (!emulator::is_device_memory(pointer) || !emulator::has_room(pointer, bytes)) {
+    return remember(cudaErrorInvalidValue);
+  }
   const auto run = [=] {
     const emulator::DeviceMemoryAccess access;
     std::memset(pointer, value, bytes);

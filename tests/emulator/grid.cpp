@@ -16,9 +16,6 @@ namespace {
 
 constexpr unsigned char kPoison = 0xFF;
 constexpr size_t kGuardBytes = 64;
-constexpr size_t kStaticSharedLimit = 48 << 10;  // what a block may use without asking for more
-constexpr unsigned kThreadLimit = 1024;
-constexpr uint64_t kBlockLimit = (uint64_t{1} << 31) - 1;
 
 enum class State { ready, at_barrier, at_warp, ended };
 
@@ -30,7 +27,7 @@ struct Waiting {
 };
 
 struct BlockThread {
-  Thread thread;
+  Dim3 index;
   int number = 0;
   State state = State::ready;
   Site site = Site::current();  // where it waits
@@ -60,7 +57,10 @@ class Block {
     if (!goes_on) std::swap(ready_[order() % ready_.size()], ready_.back());
     running_ = ready_.back();
     ready_.pop_back();
-    running_thread = &now().thread;
+    threadIdx = now().index;
+    blockIdx = block_;
+    blockDim = block_size_;
+    gridDim = grid_;
     was_interrupted_ = is_at_atomic_ = false;
     fibers_[static_cast<size_t>(running_)]->resume();
     if (fibers_[static_cast<size_t>(running_)]->has_ended()) now().state = State::ended;
@@ -88,7 +88,7 @@ class Block {
 
   uint64_t wait_for_warp(const Waiting& waiting, const Site& site) {
     BlockThread& own = now();
-    const unsigned bit = 1u << own.thread.lane;
+    const unsigned bit = 1u << own.number % kWarp;
     if ((waiting.mask & bit) == 0) {
       fail(str("thread ", own.number, " is not in its own mask ", hex(waiting.mask), " at ", place_of(site)));
     }
@@ -115,13 +115,17 @@ class Block {
     }
     if (!is_dynamic) static_bytes_ += bytes;
     const size_t all = static_bytes_ + dynamic_bytes_;
-    if (static_bytes_ > kStaticSharedLimit || all > size_t{kSharedBytes}) {
+    if (static_bytes_ > kUnaskedShared || all > capability().shared_bytes) {
       fail(str("a block uses ", static_bytes_, " bytes of shared memory and asks for ", dynamic_bytes_,
-               " more, and may use ", kStaticSharedLimit, ", or ", kSharedBytes, " in all"));
+               " more, and may use ", kUnaskedShared, ", or ", capability().shared_bytes, " in all"));
     }
     auto memory = std::make_unique<std::vector<unsigned char>>(bytes + 2 * kGuardBytes, kPoison);
     for_each_guard(*memory, [](unsigned char& byte) { byte = guard_byte(&byte); });
     return shared_.emplace(key, std::move(memory)).first->second->data() + kGuardBytes;
+  }
+
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error(str(operation_, ": block ", block_.x, ",", block_.y, ",", block_.z, ": ", what));
   }
 
   void allow_dynamic(size_t bytes) { dynamic_bytes_ = bytes; }
@@ -136,10 +140,6 @@ class Block {
 
   BlockThread& now() { return threads_[static_cast<size_t>(running_)]; }
 
-  [[noreturn]] void fail(const std::string& what) const {
-    throw Error(str(operation_, ": block ", block_.x, ",", block_.y, ",", block_.z, ": ", what));
-  }
-
   void prepare(Dim3 grid, Dim3 block_index, Dim3 block, const std::function<void()>& body) {
     const auto count = static_cast<size_t>(block.count());
     while (fibers_.size() < count) fibers_.push_back(std::make_unique<Fiber>());
@@ -148,14 +148,12 @@ class Block {
     shared_.clear();
     static_bytes_ = dynamic_bytes_ = 0;
     block_ = block_index;
+    block_size_ = block;
+    grid_ = grid;
     for (size_t i = 0; i < count; ++i) {
       const auto n = static_cast<unsigned>(i);
       threads_[i].number = static_cast<int>(i);
-      threads_[i].thread = {{n % block.x, n / block.x % block.y, n / block.x / block.y},
-                            block_index,
-                            block,
-                            grid,
-                            static_cast<int>(i % kWarp)};
+      threads_[i].index = {n % block.x, n / block.x % block.y, n / block.x / block.y};
       fibers_[i]->start(&body);
       ready_.push_back(static_cast<int>(i));
     }
@@ -255,7 +253,7 @@ class Block {
   }
 
   const char* operation_ = "";
-  Dim3 block_;
+  Dim3 block_, block_size_, grid_;
   std::vector<BlockThread> threads_;
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<int> ready_;
@@ -357,12 +355,15 @@ void set_schedule(uint64_t seed) {
   seed_streams(seed);
 }
 
+void stop_kernel() {
+  running_block->fail("the kernel ends itself");
+}
+
 void launch(const char* operation, Kernel kernel, cudaStream_t stream, std::function<void()> body) {
   const Dim3 grid = kernel.grid, block_size = kernel.block;
-  check<DeviceError>(grid.count() > 0 && grid.x <= kBlockLimit && grid.y <= 65535 && grid.z <= 65535 &&
-                         block_size.count() > 0 && block_size.count() <= kThreadLimit && block_size.z <= 64,
-                     operation, ": a grid of ", grid.x, "x", grid.y, "x", grid.z, " blocks of ", block_size.x,
-                     "x", block_size.y, "x", block_size.z, " threads cannot be launched");
+  check<DeviceError>(is_grid(grid, block_size), operation, ": a grid of ", grid.x, "x", grid.y, "x", grid.z,
+                     " blocks of ", block_size.x, "x", block_size.y, "x", block_size.z,
+                     " threads cannot be launched");
   const auto run = [=, body = std::move(body)] { run_grid(operation, grid, block_size, body); };
   submit(stream, {operation, run, 0, 0, std::move(kernel)});
 }

@@ -254,10 +254,6 @@ DeviceMemoryAccess::~DeviceMemoryAccess() {
   memory().close();
 }
 
-bool is_device_pointer(const void* pointer) {
-  return pointer == nullptr || memory().contains(pointer);
-}
-
 void check_memory_guards(const char* operation) {
   check(memory().guards_are_intact(), operation, ": a write beside a block of device memory");
 }

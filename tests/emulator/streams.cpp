@@ -46,6 +46,7 @@ struct Item {
 
 struct EmulatedStream {
   int device = fovea::emulator::current_device();
+  bool is_blocking = false;  // for the null stream, which waits for it and for which it waits
   std::deque<Item> queue;
   Clock::time_point time{};            // as on a device that begins as soon as it may
   Capture* capture = nullptr;          // that it takes part in
@@ -133,6 +134,16 @@ void throw_failure() {
 
 void enqueue(EmulatedStream& stream, Item item) {
   item.called = Clock::now();
+  EmulatedStream& null_stream = streams().null_stream;
+  if (&stream == &null_stream) {
+    run_until([] {
+      return std::all_of(streams().all.begin(), streams().all.end(), [](const EmulatedStream* other) {
+        return !other->is_blocking || other->queue.empty();
+      });
+    });
+  } else if (stream.is_blocking) {
+    run_until([&] { return null_stream.queue.empty(); });
+  }
   stream.queue.push_back(std::move(item));
   if (streams().order == StreamOrder::deferred) return;
   run_until([&] { return stream.queue.empty(); });
@@ -240,9 +251,13 @@ std::shared_ptr<EmulatedEvent> event_of(cudaEvent_t event) {
 
 }  // namespace
 
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+cudaError_t cudaStreamCreate(cudaStream_t* stream) {
+  return cudaStreamCreateWithFlags(stream, cudaStreamDefault);
+}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   const auto lock = locked();
   *stream = new EmulatedStream;
+  (*stream)->is_blocking = (flags & cudaStreamNonBlocking) == 0;
   streams().all.push_back(*stream);
   return cudaSuccess;
 }

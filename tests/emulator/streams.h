@@ -27,8 +27,6 @@ void drain_all() noexcept;
 cudaError_t refuse_capture(cudaError_t error);
 /// For set_schedule.
 void seed_streams(uint64_t seed);
-/// As CUDA's own: what cudaGetLastError returns next, unless it is success.
-cudaError_t remember(cudaError_t error);
 /// For fail_device: one more kernel or copy has run.
 void count_run();
 

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <map>
 #include <memory>
+#include <mutex>
 
 #include "fovea/core/check.h"
 #include "traffic.h"
@@ -77,6 +78,15 @@ std::string name_of_function(const void* function) {
   const std::unique_ptr<char, decltype(&std::free)> demangled(
       abi::__cxa_demangle(found->second.c_str(), nullptr, nullptr, &status), &std::free);
   return status == 0 ? shortened(demangled.get()) : found->second;
+}
+
+const char* name_of_kernel(const void* kernel) {
+  static auto* mutex = new std::mutex;
+  static auto* names = new std::map<const void*, std::string>;
+  const std::lock_guard lock(*mutex);
+  const auto [found, is_new] = names->try_emplace(kernel);
+  if (is_new) found->second = name_of_function(kernel);
+  return found->second.c_str();
 }
 
 }  // namespace fovea::emulator

@@ -15,7 +15,9 @@ class AsyncCopies {
   void copy(void* shared, const void* global, bool is_there) {
     check(reinterpret_cast<uintptr_t>(shared) % 16 == 0 && reinterpret_cast<uintptr_t>(global) % 16 == 0,
           "a kernel: a copy of 16 bytes is not aligned");
-    group_.push_back({shared, is_there ? global : nullptr});
+    const Copy copy{shared, is_there ? global : nullptr};
+    if (emulator::capability().major < 8) return run(copy);
+    group_.push_back(copy);
   }
   void commit() {
     groups_.push_back(std::move(group_));
@@ -24,13 +26,7 @@ class AsyncCopies {
   template <int kLeft>
   void wait() {
     for (; groups_.size() > kLeft; groups_.pop_front()) {
-      for (const auto& [to, from] : groups_.front()) {
-        if (from != nullptr) {
-          std::memcpy(to, from, 16);
-        } else {
-          std::memset(to, 0, 16);
-        }
-      }
+      for (const Copy& copy : groups_.front()) run(copy);
     }
   }
 
@@ -40,6 +36,13 @@ class AsyncCopies {
     void* to;
     const void* from;
   };
+  static void run(const Copy& copy) {
+    if (copy.from != nullptr) {
+      std::memcpy(copy.to, copy.from, 16);
+    } else {
+      std::memset(copy.to, 0, 16);
+    }
+  }
   std::vector<Copy> group_;
   std::deque<std::vector<Copy>> groups_;
 };

@@ -8,11 +8,11 @@
 
 #include "cuda_runtime_api.h"
 
-/// The execution model of CUDA on one host thread: see README.md.
+/// The execution model of CUDA on one host thread: see Fovea's docs/emulator.md.
 namespace fovea::emulator {
 
 inline constexpr int kWarp = 32;
-inline constexpr int kSharedBytes = 227 << 10;  // what a block may ask for, as on an H100
+inline constexpr size_t kUnaskedShared = 48 << 10;  // bytes that a block may have without asking for more
 
 struct Dim3 {
   unsigned x = 1, y = 1, z = 1;
@@ -22,15 +22,12 @@ struct Dim3 {
   uint64_t count() const { return uint64_t{x} * y * z; }
 };
 
-/// What a thread of a kernel knows about itself.
-struct Thread {
-  Dim3 index, block, block_size, grid_size;
-  int lane = 0;
-};
-inline constinit thread_local const Thread* running_thread = nullptr;
-inline const Thread& current_thread() {
-  return *running_thread;
-}
+}  // namespace fovea::emulator
+
+/// Of the thread that runs.
+inline constinit thread_local fovea::emulator::Dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace fovea::emulator {
 
 using Site = std::source_location;
 
@@ -84,8 +81,19 @@ struct Work {
 };
 void submit(cudaStream_t stream, Work work);
 
-/// Whether a pointer is null or points into the emulated device's memory.
+/// Whether a pointer is null or points into the emulated device's memory, or to a variable of the device.
 bool is_device_pointer(const void* pointer);
+/// Notes where a variable of the device is.
+void note_variable(const void* address, size_t bytes);
+
+/// Whether a grid has as many blocks and threads as can be launched.
+bool is_grid(Dim3 grid, Dim3 block);
+/// Lets launches of a kernel ask for so many bytes of dynamic shared memory, beyond what all may.
+void allow_dynamic_of(const void* kernel, size_t bytes);
+/// Why such a launch is none, or cudaSuccess.
+cudaError_t check_launch(const void* kernel, Dim3 grid, Dim3 block, size_t dynamic_bytes);
+/// The name of a kernel, as long as the program lives.
+const char* name_of_kernel(const void* kernel);
 
 /// From here on, or once so many more kernels and copies have run, the device answers every call with this
 /// error, as CUDA's does after an illegal address; cudaSuccess ends that.
@@ -110,6 +118,19 @@ int64_t frees_while_capturing();
 
 /// Of the device: 4, or FOVEA_EMULATED_MULTIPROCESSORS in the environment.
 int multiprocessors();
+
+/// What devices of a compute capability have.
+struct Capability {
+  int major, minor;
+  size_t shared_bytes;  // of shared memory that a block may ask for
+};
+/// Of the device: 9.0, or FOVEA_EMULATED_CAPABILITY in the environment: "7.5", "8.0", "8.6", "8.9" or "9.0".
+const Capability& capability();
+
+/// For __trap: an Error from launch.
+[[noreturn]] void stop_kernel();
+/// What a call returns: `error`, or that of a device that has failed. cudaGetLastError gives it again.
+cudaError_t remember(cudaError_t error);
 
 /// Where a thread is interrupted by others, those of other blocks included: at atomics and fences.
 void let_others_run(bool at_atomic);

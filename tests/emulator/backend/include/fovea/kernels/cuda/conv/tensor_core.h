@@ -8,7 +8,7 @@ namespace fovea::kernels::cuda {
 
 /// What every lane of this warp passes, to be read until the next call.
 template <class Value>
-const Value* values_of_lanes(const Value& own, Site site) {
+const Value* values_of_lanes(const Value& own, ::fovea::emulator::Site site) {
   static const char key = 0;
   auto* const all = emulator::block_array<Value>(&key, 1024);
   __syncwarp(0xffffffffu, site);  // all have read what was there before
@@ -23,7 +23,7 @@ inline void load_matrices(const T* row, unsigned (&parts)[4]) {
   check_alignment<Pack<T, 8> >(row);
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize, line = lane / 4, place = lane % 4 * 2;
   const auto joined = [](T low, T high) { return low.bits | static_cast<unsigned>(high.bits) << 16; };
-  const T* const* const rows = values_of_lanes(row, Site::current());
+  const T* const* const rows = values_of_lanes(row, ::fovea::emulator::Site::current());
   for (int i = 0; i < 4; ++i) {
     if constexpr (kTransposed) {
       parts[i] = joined(rows[8 * i + place][line], rows[8 * i + place + 1][line]);
@@ -39,7 +39,7 @@ inline void multiply_add(const unsigned (&a)[4], unsigned b_upper, unsigned b_lo
     unsigned a[4], b[2];
   };
   const Registers* const lanes =
-      values_of_lanes(Registers{{a[0], a[1], a[2], a[3]}, {b_upper, b_lower}}, Site::current());
+      values_of_lanes(Registers{{a[0], a[1], a[2], a[3]}, {b_upper, b_lower}}, ::fovea::emulator::Site::current());
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize, line = lane / 4, place = lane % 4;
   const auto number = [](unsigned two, int i) {
     T result;

@@ -1,3 +1,0 @@
-#pragma once
-
-// Nothing of it is wanted on the host: see kernels/cuda/convert.h.

@@ -1,0 +1,3 @@
+#pragma once
+
+// The emulator has no __nv_bfloat16: code that uses it does not compile.

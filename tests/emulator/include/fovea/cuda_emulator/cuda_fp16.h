@@ -1,0 +1,3 @@
+#pragma once
+
+// The emulator has no __half: code that uses it does not compile.
