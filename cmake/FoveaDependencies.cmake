@@ -112,9 +112,9 @@ if(NOT FOVEA_CUDA STREQUAL "OFF")
       set(CMAKE_CUDA_ARCHITECTURES "80-real;90-real;90-virtual")
     endif()
     foreach(architecture ${CMAKE_CUDA_ARCHITECTURES})
-      if(architecture MATCHES "^[1-7][0-9](-|$)")
-        message(FATAL_ERROR "fovea: CMAKE_CUDA_ARCHITECTURES has ${architecture}, wanted 80 or later: "
-                            "older GPUs know no bf16")
+      if(architecture MATCHES "^([1-6][0-9]|7[0-4])(-|$)")
+        message(FATAL_ERROR "fovea: CMAKE_CUDA_ARCHITECTURES has ${architecture}, wanted 75 (Turing, without bf16) or later: "
+                            "CUDA 13 makes no code for older GPUs")
       endif()
     endforeach()
     enable_language(CUDA)

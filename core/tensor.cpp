@@ -12,6 +12,7 @@
 #include "fovea/core/allocator.h"
 #include "fovea/core/check.h"
 #include "fovea/core/cuda_backend.h"
+#include "fovea/core/device_dtype.h"
 #include "fovea/core/fork.h"
 #include "fovea/core/profile.h"
 
@@ -65,6 +66,7 @@ Tensor Tensor::empty(const Shape& shape, Dtype dtype, Device device) {
   result.size_ = shape.size();
   result.dtype_ = dtype;
   check(result.size_ <= (int64_t{1} << 56), "Tensor: ", shape, " has too many elements");
+  check_dtype("Tensor", dtype, device);
   result.storage_ = std::make_shared<Storage>(std::max<size_t>(result.bytes(), 1), device);
   return result;
 }

@@ -30,6 +30,21 @@ constexpr const char* kH100 = R"({
   "regsPerBlock": 65536, "maxRegistersPerSM": 65536, "maxSharedMemoryPerBlock": 49152,
   "maxSharedMemoryPerBlockOptin": 232448, "reservedSharedMemoryPerBlock": 1024})";
 
+/// A Tesla T4 likewise.
+constexpr const char* kT4 = R"({
+  "deviceName": "Tesla T4", "deviceVer": 750, "multiProcessorCount": 40,
+  "cudaDeviceId": 0, "pciDeviceId": 0, "driverVer": 13000, "isTccDriver": 0, "supportCoopLaunch": 1,
+  "smClockRateKHz": 1590000, "memClockRateKHz": 5001000, "totalGlobalMem": 15835660288,
+  "l2CacheSize": 4194304, "warpSize": 32, "maxThreadsPerBlock": 1024, "maxThreadsPerSM": 1024,
+  "maxCtasPerSM": 16, "maxBlockSize": [1024, 1024, 64], "maxGridSize": [2147483647, 65535, 65535],
+  "regsPerBlock": 65536, "maxRegistersPerSM": 65536, "maxSharedMemoryPerBlock": 49152,
+  "maxSharedMemoryPerBlockOptin": 65536, "reservedSharedMemoryPerBlock": 0})";
+
+const Target& t4() {
+  static const Target target = Target::described(kT4);
+  return target;
+}
+
 const Target& h100() {
   static const Target target = Target::described(kH100);
   return target;
@@ -49,8 +64,9 @@ std::map<std::string, ConvKey> convolutions(const std::vector<std::string>& name
   return result;
 }
 
-std::vector<Proposal> acceptable(const ConvKey& problem, int64_t workspace_limit) {
-  std::vector<Proposal> result = cudnn::proposals(problem, h100());
+std::vector<Proposal> acceptable(const ConvKey& problem, int64_t workspace_limit,
+                                 const Target& target = h100()) {
+  std::vector<Proposal> result = cudnn::proposals(problem, target);
   std::erase_if(result, [&](const Proposal& proposal) {
     return !cudnn::is_acceptable(problem, proposal, workspace_limit);
   });
@@ -79,6 +95,24 @@ TEST_CASE("cudnn: every convolution of every model has an engine on an H100") {
         CHECK(plan.workspace_bytes() <= cudnn::kWorkspaceLimit);
         const ConvKey padded = problem.padded();
         if (!(padded == problem)) CHECK_FALSE(acceptable(padded, cudnn::kWorkspaceLimit).empty());
+      }
+    }
+  }
+}
+
+TEST_CASE("cudnn: every convolution of every model has an engine on a T4, in f32 and f16") {
+  const std::map<std::string, ConvKey> problems = convolutions(model_names());
+  for (const auto& [description, forward] : problems) {
+    for (const ConvPass pass : kPasses) {
+      for (const Dtype dtype : {Dtype::f16, Dtype::f32}) {
+        ConvKey problem = forward;
+        problem.pass = pass;
+        problem.dtype = dtype;
+        INFO(problem.str());
+        const std::vector<Proposal> engines = acceptable(problem, cudnn::kWorkspaceLimit, t4());
+        REQUIRE_FALSE(engines.empty());
+        const EnginePlan plan(problem, engines.front().engine, t4());
+        CHECK(plan.workspace_bytes() <= cudnn::kWorkspaceLimit);
       }
     }
   }

@@ -93,6 +93,18 @@ void pretended_library_with_shapes(const Tensor& x) {
   }
 }
 
+TEST_CASE("device: a build without code for it is told what to build") {
+  const DeviceRecovers recovers;
+  emulator::fail_device(cudaErrorNoKernelImageForDevice);
+  try {
+    synchronize(kDevice);
+    FAIL("no error");
+  } catch (const DeviceError& error) {
+    CHECK_THAT(error.what(), Catch::Contains("no kernel image is available") &&
+                                 Catch::Contains("build with it in CMAKE_CUDA_ARCHITECTURES"));
+  }
+}
+
 TEST_CASE("device lost: an error of a library is that of the device if the device has failed") {
   const Tensor x = Tensor::zeros({2}, Dtype::f32, kDevice);
   for (const auto run : {pretended_library, pretended_library_with_shapes}) {

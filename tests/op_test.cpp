@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "fovea/core/allocator.h"
+#include "fovea/core/device_dtype.h"
 #include "fovea/core/parallel_for.h"
 #include "fovea/core/random.h"
 #include "fovea/kernels/cast.h"
@@ -180,6 +181,7 @@ void check_each_alone(const OperationCase& one) {
 void check_device(const OperationCase& one, const std::vector<Tensor>& values, const Result& wanted,
                   double relative) {
   if (cuda_status().device_count == 0) return;
+  if (values.front().dtype() == Dtype::bf16 && !has_bf16(Device::cuda())) return;
   INFO("on a CUDA device");
   std::vector<Tensor> on_device;
   for (const Tensor& value : values) on_device.push_back(value.to(Device::cuda()));

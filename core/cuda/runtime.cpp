@@ -8,6 +8,7 @@
 
 #include "fovea/core/cuda/staging.h"
 #include "fovea/core/cuda_backend.h"
+#include "fovea/core/device_dtype.h"
 #include "fovea/core/environment.h"
 
 namespace fovea::cuda {
@@ -41,14 +42,14 @@ class AttributeOfDevices {
  public:
   explicit AttributeOfDevices(cudaDeviceAttr attribute) : attribute_(attribute) {}
 
-  int of_current() {
-    const auto device = static_cast<size_t>(device_of_thread);
-    std::call_once(once_[device], [&] {
-      check_cuda(cudaDeviceGetAttribute(&values_[device], attribute_, static_cast<int>(device)),
-                 "cuda: attribute of a device");
+  int of(int device) {
+    const auto place = static_cast<size_t>(device);
+    std::call_once(once_[place], [&] {
+      check_cuda(cudaDeviceGetAttribute(&values_[place], attribute_, device), "cuda: attribute of a device");
     });
-    return values_[device];
+    return values_[place];
   }
+  int of_current() { return of(device_of_thread); }
 
  private:
   cudaDeviceAttr attribute_;
@@ -92,6 +93,17 @@ void use_device(int device) {
 DeviceScope::DeviceScope(int device) noexcept : before_(device_of_thread), status_(change_device(device)) {}
 DeviceScope::~DeviceScope() {
   change_device(before_);
+}
+
+bool has_bf16(int device) {
+  static AttributeOfDevices majors(cudaDevAttrComputeCapabilityMajor);
+  return majors.of(device) >= 8;
+}
+
+const char* advice_on(cudaError_t status) {
+  if (status != cudaErrorNoKernelImageForDevice) return "";
+  return "; this build has no code for the device's compute capability: build with it in "
+         "CMAKE_CUDA_ARCHITECTURES, for example 75-real for a Tesla T4";
 }
 
 bool is_final(cudaError_t status) {

@@ -11,6 +11,8 @@ namespace fovea::cuda {
 
 /// Whether an error is one after which a device answers every call with it, as long as the process lives.
 bool is_final(cudaError_t status);
+/// What to do next about an error, for the end of a message; "" where CUDA's words say all.
+const char* advice_on(cudaError_t status);
 
 /// A DeviceError that begins with `operation` and gives CUDA's words, unless `status` is success; OutOfMemory
 /// or DeviceLost if that is why.
@@ -18,8 +20,8 @@ template <class... Parts>
 void check_cuda(cudaError_t status, const char* operation, const Parts&... parts) {
   if (status == cudaSuccess) return;
   cudaGetLastError();  // it is reported: the next launch must not report it again
-  const std::string message =
-      str(operation, ": ", cudaGetErrorName(status), ": ", cudaGetErrorString(status), parts...);
+  const std::string message = str(operation, ": ", cudaGetErrorName(status), ": ", cudaGetErrorString(status),
+                                  parts..., advice_on(status));
   if (status == cudaErrorMemoryAllocation) throw OutOfMemory(message);
   if (is_final(status)) throw DeviceLost(message + DeviceLost::kAdvice);
   throw DeviceError(message);

@@ -2,6 +2,7 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/cuda/runtime.h"
+#include "fovea/core/device_dtype.h"
 #include "fovea/kernels/cuda/add_bias.h"
 #include "fovea/kernels/cuda/conv/cudnn_plans.h"
 #include "fovea/kernels/reduce.h"
@@ -16,7 +17,7 @@ void run(ConvPass pass, const Tensor& x, const Tensor& weight, const Tensor& y, 
   const char* operation = operation_of(pass);
   const Dtype dtype = x.dtype();
   const ConvKey problem{ConvProblem::of(x.shape(), weight.shape(), stride, padding), pass, dtype,
-                        dtype == Dtype::f32 && tf32_allowed()};
+                        dtype == Dtype::f32 && tf32_allowed() && has_bf16(x.device())};
   check(weight.shape() == problem.weight() && y.shape() == problem.y() && weight.dtype() == dtype &&
             y.dtype() == dtype,
         operation, ": x is ", x, ", weight ", weight, ", y ", y, ", stride ", stride, ", padding ", padding,

@@ -47,10 +47,13 @@ __device__ inline T from_float(float x) {
   }
 }
 
-/// Two numbers rounded to nearest even, the first in the lower half: one instruction on a device.
+/// Two numbers rounded to nearest even, the first in the lower half: one instruction on a device from compute
+/// capability 8.0 on.
 template <class T>
 __device__ inline unsigned two_from_floats(float first, float second) {
-#ifdef __CUDA_ARCH__
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+  return from_float<T>(first).bits | static_cast<unsigned>(from_float<T>(second).bits) << 16;
+#elif defined(__CUDA_ARCH__)
   unsigned two;
   if constexpr (std::is_same_v<T, bf16>) {
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(two) : "f"(second), "f"(first));

@@ -21,6 +21,12 @@ namespace fovea::kernels::cuda {
 template <class T>
 __device__ inline void check_alignment(const void*) {}
 
+/// Ends the kernel with an error, where code is reached that must not run on the device.
+[[noreturn]] __device__ inline void stop_kernel() {
+  __trap();
+  __builtin_unreachable();
+}
+
 /// Reads or writes a T, aligned to alignof(T), where elements of another type lie: one instruction.
 template <class T>
 __device__ inline T load_as(const void* data) {

@@ -10,6 +10,7 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/cuda/runtime.h"
+#include "fovea/core/device_dtype.h"
 #include "fovea/core/lru_cache.h"
 #include "fovea/kernels/cuda/add_bias.h"
 #include "fovea/kernels/cuda/workspace.h"
@@ -178,7 +179,7 @@ void matmul_forward(const Tensor& a, bool transpose_a, const Tensor& b, bool tra
   }
   const Problem problem{fovea::cuda::current_device(),
                         dtype,
-                        dtype == Dtype::f32 && tf32_allowed(),
+                        dtype == Dtype::f32 && tf32_allowed() && has_bf16(y.device()),
                         transpose_a,
                         transpose_b,
                         bias.defined(),

@@ -5,6 +5,7 @@
 
 #include "commands.h"
 #include "fovea/core/device.h"
+#include "fovea/core/device_dtype.h"
 #include "fovea/core/parallel_for.h"
 #include "fovea/kernels/cpu_variant.h"
 #include "output.h"
@@ -27,7 +28,9 @@ int devices() {
   print("cpu     {} threads, precision f32 or bf16, kernels for {}\n", num_threads(), cpu_kernels());
   const CudaStatus status = cuda_status();
   for (int i = 0; i < status.device_count; ++i) {
-    print("{}  {}, precision f32, tf32, bf16 or f16\n", Device::cuda(i).str(), describe(Device::cuda(i)));
+    const Device device = Device::cuda(i);
+    print("{}  {}, precision {}\n", device.str(), describe(device),
+          has_bf16(device) ? "f32, tf32, bf16 or f16" : "f32 or f16");
   }
   if (status.device_count == 0) print("cuda    none: {}\n", status.reason);
   if (const std::string versions = cuda_versions(); !versions.empty()) print("{}\n", versions);

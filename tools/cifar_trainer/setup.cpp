@@ -8,6 +8,7 @@
 
 #include "fovea/core/available_memory.h"
 #include "fovea/core/check.h"
+#include "fovea/core/device_dtype.h"
 #include "fovea/core/parallel_for.h"
 #include "fovea/core/printable.h"
 #include "fovea/data/plausibility.h"
@@ -150,6 +151,10 @@ Device prepare_device(const Settings& settings) {
   check<UsageError>(device.is_cuda() || precision == Precision::f32 || precision == Precision::bf16,
                     "precision: ", name_of(precision),
                     " needs a CUDA device, and the device is the CPU; wanted f32 or bf16");
+  check<UsageError>(has_bf16(device) || precision == Precision::f32 || precision == Precision::f16,
+                    "precision: ", name_of(precision),
+                    " needs a GPU of compute capability 8.0 or later, and ", device, " is ", describe(device),
+                    "; wanted f16 or f32");
   return device;
 }
 

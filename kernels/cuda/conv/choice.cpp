@@ -28,7 +28,8 @@ bool is_fused(const Tensor& weight) {
 
 bool is_fused_forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual,
                       const Tensor& y) {
-  return is_fused(stage.weight) && is_preactivation_pointwise(x, stage, {y, residual});
+  return is_fused(stage.weight) && is_preactivation_pointwise(x, stage, {y, residual}) &&
+         has_preactivation_pointwise_forward(x, stage.weight);
 }
 
 bool is_fused_backward(const SavedPreactivation& saved, const NextNorm& next,

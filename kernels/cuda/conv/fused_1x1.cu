@@ -115,10 +115,20 @@ __device__ inline Pack<T, 8> with_residual(const Pack<T, 8>& pack, const Pack<T,
   return to_pack<T>(sums);
 }
 
+// Blocks of the forward pass on a multiprocessor: the widest tiles leave no room for a second before compute
+// capability 8.0, whose registers the first may have.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+template <int kTileN>
+constexpr int kForwardBlocks = kTileN > 64 ? 1 : 2;
+#else
+template <int kTileN>
+constexpr int kForwardBlocks = 2;
+#endif
+
 /// A block computes some tiles of y, below each other: reads x and the residual once, the weights once a
 /// tile, writes y once. The last block of a column of tiles joins the moments.
 template <class T, int kTileN>
-__global__ void __launch_bounds__(kProductThreads, 2)
+__global__ void __launch_bounds__(kProductThreads, kForwardBlocks<kTileN>)
     forward_kernel(Extents extents, Forward<T> arguments, int split_rows, ChunkJoin::Plan plan) {
   using Product = BlockProduct<T, kTileRows, kTileN, /*kBDown=*/false>;
   using TileC = typename Product::TileC;
@@ -266,6 +276,18 @@ bool is_preactivation_pointwise(const Tensor& x, const PreactivationStage& stage
          x.size() / x.shape(3) <= kMostRows && x.shape(3) % 8 == 0 && weight.shape(0) % 8 == 0 &&
          std::max(x.shape(3), weight.shape(0)) <= kMostChannels && is_aligned(x) && is_aligned(weight) &&
          std::all_of(others.begin(), others.end(), is_aligned);
+}
+
+bool has_preactivation_pointwise_forward(const Tensor& x, const Tensor& weight) {
+  const Extents extents(x, weight);
+  size_t bytes = 0;
+  visit_tile_columns<128>(extents.K, [&]<int kTileN>() {
+    using Product = BlockProduct<bf16, kTileRows, kTileN, false>;
+    bytes = TileSplits(extents.rows, extents.K, kTileN)
+                .grid(Product::kShared, int64_t{SharedAffine::kArrays} * extents.C)
+                .shared;
+  });
+  return has_shared_memory(bytes);
 }
 
 void preactivation_pointwise_forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual,

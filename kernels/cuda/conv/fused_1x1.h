@@ -14,6 +14,10 @@ namespace fovea::kernels::cuda {
 bool is_preactivation_pointwise(const Tensor& x, const PreactivationStage& stage,
                                 std::initializer_list<Tensor> others);
 
+/// Whether a block of the device has as much shared memory as the forward pass takes: everywhere but for many
+/// channels before compute capability 8.0.
+bool has_preactivation_pointwise_forward(const Tensor& x, const Tensor& weight);
+
 /// y may be the residual; nothing else may share memory with what is written.
 void preactivation_pointwise_forward(const Tensor& x, const PreactivationStage& stage, const Tensor& residual,
                                      Tensor& y, Tensor& mean, Tensor& variance);

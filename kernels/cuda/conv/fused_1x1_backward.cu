@@ -16,14 +16,17 @@ constexpr int kMostPassedChannels = 256, kMostPlainChannels = 512;
 
 // Shared memory of a multiprocessor for which code is made (CUDA C++ Programming Guide, "Technical
 // Specifications per Compute Capability").
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+constexpr bool kIsEarly = true;
+constexpr size_t kSharedMemory = 64 * 1024;
+#else
+constexpr bool kIsEarly = false;
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
 constexpr size_t kSharedMemory = 164 * 1024;
 #else
 constexpr size_t kSharedMemory = 228 * 1024;
 #endif
-
-// What a block takes of it beside its tiles: arrays of fixed size, and what CUDA keeps for itself.
-constexpr size_t kBesideBytes = 3 * 1024;
+#endif
 
 /// What is wanted of the backward pass. The pointers to results are null where nobody wants them.
 template <class T>
@@ -62,6 +65,8 @@ struct BackwardTiles {
   static constexpr size_t kBytes = 2 * size_t{kConstants} + sizeof(float) * kFloats;
   // Blocks that there can be: its shared memory may have no room for two.
   static constexpr int kBlocks = 2 * (kBytes + kBesideBytes) <= kSharedMemory ? kWantedBlocks : 1;
+  // Whether there is no room for one, so that this code is never launched.
+  static constexpr bool kHasNoRoom = kIsEarly && kBytes + kBesideBytes > kSharedMemory;
 };
 
 /// Copies a tile of a row-major matrix, [rows, columns], from (row, column) on; zeros beyond.
@@ -141,6 +146,7 @@ __global__ void __launch_bounds__(kProductThreads, BackwardTiles<T, kK, kC, kIsP
   using Tiles = BackwardTiles<T, kK, kC, kIsPassed>;
   using Gradient = typename Tiles::Gradient;
   using Input = typename Tiles::Input;
+  if constexpr (Tiles::kHasNoRoom) stop_kernel();
   FOVEA_DYNAMIC_SHARED(memory, Tiles::kBytes);
   T* const shared = reinterpret_cast<T*>(memory);
   float* const constants_of_x = reinterpret_cast<float*>(shared + Tiles::kConstants);
@@ -336,7 +342,7 @@ bool has_preactivation_pointwise_backward(const Tensor& x, const Tensor& weight,
     visit_backward_tiles<false>(
         extents, [&]<int kK, int kC>() { bytes = BackwardTiles<bf16, kK, kC, false>::kBytes; });
   }
-  return bytes + kBesideBytes <= static_cast<size_t>(fovea::cuda::most_shared_memory());
+  return has_shared_memory(bytes);
 }
 
 void preactivation_pointwise_backward(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved,

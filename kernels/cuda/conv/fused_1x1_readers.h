@@ -13,6 +13,15 @@ __host__ __device__ constexpr int tiles_of(int extent, int of_tile) {
   return (extent + of_tile - 1) / of_tile;
 }
 
+/// What a block takes of shared memory beside its tiles: arrays of fixed size, and what CUDA keeps for
+/// itself.
+inline constexpr size_t kBesideBytes = 3 * 1024;
+
+/// Whether a block of the current device may have so many bytes of dynamic shared memory.
+inline bool has_shared_memory(size_t bytes) {
+  return bytes + kBesideBytes <= static_cast<size_t>(fovea::cuda::most_shared_memory());
+}
+
 /// How rows are shared by blocks, `beside` of which read the same ones: so that about `blocks` of them are
 /// there for each multiprocessor of an H100, whatever the device, for the same bits.
 struct RowSplits {

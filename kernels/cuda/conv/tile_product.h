@@ -7,6 +7,18 @@ namespace fovea::kernels::cuda {
 /// Threads of a block that multiplies.
 inline constexpr int kProductThreads = 256, kProductWarps = kProductThreads / kWarpSize;
 
+/// multiply_add_16, put together from products of 8 terms where a device has no others: of f16 alone.
+template <class T>
+__device__ inline void multiply_add(const unsigned (&a)[4], unsigned b_upper, unsigned b_lower,
+                                    float (&c)[4]) {
+  if (has_products_of_16() || std::is_same_v<T, bf16>) {
+    multiply_add_16<T>(a, b_upper, b_lower, c);
+  } else {
+    multiply_add_8(a[0], a[1], b_upper, c);
+    multiply_add_8(a[2], a[3], b_lower, c);
+  }
+}
+
 /// A tile of a matrix in shared memory. Its rows are so far apart that the eight that load_matrices reads at
 /// once lie in different banks.
 template <int kRows_, int kColumns_>

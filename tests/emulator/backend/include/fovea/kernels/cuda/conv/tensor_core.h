@@ -1,5 +1,8 @@
 #pragma once
 
+#include <algorithm>
+#include <iterator>
+
 #include "fovea/kernels/cuda/launch.h"
 #include "fovea/kernels/cuda/pack.h"
 
@@ -33,21 +36,28 @@ inline void load_matrices(const T* row, unsigned (&parts)[4]) {
   }
 }
 
-template <class T>
-inline void multiply_add(const unsigned (&a)[4], unsigned b_upper, unsigned b_lower, float (&c)[4]) {
+inline bool has_products_of_16() {
+  return emulator::capability().major >= 8;
+}
+
+/// c += a * b, of 8 * kSides terms: what each lane has of a [16, 8 * kSides] and b [8 * kSides, 8].
+template <class T, int kSides>
+void multiply_add_lanes(const unsigned (&a)[2 * kSides], const unsigned (&b)[kSides], float (&c)[4]) {
   struct Registers {
-    unsigned a[4], b[2];
+    unsigned a[2 * kSides], b[kSides];
   };
-  const Registers* const lanes =
-      values_of_lanes(Registers{{a[0], a[1], a[2], a[3]}, {b_upper, b_lower}}, ::fovea::emulator::Site::current());
+  Registers own;
+  std::copy(std::begin(a), std::end(a), own.a);
+  std::copy(std::begin(b), std::end(b), own.b);
+  const Registers* const lanes = values_of_lanes(own, ::fovea::emulator::Site::current());
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize, line = lane / 4, place = lane % 4;
   const auto number = [](unsigned two, int i) {
     T result;
     result.bits = static_cast<uint16_t>(two >> (16 * i));
     return to_float(result);
   };
-  for (int half = 0; half < 2; ++half) {    // of the rows
-    for (int side = 0; side < 2; ++side) {  // of the terms
+  for (int half = 0; half < 2; ++half) {         // of the rows
+    for (int side = 0; side < kSides; ++side) {  // of the terms
       for (int k = 0; k < 8; ++k) {
         const float factor = number(lanes[4 * line + k / 2].a[half + 2 * side], k % 2);
         for (int j = 0; j < 2; ++j) {
@@ -56,6 +66,16 @@ inline void multiply_add(const unsigned (&a)[4], unsigned b_upper, unsigned b_lo
       }
     }
   }
+}
+
+template <class T>
+void multiply_add_16(const unsigned (&a)[4], unsigned b_upper, unsigned b_lower, float (&c)[4]) {
+  if (!has_products_of_16()) stop_kernel();
+  multiply_add_lanes<T, 2>(a, {b_upper, b_lower}, c);
+}
+
+inline void multiply_add_8(unsigned a_upper, unsigned a_lower, unsigned b, float (&c)[4]) {
+  multiply_add_lanes<f16, 1>({a_upper, a_lower}, {b}, c);
 }
 
 }  // namespace fovea::kernels::cuda
