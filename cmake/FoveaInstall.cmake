@@ -81,3 +81,21 @@ foreach(library ${libraries})
   configure_file(${PROJECT_SOURCE_DIR}/cmake/${library}.pc.in ${PROJECT_BINARY_DIR}/${library}.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/${library}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
 endforeach()
+
+# The emulator of CUDA needs nothing else of Fovea: `cmake --install BUILD --component cuda_emulator` is all of it.
+if(FOVEA_EMULATOR)
+  install(TARGETS fovea_cuda_emulator fovea_cuda_portable EXPORT fovea-cuda-emulator-targets
+          ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT cuda_emulator)
+  if(TARGET fovea_emulated_device)
+    install(TARGETS fovea_emulated_backend fovea_emulated_device EXPORT fovea-targets
+            ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+  endif()
+  install(EXPORT fovea-cuda-emulator-targets NAMESPACE fovea:: DESTINATION ${package_dir} COMPONENT cuda_emulator)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/tests/emulator/include/fovea/cuda_emulator
+          DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fovea COMPONENT cuda_emulator)
+  install(FILES ${PROJECT_SOURCE_DIR}/core/check.h ${PROJECT_SOURCE_DIR}/core/printable.h
+          DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fovea/core COMPONENT cuda_emulator)
+  install(FILES ${PROJECT_BINARY_DIR}/fovea-config.cmake ${PROJECT_BINARY_DIR}/fovea-config-version.cmake
+                ${PROJECT_SOURCE_DIR}/cmake/FoveaCudaEmulator.cmake
+          DESTINATION ${package_dir} COMPONENT cuda_emulator)
+endif()

@@ -20,6 +20,7 @@ is_listed() {
     tools/cifar_trainer/*) folder=tools/cifar_trainer path=${file#tools/cifar_trainer/} ;;
     tests/op_test.cpp) ;;  # the harness, which is no subject
     tests/*_test.cpp) path=${path%_test.cpp} ;;
+    examples/*/*) folder=${file%/*} path=${file##*/} ;;
     examples/*.cpp) path=${path%.cpp} ;;
   esac
   lists=$(find "$folder" \( -name CMakeLists.txt -o -name '*.cmake' \) -exec cat {} +)

@@ -72,7 +72,7 @@ namespace fovea::emulator {
 template <class... Arguments>
 std::string bytes_of_arguments(const Arguments&... arguments) {
   std::string bytes;
-  const auto append = [&](const void* argument, size_t size) {
+  [[maybe_unused]] const auto append = [&](const void* argument, size_t size) {
     bytes.append(static_cast<const char*>(argument), size);
     bytes.resize((bytes.size() + 7) / 8 * 8);
   };
@@ -127,10 +127,13 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
           ? emulator::remember(cudaErrorNotSupported)
           : emulator::check_launch(function, config->gridDim, config->blockDim, config->dynamicSmemBytes);
   if (status != cudaSuccess) return status;
+  const cudaError_t earlier = cudaGetLastError();
   emulator::start<std::remove_cv_t<Parameters>...>(
       emulator::name_of_kernel(function), kernel, config->gridDim, config->blockDim, config->dynamicSmemBytes,
       config->stream, static_cast<Parameters>(arguments)...);
-  return cudaPeekAtLastError();
+  const cudaError_t own = cudaPeekAtLastError();
+  if (own == cudaSuccess && earlier != cudaSuccess) emulator::remember(earlier);  // still to be asked for
+  return own;
 }
 
 /// Lets launches of a kernel ask for more dynamic shared memory than 48 KB.
