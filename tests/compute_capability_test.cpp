@@ -21,6 +21,12 @@ bool is_turing() {
   return describe(device()).find("compute capability 7.5") != std::string::npos;
 }
 
+bool has_device() {
+  const CudaStatus status = cuda_status();
+  if (status.device_count == 0) WARN("skipped: " << status.reason);
+  return status.device_count > 0;
+}
+
 /// The message of the DeviceError that a body throws; "" if it throws none.
 template <class Body>
 std::string device_error_of(Body body) {
@@ -33,13 +39,15 @@ std::string device_error_of(Body body) {
 }
 
 TEST_CASE("compute capability: whether a device has bf16") {
+  if (!has_device()) return;
   CHECK(has_bf16(Device::cpu()));
   CHECK(has_bf16(device()) != is_turing());
-  CHECK_THROWS_AS(has_bf16(Device::cuda(7)), DeviceError);
+  CHECK_THROWS_AS(has_bf16(Device::cuda(1000)), DeviceError);
 }
 
 TEST_CASE(
     "compute capability: no tensor of bf16 comes to be where there is none, and the error says what to do") {
+  if (!has_device()) return;
   const Tensor on_cpu = Tensor::full({4}, 1.5, Dtype::bf16);
   const std::string errors[] = {
       device_error_of([] { Tensor::empty({4}, Dtype::bf16, device()); }),
@@ -57,6 +65,7 @@ TEST_CASE(
 }
 
 TEST_CASE("compute capability: a network trains in f32 and f16, and in bf16 where there is any") {
+  if (!has_device()) return;
   const ImageSet images = test::tiny_images(16, 1);
   const auto train = [&](Precision precision) {
     Classifier classifier = test::tiny_classifier(1);
@@ -96,6 +105,7 @@ struct Pointwise {
 
 TEST_CASE(
     "compute capability: fused products are taken where a block has room for them, with the same numbers") {
+  if (!has_device()) return;
   struct {
     int64_t C, K;
     bool fits_turing, fits_turing_backward;
