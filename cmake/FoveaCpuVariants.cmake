@@ -43,7 +43,8 @@ function(fovea_add_cpu_variant variant)
   target_compile_definitions(fovea_cpu_${variant} PRIVATE EIGEN_DONT_PARALLELIZE)
   target_include_directories(fovea_cpu_${variant} PRIVATE ${FOVEA_INCLUDE_DIR})
   target_link_libraries(fovea_cpu_${variant} PRIVATE fovea_options Eigen3::Eigen OpenMP::OpenMP_CXX)
-  set_target_properties(fovea_cpu_${variant} PROPERTIES POSITION_INDEPENDENT_CODE ON FOVEA_CPU_VARIANT ${variant})
+  set_target_properties(fovea_cpu_${variant} PROPERTIES POSITION_INDEPENDENT_CODE ON
+                        CXX_VISIBILITY_PRESET hidden FOVEA_CPU_VARIANT ${variant})
   string(LENGTH ${variant} length)
   set(object ${PROJECT_BINARY_DIR}/fovea_cpu_${variant}.o)
   add_custom_command(

@@ -18,6 +18,7 @@
 ///
 /// A build that is tuned for its own machine (FOVEA_NATIVE) has one variant, "native", and one for another
 /// architecture, or by the compiler's flags alone, "generic".
+#pragma GCC visibility push(default)
 namespace fovea::kernels {
 
 #define FOVEA_COUNT_CPU_VARIANT(variant, ...) +1
@@ -37,3 +38,4 @@ std::string cpu_variant();
 std::size_t cpu_variant_index();
 
 }  // namespace fovea::kernels
+#pragma GCC visibility pop

@@ -1,5 +1,5 @@
 # cifar_trainer for the CPU, from Debian's packages of Fovea, which are built in the first stage.
-#   docker build -f docker/cpu.Dockerfile -t fovea .
+#   docker build -f tools/docker/cpu.Dockerfile -t fovea .
 #   docker run --rm -v "$PWD:/work" fovea predict photo.jpg
 FROM debian:13-slim AS build
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]

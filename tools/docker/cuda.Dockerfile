@@ -1,5 +1,5 @@
 # cifar_trainer for the CPU and NVIDIA GPUs. Ubuntu's oneDNN and CMake are as new as Fovea wants them.
-#   docker build -f docker/cuda.Dockerfile -t fovea:cuda .
+#   docker build -f tools/docker/cuda.Dockerfile -t fovea:cuda .
 #   docker run --rm --gpus all -v "$PWD:/work" fovea:cuda train --config fast --out runs/first
 ARG CUDA=13.0.2-cudnn
 ARG UBUNTU=ubuntu24.04
