@@ -6,6 +6,7 @@
 
 #include "fovea/core/parallel_for.h"
 #include "fovea/kernels/cpu/conv/chunks.h"
+#include "fovea/kernels/cpu/in_f32.h"
 #include "fovea/kernels/cpu/rows.h"
 
 namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
@@ -13,6 +14,10 @@ namespace {
 
 template <class A>
 using Matrix = Eigen::Matrix<A, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <class A>
+using Map = Eigen::Map<Matrix<A>>;
+template <class A>
+using ConstMap = Eigen::Map<const Matrix<A>>;
 
 /// Rows of the unfolded matrix of an image, and its columns.
 int64_t positions(const ConvProblem& g) {
@@ -41,64 +46,45 @@ void for_each_tap(const ConvProblem& g, Body body) {
   }
 }
 
-template <class T, class A = Accumulator<T>>
-void unfold(const ConvProblem& g, const T* image, Matrix<A>& columns) {
+template <class A>
+void unfold(const ConvProblem& g, const A* image, Matrix<A>& columns) {
   columns.setZero(positions(g), taps(g));
   for_each_tap(g, [&](int64_t row, int64_t column, int64_t pixel) {
-    A* target = columns.data() + row * taps(g) + column;
-    for (int64_t c = 0; c < g.C; ++c) target[c] = static_cast<A>(image[pixel + c]);
+    std::copy_n(image + pixel, g.C, columns.data() + row * taps(g) + column);
   });
 }
 
-template <class T, class A = Accumulator<T>>
-Matrix<A> to_matrix(const T* values, int64_t rows, int64_t columns) {
-  Matrix<A> matrix(rows, columns);
-  for (int64_t i = 0; i < rows * columns; ++i) matrix.data()[i] = static_cast<A>(values[i]);
-  return matrix;
-}
-
-template <class A, class T>
-void from_matrix(const Matrix<A>& matrix, T* values) {
-  for (int64_t i = 0; i < matrix.size(); ++i) values[i] = T(matrix.data()[i]);
-}
-
-template <class T>
-void forward(const ConvProblem& g, const T* x, const T* weight, T* y) {
-  using A = Accumulator<T>;
-  const Matrix<A> filters = to_matrix(weight, g.K, taps(g));
-  parallel_for(g.N, 1, [&](int64_t begin, int64_t end) {
-    Matrix<A> columns, products;
-    for (int64_t n = begin; n < end; ++n) {
-      unfold(g, x + n * g.x_image(), columns);
-      products.noalias() = columns * filters.transpose();  // [P*Q, K]
-      from_matrix(products, y + n * g.y_image());
-    }
-  });
-}
-
-template <class T>
-void backward_input(const ConvProblem& g, const T* dy, const T* weight, T* dx) {
-  using A = Accumulator<T>;
-  const Matrix<A> filters = to_matrix(weight, g.K, taps(g));
+template <class A>
+void forward(const ConvProblem& g, const A* x, const A* weight, A* y) {
+  const ConstMap<A> filters(weight, g.K, taps(g));
   parallel_for(g.N, 1, [&](int64_t begin, int64_t end) {
     Matrix<A> columns;
-    std::vector<A> image(static_cast<size_t>(g.x_image()));
     for (int64_t n = begin; n < end; ++n) {
-      columns.noalias() = to_matrix(dy + n * g.y_image(), positions(g), g.K) * filters;
-      std::fill(image.begin(), image.end(), A(0));
-      for_each_tap(g, [&](int64_t row, int64_t column, int64_t pixel) {
-        const A* source = columns.data() + row * taps(g) + column;
-        for (int64_t c = 0; c < g.C; ++c) image[static_cast<size_t>(pixel + c)] += source[c];
-      });
-      T* target = dx + n * g.x_image();
-      for (size_t i = 0; i < image.size(); ++i) target[i] = T(image[i]);
+      unfold(g, x + n * g.x_image(), columns);
+      Map<A>(y + n * g.y_image(), positions(g), g.K).noalias() = columns * filters.transpose();
     }
   });
 }
 
-template <class T>
-void backward_weight(const ConvProblem& g, const T* x, const T* dy, T* dweight) {
-  using A = Accumulator<T>;
+template <class A>
+void backward_input(const ConvProblem& g, const A* dy, const A* weight, A* dx) {
+  const ConstMap<A> filters(weight, g.K, taps(g));
+  parallel_for(g.N, 1, [&](int64_t begin, int64_t end) {
+    Matrix<A> columns;
+    for (int64_t n = begin; n < end; ++n) {
+      columns.noalias() = ConstMap<A>(dy + n * g.y_image(), positions(g), g.K) * filters;
+      A* const image = dx + n * g.x_image();
+      std::fill_n(image, g.x_image(), A(0));
+      for_each_tap(g, [&](int64_t row, int64_t column, int64_t pixel) {
+        const A* source = columns.data() + row * taps(g) + column;
+        for (int64_t c = 0; c < g.C; ++c) image[pixel + c] += source[c];
+      });
+    }
+  });
+}
+
+template <class A>
+void backward_weight(const ConvProblem& g, const A* x, const A* dy, A* dweight) {
   const int64_t groups = std::clamp<int64_t>(g.N, 1, kGroups);
   std::vector<Matrix<A>> partials(static_cast<size_t>(groups));
   parallel_for(groups, 1, [&](int64_t first, int64_t last) {
@@ -108,34 +94,49 @@ void backward_weight(const ConvProblem& g, const T* x, const T* dy, T* dweight) 
       partial.setZero(g.K, taps(g));
       for (int64_t n = g.N * group / groups; n < g.N * (group + 1) / groups; ++n) {
         unfold(g, x + n * g.x_image(), columns);
-        partial.noalias() += to_matrix(dy + n * g.y_image(), positions(g), g.K).transpose() * columns;
+        partial.noalias() += ConstMap<A>(dy + n * g.y_image(), positions(g), g.K).transpose() * columns;
       }
     }
   });
   for (size_t group = 1; group < partials.size(); ++group) partials[0] += partials[group];
-  from_matrix(partials[0], dweight);
+  Map<A>(dweight, g.K, taps(g)) = partials[0];
 }
 
-using FloatMap = Eigen::Map<Matrix<float>>;
-using ConstFloatMap = Eigen::Map<const Matrix<float>>;
+using FloatMap = Map<float>;
+using ConstFloatMap = ConstMap<float>;
 
 }  // namespace
 
 void unfolded::conv_forward(const ConvProblem& problem, const Tensor& x, const Tensor& weight, Tensor& y) {
-  visit_floating("conv_forward", x.dtype(),
-                 [&]<class T>() { forward(problem, x.data<T>(), weight.data<T>(), y.data<T>()); });
+  if (y.dtype() == Dtype::f64) {
+    return forward(problem, x.data<double>(), weight.data<double>(), y.data<double>());
+  }
+  const Tensor from = as_f32(x), filters = as_f32(weight);
+  compute_in_f32(y, [&](Tensor& wide) {
+    forward(problem, from.data<float>(), filters.data<float>(), wide.data<float>());
+  });
 }
 
 void unfolded::conv_backward_input(const ConvProblem& problem, const Tensor& dy, const Tensor& weight,
                                    Tensor& dx) {
-  visit_floating("conv_backward_input", dx.dtype(),
-                 [&]<class T>() { backward_input(problem, dy.data<T>(), weight.data<T>(), dx.data<T>()); });
+  if (dx.dtype() == Dtype::f64) {
+    return backward_input(problem, dy.data<double>(), weight.data<double>(), dx.data<double>());
+  }
+  const Tensor from = as_f32(dy), filters = as_f32(weight);
+  compute_in_f32(dx, [&](Tensor& wide) {
+    backward_input(problem, from.data<float>(), filters.data<float>(), wide.data<float>());
+  });
 }
 
 void unfolded::conv_backward_weight(const ConvProblem& problem, const Tensor& x, const Tensor& dy,
                                     Tensor& dweight) {
-  visit_floating("conv_backward_weight", x.dtype(),
-                 [&]<class T>() { backward_weight(problem, x.data<T>(), dy.data<T>(), dweight.data<T>()); });
+  if (dweight.dtype() == Dtype::f64) {
+    return backward_weight(problem, x.data<double>(), dy.data<double>(), dweight.data<double>());
+  }
+  const Tensor from = as_f32(x), gradient = as_f32(dy);
+  compute_in_f32(dweight, [&](Tensor& wide) {
+    backward_weight(problem, from.data<float>(), gradient.data<float>(), wide.data<float>());
+  });
 }
 
 void narrow::conv_backward_input(const ConvProblem& problem, const Tensor& dy, const Tensor& weight,

@@ -6,7 +6,8 @@
 /// Convolutions as products of matrices by Eigen.
 namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
 
-/// Each image is unfolded into a matrix (im2col): for every dtype.
+/// Each image is unfolded into a matrix (im2col): for every dtype; those of 16 bits are widened to f32
+/// before, and the result is rounded.
 namespace unfolded {
 
 void conv_forward(const ConvProblem& problem, const Tensor& x, const Tensor& weight, Tensor& y);
