@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "build_context.h"
 #include "build_type.h"
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
@@ -23,6 +24,10 @@ steps, on one device and in one dtype. Statistics, sums and the state of optimis
   GB/s      bytes over time, where each input is read once and each output written once
   %copy     the same as a share of what a copy reaches in this run: of 64 MB on the CPU, of 256 MB on the device;
             above 100 the data fits into the cache, and the memory is no bound
+  %noise    how far the times are apart that a time is made of: the range of their middle half, in percent of the
+            median; none of fewer than four. Between runs: --benchmark_repetitions=5, whose _cv is the same idea
+  SM MHz    the clock of a CUDA device's multiprocessors right after the calls; "throttled: ..." behind a row says that
+            the driver keeps it lower than it could be, and why
   GFLOP/s   of convolutions and products
   %product  the same as a share of what a large square product of this dtype reaches in this run
 
@@ -38,6 +43,9 @@ factors to TF32.
   fovea_bench --device=cuda --dtype=bf16 --benchmark_filter=train_step
   fovea_bench --benchmark_filter=train_step --benchmark_min_time=5
   fovea_bench --benchmark_out=results.json --benchmark_out_format=json
+
+The context of the results has Fovea's version and commit, the compiler and its flags, the processor and, of a CUDA
+device, the driver and its clocks.
 )";
 
 struct Entry {
@@ -89,6 +97,29 @@ void add_build_types() {
   warn_of_slow_build();
 }
 
+/// The driver and the clocks of a CUDA device, before anything is timed.
+void add_clocks() {
+  const GpuClocks& clocks = gpu_clocks();
+  if (!clocks.is_available()) {
+    benchmark::AddCustomContext("clocks", "not known: " + clocks.reason());
+    return;
+  }
+  benchmark::AddCustomContext("driver", clocks.driver());
+  benchmark::AddCustomContext("SM MHz", std::to_string(clocks.multiprocessor_clock()));
+  benchmark::AddCustomContext("SM MHz at most", std::to_string(clocks.most_multiprocessor_clock()));
+  benchmark::AddCustomContext("memory MHz", std::to_string(clocks.memory_clock()));
+}
+
+/// Says on standard error that times are those of a device that was held back.
+void warn_of_throttling() {
+  if (count_throttled() == 0) return;
+  std::fprintf(
+      stderr,
+      "***WARNING*** the device was throttled in %d benchmarks, which say so behind their row: their times "
+      "are not comparable; its multiprocessors run at %d of %d MHz now\n",
+      count_throttled(), gpu_clocks().multiprocessor_clock(), gpu_clocks().most_multiprocessor_clock());
+}
+
 int run(int argc, char** argv) {
   std::string tabular = "--benchmark_counters_tabular=true";
   std::vector<char*> others{argv[0], tabular.data()};
@@ -118,6 +149,7 @@ int run(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(count, others.data())) return 2;
   register_all();
   add_build_types();
+  add_build_context();
   benchmark::AddCustomContext("device", describe(settings().device));
   benchmark::AddCustomContext("dtype", name_of(dtype));
   benchmark::AddCustomContext("tf32", tf32_allowed() ? "allowed" : "no");
@@ -125,9 +157,11 @@ int run(int argc, char** argv) {
   benchmark::AddCustomContext("copy GB/s", std::to_string(copy_bandwidth() / 1e9));
   if (settings().device.is_cuda()) {
     benchmark::AddCustomContext("empty us", std::to_string(empty_seconds() * 1e6));
+    add_clocks();
   }
   const size_t benchmarks = benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
+  warn_of_throttling();
   return benchmarks > 0 ? 0 : 2;  // a filter that matches nothing is a mistake
 }
 

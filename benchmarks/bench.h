@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "fovea/core/random.h"
 #include "fovea/core/tensor.h"
 #include "fovea/training/device_speed.h"
+#include "gpu_clocks.h"
 
 namespace fovea::bench {
 
@@ -38,10 +40,24 @@ double product_rate();
 /// What is measured on a CUDA device for a call that launches nothing: it is part of every time there.
 double empty_seconds();
 
-/// Times `body` and sets the columns GB/s, %copy (of copy_bandwidth) and, for kernels that multiply and add,
-/// GFLOP/s and %product (of product_rate). `least_bytes` is what one call must move: each input read once,
-/// each output written once. CPU: the mean of many calls in a row. CUDA: the median of calls that each find
-/// none of their data in the cache, between two events.
+/// Of the run's device; there are none on the CPU.
+const GpuClocks& gpu_clocks();
+
+/// Runs the benchmark's loop on the CPU: seconds of a call of `body`, in up to 20 parts of the loop, each a
+/// mean.
+std::vector<double> seconds_in_parts(benchmark::State& state, const std::function<void()>& body);
+
+/// What the times of a benchmark are worth: sets the column %noise (noise.h), and on a CUDA device "SM MHz"
+/// and, as the label, why its clocks are lower than they could be.
+void add_quality(benchmark::State& state, const std::vector<double>& seconds);
+
+/// How many benchmarks were throttled.
+int count_throttled();
+
+/// Times `body` and sets the columns of add_quality, GB/s, %copy (of copy_bandwidth) and, for kernels that
+/// multiply and add, GFLOP/s and %product (of product_rate). `least_bytes` is what one call must move: each
+/// input read once, each output written once. CPU: the mean of many calls in a row. CUDA: the median of calls
+/// that each find none of their data in the cache, between two events.
 void measure(benchmark::State& state, size_t least_bytes, const std::function<void()>& body);
 
 /// [N, H, W, C] from the benchmark's arguments.

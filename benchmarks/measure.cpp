@@ -1,7 +1,11 @@
+#include <algorithm>
 #include <chrono>
+#include <optional>
+#include <string>
 
 #include "bench.h"
 #include "fovea/core/profile.h"
+#include "noise.h"
 
 namespace fovea::bench {
 namespace {
@@ -18,6 +22,8 @@ double flops_of(const std::function<void()>& body) {
   body();
   return 2 * static_cast<double>(counter.count());
 }
+
+int throttled = 0;
 
 }  // namespace
 
@@ -65,19 +71,57 @@ double product_rate() {
   return rate;
 }
 
+const GpuClocks& gpu_clocks() {
+  static const GpuClocks clocks(settings().device.index);
+  return clocks;
+}
+
+std::vector<double> seconds_in_parts(benchmark::State& state, const std::function<void()>& body) {
+  constexpr int64_t kParts = 20;
+  const int64_t calls = std::max<int64_t>(1, static_cast<int64_t>(state.max_iterations) / kParts);
+  std::vector<double> seconds;
+  seconds.reserve(2 * kParts);
+  int64_t left = calls;
+  auto begin = Clock::now();
+  for (auto _ : state) {
+    body();
+    if (--left > 0) continue;
+    seconds.push_back(seconds_since(begin) / static_cast<double>(calls));
+    left = calls;
+    begin = Clock::now();
+  }
+  return seconds;
+}
+
+void add_quality(benchmark::State& state, const std::vector<double>& seconds) {
+  if (const std::optional<double> noise = noise_percent(seconds)) state.counters["%noise"] = *noise;
+  if (settings().device.is_cpu() || !gpu_clocks().is_available()) return;
+  state.counters["SM MHz"] = gpu_clocks().multiprocessor_clock();
+  const std::string reasons = gpu_clocks().throttled_by();
+  if (reasons.empty()) return;
+  state.SetLabel("throttled: " + reasons);
+  ++throttled;
+}
+
+int count_throttled() {
+  return throttled;
+}
+
 void measure(benchmark::State& state, size_t least_bytes, const std::function<void()>& body) {
   const double flops = flops_of(body);  // untimed: the first call also prepares
+  std::vector<double> samples;
   double seconds = 0;
   if (settings().device.is_cpu()) {
     const auto begin = Clock::now();
-    for (auto _ : state) body();
+    samples = seconds_in_parts(state, body);
     seconds = seconds_since(begin) / static_cast<double>(state.iterations());
   } else {
     for (auto _ : state) {
-      seconds = median_of([&] { return seconds_cold(settings().device, body); });
+      seconds = median_of([&] { return samples.emplace_back(seconds_cold(settings().device, body)); });
       state.SetIterationTime(seconds);
     }
   }
+  add_quality(state, samples);
   const double bytes = static_cast<double>(least_bytes);
   state.counters["bytes"] = bytes;
   state.counters["GB/s"] = bytes / seconds / 1e9;

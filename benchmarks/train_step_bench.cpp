@@ -18,16 +18,18 @@ void run_steps(benchmark::State& state, const char* model, bool training) {
   StepTimer timer(model, state.range(0), training, settings().device, precision());
   timer.seconds_of(2);  // plans convolutions, fills the allocator's cache, captures
   if (settings().device.is_cpu()) {
-    for (auto _ : state) timer.run();
+    add_quality(state, seconds_in_parts(state, [&] { timer.run(); }));
     benchmark::DoNotOptimize(timer.result());
     state.counters["images/s"] = benchmark::Counter(static_cast<double>(state.range(0)),
                                                     benchmark::Counter::kIsIterationInvariantRate);
     return;
   }
   for (auto _ : state) {
-    const double seconds = median_of([&] { return timer.seconds_of(kReplays); });
+    std::vector<double> samples;
+    const double seconds = median_of([&] { return samples.emplace_back(timer.seconds_of(kReplays)); });
     state.SetIterationTime(seconds);
     state.counters["images/s"] = static_cast<double>(state.range(0)) / seconds;
+    add_quality(state, samples);
   }
 }
 
