@@ -60,7 +60,7 @@ TEST_CASE("Tensor: a form is kept from the second time on, until the numbers may
     return x.form(kind, [&] {
       ++made;
       const Tensor result = Tensor::empty(x.shape());
-      for (int64_t i = 0; i < x.size(); ++i) Tensor(result).data<float>()[i] = 2 * x.span<float>()[i];
+      for (int64_t i = 0; i < x.size(); ++i) Tensor(result).data<float>()[i] = 2 * x.data<float>()[i];
       return result;
     });
   };

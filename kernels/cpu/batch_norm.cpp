@@ -134,18 +134,18 @@ void batch_norm_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
 }
 
 void move_running(const NormConstants& norm, int64_t rows) {
-  const auto& [running_mean, running_variance, momentum] = norm.running;
-  if (!running_mean.defined()) return;
+  const RunningStatistics& running = norm.running;
+  if (!running.mean.defined()) return;
   visit_floating("batch_norm_forward", norm.mean.dtype(), [&]<class T>() {
-    const auto move = [share = momentum](const Tensor& from, double factor, Tensor to) {
+    const auto move = [share = running.momentum](const Tensor& from, double factor, Tensor to) {
       for (int64_t c = 0; c < from.size(); ++c) {
         const double old = static_cast<double>(static_cast<Accumulator<T>>(to.data<T>()[c]));
         const double batch = factor * static_cast<double>(static_cast<Accumulator<T>>(from.data<T>()[c]));
         to.data<T>()[c] = T(static_cast<Accumulator<T>>((1.0 - share) * old + share * batch));
       }
     };
-    move(norm.mean, 1.0, running_mean);
-    move(norm.variance, unbiased_factor(rows), running_variance);
+    move(norm.mean, 1.0, running.mean);
+    move(norm.variance, unbiased_factor(rows), running.variance);
   });
 }
 

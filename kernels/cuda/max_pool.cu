@@ -10,7 +10,7 @@ namespace {
 
 using cuda::ImagePacks, cuda::Pack, cuda::PackPosition, cuda::PoolWindow, cuda::IntInterval;
 
-constexpr int kForwardBlocks = 3;  // on a multiprocessor: a thread keeps nine packs
+[[maybe_unused]] constexpr int kForwardBlocks = 3;  // on a multiprocessor: a thread keeps nine packs
 
 /// y and winner. A thread makes a pack of channels of one pixel of y: reads the inputs of its window, of
 /// which its neighbours read some too, and writes y and winner once. kSize is the window's, or 0 for any.

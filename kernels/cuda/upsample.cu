@@ -100,7 +100,8 @@ void interpolate(const char* operation, const Tensor& x, const Tensor& skip, Ten
   });
 }
 
-constexpr int kBackwardBlocks = 3;  // on a multiprocessor: a thread keeps four packs beside two rows of sums
+[[maybe_unused]] constexpr int kBackwardBlocks =
+    3;  // on a multiprocessor: a thread keeps four packs beside two rows of sums
 
 /// The sum over the outputs of one row, of which `gradients` is the first, that read an input column, each
 /// times its weight, in their order. Four loads are under way together.

@@ -74,23 +74,24 @@ int predict(const Arguments& arguments) {
   Classifier classifier = load_classifier(checkpoint, device, settings.training.precision);
   if (!arguments.names.empty()) show(describe_knowledge(checkpoint) + "\n");
 
-  const auto [images, names] = load_images_to_use(settings, arguments);
+  const ImagesToUse to_use = load_images_to_use(settings, arguments);
 
   Tensor probabilities;
   run_profiled(arguments.profile, device, settings.training.precision, [&] {
     Progress progress;
     probabilities = classifier.predict_probabilities(
-        images, shown_evaluation(progress, "predicting", settings.training.batch_size));
+        to_use.images, shown_evaluation(progress, "predicting", settings.training.batch_size));
   });
   throw_if_stopped("predicting");
   if (const int64_t row = first_non_finite_row(probabilities); row >= 0) {
-    throw Error(str("predict: the probabilities of image ", names[static_cast<size_t>(row)],
+    throw Error(str("predict: the probabilities of image ", to_use.names[static_cast<size_t>(row)],
                     " are not finite, so that the network of ", checkpoint.where,
                     " names no class, and nothing was written: ",
                     advice_on_non_finite(classifier.model(), settings.training.precision)));
   }
-  write_bytes("predict", arguments.output,
-              is_npy ? npy_bytes(probabilities) : text_of(arguments, {probabilities, names, class_names}));
+  write_bytes(
+      "predict", arguments.output,
+      is_npy ? npy_bytes(probabilities) : text_of(arguments, {probabilities, to_use.names, class_names}));
   return 0;
 }
 

@@ -212,7 +212,8 @@ struct BackwardBlocks {
 template <class T, class ForWeight, class ForInput>
 void backward_as(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved, Tensor& da,
                  PreactivationGradients& gradients) {
-  const auto& [stage, x, activated] = saved;
+  const PreactivationStage& stage = saved.stage;
+  const Tensor& x = saved.x;
   const int64_t C = stage.weight.shape(3), K = stage.weight.shape(0), depth = depth_of<ForInput>(K);
   const Affine<float> affine(stage.norm, /*fold=*/1);
   std::optional<BackwardAffine<float>> back;

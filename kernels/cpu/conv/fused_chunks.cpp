@@ -122,7 +122,8 @@ void forward_as(const Tensor& x, const PreactivationStage& stage, const Tensor& 
 template <class T>
 void backward_as(const Tensor& dy, const NextNorm& next, const SavedPreactivation& saved, Tensor& da,
                  PreactivationGradients& gradients) {
-  const auto& [stage, x, activated] = saved;
+  const PreactivationStage& stage = saved.stage;
+  const Tensor& x = saved.x;
   const ConvProblem problem = problem_of(x.shape(), stage);
   const Affine<float> affine(stage.norm, fold_of(problem.C));
   const auto width = static_cast<int64_t>(affine.mean.size());

@@ -124,7 +124,8 @@ void for_each_tile(int64_t rows, int64_t depth, int64_t columns, Body&& body) {
     constexpr int kPanels = decltype(panels)::value;
     constexpr int kLarge = !kManyRegisters ? 6 : kPanels == 4 ? 6 : kPanels == 3 ? 8 : 12;
     constexpr int kSmall = !kManyRegisters || kPanels > 2 ? 4 : 8;
-    for (int64_t row = 0; row < rows;) {
+    int64_t row = 0;
+    while (row < rows) {
       const int64_t left = rows - row;
       const auto call = [&](auto tile_rows) {
         body(std::type_identity<RegisterTile<decltype(tile_rows)::value, kPanels, Arithmetic>>(), row,

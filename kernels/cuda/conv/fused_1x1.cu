@@ -132,7 +132,8 @@ __global__ void __launch_bounds__(kProductThreads, kForwardBlocks<kTileN>)
     forward_kernel(Extents extents, Forward<T> arguments, int split_rows, ChunkJoin::Plan plan) {
   using Product = BlockProduct<T, kTileRows, kTileN, /*kBDown=*/false>;
   using TileC = typename Product::TileC;
-  FOVEA_DYNAMIC_SHARED(memory, 2 * Product::kShared + 4 * SharedAffine::kArrays * extents.C);
+  FOVEA_DYNAMIC_SHARED(memory,
+                       static_cast<size_t>(2 * Product::kShared + 4 * SharedAffine::kArrays * extents.C));
   T* const shared = reinterpret_cast<T*>(memory);
   float* const constants = reinterpret_cast<float*>(shared + Product::kShared);
   const auto [rows, C, K] = extents;
