@@ -60,7 +60,8 @@ endfunction()
 
 # All variants but the first.
 function(fovea_add_cpu_variants)
-  list(SUBLIST FOVEA_CPU_VARIANT_LIST 1 -1 others)
+  set(others ${FOVEA_CPU_VARIANT_LIST})
+  list(POP_FRONT others)
   foreach(variant ${others})
     fovea_add_cpu_variant(${variant})
   endforeach()
