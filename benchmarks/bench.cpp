@@ -11,6 +11,7 @@
 #include "build_type.h"
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
+#include "fovea/kernels/cpu_variant.h"
 
 namespace fovea::bench {
 namespace {
@@ -153,6 +154,7 @@ int run(int argc, char** argv) {
   benchmark::AddCustomContext("device", describe(settings().device));
   benchmark::AddCustomContext("dtype", name_of(dtype));
   benchmark::AddCustomContext("tf32", tf32_allowed() ? "allowed" : "no");
+  benchmark::AddCustomContext("cpu_kernels", kernels::cpu_variant());
   benchmark::AddCustomContext("threads", std::to_string(num_threads()));
   benchmark::AddCustomContext("copy GB/s", std::to_string(copy_bandwidth() / 1e9));
   if (settings().device.is_cuda()) {

@@ -59,6 +59,11 @@ class Kernel<void(Parameters...)> {
   constexpr Kernel(const char* name, const CpuFunctions& cpu, Function cuda,
                    MultiplyAdds multiply_adds = nullptr)
       : name_(name), cpu_(cpu), cuda_(cuda), multiply_adds_(multiply_adds) {}
+  /// One function on the CPU, which every processor can run: a kernel of another project.
+  constexpr Kernel(const char* name, Function cpu, Function cuda, MultiplyAdds multiply_adds = nullptr)
+      : name_(name), cpu_{}, cuda_(cuda), multiply_adds_(multiply_adds) {
+    cpu_.fill(cpu);
+  }
 
   void operator()(Parameters... arguments) const {
     const Tensor* first = nullptr;

@@ -36,6 +36,7 @@ def check_cpu(program, version, compiler):
     check(context["fovea_version"] == version, context, version)
     check(re.fullmatch(r"[0-9a-f]{12,40}(-dirty)?|unknown", context["fovea_commit"]), context)
     check(compiler in context["compiler"] and re.match("GCC|.*[Cc]lang", context["compiler"]), context, compiler)
+    check(re.fullmatch("native|generic|sse2|avx2|avx512|avx512_bf16", context["cpu_kernels"]), context)
     check("-Wall" in context["flags"].split(), context)
     check("driver" not in context and "throttled" not in errors, context, errors)
     runs = [entry for entry in log["benchmarks"] if entry["run_type"] == "iteration"]
