@@ -5,6 +5,7 @@
 #include "fovea/core/dtype.h"
 
 /// Which dtypes a device computes in.
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// Whether there can be tensors of bf16 on a device: on the CPU, and on a CUDA device of compute capability
@@ -22,3 +23,4 @@ FOVEA_CUDA_FUNCTION bool has_bf16(int device);
 
 }  // namespace cuda
 }  // namespace fovea
+#pragma GCC visibility pop

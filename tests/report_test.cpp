@@ -85,7 +85,8 @@ TEST_CASE("report: train leaves a page whose every figure is that of the run's f
   }
   const double loss = number_of(summary, "test_loss").value();
   CHECK(has(shown_under(html, "test_loss"), value_of(summary, "test_loss"), fmt::format("{:.4f}", loss)));
-  for (const char* key : {"device", "cpu_kernels", "threads", "precision", "seed", "version", "tested_checkpoint"})
+  for (const char* key :
+       {"device", "cpu_kernels", "threads", "precision", "seed", "version", "tested_checkpoint"})
     CHECK(has(shown_under(html, key), value_of(summary, key), value_of(summary, key)));
 
   const RunRecord run = read_run(out);
