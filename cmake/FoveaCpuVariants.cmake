@@ -5,6 +5,9 @@ set(FOVEA_OPTIONS_avx2 ${avx2_options})
 set(FOVEA_OPTIONS_avx512 ${avx2_options} -mavx512f -mavx512cd -mavx512bw -mavx512dq -mavx512vl)
 set(FOVEA_OPTIONS_avx512_bf16 ${FOVEA_OPTIONS_avx512} -mavx512bf16)
 
+if(FOVEA_CPU_VARIANTS STREQUAL "")
+  set(FOVEA_CPU_VARIANTS AUTO)  # as a preset has it from an environment that does not say
+endif()
 if(FOVEA_NATIVE)
   set(FOVEA_CPU_VARIANT_LIST native)
 elseif(FOVEA_CPU_VARIANTS STREQUAL "AUTO" AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$" AND NOT FOVEA_SANITIZE)
