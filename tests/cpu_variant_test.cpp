@@ -10,7 +10,7 @@
 #include "run_program.h"
 
 using namespace fovea;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 
