@@ -2,12 +2,12 @@
 
 #include <benchmark/benchmark.h>
 
-#include <fstream>
 #include <string>
 
 #include "build_commit.h"
 #include "fovea/config.h"
 #include "fovea/core/device.h"
+#include "fovea/core/processor.h"
 
 namespace fovea::bench {
 namespace {
@@ -18,16 +18,6 @@ constexpr const char* kCompiler = __VERSION__;  // begins with "Clang" or its ma
 constexpr const char* kCompiler = "GCC " __VERSION__;
 #endif
 
-/// The processor's name, as Linux has it; "" where it does not say.
-std::string processor() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    const size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return "";
-}
-
 }  // namespace
 
 void add_build_context() {
@@ -35,7 +25,8 @@ void add_build_context() {
   benchmark::AddCustomContext("fovea_commit", FOVEA_COMMIT);
   benchmark::AddCustomContext("compiler", kCompiler);
   benchmark::AddCustomContext("flags", FOVEA_FLAGS);
-  if (const std::string name = processor(); !name.empty()) benchmark::AddCustomContext("processor", name);
+  if (const std::string name = processor_name(Device::cpu()); !name.empty())
+    benchmark::AddCustomContext("processor", name);
   if (const std::string cuda = cuda_versions(); !cuda.empty()) benchmark::AddCustomContext("cuda", cuda);
 }
 

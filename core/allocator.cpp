@@ -72,16 +72,11 @@ CpuAllocator& cpu_allocator() {
 const ForkLock fork_lock{ForkOrder::cpu_memory, [] { cpu_allocator().lock(); },
                          [] { cpu_allocator().unlock(); }};
 
-void check_usable(Device device) {
-  check<DeviceError>(device.is_cpu() || device.index < cuda_status().device_count, "allocate: ", device,
-                     " cannot be used: ", cuda_status().reason);
-}
-
 }  // namespace
 
 void* allocate(size_t bytes, Device device) {
   if (device.is_cpu()) return cpu_allocator().allocate(bytes);
-  check_usable(device);
+  check_usable("allocate", device);
   return cuda::allocate(bytes, device.index);
 }
 
@@ -94,12 +89,12 @@ void deallocate(void* pointer, size_t bytes, Device device) noexcept {
 }
 
 MemoryStats memory_stats(Device device) {
-  check_usable(device);
+  check_usable("memory_stats", device);
   return device.is_cpu() ? cpu_allocator().stats() : cuda::memory_stats(device.index);
 }
 
 void reset_peak_memory(Device device) {
-  check_usable(device);
+  check_usable("reset_peak_memory", device);
   if (device.is_cpu()) {
     cpu_allocator().reset_peak();
   } else {
@@ -115,7 +110,7 @@ int64_t peak_memory_bytes(Device device) {
 }
 
 void release_cached_memory(Device device) {
-  check_usable(device);
+  check_usable("release_cached_memory", device);
   if (device.is_cpu()) {
     cpu_allocator().release_cached();
   } else {

@@ -8,7 +8,7 @@
 namespace fovea {
 namespace {
 
-void check_usable(const char* operation, Device device) {
+void check_cuda_device(const char* operation, Device device) {
   check<DeviceError>(device.is_cuda() && device.index < cuda_status().device_count, operation,
                      ": wanted a CUDA device that can be used, found ", device, " ", cuda_status().reason);
 }
@@ -21,7 +21,7 @@ void synchronize(Device device) {
 
 double seconds_on(Device device, const std::function<void()>& body) {
   if (device.is_cuda()) {
-    check_usable("seconds_on", device);
+    check_cuda_device("seconds_on", device);
     return cuda::seconds_on(device.index, body);
   }
   const auto begin = std::chrono::steady_clock::now();
@@ -30,7 +30,7 @@ double seconds_on(Device device, const std::function<void()>& body) {
 }
 
 int64_t cache_bytes(Device device) {
-  check_usable("cache_bytes", device);
+  check_cuda_device("cache_bytes", device);
   return cuda::cache_bytes(device.index);
 }
 
@@ -44,7 +44,7 @@ struct CapturedGraph::Recording {
 };
 
 CapturedGraph::CapturedGraph(Device device, const std::function<void()>& body) {
-  check_usable("CapturedGraph", device);
+  check_cuda_device("CapturedGraph", device);
   recording_ = std::make_unique<Recording>(cuda::record_graph(device.index, body));
 }
 CapturedGraph::~CapturedGraph() = default;

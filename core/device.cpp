@@ -30,10 +30,16 @@ CudaStatus cuda_status() {
   return cuda::status();
 }
 
+void check_usable(const char* operation, Device device) {
+  if (device.is_cpu()) return;
+  const CudaStatus status = cuda_status();
+  check<DeviceError>(device.index < status.device_count, operation, ": ", device,
+                     " cannot be used: ", status.reason);
+}
+
 std::string describe(Device device) {
   if (device.is_cpu()) return device.str();
-  check<DeviceError>(device.index < cuda_status().device_count, "device: ", device,
-                     " cannot be used: ", cuda_status().reason);
+  check_usable("device", device);
   return cuda::describe(device.index);
 }
 

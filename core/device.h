@@ -31,6 +31,8 @@ struct CudaStatus {
   std::string reason;
 };
 CudaStatus cuda_status();
+/// DeviceError with the reason, beginning with `operation`, unless the device is the CPU or can be used.
+void check_usable(const char* operation, Device device);
 
 /// Name, compute capability and memory of a CUDA device that can be used; str() of the CPU.
 std::string describe(Device device);

@@ -6,8 +6,7 @@ namespace fovea {
 
 bool has_bf16(Device device) {
   if (device.is_cpu()) return true;
-  check<DeviceError>(device.index < cuda_status().device_count, "device: ", device,
-                     " cannot be used: ", cuda_status().reason);
+  check_usable("device", device);
   return cuda::has_bf16(device.index);
 }
 

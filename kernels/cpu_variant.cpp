@@ -4,6 +4,7 @@
 
 #include "fovea/core/check.h"
 #include "fovea/core/environment.h"
+#include "fovea/core/suggestion.h"
 
 namespace fovea::kernels {
 namespace {
@@ -24,12 +25,6 @@ bool is_usable(const std::string& variant) {
   return true;  // sse2, native and generic: what all of the library is compiled for
 }
 
-std::string listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
 std::size_t choose() {
   const std::vector<std::string> all = cpu_variants(), usable = usable_cpu_variants();
   const std::string wanted = environment("FOVEA_CPU"), chosen = wanted.empty() ? usable.back() : wanted;
@@ -37,7 +32,7 @@ std::size_t choose() {
   const bool is_known = std::find(all.begin(), all.end(), chosen) != all.end();
   check<UsageError>(is_usable, "FOVEA_CPU is \"", wanted, "\", which ",
                     is_known ? "this processor cannot run" : "this build of Fovea does not have",
-                    "; wanted one of ", listed(usable), ", or nothing for the last of them");
+                    "; wanted one of ", joined(usable), ", or nothing for the last of them");
   return static_cast<std::size_t>(std::find(all.begin(), all.end(), chosen) - all.begin());
 }
 

@@ -1,29 +1,14 @@
 // What fovea_bench says of the worth of its times: their noise, and the clocks of the device.
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <cstdlib>
 
 #include "../benchmarks/gpu_clocks.h"
 #include "../benchmarks/noise.h"
+#include "test_files.h"
 
+using fovea::ScopedVariable;
 using fovea::bench::GpuClocks;
 using fovea::bench::noise_percent;
-
-namespace {
-
-/// An environment variable as long as this lives.
-class Variable {
- public:
-  Variable(const char* name, const char* value) : name_(name) { setenv(name, value, /*overwrite=*/1); }
-  ~Variable() { unsetenv(name_); }
-  Variable(const Variable&) = delete;
-  Variable& operator=(const Variable&) = delete;
-
- private:
-  const char* name_;
-};
-
-}  // namespace
 
 TEST_CASE("noise_percent: the range of the middle half in percent of the median, by hand") {
   CHECK(*noise_percent({1, 1, 1, 1}) == 0);
@@ -60,7 +45,7 @@ TEST_CASE("gpu_clocks: driver and clocks of the device that CUDA counts first") 
 TEST_CASE("gpu_clocks: the driver's reasons for lower clocks, in words") {
   const GpuClocks clocks(0);
   const auto reasons_of = [&](const char* bits) {
-    const Variable variable("FAKE_GPU_REASONS", bits);
+    const ScopedVariable variable("FAKE_GPU_REASONS", bits);
     return clocks.throttled_by();
   };
   CHECK(reasons_of("4") == "power cap");
@@ -76,13 +61,13 @@ TEST_CASE("gpu_clocks: what cannot be asked is no error") {
   CHECK(GpuClocks(1).reason() == "NVML does not know the device");
   CHECK(GpuClocks(1).multiprocessor_clock() == 0);
   {
-    const Variable variable("FAKE_GPU_FAILS", "nvmlInit_v2");
+    const ScopedVariable variable("FAKE_GPU_FAILS", "nvmlInit_v2");
     const GpuClocks clocks(0);
     CHECK(clocks.reason() == "NVML cannot be initialised");
     CHECK_FALSE(clocks.is_available());
     CHECK(clocks.driver() == "");
     CHECK(clocks.throttled_by() == "");
   }
-  const Variable variable("FAKE_GPU_FAILS", "nvmlDeviceGetClockInfo");
+  const ScopedVariable variable("FAKE_GPU_FAILS", "nvmlDeviceGetClockInfo");
   CHECK(GpuClocks(0).multiprocessor_clock() == 0);
 }

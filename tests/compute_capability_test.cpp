@@ -6,11 +6,14 @@
 #include "fovea/kernels/cast.h"
 #include "fovea/kernels/cuda/conv/choice.h"
 #include "fovea/kernels/cuda/conv/fused_1x1.h"
+#include "has_device.h"
 #include "op_test.h"
 #include "tiny_classifier.h"
 
 namespace fovea {
 namespace {
+
+using test::has_device;
 
 using Catch::Contains;
 
@@ -19,12 +22,6 @@ Device device() {
 }
 bool is_turing() {
   return describe(device()).find("compute capability 7.5") != std::string::npos;
-}
-
-bool has_device() {
-  const CudaStatus status = cuda_status();
-  if (status.device_count == 0) WARN("skipped: " << status.reason);
-  return status.device_count > 0;
 }
 
 /// The message of the DeviceError that a body throws; "" if it throws none.

@@ -8,6 +8,7 @@
 
 #include "fovea/core/captured_graph.h"
 #include "fovea/kernels/cuda/conv/reference.h"
+#include "has_device.h"
 #include "temporary_folder.h"
 
 using namespace fovea;
@@ -25,17 +26,12 @@ using kernels::cuda::ConvPlans;
 using kernels::cuda::ConvScratch;
 using kernels::cuda::ConvTensors;
 using kernels::cuda::Stopwatch;
+using test::has_device;
 
 namespace {
 
 const Device kDevice = Device::cuda();
 constexpr const char* kName = "library 1.0";
-
-bool has_device() {
-  const CudaStatus status = cuda_status();
-  if (status.device_count == 0) WARN("skipped: " << status.reason);
-  return status.device_count > 0;
-}
 
 ConvKey example(ConvPass pass = ConvPass::forward, Dtype dtype = Dtype::f32) {
   return {{2, 5, 5, 3, 4, 3, 3, 1, 1}, pass, dtype, false};

@@ -7,6 +7,7 @@
 #include "fovea/kernels/cuda/conv/check.h"
 #include "fovea/kernels/cuda/conv/pad_channels.h"
 #include "fovea/kernels/cuda/conv/reference.h"
+#include "has_device.h"
 #include "op_test.h"
 
 // The kernels written by hand that stand beside cuDNN.
@@ -20,12 +21,6 @@ namespace {
 
 constexpr ConvPass kPasses[] = {ConvPass::forward, ConvPass::backward_input, ConvPass::backward_weight};
 constexpr Dtype kDtypes[] = {Dtype::f32, Dtype::bf16, Dtype::f16};
-
-bool has_device() {
-  const CudaStatus status = cuda_status();
-  if (status.device_count == 0) WARN("skipped: " << status.reason);
-  return status.device_count > 0;
-}
 
 Tensor numbers(const Shape& shape, Dtype dtype, uint32_t stream) {
   return normal(shape, Random(/*seed=*/3, Purpose::test, 0, stream), 1.0f, dtype);

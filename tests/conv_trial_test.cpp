@@ -7,6 +7,7 @@
 #include "fovea/kernels/cuda/conv/check.h"
 #include "fovea/kernels/cuda/conv/reference.h"
 #include "fovea/kernels/cuda/conv/trial.h"
+#include "has_device.h"
 
 using namespace fovea;
 using kernels::ConvPass;
@@ -15,6 +16,7 @@ using kernels::cuda::ConvCandidate;
 using kernels::cuda::ConvKey;
 using kernels::cuda::ConvTensors;
 using kernels::cuda::ConvWinner;
+using test::has_device;
 
 namespace {
 
@@ -66,12 +68,6 @@ class Trial {
 
 ConvKey example(ConvPass pass, Dtype dtype) {
   return {{2, 5, 5, 3, 4, 3, 3, 1, 1}, pass, dtype, false};
-}
-
-bool has_device() {
-  const CudaStatus status = cuda_status();
-  if (status.device_count == 0) WARN("skipped: " << status.reason);
-  return status.device_count > 0;
 }
 
 /// Makes one element wrong by 1.

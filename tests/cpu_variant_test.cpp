@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
-#include <filesystem>
 
 #include "fovea/kernels/relu.h"
 #include "run_program.h"
@@ -13,11 +12,6 @@ using namespace fovea;
 using Catch::Contains;
 
 namespace {
-
-/// /proc/self/exe would be env's own.
-std::string this_program() {
-  return std::filesystem::read_symlink("/proc/self/exe");
-}
 
 /// This program's hidden test case below, with FOVEA_CPU set.
 Outcome with_variant(const std::string& variant) {

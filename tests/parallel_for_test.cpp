@@ -48,11 +48,6 @@ class ThreadsSeen {
   std::set<std::thread::id> ids_;
 };
 
-/// This program, which a test runs once more.
-std::string own_program() {
-  return std::filesystem::read_symlink("/proc/self/exe").string();
-}
-
 }  // namespace
 
 TEST_CASE("parallel_for: visits every index once") {
@@ -187,7 +182,7 @@ TEST_CASE("parallel_for: runs serially in a SerialScope") {
 }
 
 TEST_CASE("parallel_for: where the system gives no more threads, those that are there do the work") {
-  const Outcome outcome = run_program({own_program(), "[no-more-threads]"});
+  const Outcome outcome = run_program({this_program(), "[no-more-threads]"});
   INFO(outcome.out << outcome.err);
   CHECK(outcome.code == 0);
 }

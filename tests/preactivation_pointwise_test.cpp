@@ -4,12 +4,15 @@
 
 #include "fovea/core/device_dtype.h"
 #include "fovea/core/random.h"
+#include "has_device.h"
 #include "op_test.h"
 
 // The products of tensor cores by themselves: what the operation's own properties do not show, and without a
 // library's kernels beside them, so that compute-sanitizer sees nothing else.
 namespace fovea {
 namespace {
+
+using test::has_device;
 
 struct Extents {
   int64_t rows, C, K;
@@ -68,12 +71,6 @@ kernels::NormConstants on(Device device, const kernels::NormConstants& norm) {
   return {norm.mean.to(device),   norm.variance.to(device),
           norm.weight.to(device), norm.bias.to(device),
           norm.epsilon,           norm.of_batch};
-}
-
-bool has_device() {
-  const CudaStatus status = cuda_status();
-  if (status.device_count == 0) WARN("skipped: " << status.reason);
-  return status.device_count > 0;
 }
 
 TEST_CASE(

@@ -8,6 +8,7 @@
 
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <thread>
@@ -79,6 +80,11 @@ class Program {
   pid_t process_ = 0;
   bool is_running_ = true;
 };
+
+/// The path of the program that runs, which a test runs once more, or beside which there are others.
+inline std::string this_program() {
+  return std::filesystem::read_symlink("/proc/self/exe").string();
+}
 
 inline Outcome run_program(std::vector<std::string> words) {
   return Program(std::move(words)).wait();

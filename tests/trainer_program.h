@@ -14,7 +14,7 @@ using Words = std::vector<std::string>;
 
 /// The command line of cifar_trainer with `words`.
 inline Words command(const Words& words) {
-  const auto here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  const auto here = std::filesystem::path(this_program()).parent_path();
   Words all = {(here.parent_path() / "bin" / "cifar_trainer").string()};
   all.insert(all.end(), words.begin(), words.end());
   return all;

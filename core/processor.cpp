@@ -1,9 +1,9 @@
-#include "processor.h"
+#include "fovea/core/processor.h"
 
 #include <fstream>
 #include <string_view>
 
-namespace fovea::cli {
+namespace fovea {
 
 std::string processor_name(const Device& device) {
   if (device.is_cuda()) return describe(device);
@@ -16,4 +16,4 @@ std::string processor_name(const Device& device) {
   return "";
 }
 
-}  // namespace fovea::cli
+}  // namespace fovea

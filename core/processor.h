@@ -4,9 +4,9 @@
 
 #include "fovea/core/device.h"
 
-namespace fovea::cli {
+namespace fovea {
 
 /// What computes: the GPU's or the processor's name, as the system says it; "" where it does not.
 std::string processor_name(const Device& device);
 
-}  // namespace fovea::cli
+}  // namespace fovea
