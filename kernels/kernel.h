@@ -128,20 +128,19 @@ class Kernel<void(Parameters...)> {
 /// FOVEA_KERNEL(relu_forward, const Tensor& x, Tensor& y) declares relu_forward in cuda and in each variant's
 /// namespace in cpu, and the callable relu_forward that picks one by device. A kernel that a backend of the
 /// build does not define is a link error that names it. Use inside namespace fovea::kernels.
-#define FOVEA_KERNEL(name, ...)                                                 \
-  FOVEA_DECLARE_KERNEL(name, __VA_ARGS__)                                       \
-  inline constexpr Kernel<void(__VA_ARGS__)> name {                             \
-#name, {FOVEA_FOR_EACH_CPU_VARIANT(FOVEA_CPU_FUNCTION, name) }, &cuda::name \
-  }
+#define FOVEA_KERNEL(name, ...)                    \
+  FOVEA_DECLARE_KERNEL(name, __VA_ARGS__)          \
+  inline constexpr Kernel<void(__VA_ARGS__)> name( \
+      #name, std::array{FOVEA_FOR_EACH_CPU_VARIANT(FOVEA_CPU_FUNCTION, name)}, &cuda::name)
 
 /// FOVEA_KERNEL for one that multiplies and adds: declares name_multiply_adds, too, which says of its
 /// arguments how often. All of those are defined in multiply_adds.cpp.
-#define FOVEA_MULTIPLYING_KERNEL(name, ...)                                                            \
-  FOVEA_DECLARE_KERNEL(name, __VA_ARGS__)                                                              \
-  int64_t name##_multiply_adds(__VA_ARGS__);                                                           \
-  inline constexpr Kernel<void(__VA_ARGS__)> name {                                                    \
-#name, {FOVEA_FOR_EACH_CPU_VARIANT(FOVEA_CPU_FUNCTION, name) }, &cuda::name, &name##_multiply_adds \
-  }
+#define FOVEA_MULTIPLYING_KERNEL(name, ...)                                                 \
+  FOVEA_DECLARE_KERNEL(name, __VA_ARGS__)                                                   \
+  int64_t name##_multiply_adds(__VA_ARGS__);                                                \
+  inline constexpr Kernel<void(__VA_ARGS__)> name(                                          \
+      #name, std::array{FOVEA_FOR_EACH_CPU_VARIANT(FOVEA_CPU_FUNCTION, name)}, &cuda::name, \
+      &name##_multiply_adds)
 
 #define FOVEA_CPU_FUNCTION(variant, name) &cpu::variant::name,
 
