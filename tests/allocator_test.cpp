@@ -17,7 +17,7 @@
 using namespace fovea;
 
 TEST_CASE("allocator: blocks are aligned to 64 bytes and do not overlap") {
-  for (const size_t bytes : {1, 63, 64, 65, 513, 4096, 100000, 3 << 20}) {
+  for (const size_t bytes : {1U, 63U, 64U, 65U, 513U, 4096U, 100000U, 3U << 20}) {
     void* a = allocate(bytes, Device::cpu());
     void* b = allocate(bytes, Device::cpu());
     CHECK(reinterpret_cast<uintptr_t>(a) % 64 == 0);

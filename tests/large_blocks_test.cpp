@@ -65,7 +65,7 @@ TEST_CASE("LargeBlocks: takes the smallest piece that is large enough, of equal 
     pieces.push_back(memory.take(bytes));
     memory.take(4 * kKiB);  // between, so that they do not join
   }
-  for (const size_t i : {3, 2, 1, 0}) memory.put_back(pieces[i]);
+  for (const size_t i : {3U, 2U, 1U, 0U}) memory.put_back(pieces[i]);
   CHECK(memory.take(100 * kKiB) == pieces[2]);
   CHECK(memory.take(64 * kKiB) == pieces[1]);
   CHECK(memory.take(64 * kKiB) == pieces[3]);

@@ -114,7 +114,7 @@ TEST_CASE("own dataset: without a test part a share of each class, which no seed
   settings.data = root;
   settings.test_share = 0.3;
   settings.image_size = 8;
-  for (const uint64_t seed : {1, 2}) {
+  for (const uint64_t seed : {1U, 2U}) {
     settings.training.seed = seed;
     const Files found = load_images(settings).test.files;
     REQUIRE(found.size() == 6);

@@ -68,7 +68,8 @@ TEST_CASE("unpack: an archive without its end mark is taken") {
 TEST_CASE("unpack: cut short at any place of the tar file or of the gzip file is an error") {
   Fixture fixture;
   const std::string tar = good_tar();
-  for (const size_t size : {0, 1, 100, 511, 512, 513, 1211, 1212, 1535, 1536, 2047, 2048, 2049, 2559}) {
+  for (const size_t size :
+       {0U, 1U, 100U, 511U, 512U, 513U, 1211U, 1212U, 1535U, 1536U, 2047U, 2048U, 2049U, 2559U}) {
     CHECK_THAT(fixture.message(gzipped(tar.substr(0, static_cast<size_t>(size)))),
                Contains("archive.tar.gz"));
   }
