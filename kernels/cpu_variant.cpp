@@ -10,7 +10,7 @@ namespace fovea::kernels {
 namespace {
 
 /// Whether the processor, and the operating system with it, can run a variant.
-bool is_usable(const std::string& variant) {
+bool is_usable([[maybe_unused]] const std::string& variant) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
