@@ -28,9 +28,12 @@ struct NormConstants {
   double epsilon = 1e-5;
   bool of_batch = true;            // whether mean and variance are those of x, or constants
   RunningStatistics running = {};  // what a forward pass with this moves towards mean and variance
+  int64_t shares = 1;              // of a batch that the statistics are of: x is one, of equal size
 
   /// This norm for a pass that moves no running statistics.
-  NormConstants without_running() const { return {mean, variance, weight, bias, epsilon, of_batch, {}}; }
+  NormConstants without_running() const {
+    return {mean, variance, weight, bias, epsilon, of_batch, {}, shares};
+  }
 
   template <class Visit>
   void for_each_tensor(Visit&& visit) const {
@@ -40,7 +43,8 @@ struct NormConstants {
   }
 };
 
-/// mean = average of x, variance = average of (x - mean)^2, over the rows; one pass over x.
+/// mean = average of x, variance = average of (x - mean)^2, over the rows; one pass over x. On the CPU they
+/// may be f64 for any x.
 FOVEA_KERNEL(batch_norm_statistics, const Tensor& x, Tensor& mean, Tensor& variance);
 
 /// y = xhat * weight + bias, or relu of it. Moves norm.running.
@@ -52,7 +56,8 @@ FOVEA_KERNEL(batch_norm_backward_reduce, const Tensor& dy, const Tensor& x, cons
              bool has_relu, Tensor& dweight, Tensor& dbias);
 
 /// dx = weight * rstd * (g - dbias / rows - xhat * dweight / rows) + other where mean and variance are those
-/// of x; dx = weight * rstd * g + other where they are constants. `other`, a gradient of x that comes another
+/// of x (of all of norm.shares: then rows, dweight and dbias are, too); dx = weight * rstd * g + other where
+/// they are constants. `other`, a gradient of x that comes another
 /// way, may be undefined. dx may be dy, or other.
 FOVEA_KERNEL(batch_norm_backward_input, const Tensor& dy, const Tensor& x, const NormConstants& norm,
              const Tensor& dweight, const Tensor& dbias, bool has_relu, const Tensor& other, Tensor& dx);

@@ -42,8 +42,13 @@ void composed_preactivation_conv_backward_input(const Tensor& dy, const NextNorm
                                                 const Tensor& earlier, Tensor& dx,
                                                 PreactivationGradients& gradients) {
   preactivation_conv_backward(dy, next, saved, /*da=*/dx, gradients);
-  batch_norm_backward_input(dx, saved.x, saved.stage.norm, gradients.norm_weight, gradients.norm_bias,
-                            /*has_relu=*/true, other.defined() ? other : earlier, dx);
+  preactivation_input_gradient(saved, gradients.norm_weight, gradients.norm_bias, other, earlier, dx);
+}
+
+void preactivation_input_gradient(const SavedPreactivation& saved, const Tensor& dweight, const Tensor& dbias,
+                                  const Tensor& other, const Tensor& earlier, Tensor& dx) {
+  batch_norm_backward_input(dx, saved.x, saved.stage.norm, dweight, dbias, /*has_relu=*/true,
+                            other.defined() ? other : earlier, dx);
   if (other.defined() && earlier.defined()) accumulate(earlier, dx);
 }
 

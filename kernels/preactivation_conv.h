@@ -69,7 +69,7 @@ struct NextNorm {
 
 /// Moves norm.running. `residual` may be undefined. `activated`: as in SavedPreactivation.
 /// mean, variance: [K], those of y over all axes but the last (of 16 bits, those before it is rounded, where
-/// the form is fused), or both undefined where nobody needs them.
+/// the form is fused), or both undefined where nobody needs them; as of batch_norm_statistics.
 FOVEA_MULTIPLYING_KERNEL(preactivation_conv_forward, const Tensor& x, const PreactivationStage& stage,
                          const Tensor& residual, Tensor& y, Tensor& activated, Tensor& mean,
                          Tensor& variance);
@@ -85,6 +85,12 @@ FOVEA_MULTIPLYING_KERNEL(preactivation_conv_backward, const Tensor& dy, const Ne
 FOVEA_MULTIPLYING_KERNEL(preactivation_conv_backward_input, const Tensor& dy, const NextNorm& next,
                          const SavedPreactivation& saved, const Tensor& other, const Tensor& earlier,
                          Tensor& dx, PreactivationGradients& gradients);
+
+/// From dx = the gradient with respect to a to that with respect to x, plus `other` and `earlier`, which may
+/// be undefined: what is left of preactivation_conv_backward_input after preactivation_conv_backward.
+/// dweight, dbias: the gradients of the norm's weight and bias over all of the batch.
+void preactivation_input_gradient(const SavedPreactivation& saved, const Tensor& dweight, const Tensor& dbias,
+                                  const Tensor& other, const Tensor& earlier, Tensor& dx);
 
 /// Several pre-activation convolutions after each other.
 struct PreactivationStages {

@@ -103,7 +103,7 @@ template <class A>
 struct BackwardAffine : Affine<A> {
   std::vector<A> slope, offset;
 
-  /// `rows` of x in the whole batch.
+  /// `rows` of x, one of norm.shares.
   BackwardAffine(const NormConstants& norm, const Tensor& dweight, const Tensor& dbias, int64_t rows,
                  int64_t fold)
       : Affine<A>(norm, fold) {
@@ -113,7 +113,7 @@ struct BackwardAffine : Affine<A> {
     offset.resize(width);
     for (size_t i = 0; i < width; ++i) {
       if (!norm.of_batch) continue;  // 0, whatever the gradients are
-      const A share = -this->scale[i] / static_cast<A>(rows);
+      const A share = -this->scale[i] / static_cast<A>(rows * norm.shares);
       slope[i] = share * dweights[i % C] * this->rstd[i];
       offset[i] = share * dbiases[i % C];
     }
@@ -145,19 +145,28 @@ struct BackwardAffine : Affine<A> {
   }
 };
 
-/// dweight and dbias from sums over the rows, [2, fold * C], of g and of g * (x - mean).
+/// dweight and dbias from sums over the rows of every group, [groups, 2, fold * C], of g and of
+/// g * (x - mean).
 template <class A>
 void finish_reduce(const std::vector<double>& sums, const Affine<A>& affine, Tensor& dweight, Tensor& dbias) {
-  const int64_t C = dweight.size(), width = static_cast<int64_t>(sums.size()) / 2;
+  const int64_t C = dweight.size(), width = static_cast<int64_t>(affine.mean.size()),
+                groups = static_cast<int64_t>(sums.size()) / (2 * width);
   A *const dweights = dweight.data<A>(), *const dbiases = dbias.data<A>();
   for (int64_t c = 0; c < C; ++c) {
-    double sum = 0, weighted = 0;
-    for (int64_t column = c; column < width; column += C) {
-      sum += sums[static_cast<size_t>(column)];
-      weighted += sums[static_cast<size_t>(width + column)];
+    std::array<A, kBatchGroups> dweight_of{}, dbias_of{};
+    for (int64_t group = 0; group < groups; ++group) {
+      const double* const from = sums.data() + group * 2 * width;
+      double sum = 0, weighted = 0;
+      for (int64_t column = c; column < width; column += C) {
+        sum += from[column];
+        weighted += from[width + column];
+      }
+      dbias_of[static_cast<size_t>(group)] = static_cast<A>(sum);
+      dweight_of[static_cast<size_t>(group)] =
+          static_cast<A>(weighted * static_cast<double>(affine.rstd[static_cast<size_t>(c)]));
     }
-    dbiases[c] = static_cast<A>(sum);
-    dweights[c] = static_cast<A>(weighted * static_cast<double>(affine.rstd[static_cast<size_t>(c)]));
+    dbiases[c] = sum_by_pairs(groups, dbias_of);
+    dweights[c] = sum_by_pairs(groups, dweight_of);
   }
 }
 

@@ -20,7 +20,8 @@ struct Folded {
   int64_t rows, width, fold;
 
   Folded(int64_t rows_, int64_t C, int64_t shortest) : rows(rows_), width(C), fold(1) {
-    while (width < shortest && rows % 2 == 0) {
+    // A row lies within a group.
+    while (width < shortest && rows % (2 * batch_groups()) == 0) {
       rows /= 2;
       width *= 2;
       fold *= 2;
@@ -34,27 +35,26 @@ void statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
   using A = Accumulator<T>;
   const int64_t C = mean.size();
   const Folded folded(x.size() / C, C, kLanes<A>);
-  const int64_t width = folded.width, chunk_rows = rows_per_chunk(width);
+  const int64_t width = folded.width;
+  const GroupedChunks chunks(folded.rows, rows_per_chunk(width));
   const T* values = x.data<T>();
-  std::vector<A> origins(static_cast<size_t>((folded.rows + chunk_rows - 1) / chunk_rows * width));
-  const auto term_at = [=, to = origins.data()](int64_t c, auto lanes, Interval rows) {
-    const auto value_at = [=](int64_t row) { return load(values + row * width + c, lanes); };
-    const Vec<A> origin = origin_of<A>(rows, value_at);
-    store(to + rows.begin / chunk_rows * width + c, lanes, origin);
-    return [=](int64_t row) {
-      const Vec<A> d = value_at(row) - origin;
-      return std::array<Vec<A>, 2>{d, d * d};
+  std::vector<A> origins(static_cast<size_t>(chunks.count() * width));
+  const auto terms_of = [&](int64_t chunk) {
+    return [=, to = origins.data() + chunk * width](int64_t c, auto lanes, Interval rows) {
+      const auto value_at = [=](int64_t row) { return load(values + row * width + c, lanes); };
+      const Vec<A> origin = origin_of<A>(rows, value_at);
+      store(to + c, lanes, origin);
+      return [=](int64_t row) {
+        const Vec<A> d = value_at(row) - origin;
+        return std::array<Vec<A>, 2>{d, d * d};
+      };
     };
   };
-  const std::vector<A> partials = column_sums_by_chunk<A, 2>(folded.rows, width, term_at);
-  Moments moments(width);
-  for (int64_t begin = 0; begin < folded.rows; begin += chunk_rows) {
-    const int64_t chunk = begin / chunk_rows;
+  const std::vector<A> partials = column_sums_by_chunk<A, 2>(chunks, width, terms_of);
+  finish_moments(chunks, width, mean, variance, [&](int64_t chunk, Moments& moments) {
     const A* sums = partials.data() + chunk * 2 * width;
-    moments.add(std::min(chunk_rows, folded.rows - begin), origins.data() + chunk * width, sums,
-                sums + width);
-  }
-  moments.finish<A>(mean, variance);
+    moments.add(chunks.units(chunk).count(), origins.data() + chunk * width, sums, sums + width);
+  });
 }
 
 template <class T>
@@ -145,7 +145,7 @@ void move_running(const NormConstants& norm, int64_t rows) {
       }
     };
     move(norm.mean, 1.0, running.mean);
-    move(norm.variance, unbiased_factor(rows), running.variance);
+    move(norm.variance, unbiased_factor(rows * norm.shares), running.variance);
   });
 }
 

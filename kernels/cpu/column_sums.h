@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "fovea/core/parallel_for.h"
+#include "fovea/kernels/cpu/grouped_chunks.h"
 #include "fovea/kernels/cpu/rows.h"
 
 /// Sums over the rows of [rows, C] arrays, per channel: the reduction under batch norm and bias gradients.
@@ -96,39 +97,37 @@ void add_rows(int64_t begin, int64_t end, int64_t C, A* sums, TermAt term_at) {
   }
 }
 
-/// Partial sums of every chunk of rows, [chunks, Sums, C]: see add_rows.
-template <class A, size_t Sums, class TermAt>
-std::vector<A> column_sums_by_chunk(int64_t rows, int64_t C, TermAt term_at) {
-  const int64_t chunk_rows = rows_per_chunk(C);
-  const int64_t chunks = (rows + chunk_rows - 1) / chunk_rows;
+/// Partial sums of every chunk of rows, [chunks, Sums, C]: see add_rows; `terms_of(chunk)` is its term_at.
+template <class A, size_t Sums, class TermsOf>
+std::vector<A> column_sums_by_chunk(const GroupedChunks& chunks, int64_t C, TermsOf terms_of) {
   const int64_t stride = static_cast<int64_t>(Sums) * C;
-  std::vector<A> partials(static_cast<size_t>(chunks * stride));
-  parallel_for(chunks, 1, [&](int64_t first, int64_t last) {
+  std::vector<A> partials(static_cast<size_t>(chunks.count() * stride));
+  parallel_for(chunks.count(), 1, [&](int64_t first, int64_t last) {
     for (int64_t chunk = first; chunk < last; ++chunk) {
-      const int64_t begin = chunk * chunk_rows, end = std::min(rows, begin + chunk_rows);
-      add_rows<A, Sums>(begin, end, C, partials.data() + chunk * stride, term_at);
+      const Interval rows = chunks.units(chunk);
+      add_rows<A, Sums>(rows.begin, rows.end, C, partials.data() + chunk * stride, terms_of(chunk));
     }
   });
   return partials;
 }
 
-/// The sum of `chunks` arrays of `size` numbers, in order, in double.
+/// The sums of each group's arrays of `size` numbers, one for each chunk, in order, in double: [groups, size]
 template <class A>
-std::vector<double> sum_of_chunks(const A* partials, int64_t chunks, int64_t size) {
-  std::vector<double> totals(static_cast<size_t>(size), 0.0);
-  for (int64_t chunk = 0; chunk < chunks; ++chunk, partials += size) {
-    for (size_t i = 0; i < totals.size(); ++i) totals[i] += static_cast<double>(partials[i]);
+std::vector<double> sums_of_groups(const GroupedChunks& chunks, const A* partials, int64_t size) {
+  std::vector<double> totals(static_cast<size_t>(chunks.groups() * size), 0.0);
+  for (int64_t chunk = 0; chunk < chunks.count(); ++chunk, partials += size) {
+    double* const total = totals.data() + chunk / chunks.per_group() * size;
+    for (int64_t i = 0; i < size; ++i) total[i] += static_cast<double>(partials[i]);
   }
   return totals;
 }
 
-/// The sums over all rows, [Sums, C], chunks added in order, in double.
+/// The sums over the rows of each group, [groups, Sums, C], in double.
 template <class A, size_t Sums, class TermAt>
 std::vector<double> column_sums(int64_t rows, int64_t C, TermAt term_at) {
-  const std::vector<A> partials = column_sums_by_chunk<A, Sums>(rows, C, term_at);
-  const int64_t size = static_cast<int64_t>(Sums) * C;
-  return sum_of_chunks(partials.data(), static_cast<int64_t>(partials.size()) / std::max<int64_t>(size, 1),
-                       size);
+  const GroupedChunks chunks(rows, rows_per_chunk(C));
+  const std::vector<A> partials = column_sums_by_chunk<A, Sums>(chunks, C, [&](int64_t) { return term_at; });
+  return sums_of_groups(chunks, partials.data(), static_cast<int64_t>(Sums) * C);
 }
 
 }  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 
 #include "fovea/core/parallel_for.h"
+#include "fovea/kernels/cpu/grouped_chunks.h"
 #include "fovea/kernels/cpu/vec.h"
 #include "fovea/kernels/window.h"
 
@@ -20,16 +22,6 @@ void parallel_for_rows(int64_t rows, int64_t cost, Body&& body) {
   });
 }
 
-/// total = the sum of `groups` arrays of `count` numbers, in order.
-inline void add_groups(int64_t groups, int64_t count, const float* partials, float* total) {
-  parallel_for(count, 16384, [&](int64_t begin, int64_t end) {
-    std::copy(partials + begin, partials + end, total + begin);
-    for (int64_t group = 1; group < groups; ++group) {
-      for (int64_t i = begin; i < end; ++i) total[i] += partials[group * count + i];
-    }
-  });
-}
-
 /// Calls body(c, lanes) for the vectors that cover the channels [0, C): `lanes` channels from c on, AllLanes
 /// in all but the last.
 template <class A, class Body>
@@ -37,6 +29,19 @@ inline void for_each_vector(int64_t C, Body&& body) {
   int64_t c = 0;
   for (; c + kLanes<A> <= C; c += kLanes<A>) body(c, AllLanes<A>());
   if (c < C) body(c, static_cast<int>(C - c));
+}
+
+/// total = the sum of `groups` arrays of `count` numbers, at most kBatchGroups, by pairs.
+inline void add_groups(int64_t groups, int64_t count, const float* partials, float* total) {
+  parallel_for(count, 16384, [&](int64_t begin, int64_t end) {
+    for_each_vector<float>(end - begin, [&](int64_t i, auto lanes) {
+      std::array<Vec<float>, kBatchGroups> parts{};
+      for (int64_t group = 0; group < groups; ++group) {
+        parts[static_cast<size_t>(group)] = load(partials + group * count + begin + i, lanes);
+      }
+      store(total + begin + i, lanes, sum_by_pairs(groups, parts));
+    });
+  });
 }
 
 /// Asks for memory that will be read soon, where a loop over a window reads several rows of an image at once:

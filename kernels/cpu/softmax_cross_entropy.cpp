@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "fovea/kernels/cpu/exp.h"
+#include "fovea/kernels/cpu/grouped_chunks.h"
 #include "fovea/kernels/cpu/rows.h"
 
 namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT {
@@ -60,9 +61,16 @@ void forward(const Tensor& logits, const Targets& targets, Tensor& loss, Tensor&
     }
     row_losses[static_cast<size_t>(n)] = row_loss;
   });
-  A total = 0;
-  for (const A row_loss : row_losses) total += row_loss;
-  loss.data<A>()[0] = total / static_cast<A>(N);
+  // Of N in each group, so that ranks which share a batch find the same numbers, but for a power of two.
+  const GroupedChunks groups(N, N);
+  std::array<A, kBatchGroups> parts{};
+  for (int64_t group = 0; group < groups.groups(); ++group) {
+    A& part = parts[static_cast<size_t>(group)];
+    const Interval rows = groups.units_of_group(group);
+    for (int64_t n = rows.begin; n < rows.end; ++n) part += row_losses[static_cast<size_t>(n)];
+    part /= static_cast<A>(N);
+  }
+  loss.data<A>()[0] = sum_by_pairs(groups.groups(), parts);
 }
 
 /// dlogits = (p * sum of q - q) * dloss / N.

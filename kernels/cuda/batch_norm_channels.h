@@ -74,7 +74,7 @@ struct RunningMoments {
       : mean(nullptr),
         variance(nullptr),
         momentum(static_cast<float>(norm.running.momentum)),
-        unbiased(static_cast<float>(unbiased_factor(rows))) {
+        unbiased(static_cast<float>(unbiased_factor(rows * norm.shares))) {
     if (!norm.running.mean.defined()) return;
     Tensor running_mean = norm.running.mean, running_variance = norm.running.variance;
     mean = running_mean.data<float>();
@@ -124,14 +124,14 @@ struct GradientAffine {
 struct GradientChannels {
   Channels channels;
   const float *dweight, *dbias;
-  float share;  // 1 / rows, or 0 where mean and variance are constants
+  float share;  // 1 / rows of all shares, or 0 where mean and variance are constants
 
   GradientChannels(const NormConstants& norm, bool has_relu, int64_t rows, const Tensor& dweight_,
                    const Tensor& dbias_)
       : channels(norm, has_relu),
         dweight(dweight_.data<float>()),
         dbias(dbias_.data<float>()),
-        share(norm.of_batch ? 1.0f / static_cast<float>(rows) : 0.0f) {}
+        share(norm.of_batch ? 1.0f / static_cast<float>(rows * norm.shares) : 0.0f) {}
 
   __device__ GradientChannels with_relu() const {
     GradientChannels known = *this;

@@ -1,5 +1,7 @@
 #include "fovea/kernels/batch_norm.h"
 
+#include "fovea/core/ranks.h"
+#include "fovea/kernels/arithmetic.h"
 #include "fovea/layers/functional.h"
 #include "fovea/layers/functional/defined.h"
 #include "fovea/layers/functional/norm_constants.h"
@@ -31,17 +33,38 @@ kernels::NormConstants norm_constants(const Tensor& x, const ChannelMoments& mom
   kernels::NormConstants norm{running_mean,     running_variance,  weight, bias,
                               settings.epsilon, settings.training, {}};
   if (settings.training) {
-    norm.mean = moments.mean;
-    norm.variance = moments.variance;
-    if (!norm.mean.defined()) {
-      norm.mean = Tensor::empty_like(running_mean);
-      norm.variance = Tensor::empty_like(running_mean);
-      kernels::batch_norm_statistics(x, norm.mean, norm.variance);
+    ChannelMoments of_batch = moments;
+    if (!of_batch.mean.defined()) {
+      of_batch = new_moments(running_mean.size(), running_mean.dtype(), running_mean.device());
+      kernels::batch_norm_statistics(x, of_batch.mean, of_batch.variance);
+      join_over_ranks(of_batch, running_mean.dtype());
     }
+    norm.mean = of_batch.mean;
+    norm.variance = of_batch.variance;
+    if (Ranks* const ranks = ranks_of_statistics()) norm.shares = ranks->size();
     if (settings.moves_running && settings.momentum != 0)
       norm.running = {running_mean, running_variance, settings.momentum};
   }
   return norm;
+}
+
+NormSums sums_over_ranks(const kernels::NormConstants& norm, Tensor& dweight, Tensor& dbias) {
+  if (norm.shares == 1) return {dweight, dbias};
+  Ranks* const ranks = ranks_of_statistics();
+  check<UsageError>(
+      ranks != nullptr, "batch_norm: the statistics are of ", norm.shares,
+      " shares of a batch, but no other rank is there in the backward pass; keep the SharedBatch "
+      "of the forward pass until then");
+  const int64_t C = dweight.size();
+  Tensor sums = Tensor::empty({2, C}, dweight.dtype(), dweight.device());
+  NormSums result{sums.slice(0, {C}), sums.slice(C, {C})};
+  result.dweight.copy_from(dweight);
+  result.dbias.copy_from(dbias);
+  ranks->sum(sums);
+  const double part = 1.0 / static_cast<double>(norm.shares);
+  kernels::scale_forward(result.dweight, part, dweight);
+  kernels::scale_forward(result.dbias, part, dbias);
+  return result;
 }
 
 void keep_for_backward(kernels::NormConstants& norm) {
@@ -78,11 +101,12 @@ Variable normalise(const char* operation, const Variable& x, const Variable& wei
                 [=](const Tensor& dy) -> std::vector<Tensor> {
                   Tensor dweight = weight.new_gradient(), dbias = bias.new_gradient(), dx;
                   kernels::batch_norm_backward_reduce(dy, xt, norm, has_relu, dweight, dbias);
+                  const NormSums sums = sums_over_ranks(norm, dweight, dbias);
                   if (needs_dx) {
                     // A gradient that nothing else holds gives its memory: a quarter less of it is moved.
                     dx = dy.use_count() == 1 ? dy : Tensor::empty_like(xt);
-                    kernels::batch_norm_backward_input(dy, xt, norm, dweight, dbias, has_relu, /*other=*/{},
-                                                       dx);
+                    kernels::batch_norm_backward_input(dy, xt, norm, sums.dweight, sums.dbias, has_relu,
+                                                       /*other=*/{}, dx);
                   }
                   return {dx, dweight, dbias};
                 },

@@ -1,9 +1,54 @@
+#include <algorithm>
+
+#include "fovea/core/ranks.h"
+#include "fovea/kernels/arithmetic.h"
 #include "fovea/kernels/matmul.h"
 #include "fovea/kernels/reduce.h"
 #include "fovea/layers/functional.h"
 #include "fovea/layers/functional/defined.h"
 
 namespace fovea {
+namespace {
+
+/// Calls body(first, count) for the rows of each group of a batch on the CPU (see core/ranks.h), for all of
+/// them at once on a device.
+template <class Body>
+void for_each_group(int64_t N, Device device, Body body) {
+  const int64_t groups = device.is_cuda() ? 1 : std::min(batch_groups(), N);
+  for (int64_t group = 0; group < groups; ++group) {
+    const int64_t first = N * group / groups;
+    body(first, N * (group + 1) / groups - first);
+  }
+}
+
+/// y = a b, or a times the transpose of b, plus bias.  a: [N, C], y: [N, K]. A library's product of a row may
+/// depend on how many there are, which must not be the share of a rank.
+void multiply_rows(const Tensor& a, const Tensor& b, bool transpose_b, const Tensor& bias, Tensor& y) {
+  const int64_t C = a.shape(1), K = y.shape(1);
+  for_each_group(a.shape(0), a.device(), [&](int64_t first, int64_t count) {
+    Tensor part = y.slice(first * K, {count, K});
+    kernels::matmul_forward(a.slice(first * C, {count, C}), /*transpose_a=*/false, b, transpose_b, bias,
+                            part);
+  });
+}
+
+/// total = the sum over N rows, where sum_rows(first, count, part) sums up those of a group.
+template <class SumRows>
+void sum_over_groups(int64_t N, Tensor& total, SumRows sum_rows) {
+  std::vector<Tensor> parts;
+  for_each_group(N, total.device(), [&](int64_t first, int64_t count) {
+    if (count == N) return sum_rows(first, count, total);
+    parts.push_back(Tensor::empty(total.shape(), total.dtype()));
+    sum_rows(first, count, parts.back());
+  });
+  if (parts.empty()) return;
+  for (size_t step = 1; step < parts.size(); step *= 2) {
+    for (size_t i = 0; i + step < parts.size(); i += 2 * step) kernels::accumulate(parts[i + step], parts[i]);
+  }
+  total.copy_from(parts[0]);
+}
+
+}  // namespace
 
 Variable F::linear(const Variable& x, const Variable& weight, const Variable& bias) {
   check_defined("linear", "x", x, "weight", weight);
@@ -16,8 +61,7 @@ Variable F::linear(const Variable& x, const Variable& weight, const Variable& bi
   check(!has_bias || (bias.shape() == Shape{K} && bias.dtype() == x.dtype()), "linear: bias is ",
         has_bias ? bias.value() : Tensor(), ", wanted ", x.dtype(), "[", K, "]");
   Tensor y = Tensor::empty({N, K}, x.dtype(), x.value().device());
-  kernels::matmul_forward(x.value(), /*transpose_a=*/false, weight.value(), /*transpose_b=*/true,
-                          has_bias ? bias.value() : Tensor(), y);
+  multiply_rows(x.value(), weight.value(), /*transpose_b=*/true, has_bias ? bias.value() : Tensor(), y);
 
   const Tensor xt = weight.requires_grad() ? x.value() : Tensor();
   const Tensor saved_weight = x.requires_grad() ? weight.value() : Tensor();
@@ -28,19 +72,23 @@ Variable F::linear(const Variable& x, const Variable& weight, const Variable& bi
                   Tensor dx, dweight, dbias;
                   if (saved_weight.defined()) {
                     dx = Tensor::empty({N, C}, dy.dtype(), dy.device());
-                    kernels::matmul_forward(dy, /*transpose_a=*/false, saved_weight, /*transpose_b=*/false,
-                                            /*bias=*/{}, dx);
+                    multiply_rows(dy, saved_weight, /*transpose_b=*/false, /*bias=*/{}, dx);
                   }
                   if (xt.defined()) {
                     dweight = weight.new_gradient();
-                    kernels::matmul_forward(dy, /*transpose_a=*/true, xt, /*transpose_b=*/false, /*bias=*/{},
-                                            dweight);
+                    sum_over_groups(N, dweight, [&](int64_t first, int64_t count, Tensor& part) {
+                      kernels::matmul_forward(dy.slice(first * K, {count, K}), /*transpose_a=*/true,
+                                              xt.slice(first * C, {count, C}), /*transpose_b=*/false,
+                                              /*bias=*/{}, part);
+                    });
                   }
                   if (!has_bias) return {dx, dweight};
                   if (needs_dbias) {
                     dbias = bias.new_gradient();
                     Tensor row = dbias.reshape({1, K});
-                    kernels::reduce_forward(dy.reshape({1, N, K}), /*factor=*/1.0, row);
+                    sum_over_groups(N, row, [&](int64_t first, int64_t count, Tensor& part) {
+                      kernels::reduce_forward(dy.slice(first * K, {1, count, K}), /*factor=*/1.0, part);
+                    });
                   }
                   return {dx, dweight, dbias};
                 },

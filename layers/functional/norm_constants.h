@@ -25,6 +25,15 @@ kernels::NormConstants norm_constants(const Tensor& x, const ChannelMoments& mom
 std::vector<Attribute> norm_attributes(const Tensor& running_mean, const Tensor& running_variance,
                                        const F::BatchNormSettings& settings);
 
+/// The gradients of a batch norm's weight and bias over all of a batch, as dx needs them.
+struct NormSums {
+  Tensor dweight, dbias;
+};
+/// From those of this rank's share, which become an equal part of the sums: gradients of all parameters are
+/// summed over the ranks later. (Had each its own part, a norm that is used twice would add in another order
+/// than without ranks.) The same ones where norm.shares is 1.
+NormSums sums_over_ranks(const kernels::NormConstants& norm, Tensor& dweight, Tensor& dbias);
+
 /// Makes the batch norm of a forward pass that of its backward pass, which moves nothing: running statistics
 /// that were its constants may move before then, so that it gets a copy of them.
 void keep_for_backward(kernels::NormConstants& norm);

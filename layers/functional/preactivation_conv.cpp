@@ -97,11 +97,11 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
     Tensor result = Tensor::empty(shapes[i + 1], yt.dtype(), yt.device());
     ChannelMoments moments;
     if (conv.settings.training && (wants_moments || !is_last)) {
-      moments.mean = Tensor::empty({shapes[i + 1][3]}, stage.norm.mean.dtype(), yt.device());
-      moments.variance = Tensor::empty_like(moments.mean);
+      moments = new_moments(shapes[i + 1][3], stage.norm.mean.dtype(), yt.device());
     }
     kernels::preactivation_conv_forward(yt, stage, is_last ? rt : Tensor(), result, saved_stage.activated,
                                         moments.mean, moments.variance);
+    join_over_ranks(moments, stage.norm.mean.dtype());
     if (is_observed()) observe_step(y, conv, is_last ? residual : Variable(), result);
     keep_for_backward(stage.norm);
     saved.insert(saved.end(), {yt, stage.weight, stage.norm.mean, stage.norm.variance, stage.norm.weight,
@@ -136,15 +136,22 @@ Variable F::preactivation_convs(const Variable& x, const std::vector<Preactivati
           for (size_t j = 0; j < 3; ++j) of_parameters[j] = parameters[3 * i + j].new_gradient();
           kernels::PreactivationGradients of_stage{of_parameters[2], of_parameters[0], of_parameters[1]};
           Tensor dx = Tensor::empty_like(stage.x);
-          if (i == 0 && needs_dx) {
-            kernels::preactivation_conv_backward_input(gradient, next, stage, adds_x ? dy : Tensor(),
-                                                       earlier.take(), dx, of_stage);
-            gradients[0] = dx;
+          const bool is_first = i == 0 && needs_dx, is_shared = stage.stage.norm.shares > 1;
+          const Tensor other = adds_x ? dy : Tensor();
+          if (is_first && !is_shared) {
+            kernels::preactivation_conv_backward_input(gradient, next, stage, other, earlier.take(), dx,
+                                                       of_stage);
           } else {
             kernels::preactivation_conv_backward(gradient, next, stage, dx, of_stage);
-            next = {stage.x, stage.stage.norm, of_stage.norm_weight, of_stage.norm_bias};
+            const NormSums sums = sums_over_ranks(stage.stage.norm, of_stage.norm_weight, of_stage.norm_bias);
+            if (is_first) {
+              kernels::preactivation_input_gradient(stage, sums.dweight, sums.dbias, other, earlier.take(),
+                                                    dx);
+            }
+            next = {stage.x, stage.stage.norm, sums.dweight, sums.dbias};
             gradient = dx;
           }
+          if (is_first) gradients[0] = dx;
           stage.activated = {};  // whose memory the next stage may take
         }
         return gradients;

@@ -94,7 +94,7 @@ Tensor filters_in_form(const Tensor& weight, int64_t pixels, const void* kind,
 
 Chunks preactivation_chunks(const ConvProblem& problem, bool is_forward) {
   // x, a and a copy of da; y and what is finished or undone of it.
-  return {problem, /*floats_per_x=*/is_forward ? 2 : 3, /*floats_per_y=*/2, kGroups};
+  return {problem, /*floats_per_x=*/is_forward ? 2 : 3, /*floats_per_y=*/2};
 }
 
 bool is_chained(const Tensor& x, const PreactivationStages& chain) {

@@ -3,36 +3,24 @@
 #include <cstdint>
 
 #include "fovea/kernels/conv_problem.h"
-#include "fovea/kernels/window.h"
+#include "fovea/kernels/cpu/grouped_chunks.h"
 
 namespace fovea::kernels::cpu {
-
-/// Groups into which a batch is cut where each has a partial sum, as of the weights' gradient: fixed, so that
-/// bits do not depend on the threads.
-inline constexpr int64_t kGroups = 8;
 
 /// A batch cut into chunks of nearly equal size, in units: whole images, or, where every pixel is convolved
 /// by itself, rows of pixels. The size comes from the shape alone, and each chunk is computed by one thread:
 /// so no result depends on the number of threads, and a chunk stays in the thread's L2 cache.
-class Chunks {
+class Chunks : public GroupedChunks {
  public:
   /// `floats_per_x` and `floats_per_y`: how many floats a thread keeps in its cache for every element of x
-  /// and of y, which set the size of a chunk. The chunks make up `groups` groups, or as many as there are
-  /// units.
-  Chunks(const ConvProblem& problem, int64_t floats_per_x, int64_t floats_per_y, int64_t groups);
+  /// and of y, which set the size of a chunk.
+  Chunks(const ConvProblem& problem, int64_t floats_per_x, int64_t floats_per_y);
 
   /// Whole images, of which a chunk holds `floats_per_image` at once.
   static Chunks images(const ConvProblem& problem, int64_t floats_per_image);
   /// Whole images, as many in each chunk as in those of `other`.
   static Chunks images(const ConvProblem& problem, const Chunks& other);
 
-  int64_t count() const { return chunks_; }
-  int64_t groups() const { return groups_; }
-  int64_t per_group() const { return chunks_ / groups_; }
-  /// Units of chunk `chunk`: each has `smallest()` of them or one more.
-  Interval units(int64_t chunk) const { return {units_ * chunk / chunks_, units_ * (chunk + 1) / chunks_}; }
-  int64_t smallest() const { return units_ / chunks_; }
-  int64_t largest() const { return (units_ + chunks_ - 1) / chunks_; }
   /// Elements of x and of y in a unit.
   int64_t x_unit() const { return x_unit_; }
   int64_t y_unit() const { return y_unit_; }
@@ -42,12 +30,11 @@ class Chunks {
   const ConvProblem& whole() const { return whole_; }
 
  private:
-  Chunks(const ConvProblem& problem, bool by_rows);
-  void choose_size(int64_t bytes_per_unit, int64_t groups);
+  Chunks(const ConvProblem& problem, bool by_rows, const GroupedChunks& cut);
 
   ConvProblem whole_;
   bool by_rows_;
-  int64_t units_, x_unit_, y_unit_, groups_ = 1, chunks_ = 1;
+  int64_t x_unit_, y_unit_;
 };
 
 /// The chunks of one pass alone, where nothing of what is around it is to stay in the cache.

@@ -23,24 +23,17 @@ namespace {
 constexpr int64_t kWidth = kLanes<float>;
 constexpr AllLanes<float> kAll;
 
-/// All rows of pixels, cut into groups of chunks by their number alone.
-class RowChunks {
+/// All rows of pixels, in units of kRowMultiple.
+class RowChunks : public GroupedChunks {
  public:
-  explicit RowChunks(int64_t rows)
-      : units_(rows / kRowMultiple),
-        groups_(std::min(kGroups, units_)),
-        per_group_(std::max<int64_t>(1, rows / (groups_ * kRows))) {}
+  explicit RowChunks(int64_t rows) : GroupedChunks(rows / kRowMultiple, kRows / kRowMultiple) {}
 
-  int64_t count() const { return groups_ * per_group_; }
-  int64_t groups() const { return groups_; }
-  int64_t per_group() const { return per_group_; }
   Interval rows(int64_t chunk) const {
-    return {units_ * chunk / count() * kRowMultiple, units_ * (chunk + 1) / count() * kRowMultiple};
+    return {units(chunk).begin * kRowMultiple, units(chunk).end * kRowMultiple};
   }
 
  private:
-  static constexpr int64_t kRows = 1024;  // of a chunk, or more, where all groups have as many
-  int64_t units_, groups_, per_group_;
+  static constexpr int64_t kRows = 1024;  // of a chunk
 };
 
 /// Blocks of backward passes, which hold x and dy.
@@ -158,12 +151,10 @@ void forward_as(const Tensor& x, const PreactivationStage& stage, const Tensor& 
     end_streaming();
   });
   if (!mean.defined()) return;
-  Moments moments(K);
-  for (int64_t chunk = 0; chunk < chunks.count(); ++chunk) {
+  finish_moments(chunks, K, mean, variance, [&](int64_t chunk, Moments& moments) {
     const float* part = sums.data<float>() + chunk * 3 * K;
     moments.add(chunks.rows(chunk).count(), part + 2 * K, part, part + K);
-  }
-  moments.finish<float>(mean, variance);
+  });
 }
 
 /// What a thread needs to multiply blocks of the backward pass.
@@ -260,7 +251,7 @@ void backward_as(const Tensor& dy, const NextNorm& next, const SavedPreactivatio
   compute_in_f32(gradients.weight, [&](Tensor& dweight) {
     unpack(K, C, dfilters_in_panels.data<float>(), dweight.data<float>());
   });
-  finish_reduce(sum_of_chunks(sums.data<float>(), chunks.count(), 2 * C), affine, gradients.norm_weight,
+  finish_reduce(sums_of_groups(chunks, sums.data<float>(), 2 * C), affine, gradients.norm_weight,
                 gradients.norm_bias);
 }
 

@@ -109,13 +109,11 @@ void forward_as(const Tensor& x, const PreactivationStage& stage, const Tensor& 
       end_streaming();
     });
     if (!mean.defined()) return;
-    Moments moments(width);
-    for (int64_t chunk = 0; chunk < chunks.count(); ++chunk) {
+    finish_moments(chunks, width, mean, variance, [&](int64_t chunk, Moments& moments) {
       const float* part = sums.data<float>() + chunk * 3 * width;
       moments.add(chunks.units(chunk).count() * chunks.y_unit() / width, part + 2 * width, part,
                   part + width);
-    }
-    moments.finish<float>(mean, variance);
+    });
   });
 }
 
@@ -172,7 +170,7 @@ void backward_as(const Tensor& dy, const NextNorm& next, const SavedPreactivatio
     compute_in_f32(gradients.weight, [&](Tensor& dweight) {
       chunked::finish(*filter_gradient, chunks.groups(), partials, dweight);
     });
-    finish_reduce(sum_of_chunks(sums.data<float>(), chunks.count(), 2 * width), affine, gradients.norm_weight,
+    finish_reduce(sums_of_groups(chunks, sums.data<float>(), 2 * width), affine, gradients.norm_weight,
                   gradients.norm_bias);
   });
 }

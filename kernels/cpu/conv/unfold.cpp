@@ -46,6 +46,16 @@ void for_each_tap(const ConvProblem& g, Body body) {
   }
 }
 
+/// The sum of the groups' matrices, which it changes; 0 without any.
+template <class A>
+Matrix<A> sum_of(std::vector<Matrix<A>>& partials, int64_t rows, int64_t columns) {
+  if (partials.empty()) return Matrix<A>::Zero(rows, columns);
+  add_by_pairs(std::ssize(partials), [&](int64_t to, int64_t from) {
+    partials[static_cast<size_t>(to)] += partials[static_cast<size_t>(from)];
+  });
+  return partials[0];
+}
+
 template <class A>
 void unfold(const ConvProblem& g, const A* image, Matrix<A>& columns) {
   columns.setZero(positions(g), taps(g));
@@ -85,21 +95,21 @@ void backward_input(const ConvProblem& g, const A* dy, const A* weight, A* dx) {
 
 template <class A>
 void backward_weight(const ConvProblem& g, const A* x, const A* dy, A* dweight) {
-  const int64_t groups = std::clamp<int64_t>(g.N, 1, kGroups);
-  std::vector<Matrix<A>> partials(static_cast<size_t>(groups));
-  parallel_for(groups, 1, [&](int64_t first, int64_t last) {
+  const GroupedChunks images(g.N, std::max<int64_t>(1, g.N));
+  std::vector<Matrix<A>> partials(static_cast<size_t>(images.groups()));
+  parallel_for(images.groups(), 1, [&](int64_t first, int64_t last) {
     Matrix<A> columns;
     for (int64_t group = first; group < last; ++group) {
       Matrix<A>& partial = partials[static_cast<size_t>(group)];
       partial.setZero(g.K, taps(g));
-      for (int64_t n = g.N * group / groups; n < g.N * (group + 1) / groups; ++n) {
+      const Interval those = images.units_of_group(group);
+      for (int64_t n = those.begin; n < those.end; ++n) {
         unfold(g, x + n * g.x_image(), columns);
         partial.noalias() += ConstMap<A>(dy + n * g.y_image(), positions(g), g.K).transpose() * columns;
       }
     }
   });
-  for (size_t group = 1; group < partials.size(); ++group) partials[0] += partials[group];
-  Map<A>(dweight, g.K, taps(g)) = partials[0];
+  Map<A>(dweight, g.K, taps(g)) = sum_of(partials, g.K, taps(g));
 }
 
 using FloatMap = Map<float>;
@@ -144,11 +154,12 @@ void narrow::conv_backward_input(const ConvProblem& problem, const Tensor& dy, c
   constexpr int64_t kRows = 1024;
   const int64_t K = problem.K, C = problem.C, rows = dy.size() / K;
   const ConstFloatMap filters(weight.data<float>(), K, C);
-  parallel_for((rows + kRows - 1) / kRows, 1, [&](int64_t first, int64_t last) {
-    for (int64_t row = first * kRows; row < std::min(rows, last * kRows); row += kRows) {
-      const int64_t count = std::min(kRows, rows - row);
-      FloatMap(dx.data<float>() + row * C, count, C).noalias() =
-          ConstFloatMap(dy.data<float>() + row * K, count, K) * filters;
+  const GroupedChunks chunks(rows, kRows);
+  parallel_for(chunks.count(), 1, [&](int64_t first, int64_t last) {
+    for (int64_t chunk = first; chunk < last; ++chunk) {
+      const Interval those = chunks.units(chunk);
+      FloatMap(dx.data<float>() + those.begin * C, those.count(), C).noalias() =
+          ConstFloatMap(dy.data<float>() + those.begin * K, those.count(), K) * filters;
     }
   });
 }
@@ -156,17 +167,17 @@ void narrow::conv_backward_input(const ConvProblem& problem, const Tensor& dy, c
 void narrow::conv_backward_weight(const ConvProblem& problem, const Tensor& x, const Tensor& dy,
                                   Tensor& dweight) {
   const int64_t K = problem.K, C = problem.C, rows = dy.size() / K;
-  std::vector<Matrix<float>> partials(kGroups);
-  parallel_for(kGroups, 1, [&](int64_t first, int64_t last) {
+  const GroupedChunks groups(rows, std::max<int64_t>(1, rows));
+  std::vector<Matrix<float>> partials(static_cast<size_t>(groups.groups()));
+  parallel_for(groups.groups(), 1, [&](int64_t first, int64_t last) {
     for (int64_t group = first; group < last; ++group) {
-      const int64_t begin = rows * group / kGroups, count = rows * (group + 1) / kGroups - begin;
+      const Interval those = groups.units_of_group(group);
       partials[static_cast<size_t>(group)].noalias() =
-          ConstFloatMap(dy.data<float>() + begin * K, count, K).transpose() *
-          ConstFloatMap(x.data<float>() + begin * C, count, C);
+          ConstFloatMap(dy.data<float>() + those.begin * K, those.count(), K).transpose() *
+          ConstFloatMap(x.data<float>() + those.begin * C, those.count(), C);
     }
   });
-  for (size_t group = 1; group < partials.size(); ++group) partials[0] += partials[group];
-  FloatMap(dweight.data<float>(), K, C) = partials[0];
+  FloatMap(dweight.data<float>(), K, C) = sum_of(partials, K, C);
 }
 
 }  // namespace fovea::kernels::cpu::FOVEA_CPU_VARIANT
