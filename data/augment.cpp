@@ -64,6 +64,17 @@ Batch empty_batch(const Shape& images, Dtype dtype, Device device, bool is_mixed
   return batch;
 }
 
+bool is_mixed(const std::optional<Augmentation>& augmentation) {
+  return augmentation && (augmentation->mixup > 0 || augmentation->cutmix > 0);
+}
+
+Batch part_of(const Batch& batch, int64_t first, int64_t count) {
+  const Shape& shape = batch.images.shape();
+  const auto labels = [&](const Tensor& all) { return all.defined() ? all.slice(first, {count}) : all; };
+  return {batch.images.slice(first * shape[1] * shape[2] * shape[3], {count, shape[1], shape[2], shape[3]}),
+          labels(batch.labels), labels(batch.partners), batch.label_weight};
+}
+
 kernels::BatchLabels batch_labels(const Batch& batch) {
   return {batch.labels, batch.partners, batch.label_weight};
 }
@@ -92,7 +103,7 @@ kernels::BatchSettings batch_settings(const std::optional<Augmentation>& augment
 
 Tensor draw_mixing(const std::optional<Augmentation>& augmentation, uint64_t seed, int64_t epoch,
                    int64_t first, int64_t count, int64_t H, int64_t W) {
-  if (!augmentation || (augmentation->mixup == 0 && augmentation->cutmix == 0)) return {};
+  if (!is_mixed(augmentation)) return {};
   Tensor mixing = Tensor::empty({count, kernels::kMixNumbers});
   for (int64_t i = 0; i < count; ++i) {
     const kernels::Mix mix = draw_mix(

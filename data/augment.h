@@ -77,6 +77,10 @@ Tensor draw_mixing(const std::optional<Augmentation>& augmentation, uint64_t see
 void check_images(const ImageSet& set, const std::optional<Augmentation>& augmentation);
 /// Room for a batch of images of this shape.
 Batch empty_batch(const Shape& images, Dtype dtype, Device device, bool is_mixed);
+/// Whether the images of a batch are mixed in pairs.
+bool is_mixed(const std::optional<Augmentation>& augmentation);
+/// Images first, ..., first + count - 1 of a batch; shares the storage.
+Batch part_of(const Batch& batch, int64_t first, int64_t count);
 /// The labels of a batch as kernels take them; shares the storage.
 kernels::BatchLabels batch_labels(const Batch& batch);
 /// What each byte becomes: (byte / 255 - mean) / deviation.  f32 [3, 256]

@@ -38,6 +38,11 @@ std::vector<int64_t> unshuffled_order(int64_t count) {
 int64_t batches_per_epoch(int64_t images, const LoaderSettings& settings) {
   const int64_t B = settings.batch_size;
   check<UsageError>(B >= 1, "Loader: the batch size is ", B, ", at least 1 is needed");
+  check<UsageError>(settings.shares >= 1 && settings.share >= 0 && settings.share < settings.shares,
+                    "Loader: share ", settings.share, " of ", settings.shares);
+  check<UsageError>(settings.shares == 1 || (B % settings.shares == 0 && settings.drop_last),
+                    "Loader: batches of ", B, " images, shared by ", settings.shares,
+                    ": wanted a multiple, and whole batches alone");
   return settings.drop_last ? images / B : (images + B - 1) / B;
 }
 
@@ -178,8 +183,15 @@ class Loader::Worker {
     const int64_t begin = position.batch * settings_.batch_size;
     const int64_t end = std::min(begin + settings_.batch_size, set_.size());
     const std::span<const int64_t> indices(order_.data() + begin, static_cast<size_t>(end - begin));
-    return make_batch(set_, indices, normalisation_, settings_.augmentation, settings_.seed,
-                      static_cast<uint32_t>(position.epoch), position.batch);
+    const size_t own = indices.size() / static_cast<size_t>(settings_.shares),
+                 first = own * static_cast<size_t>(settings_.share);
+    const auto make = [&](std::span<const int64_t> those) {
+      return make_batch(set_, those, normalisation_, settings_.augmentation, settings_.seed,
+                        static_cast<uint32_t>(position.epoch), position.batch);
+    };
+    if (settings_.shares == 1 || !is_mixed(settings_.augmentation)) return make(indices.subspan(first, own));
+    // Images are mixed with those of other shares.
+    return part_of(make(indices), static_cast<int64_t>(first), static_cast<int64_t>(own));
   }
 
   const ImageSet set_;

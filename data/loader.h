@@ -19,6 +19,8 @@ struct LoaderSettings {
   bool drop_last = true;                       // leave out the last images of an epoch that fill no batch
   uint64_t seed = 1;
   bool repeat = true;  // epoch after epoch; false: only that of the last seek (0 at first)
+  int64_t share = 0;   // of every batch only this one of `shares` parts of equal size, in order
+  int64_t shares = 1;
 };
 
 /// How many batches an epoch of `images` images has.

@@ -30,6 +30,7 @@ class Batches {
   const Batch& at(int64_t number);
 
  private:
+  int64_t share_size() const { return settings_.batch_size / settings_.shares; }
   void copy_order();
   Loader& loader();
   Batch empty(int64_t count) const;
@@ -40,7 +41,7 @@ class Batches {
   Place place_;
   int64_t images_, per_epoch_;
   int64_t epoch_ = 0;
-  Batch batch_;  // of batch_size images
+  Batch batch_;  // of share_size() images
   Batch last_;   // a smaller one
   // On the CPU:
   ImageSet set_;
@@ -49,7 +50,7 @@ class Batches {
   int64_t loader_epoch_ = 0, loader_batch_ = 0;  // what it gives next; -1: nothing, it has failed
   // On a device:
   Tensor set_images_, set_labels_, values_;
-  Tensor order_;         // i64 [N]
+  Tensor order_;         // i64 [N], or of shares this one's
   Tensor epoch_number_;  // i64 []
   Tensor mixing_;        // f32 [per_epoch, 6], or undefined
 };

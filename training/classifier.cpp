@@ -63,7 +63,8 @@ TrainingResult Classifier::train(const ImageSet& data, const TrainingSettings& s
   const EvaluationSettings evaluation_settings{.batch_size = settings.evaluation_batch_size,
                                                .on_batch = settings.hooks.on_evaluation,
                                                .should_stop = settings.hooks.should_stop,
-                                               .should_interrupt = settings.hooks.should_interrupt};
+                                               .should_interrupt = settings.hooks.should_interrupt,
+                                               .ranks = settings.ranks};
   std::optional<Evaluator> evaluator;
   if (evaluation_set != nullptr) {
     evaluator.emplace(*model_, *evaluation_set, normalisation_, settings.evaluation_batch_size,

@@ -44,10 +44,18 @@ Evaluation Evaluator::run(const EvaluationSettings& settings) {
                     "evaluate: on_logits is set, and the batches are captured; wanted one of both");
   const EvaluationMode evaluation_mode(model_);
   keeps_logits_ = static_cast<bool>(settings.on_logits);
-  batches_.begin_epoch(0);
-  if (mirrored_) mirrored_->begin_epoch(0);
-  for (Tensor* counter : {&position_, &correct_, &in_top_}) counter->fill_with_zeros();
-  std::vector<double> sizes;
+  // The batches of this rank.
+  const int64_t all = batches_.per_epoch(), ranks = settings.ranks == nullptr ? 1 : settings.ranks->size(),
+                rank = settings.ranks == nullptr ? 0 : settings.ranks->rank(),
+                first_batch = all * rank / ranks, end_batch = all * (rank + 1) / ranks;
+  const int64_t begin = first_batch * batch_size_, end = std::min(images_, end_batch * batch_size_);
+  if (first_batch < end_batch) {
+    batches_.begin_epoch(0, first_batch);
+    if (mirrored_) mirrored_->begin_epoch(0, first_batch);
+  }
+  for (Tensor* counter : {&correct_, &in_top_}) counter->fill_with_zeros();
+  losses_.fill_with_zeros();
+  position_.copy_from(Tensor::from<int64_t>({first_batch}, {}));
   Evaluation evaluation;
   const auto evaluate_batch = [&](int64_t first, int64_t count) {
     const NoGrad no_grad;  // not in hooks: they may train another model
@@ -56,19 +64,29 @@ Evaluation Evaluator::run(const EvaluationSettings& settings) {
     add(batches_.at(batch), mirrored_ ? &mirrored_->at(batch) : nullptr);
   };
   evaluation.images =
-      for_each_batch(images_, batch_size_, settings, place_.device, [&](int64_t first, int64_t count) {
-        evaluate_batch(first, count);
-        if (settings.on_logits) settings.on_logits(first, logits_);
-        sizes.push_back(static_cast<double>(count));
+      for_each_batch(end - begin, batch_size_, settings, place_.device, [&](int64_t first, int64_t count) {
+        evaluate_batch(begin + first, count);
+        if (settings.on_logits) settings.on_logits(begin + first, logits_);
       });
   logits_ = {};
+  if (settings.ranks != nullptr) evaluation.images = sum_over(*settings.ranks, evaluation.images);
   const double images = static_cast<double>(std::max<int64_t>(evaluation.images, 1));
-  const std::vector<double> losses = losses_.slice(0, {std::ssize(sizes)}).to_doubles();
-  for (size_t i = 0; i < sizes.size(); ++i) evaluation.loss += losses[i] * sizes[i];
+  const std::vector<double> losses = losses_.to_doubles();  // 0 where a batch was not evaluated
+  for (int64_t i = 0; i < all; ++i) {
+    const int64_t size = std::min(batch_size_, images_ - i * batch_size_);
+    evaluation.loss += losses[static_cast<size_t>(i)] * static_cast<double>(size);
+  }
   evaluation.loss /= images;
   evaluation.accuracy = correct_.item() / images;
   if (classes_ >= kClassesForTop) evaluation.top5_accuracy = in_top_.item() / images;
   return evaluation;
+}
+
+/// Adds up what the ranks have counted; returns the sum of their images.
+int64_t Evaluator::sum_over(Ranks& ranks, int64_t images) {
+  Tensor count = Tensor::from<int64_t>({images}, {}).to(place_.device);
+  for (Tensor* number : {&count, &correct_, &in_top_, &losses_}) ranks.sum(*number);
+  return static_cast<int64_t>(count.item());
 }
 
 /// The next batch, which is a whole one.

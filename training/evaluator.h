@@ -60,6 +60,7 @@ class Evaluator {
   void add(const Batch& batch, const Batch* mirrored);
   Tensor logits_of(const Batch& batch) const;
   void add_next();
+  int64_t sum_over(Ranks& ranks, int64_t images);
 
   Model& model_;
   Place place_;

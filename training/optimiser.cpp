@@ -117,6 +117,11 @@ Tensor Optimiser::in_arena(const Tensor& arena, const Slot& slot) const {
   return arena.slice(slot.offset, slot.variable.shape());
 }
 
+void Optimiser::sum_gradients(Ranks& ranks) {
+  fill_missing_gradients();
+  for (Arena& arena : arenas_) ranks.sum(arena.gradients);
+}
+
 void Optimiser::zero_grad() {
   for (Slot& slot : slots_) slot.variable.zero_grad();
 }

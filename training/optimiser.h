@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "fovea/core/ranks.h"
 #include "fovea/core/safetensors.h"
 #include "fovea/core/settings_fields.h"
 #include "fovea/kernels/orthogonalise.h"
@@ -80,6 +81,8 @@ class Optimiser {
   /// changes. learning_rate, gradient_scale: [], f32 (f64 for f64 parameters); non_finite: i64 []
   void step(const Tensor& learning_rate, const Tensor& gradient_scale, const Tensor& non_finite);
   void zero_grad();
+  /// Makes the gradients sums over all ranks.
+  void sum_gradients(Ranks& ranks);
   /// count (i64 []) += how many numbers of the gradients are NaN or infinite.
   void count_non_finite(Tensor& count) const;
 

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "fovea/core/check.h"
+#include "fovea/kernels/arithmetic.h"
 #include "fovea/kernels/count_non_finite.h"
 #include "fovea/kernels/training_counters.h"
 #include "fovea/training/arena.h"
@@ -47,6 +48,13 @@ void RunningStatistics::settle(const Tensor& non_finite) {
 
 void RunningStatistics::undo() {
   for (Arena& arena : arenas_) arena.now.copy_from(arena.before);
+}
+
+void RunningStatistics::average(Ranks& ranks) {
+  for (Arena& arena : arenas_) {
+    ranks.sum(arena.now);
+    kernels::scale_forward(arena.now, 1.0 / ranks.size(), arena.now);
+  }
 }
 
 std::vector<Tensor> RunningStatistics::arenas() const {

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "fovea/core/ranks.h"
 #include "fovea/layers/module.h"
 
 namespace fovea {
@@ -21,6 +22,8 @@ class RunningStatistics {
   void settle(const Tensor& non_finite);
   /// Back to what they were before the step.
   void undo();
+  /// Makes them averages over all ranks.
+  void average(Ranks& ranks);
   /// What the buffers lie in.
   std::vector<Tensor> arenas() const;
 

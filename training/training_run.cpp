@@ -40,8 +40,15 @@ TrainingRun::TrainingRun(Model& model, const ImageSet& data, const ImageNormalis
       horizon_(settings.schedule.horizon > 0 ? settings.schedule.horizon : settings.epochs * per_epoch_),
       step_(model, optimiser_, settings, per_epoch_) {
   const Device device = optimiser_.device();
-  const LoaderSettings batches{
-      .batch_size = progress_.batch_size, .augmentation = settings.augmentation, .seed = settings.seed};
+  const Ranks* const ranks = settings.ranks;
+  check<UsageError>(ranks == nullptr || progress_.batch_size % kBatchGroups == 0, "train: a batch of ",
+                    progress_.batch_size, " images for ", ranks == nullptr ? 1 : ranks->size(),
+                    " ranks, wanted a multiple of ", kBatchGroups);
+  const LoaderSettings batches{.batch_size = progress_.batch_size,
+                               .augmentation = settings.augmentation,
+                               .seed = settings.seed,
+                               .share = ranks == nullptr ? 0 : ranks->rank(),
+                               .shares = ranks == nullptr ? 1 : ranks->size()};
   batches_.emplace(data, normalisation, batches, Place{device, activation_dtype(settings.precision)});
 }
 
@@ -169,7 +176,7 @@ void TrainingRun::begin_epoch() {
 StopReason TrainingRun::train_epoch() {
   begin_epoch();
   while (progress_.batch < per_epoch_) {
-    if (settings_.hooks.should_stop && settings_.hooks.should_stop()) return StopReason::stopped;
+    if (should_stop()) return StopReason::stopped;
     if (settings_.max_steps > 0 && progress_.step >= settings_.max_steps) return StopReason::max_steps;
     const double begin = seconds_now();
     const int64_t count = steps_at_once();
@@ -187,6 +194,19 @@ StopReason TrainingRun::train_epoch() {
   return StopReason::finished;
 }
 
+/// Whether this rank is to stop, or another.
+bool TrainingRun::should_stop() const {
+  const bool own = settings_.hooks.should_stop && settings_.hooks.should_stop();
+  return sum_over_ranks(own ? 1 : 0) > 0;
+}
+
+int64_t TrainingRun::sum_over_ranks(int64_t number) const {
+  if (settings_.ranks == nullptr) return number;
+  Tensor sum = Tensor::from<int64_t>({number}, {}).to(optimiser_.device());
+  settings_.ranks->sum(sum);
+  return static_cast<int64_t>(sum.item());
+}
+
 /// Whether a step is still to be profiled: such steps run one by one, and none is captured before the last.
 bool TrainingRun::is_profile_pending() const {
   const int64_t wanted = settings_.profile_steps;
@@ -201,8 +221,15 @@ void TrainingRun::report_profile() {
 /// Steps launched before the host waits for them. What they give does not depend on it: only how often hooks
 /// are called, and which states they find.
 int64_t TrainingRun::steps_at_once() const {
+  if (!is_on_device()) return 1;
+  // Ranks launch as many as the first of them, whose clock decides.
+  const bool decides = settings_.ranks == nullptr || settings_.ranks->rank() == 0;
+  return sum_over_ranks(decides ? own_steps_at_once() : 0);
+}
+
+int64_t TrainingRun::own_steps_at_once() const {
   constexpr double kMost = 256;
-  if (!is_on_device() || recent_seconds_ <= 0 || is_profile_pending()) return 1;
+  if (recent_seconds_ <= 0 || is_profile_pending()) return 1;
   auto count = static_cast<int64_t>(std::clamp(settings_.report_seconds / recent_seconds_, 1.0, kMost));
   count = std::min(count, per_epoch_ - progress_.batch);
   const int64_t every = settings_.exact_every;
@@ -216,7 +243,8 @@ bool TrainingRun::launch(int64_t count) {
   const std::function<bool()> never;
   const auto step = [&] {
     const Batch& batch = batches_->next(step_.position());
-    const InterruptScope interrupts(is_on_device() ? never : settings_.hooks.should_interrupt);
+    const bool can_interrupt = !is_on_device() && settings_.ranks == nullptr;  // the others would wait
+    const InterruptScope interrupts(can_interrupt ? settings_.hooks.should_interrupt : never);
     step_.run(batch);
   };
   for (int64_t i = 0; i < count; ++i) {

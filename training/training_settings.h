@@ -7,6 +7,7 @@
 #include <string>
 
 #include "fovea/core/profile_report.h"
+#include "fovea/core/ranks.h"
 #include "fovea/core/settings_fields.h"
 #include "fovea/data/augment.h"
 #include "fovea/training/checkpoint.h"
@@ -64,6 +65,8 @@ struct TrainingSettings {
   int64_t epochs = 10;
   int64_t max_steps = 0;     // 0: no limit. The run ends there; the schedule does not look at it
   int64_t batch_size = 128;  // a set that is smaller is one batch
+  Ranks* ranks = nullptr;    // which train together, each with its share of a batch; null: this process alone
+  bool sync_norm = true;     // statistics of batch norms over all ranks, instead of over each share
   int64_t accumulation = 1;  // parts of a batch, one after the other: less memory, statistics of fewer images
   double label_smoothing = 0;  // see F::softmax_cross_entropy
   double ema_decay = 0;        // of the averages of weights and statistics, see AveragedWeights; 0: none
@@ -92,6 +95,10 @@ struct TrainingSettings {
            "memory",
        .least = 1,
        .most = 65536});
+    v("sync_norm", sync_norm,
+      {.help =
+           "of several ranks: batch norms take their statistics over all of them, so that the result does "
+           "not depend on how many there are"});
     v("optimiser", optimiser, {});
     v("schedule", schedule, {});
     v("label_smoothing", label_smoothing,
@@ -143,6 +150,7 @@ struct EvaluationSettings {
   std::function<void(int64_t first, const Tensor& logits)> on_logits{};
   std::function<bool()> should_stop{};       // polled before every batch
   std::function<bool()> should_interrupt{};  // on the CPU within a batch: drops it and stops
+  Ranks* ranks = nullptr;                    // which share the batches; null: this process has all of them
 };
 
 }  // namespace fovea

@@ -17,14 +17,6 @@ namespace {
 constexpr double kFirstLossScale = 65536;
 constexpr int64_t kPatience = 2000;  // steps before the scale is doubled, as in Micikevicius et al. 2018
 
-/// Images first, ..., first + count - 1 of a batch; shares the storage.
-Batch part_of(const Batch& batch, int64_t first, int64_t count) {
-  const Shape& shape = batch.images.shape();
-  const auto labels = [&](const Tensor& all) { return all.defined() ? all.slice(first, {count}) : all; };
-  return {batch.images.slice(first * shape[1] * shape[2] * shape[3], {count, shape[1], shape[2], shape[3]}),
-          labels(batch.labels), labels(batch.partners), batch.label_weight};
-}
-
 }  // namespace
 
 TrainingStep::TrainingStep(Model& model, Optimiser& optimiser, const TrainingSettings& settings,
@@ -34,6 +26,8 @@ TrainingStep::TrainingStep(Model& model, Optimiser& optimiser, const TrainingSet
       statistics_(model),
       label_smoothing_(settings.label_smoothing),
       accumulation_(settings.accumulation),
+      ranks_(settings.ranks),
+      joins_statistics_(settings.sync_norm),
       has_loss_scale_(settings.precision == Precision::f16) {
   const Device device = optimiser.device();
   const Dtype dtype = optimiser.weights()[0].tensor.dtype();
@@ -49,6 +43,7 @@ TrainingStep::TrainingStep(Model& model, Optimiser& optimiser, const TrainingSet
   loss_scale_ = Tensor::full({}, has_loss_scale_ ? kFirstLossScale : 1, dtype, device);
   inverse_scale_ = Tensor::zeros({}, dtype, device);
   part_scale_ = Tensor::zeros({}, dtype, device);
+  all_correct_ = Tensor::zeros({}, Dtype::i64, device);
   good_steps_ = Tensor::zeros({}, Dtype::i64, device);
   if (settings.ema_decay > 0) {
     std::vector<Tensor> followed = optimiser.arenas();
@@ -72,7 +67,8 @@ void TrainingStep::begin_epoch(std::span<const double> rates, int64_t next, int6
   kernels::cast_forward(host, rounded);
   rates_.copy_from(rounded);
   position_.copy_from(Tensor::from<int64_t>({next}, {}));
-  correct_.copy_from(Tensor::from<int64_t>({correct}, {}));
+  // The ranks' counts are added up.
+  correct_.copy_from(Tensor::from<int64_t>({ranks_ == nullptr || ranks_->rank() == 0 ? correct : 0}, {}));
 }
 
 Variable TrainingStep::loss_of(const Variable& logits, const Batch& batch) const {
@@ -91,17 +87,27 @@ Tensor TrainingStep::pass(const Batch& batch, const Tensor& gradient_scale) {
   return cross_entropy.value();
 }
 
-/// Calls use(part, share of the images) for the parts of a batch, whose sizes differ by one at most.
+/// What makes passes those of this rank's share of a batch.
+struct TrainingStep::RankScope {
+  explicit RankScope(const TrainingStep& step) {
+    if (step.ranks_ != nullptr) shared.emplace(*step.ranks_, step.joins_statistics_);
+  }
+  std::optional<SharedBatch> shared;
+};
+
+/// Calls use(part, share of the images of all ranks) for the parts of a batch, whose sizes differ by one at
+/// most.
 template <class Use>
 void TrainingStep::for_each_part(const Batch& batch, const Use& use) const {
   const int64_t B = batch.labels.size(), parts = std::min(accumulation_, B);
   for (int64_t part = 0; part < parts; ++part) {
     const int64_t first = part * B / parts, count = (part + 1) * B / parts - first;
-    use(part_of(batch, first, count), static_cast<double>(count) / static_cast<double>(B));
+    use(part_of(batch, first, count), static_cast<double>(count) / static_cast<double>(B * shares()));
   }
 }
 
-/// Passes over one part of the batch after the other, whose gradients add up; returns the mean loss.
+/// Passes over one part of the batch after the other, whose gradients add up; returns their part of the mean
+/// loss.
 Tensor TrainingStep::pass_in_parts(const Batch& batch) {
   Tensor loss = Tensor::zeros({}, rate_.dtype(), rate_.device());
   for_each_part(batch, [&](const Batch& part, double share) {
@@ -114,6 +120,7 @@ Tensor TrainingStep::pass_in_parts(const Batch& batch) {
 }
 
 void TrainingStep::repeat(const Batch& batch, bool with_gradients) {
+  const RankScope rank_scope(*this);
   optimiser_.zero_grad();
   for_each_part(batch, [&](const Batch& part, double) {
     const Variable loss = loss_of(model_.forward(part.images), part);
@@ -123,8 +130,18 @@ void TrainingStep::repeat(const Batch& batch, bool with_gradients) {
 
 void TrainingStep::run(const Batch& batch) {
   kernels::begin_step(rates_, position_, rate_);
+  const RankScope rank_scope(*this);
   optimiser_.zero_grad();
-  const Tensor loss = accumulation_ == 1 ? pass(batch, loss_scale_) : pass_in_parts(batch);
+  Tensor loss = accumulation_ == 1 && ranks_ == nullptr ? pass(batch, loss_scale_) : pass_in_parts(batch);
+  Tensor correct = correct_;
+  if (ranks_ != nullptr) {
+    ranks_->sum(loss);
+    optimiser_.sum_gradients(*ranks_);
+    if (!joins_statistics_) statistics_.average(*ranks_);
+    all_correct_.copy_from(correct_);
+    ranks_->sum(all_correct_);
+    correct = all_correct_;
+  }
   // What no loss scale can help.
   Tensor& failures = has_loss_scale_ ? non_finite_losses_ : non_finite_;
   kernels::count_non_finite(loss, failures);
@@ -137,7 +154,7 @@ void TrainingStep::run(const Batch& batch) {
   optimiser_.step(rate_, has_loss_scale_ ? inverse_scale_ : Tensor(), non_finite_);
   statistics_.settle(non_finite_);
   if (averages_) averages_->follow(optimiser_.step_count(), non_finite_);
-  kernels::record_step(loss, failures, correct_, position_, losses_, failures_, corrects_);
+  kernels::record_step(loss, failures, correct, position_, losses_, failures_, corrects_);
   if (has_loss_scale_) {
     kernels::update_loss_scale(kPatience, non_finite_losses_, loss_scale_, inverse_scale_, good_steps_,
                                non_finite_);

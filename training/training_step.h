@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "fovea/core/ranks.h"
 #include "fovea/data/augment.h"
 #include "fovea/layers/module.h"
 #include "fovea/training/averaged_weights.h"
@@ -67,6 +68,8 @@ class TrainingStep {
   Tensor pass_in_parts(const Batch& batch);
   template <class Use>
   void for_each_part(const Batch& batch, const Use& use) const;
+  struct RankScope;
+  int64_t shares() const { return ranks_ == nullptr ? 1 : ranks_->size(); }
 
   Model& model_;
   Optimiser& optimiser_;
@@ -74,12 +77,15 @@ class TrainingStep {
   std::optional<AveragedWeights> averages_;
   double label_smoothing_;
   int64_t accumulation_;
+  Ranks* ranks_;  // null: this process has all of a batch
+  bool joins_statistics_;
   bool has_loss_scale_;
   Tensor rates_, rate_;                // [steps of an epoch], []
   Tensor position_;                    // i64 []
   Tensor losses_;                      // [steps of an epoch]
   Tensor failures_, corrects_;         // i64, as losses; failures: numbers that were not finite
   Tensor correct_, non_finite_;        // i64 []
+  Tensor all_correct_;                 // i64 []: of all ranks
   Tensor non_finite_losses_;           // i64 []: of all steps, and of running statistics
   Tensor part_scale_;                  // []: of the gradient of a part of a batch
   Tensor loss_scale_, inverse_scale_;  // []: 1 unless the precision is f16

@@ -1,0 +1,140 @@
+// Runs that several ranks share end with the bytes of one process, and go on with another number of ranks.
+#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+#include "fovea/core/check.h"
+#include "fovea/kernels/arithmetic.h"
+#include "op_test.h"
+#include "temporary_folder.h"
+#include "thread_ranks.h"
+#include "tiny_classifier.h"
+
+namespace fovea {
+namespace {
+
+const ImageSet kTrain = test::tiny_images(67, 1), kEvaluationSet = test::tiny_images(13, 2);
+constexpr int64_t kSteps = 12;  // three epochs of four batches
+
+TrainingSettings settings_of(OptimiserKind kind) {
+  TrainingSettings settings = test::tiny_settings();
+  settings.batch_size = 16;
+  settings.optimiser.kind = kind;
+  settings.label_smoothing = 0.1;
+  settings.evaluation_batch_size = 5;
+  settings.schedule.kind = ScheduleKind::cosine;
+  if (kind != OptimiserKind::muon) return settings;
+  settings.ema_decay = 0.6;
+  settings.optimiser.clip_norm = 0.5;
+  settings.augmentation =
+      Augmentation{.padding = 1, .cutout = 2, .random_erasing = 0.5, .mixup = 1, .cutmix = 1};
+  return settings;
+}
+
+struct Run {
+  std::string bytes;  // of the checkpoint
+  double loss, accuracy, train_accuracy;
+  friend bool operator==(const Run&, const Run&) = default;
+};
+
+Run run(TrainingSettings settings, const Checkpoint* from, Ranks* ranks) {
+  const TemporaryFolder folder;
+  Classifier classifier = test::tiny_classifier(from == nullptr ? 1 : 99);
+  settings.resume = from;
+  settings.ranks = ranks;
+  const TrainingResult result = classifier.train(kTrain, settings, &kEvaluationSet);
+  Checkpoint checkpoint = classifier.checkpoint();
+  checkpoint.step_seconds = 0;
+  write_checkpoint(folder / "end", checkpoint);
+  return {file_bytes(folder / "end"), result.evaluation ? result.evaluation->loss : 0,
+          result.evaluation ? result.evaluation->accuracy : 0, result.train_accuracy};
+}
+
+std::vector<Run> runs_on(int size, const TrainingSettings& settings, const Checkpoint* from = nullptr) {
+  std::vector<Run> found(static_cast<size_t>(size));
+  test::ThreadRanks::run(
+      size, [&](Ranks& ranks) { found[static_cast<size_t>(ranks.rank())] = run(settings, from, &ranks); });
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("data_parallel: 1, 2, 4 and 8 ranks end with the bytes of one process") {
+  for (const OptimiserKind kind : {OptimiserKind::sgd, OptimiserKind::adamw, OptimiserKind::muon}) {
+    const TrainingSettings settings = settings_of(kind);
+    const Run wanted = run(settings, nullptr, nullptr);
+    for (const int size : {1, 2, 4, 8}) {
+      INFO(name_of(kind) << ", " << size << " ranks");
+      for (const Run& found : runs_on(size, settings)) CHECK(found == wanted);
+    }
+  }
+}
+
+TEST_CASE("data_parallel: goes on with another number of ranks") {
+  const TrainingSettings settings = settings_of(OptimiserKind::muon);
+  const Run wanted = run(settings, nullptr, nullptr);
+  const int sizes[] = {2, 4, 1, 8};
+  for (int64_t step = 1; step < kSteps; step += 3) {
+    TrainingSettings first = settings, second = settings;
+    first.max_steps = step;
+    const TemporaryFolder folder;
+    const int size = sizes[step / 3], other = sizes[(step / 3 + 1) % 4];
+    INFO(step << " steps with " << size << " ranks, then " << other);
+    test::ThreadRanks::run(size, [&](Ranks& ranks) {
+      Classifier classifier = test::tiny_classifier(1);
+      TrainingSettings own = first;
+      own.ranks = &ranks;
+      classifier.train(kTrain, own, &kEvaluationSet);
+      if (ranks.rank() == 0) classifier.save(folder / "stopped");
+    });
+    const Checkpoint checkpoint = read_checkpoint(folder / "stopped");
+    for (const Run& found : runs_on(other, second, &checkpoint)) CHECK(found == wanted);
+  }
+}
+
+TEST_CASE("data_parallel: a rank that is asked to stop stops all after the same step") {
+  const TrainingSettings settings = settings_of(OptimiserKind::sgd);
+  std::vector<int64_t> steps(4);
+  std::vector<StopReason> reasons(4);
+  test::ThreadRanks::run(4, [&](Ranks& ranks) {
+    Classifier classifier = test::tiny_classifier(1);
+    TrainingSettings own = settings;
+    own.ranks = &ranks;
+    int64_t done = 0;
+    own.hooks.on_step = [&](const StepReport& report) { done = report.step; };
+    if (ranks.rank() == 2) own.hooks.should_stop = [&] { return done >= 5; };
+    const TrainingResult result = classifier.train(kTrain, own, &kEvaluationSet);
+    reasons[static_cast<size_t>(ranks.rank())] = result.reason;
+    steps[static_cast<size_t>(ranks.rank())] = result.steps;
+  });
+  CHECK(steps == std::vector<int64_t>(4, 5));
+  CHECK(reasons == std::vector<StopReason>(4, StopReason::stopped));
+}
+
+TEST_CASE("data_parallel: statistics of each share alone are another network, the same on all ranks") {
+  TrainingSettings settings = settings_of(OptimiserKind::sgd);
+  const Run joined = run(settings, nullptr, nullptr);
+  settings.sync_norm = false;
+  const std::vector<Run> found = runs_on(2, settings);
+  CHECK(found[0] == found[1]);
+  CHECK(found[0].bytes != joined.bytes);
+  CHECK(runs_on(2, settings) == found);
+}
+
+TEST_CASE("data_parallel: a batch that the ranks cannot share is refused") {
+  TrainingSettings settings = settings_of(OptimiserKind::sgd);
+  settings.batch_size = 12;
+  std::vector<std::string> errors(2);
+  test::ThreadRanks::run(2, [&](Ranks& ranks) {
+    try {
+      run(settings, nullptr, &ranks);
+    } catch (const UsageError& error) {
+      errors[static_cast<size_t>(ranks.rank())] = error.what();
+    }
+  });
+  for (const std::string& error : errors) {
+    CHECK(error == "train: a batch of 12 images for 2 ranks, wanted a multiple of 8");
+  }
+}
+
+}  // namespace fovea

@@ -1,0 +1,25 @@
+#include "fovea/training/rank_sums.h"
+
+#include <cstdint>
+
+#include "fovea/kernels/arithmetic.h"
+
+namespace fovea {
+namespace {
+
+void add(const Tensor& from, Tensor& to) {
+  if (from.dtype() != Dtype::i64) return kernels::accumulate(from, to);
+  const int64_t* const numbers = from.data<int64_t>();
+  for (int64_t i = 0; i < to.size(); ++i) to.data<int64_t>()[i] += numbers[i];
+}
+
+}  // namespace
+
+void sum_parts(std::vector<Tensor>& parts, Tensor& total) {
+  for (size_t step = 1; step < parts.size(); step *= 2) {
+    for (size_t i = 0; i + step < parts.size(); i += 2 * step) add(parts[i + step], parts[i]);
+  }
+  total.copy_from(parts[0]);
+}
+
+}  // namespace fovea

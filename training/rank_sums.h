@@ -1,0 +1,13 @@
+#pragma once
+
+#include <vector>
+
+#include "fovea/core/tensor.h"
+
+namespace fovea {
+
+/// total = the sum of what the ranks gave, as Ranks::sum adds it: pairs, then pairs of pairs. Changes the
+/// parts, of one shape and dtype, floating or i64, on the CPU.
+void sum_parts(std::vector<Tensor>& parts, Tensor& total);
+
+}  // namespace fovea
