@@ -17,5 +17,7 @@ trainer_packages=(libcli11-dev:cli11-devel:cli11 libtomlplusplus-dev:tomlplusplu
   libssl-dev:openssl-devel:openssl libcurl4-openssl-dev:libcurl-devel:curl libarchive-dev:libarchive-devel:libarchive
   libprotobuf-dev:protobuf-devel:protobuf protobuf-compiler:protobuf-compiler:protobuf
   libboost-dev:boost-devel:boost)  # the last three for --tensorboard alone
+# Runs of several processes: mpirun, and MPI for the trainer
+mpi_packages=(libopenmpi-dev:openmpi-devel:openmpi openmpi-bin:openmpi:openmpi)
 fuzz_packages=(clang-19:clang:clang libclang-rt-19-dev:compiler-rt:compiler-rt)  # tests/fuzz; installed by .ci/run alone
 debian_packages=(lintian dpkg-dev)  # tests/install/debian_packages.sh

@@ -84,9 +84,13 @@ Evaluation Evaluator::run(const EvaluationSettings& settings) {
 
 /// Adds up what the ranks have counted; returns the sum of their images.
 int64_t Evaluator::sum_over(Ranks& ranks, int64_t images) {
-  Tensor count = Tensor::from<int64_t>({images}, {}).to(place_.device);
-  for (Tensor* number : {&count, &correct_, &in_top_, &losses_}) ranks.sum(*number);
-  return static_cast<int64_t>(count.item());
+  // A rank without a batch does not know how many classes there are.
+  const int64_t knows = images > 0 ? 1 : 0;
+  Tensor counts = Tensor::from<int64_t>({images, knows, knows * classes_}, {3}).to(place_.device);
+  for (Tensor* numbers : {&counts, &correct_, &in_top_, &losses_}) ranks.sum(*numbers);
+  const std::vector<double> sums = counts.to_doubles();
+  if (sums[1] > 0) classes_ = static_cast<int64_t>(sums[2] / sums[1]);
+  return static_cast<int64_t>(sums[0]);
 }
 
 /// The next batch, which is a whole one.

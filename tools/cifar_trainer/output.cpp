@@ -13,6 +13,7 @@
 namespace fovea::cli {
 namespace {
 
+bool is_quiet = false;
 int output_error = 0;  // of the first write to standard output that failed
 
 void note_error() noexcept {
@@ -34,7 +35,15 @@ void prepare_output() {
   sigaction(SIGXFSZ, &action, nullptr);
 }
 
+QuietScope::QuietScope() {
+  is_quiet = true;
+}
+QuietScope::~QuietScope() {
+  is_quiet = false;
+}
+
 void show(std::string_view text) noexcept {
+  if (is_quiet) return;
   [[maybe_unused]] const size_t written = std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);
 }

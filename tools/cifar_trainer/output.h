@@ -16,6 +16,15 @@ void prepare_output();
 /// gone or full must not end the work.
 void show(std::string_view text) noexcept;
 
+/// While one lives, show writes nothing.
+class QuietScope {
+ public:
+  QuietScope();
+  ~QuietScope();
+  QuietScope(const QuietScope&) = delete;
+  QuietScope& operator=(const QuietScope&) = delete;
+};
+
 /// `printable` of a text, with line feeds and tabs spelt out as \x0a and \x09: for a cell of a table or a
 /// line of its own, which the name of a file must not break.
 std::string on_one_line(std::string_view text);

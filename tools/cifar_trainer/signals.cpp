@@ -45,6 +45,10 @@ void handle_signals(bool saves) {
   }
 }
 
+void stop_silently() {
+  message = "";
+}
+
 int stop_signal() {
   return received;
 }

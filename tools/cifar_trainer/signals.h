@@ -6,6 +6,8 @@ namespace fovea::cli {
 /// SIGTERM after it ends the program at once, with exit code 128 + signal. A signal that was ignored before
 /// stays ignored. `saves`: the first one is followed by a save, of which the message then speaks.
 void handle_signals(bool saves);
+/// From now on the first signal is answered without a word: another process tells of it.
+void stop_silently();
 /// The signal that asked to stop; 0 if none did.
 int stop_signal();
 inline bool should_stop() {

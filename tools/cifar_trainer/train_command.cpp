@@ -10,16 +10,17 @@
 #include "fovea/core/check.h"
 #include "fovea/core/parallel_for.h"
 #include "fovea/core/processor.h"
-#include "fovea/data/split.h"
 #include "fovea/kernels/cpu_variant.h"
 #include "fovea/training/device_speed.h"
-#include "initial_weights.h"
+#include "mpi_ranks.h"
 #include "output.h"
 #include "profile.h"
 #include "recipes.h"
 #include "recorder.h"
 #include "reports.h"
 #include "run_folder.h"
+#include "run_network.h"
+#include "run_ranks.h"
 #include "setup.h"
 #include "signals.h"
 #include "tested_network.h"
@@ -139,35 +140,6 @@ Start start_in(const RunFolder& folder, const Arguments& arguments, const std::o
   return start_from_checkpoint(arguments, place);
 }
 
-// What is to be said about where the weights come from; a new run takes those of --init.
-std::string origin_of(const Start& start, const std::optional<Checkpoint>& init, const ImageSet& data,
-                      Model& model) {
-  if (!start.checkpoint && !init) return "";
-  const Checkpoint& checkpoint = start.checkpoint ? *start.checkpoint : *init;
-  const std::vector<std::string> names = class_names_of(checkpoint);
-  std::string warning =
-      other_class_names(names, "the network of " + checkpoint.where, data.class_names, data.name);
-  if (start.checkpoint) return warning;
-  const InitialWeights weights = take_weights(checkpoint, std::ssize(names), model, data.classes());
-  return weights.text(checkpoint.where) + (warning.empty() ? "" : "\n" + warning);
-}
-
-// What a run learns from, decides by, and is tested with.
-struct RunImages {
-  ImageSet train, validation, test;  // validation: empty for none
-};
-
-// The images of a run, and the number of those held out, if it was not settled.
-RunImages images_of_run(Settings& settings) {
-  Dataset dataset = load_images(settings);
-  RunImages images;
-  images.validation = hold_out_validation(settings, dataset);
-  images.train = std::move(dataset.train);
-  images.test = std::move(dataset.test);
-  if (settings.label_noise > 0) add_label_noise(images.train, settings.label_noise, settings.training.seed);
-  return images;
-}
-
 RunSummary summarise_run(const Settings& settings, const RunImages& images, const Device& device,
                          Classifier& classifier, const TrainingResult& result, const CheckpointTimes& times) {
   const std::optional<Evaluation> of_last_epoch = classifier.checkpoint().progress.evaluation;
@@ -258,8 +230,7 @@ std::string describe_end(const RunSummary& run, const std::string& out, bool is_
 TrainingResult train_and_explain(Classifier& classifier, const RunImages& images,
                                  const TrainingSettings& training, const RunFolder& folder) {
   try {
-    return classifier.train(images.train, training,
-                            images.validation.size() > 0 ? &images.validation : nullptr);
+    return classifier.train(images.train, training, images.validation_or_null());
   } catch (const DeviceLost& error) {
     const bool is_saved = std::filesystem::exists(folder.last());
     throw DeviceLost(
@@ -272,6 +243,8 @@ TrainingResult train_and_explain(Classifier& classifier, const RunImages& images
 }  // namespace
 
 int train(const Arguments& given) {
+  const std::unique_ptr<Ranks> ranks = start_ranks();
+  if (ranks != nullptr && ranks->rank() > 0) return train_as_other_rank(*ranks);
   Arguments arguments = given;
   if (!given.config.empty()) arguments.config = settings_file_of(given.config);
   const std::optional<Checkpoint> init = read_init(arguments);
@@ -285,20 +258,22 @@ int train(const Arguments& given) {
   check_tensorboard(settings);
   check_image_size(settings);
   const Device device = prepare_device(settings);
+  if (ranks != nullptr) {
+    prepare_rank(*ranks, device, settings.threads > 0);
+    tell_ranks(*ranks, arguments.dry_run ? SettledRun{}
+                                         : SettledRun{to_toml(settings, Selection::all), place.checkpoint,
+                                                      init ? init->where : ""});
+  }
   if (arguments.dry_run) return 0;
 
   const RunImages images = images_of_run(settings);
   throw_if_stopped("loading the images");
   TrainingSettings training = training_settings(settings, images.train.size());
+  training.ranks = ranks.get();
   check_settings(training);
-  auto model = make_network(settings, images.train.classes(), training.seed);
-  const std::string origin = origin_of(start, init, images.train, *model);
-  move_to(*model, device);
-  Classifier classifier(std::move(model),
-                        start.checkpoint ? start.checkpoint->normalisation
-                        : init           ? init->normalisation
-                                         : normalisation_of(images.train),
-                        checkpoint_info(settings, images.train.class_names));
+  RunNetwork network = network_of_run(settings, images, device, start.checkpoint, init);
+  Classifier& classifier = network.classifier;
+  if (ranks != nullptr) wait_for_ranks(*ranks);  // before a file changes that they read
 
   CheckpointTimes times;  // until now
   std::string best_before;
@@ -331,11 +306,12 @@ int train(const Arguments& given) {
     recorder.progress().line(text);
     is_profiled = true;
   };
-  recorder.progress().line(describe_run(summarise_run(settings, images, device, classifier, {}, {})));
+  recorder.progress().line(describe_run(summarise_run(settings, images, device, classifier, {}, {})) +
+                           (ranks == nullptr ? "" : fmt::format(" in each of {} ranks", ranks->size())));
   if (settings.device == "auto" && device.is_cpu()) {
     recorder.progress().line("device auto is the CPU: " + cuda_status().reason);
   }
-  if (!origin.empty()) recorder.progress().line(origin);
+  if (!network.origin.empty()) recorder.progress().line(network.origin);
   if (!best_before.empty()) {
     recorder.progress().line("the best checkpoint there is not of the run up to " + place.checkpoint +
                              "; it is kept as " + best_before);
@@ -351,7 +327,7 @@ int train(const Arguments& given) {
     return 0;
   }
   RunSummary summary = summarise_run(settings, images, device, classifier, result, recorder.times());
-  TestedNetwork network;
+  TestedNetwork tested_network;
   if (result.reason != StopReason::stopped) {
     const std::string tested = folder.chosen(summary.best_epoch);
     if (summary.best_epoch > 0 && tested == folder.last()) {
@@ -359,15 +335,16 @@ int train(const Arguments& given) {
                                            folder.best(), summary.best_epoch));
     }
     summary.tested_checkpoint = std::filesystem::path(tested).filename().string();
-    network = test_network(tested, images.test, device, recorder.progress());
-    summary.test = network.evaluation;
+    tested_network = test_network(tested, images.test, device, recorder.progress());
+    summary.test = tested_network.evaluation;
     summary.finished = summary.test.has_value();
   }
   // The summary comes last: where it says that a run is finished, nothing of it is missing.
   const std::string summary_text = to_json(summary);
-  if (network.predictions.size() > 0) folder.write_predictions(to_csv(network.predictions));
-  recorder.finish(summary, network.pictures);
-  write_run_report(folder, summary_text, summary.finished ? &network.pictures : nullptr, recorder.progress());
+  if (tested_network.predictions.size() > 0) folder.write_predictions(to_csv(tested_network.predictions));
+  recorder.finish(summary, tested_network.pictures);
+  write_run_report(folder, summary_text, summary.finished ? &tested_network.pictures : nullptr,
+                   recorder.progress());
   folder.write_summary(summary_text);
   recorder.progress().line(describe_end(summary, settings.out, arguments.is_planned));
   return summary.finished ? 0 : stop_exit_code();

@@ -1,0 +1,90 @@
+// cifar_trainer under mpirun: one run of several processes.
+#include <filesystem>
+#include <string>
+
+#include "trainer_program.h"
+
+using namespace fovea;
+
+namespace {
+
+/// The command line of `ranks` processes.
+Words mpirun(int ranks, const Words& words) {
+  Words all = {FOVEA_MPIRUN, "--oversubscribe", "-n", std::to_string(ranks)};
+  const Words trainer = command(words);
+  all.insert(all.end(), trainer.begin(), trainer.end());
+  return all;
+}
+
+size_t count(const std::string& text, const std::string& part) {
+  size_t found = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+
+std::string weights_of(const std::string& folder) {
+  return file_bytes(folder + "/last.safetensors");
+}
+
+}  // namespace
+
+TEST_CASE("ranks: 2 and 4 processes leave the files of one") {
+  const TemporaryFolder folder;
+  for (const int ranks : {2, 4}) {
+    const std::string out = folder / std::to_string(ranks);
+    const Outcome outcome = run_program(mpirun(ranks, short_run(out)));
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK(weights_of(out) == weights_of(finished_run()));
+    CHECK(file_bytes(out + "/predictions.csv") == file_bytes(finished_run() + "/predictions.csv"));
+    CHECK(count(outcome.err, "done after 3 epochs") == 1);
+    CHECK(count(outcome.err, "in each of " + std::to_string(ranks) + " ranks") == 1);
+  }
+}
+
+TEST_CASE("ranks: a run goes on with another number of processes, one included") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "run";
+  CHECK(run_program(mpirun(4, short_run(out, {"--max-steps", "5"}))).code == 0);
+  CHECK(run_program(mpirun(2, {"train", "--resume", "--out", out, "--max-steps", "13"})).code == 0);
+  CHECK(trainer({"train", "--resume", "--out", out, "--max-steps", "0"}).code == 0);
+  CHECK(weights_of(out) == weights_of(finished_run()));
+}
+
+TEST_CASE("ranks: an error of one process is told once and ends all") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "run";
+  const Outcome refused = run_program(mpirun(2, short_run(finished_run())));
+  INFO(refused.err);
+  CHECK(refused.code == 2);
+  CHECK(count(refused.err, "cifar_trainer: ") == 1);
+  const Outcome odd = run_program(
+      mpirun(2, {"train", "--dataset", "synthetic", "--limit", "80", "--batch-size", "12", "--out", out}));
+  CHECK(odd.code == 2);
+  CHECK_THAT(odd.err, Catch::Contains("a batch of 12 images for 2 ranks, wanted a multiple of 8"));
+  const Outcome three = run_program(mpirun(3, short_run(out)));
+  CHECK(three.code == 2);
+  CHECK_THAT(three.err, Catch::Contains("3 ranks cannot share a batch; wanted 1, 2, 4 or 8"));
+}
+
+TEST_CASE("ranks: --dry-run tells what would be and ends") {
+  const TemporaryFolder folder;
+  const Outcome outcome = run_program(mpirun(2, short_run(folder / "run", {"--dry-run"})));
+  CHECK(outcome.code == 0);
+  CHECK(!std::filesystem::exists(folder / "run"));
+}
+
+TEST_CASE("ranks: a signal to the launcher saves once and stops all") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "run";
+  Program program(mpirun(2, {"train", "--dataset", "synthetic", "--limit", "80", "--batch-size", "8",
+                             "--epochs", "1000", "--t", "1", "--out", out}));
+  program.wait_until([&] { return std::filesystem::exists(out + "/last.safetensors"); });
+  program.kill(SIGTERM);
+  const Outcome outcome = program.wait();
+  INFO(outcome.err);
+  CHECK(outcome.code != 0);
+  CHECK(count(outcome.err, "stopped after") == 1);
+  CHECK(!std::filesystem::exists(out + "/run.lock"));
+  CHECK(trainer({"train", "--resume", "--out", out, "--dry-run"}).code == 0);
+}

@@ -1,0 +1,84 @@
+#include "mpi_heartbeat.h"
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "folder_lock.h"
+
+namespace fovea::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds kBeat{1}, kSilence{8};
+// This process itself was held up: what it has not heard says nothing of the others.
+constexpr std::chrono::seconds kOwnPause{3};
+
+struct Other {
+  Clock::time_point heard = Clock::now();
+  MPI_Request beat = MPI_REQUEST_NULL;  // on its way there
+  char content = 0;
+};
+
+[[noreturn]] void end_all(MPI_Comm communicator, int rank, int size) {
+  FolderLock::remove_file();
+  std::fprintf(stderr,
+               "cifar_trainer: rank %d of %d has not answered for %d seconds; the run ends, and goes on from "
+               "its last checkpoint with --resume\n",
+               rank, size, static_cast<int>(kSilence.count()));
+  MPI_Abort(communicator, 4);
+  std::abort();
+}
+
+}  // namespace
+
+MpiHeartbeat::MpiHeartbeat(int rank, int size) {
+  // Messages apart from those of the work. All ranks do this together, so that it is no matter of the thread.
+  MPI_Comm communicator;
+  MPI_Comm_dup(MPI_COMM_WORLD, &communicator);
+  thread_ = std::thread([=, this] { run(communicator, rank, size); });
+}
+
+MpiHeartbeat::~MpiHeartbeat() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_over_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void MpiHeartbeat::run(MPI_Comm communicator, int rank, int size) {
+  std::vector<Other> others(static_cast<size_t>(size));
+  Clock::time_point before = Clock::now();
+  std::unique_lock lock(mutex_);
+  while (!changed_.wait_for(lock, kBeat, [&] { return is_over_; })) {
+    const Clock::time_point now = Clock::now();
+    const bool was_held_up = now - before > kOwnPause;
+    before = now;
+    int is_there = 1;
+    while (is_there != 0) {
+      MPI_Status status;
+      MPI_Iprobe(MPI_ANY_SOURCE, 0, communicator, &is_there, &status);
+      if (is_there == 0) break;
+      char content = 0;
+      MPI_Recv(&content, 1, MPI_CHAR, status.MPI_SOURCE, 0, communicator, MPI_STATUS_IGNORE);
+      others[static_cast<size_t>(status.MPI_SOURCE)].heard = now;
+    }
+    for (int r = 0; r < size; ++r) {
+      Other& other = others[static_cast<size_t>(r)];
+      if (r == rank) continue;
+      if (was_held_up) other.heard = now;
+      if (now - other.heard > kSilence) end_all(communicator, r, size);
+      int is_gone = 1;
+      if (other.beat != MPI_REQUEST_NULL) MPI_Test(&other.beat, &is_gone, MPI_STATUS_IGNORE);
+      if (is_gone != 0) MPI_Isend(&other.content, 1, MPI_CHAR, r, 0, communicator, &other.beat);
+    }
+  }
+  for (Other& other : others) {
+    if (other.beat != MPI_REQUEST_NULL) MPI_Request_free(&other.beat);
+  }
+}
+
+}  // namespace fovea::cli
