@@ -4,9 +4,19 @@
 #include <utility>
 #include <vector>
 
+#include "fovea/core/check.h"
 #include "fovea/kernels/cast.h"
 
 namespace fovea {
+
+LoaderSettings share_of(LoaderSettings settings, const Ranks* ranks) {
+  if (ranks == nullptr) return settings;
+  check<UsageError>(settings.batch_size % kBatchGroups == 0, "train: a batch of ", settings.batch_size,
+                    " images for ", ranks->size(), " ranks, wanted a multiple of ", kBatchGroups);
+  settings.share = ranks->rank();
+  settings.shares = ranks->size();
+  return settings;
+}
 
 Batches::Batches(const ImageSet& set, const ImageNormalisation& normalisation, const LoaderSettings& settings,
                  Place place)

@@ -3,10 +3,15 @@
 #include <cstdint>
 #include <optional>
 
+#include "fovea/core/ranks.h"
 #include "fovea/data/loader.h"
 #include "fovea/layers/module.h"
 
 namespace fovea {
+
+/// The settings for this rank's share of every batch; as they are without ranks. UsageError for batches that
+/// ranks cannot share.
+LoaderSettings share_of(LoaderSettings settings, const Ranks* ranks);
 
 /// The batches of a set of images, on the device and in the dtype of a model. On the CPU a thread prepares
 /// the next ones. On a device the images lie as bytes, and one kernel makes a batch of them by an order and a

@@ -22,4 +22,11 @@ void sum_parts(std::vector<Tensor>& parts, Tensor& total) {
   total.copy_from(parts[0]);
 }
 
+int64_t sum_over_ranks(Ranks* ranks, int64_t number, Device device) {
+  if (ranks == nullptr) return number;
+  Tensor sum = Tensor::from<int64_t>({number}, {}).to(device);
+  ranks->sum(sum);
+  return static_cast<int64_t>(sum.item());
+}
+
 }  // namespace fovea

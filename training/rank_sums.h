@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "fovea/core/ranks.h"
 #include "fovea/core/tensor.h"
 
 namespace fovea {
@@ -9,5 +10,8 @@ namespace fovea {
 /// total = the sum of what the ranks gave, as Ranks::sum adds it: pairs, then pairs of pairs. Changes the
 /// parts, of one shape and dtype, floating or i64, on the CPU.
 void sum_parts(std::vector<Tensor>& parts, Tensor& total);
+
+/// The sum of the ranks' numbers, which travel on `device`; `number` without ranks.
+int64_t sum_over_ranks(Ranks* ranks, int64_t number, Device device);
 
 }  // namespace fovea

@@ -9,6 +9,7 @@
 #include "fovea/core/check.h"
 #include "fovea/core/interrupt.h"
 #include "fovea/training/non_finite.h"
+#include "fovea/training/rank_sums.h"
 
 namespace fovea {
 namespace {
@@ -40,16 +41,10 @@ TrainingRun::TrainingRun(Model& model, const ImageSet& data, const ImageNormalis
       horizon_(settings.schedule.horizon > 0 ? settings.schedule.horizon : settings.epochs * per_epoch_),
       step_(model, optimiser_, settings, per_epoch_) {
   const Device device = optimiser_.device();
-  const Ranks* const ranks = settings.ranks;
-  check<UsageError>(ranks == nullptr || progress_.batch_size % kBatchGroups == 0, "train: a batch of ",
-                    progress_.batch_size, " images for ", ranks == nullptr ? 1 : ranks->size(),
-                    " ranks, wanted a multiple of ", kBatchGroups);
-  const LoaderSettings batches{.batch_size = progress_.batch_size,
-                               .augmentation = settings.augmentation,
-                               .seed = settings.seed,
-                               .share = ranks == nullptr ? 0 : ranks->rank(),
-                               .shares = ranks == nullptr ? 1 : ranks->size()};
-  batches_.emplace(data, normalisation, batches, Place{device, activation_dtype(settings.precision)});
+  const LoaderSettings batches{
+      .batch_size = progress_.batch_size, .augmentation = settings.augmentation, .seed = settings.seed};
+  batches_.emplace(data, normalisation, share_of(batches, settings.ranks),
+                   Place{device, activation_dtype(settings.precision)});
 }
 
 void TrainingRun::close() {
@@ -176,7 +171,8 @@ void TrainingRun::begin_epoch() {
 StopReason TrainingRun::train_epoch() {
   begin_epoch();
   while (progress_.batch < per_epoch_) {
-    if (should_stop()) return StopReason::stopped;
+    const bool stops = settings_.hooks.should_stop && settings_.hooks.should_stop();  // or another rank
+    if (sum_over_ranks(settings_.ranks, stops ? 1 : 0, optimiser_.device()) > 0) return StopReason::stopped;
     if (settings_.max_steps > 0 && progress_.step >= settings_.max_steps) return StopReason::max_steps;
     const double begin = seconds_now();
     const int64_t count = steps_at_once();
@@ -194,19 +190,6 @@ StopReason TrainingRun::train_epoch() {
   return StopReason::finished;
 }
 
-/// Whether this rank is to stop, or another.
-bool TrainingRun::should_stop() const {
-  const bool own = settings_.hooks.should_stop && settings_.hooks.should_stop();
-  return sum_over_ranks(own ? 1 : 0) > 0;
-}
-
-int64_t TrainingRun::sum_over_ranks(int64_t number) const {
-  if (settings_.ranks == nullptr) return number;
-  Tensor sum = Tensor::from<int64_t>({number}, {}).to(optimiser_.device());
-  settings_.ranks->sum(sum);
-  return static_cast<int64_t>(sum.item());
-}
-
 /// Whether a step is still to be profiled: such steps run one by one, and none is captured before the last.
 bool TrainingRun::is_profile_pending() const {
   const int64_t wanted = settings_.profile_steps;
@@ -221,20 +204,19 @@ void TrainingRun::report_profile() {
 /// Steps launched before the host waits for them. What they give does not depend on it: only how often hooks
 /// are called, and which states they find.
 int64_t TrainingRun::steps_at_once() const {
+  constexpr double kMost = 256;
   if (!is_on_device()) return 1;
+  int64_t count = 1;
+  if (recent_seconds_ > 0 && !is_profile_pending()) {
+    count = static_cast<int64_t>(std::clamp(settings_.report_seconds / recent_seconds_, 1.0, kMost));
+    count = std::min(count, per_epoch_ - progress_.batch);
+    const int64_t every = settings_.exact_every;
+    if (every > 0) count = std::min(count, every - progress_.step % every);
+    if (settings_.max_steps > 0) count = std::min(count, settings_.max_steps - progress_.step);
+  }
   // Ranks launch as many as the first of them, whose clock decides.
   const bool decides = settings_.ranks == nullptr || settings_.ranks->rank() == 0;
-  return sum_over_ranks(decides ? own_steps_at_once() : 0);
-}
-
-int64_t TrainingRun::own_steps_at_once() const {
-  constexpr double kMost = 256;
-  if (recent_seconds_ <= 0 || is_profile_pending()) return 1;
-  auto count = static_cast<int64_t>(std::clamp(settings_.report_seconds / recent_seconds_, 1.0, kMost));
-  count = std::min(count, per_epoch_ - progress_.batch);
-  const int64_t every = settings_.exact_every;
-  if (every > 0) count = std::min(count, every - progress_.step % every);
-  return settings_.max_steps > 0 ? std::min(count, settings_.max_steps - progress_.step) : count;
+  return sum_over_ranks(settings_.ranks, decides ? count : 0, optimiser_.device());
 }
 
 /// False if the step was interrupted: it has changed nothing then.

@@ -61,12 +61,9 @@ class TrainingRun {
   void swap_averages_at_end();
   void take_weights(const Checkpoint& checkpoint);
   void begin_epoch();
-  bool should_stop() const;
-  int64_t sum_over_ranks(int64_t number) const;
   bool is_profile_pending() const;
   bool is_on_device() const { return !optimiser_.device().is_cpu(); }
   int64_t steps_at_once() const;
-  int64_t own_steps_at_once() const;
   bool launch(int64_t count);
   void collect(int64_t count, double begin);
   [[noreturn]] void fail(double loss);
