@@ -38,6 +38,13 @@ TEST_CASE("linear: by hand") {
   check_near(bias.grad(), {1, 10});
 }
 
+TEST_CASE("linear: no rows have gradients of 0") {
+  const Variable weight(Tensor::full({3, 5}, 2.0), true), bias(Tensor::full({3}, 2.0), true);
+  F::linear(Tensor::zeros({0, 5}), weight, bias).backward(Tensor::zeros({0, 3}));
+  check_near(weight.grad(), std::vector<double>(15, 0.0));
+  check_near(bias.grad(), {0, 0, 0});
+}
+
 TEST_CASE("linear: shapes that do not fit are errors") {
   const Variable x(Tensor::zeros({2, 3})), weight(Tensor::zeros({4, 3})), none;
   check_error("linear", [&] { F::linear(x, Tensor::zeros({3, 4}), none); });

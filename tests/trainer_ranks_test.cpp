@@ -67,6 +67,17 @@ TEST_CASE("ranks: an error of one process is told once and ends all") {
   CHECK_THAT(three.err, Catch::Contains("3 ranks cannot share a batch; wanted 1, 2, 4 or 8"));
 }
 
+TEST_CASE("ranks: what several processes cannot do together is refused") {
+  const TemporaryFolder folder;
+  for (const Words& words : {short_run(folder / "run", {"--seeds", "2"}),
+                             Words{"reproduce", "structure", "--limit", "32", "--out", folder / "runs"}}) {
+    const Outcome outcome = run_program(mpirun(2, words));
+    INFO(outcome.err);
+    CHECK(outcome.code == 2);
+    CHECK_THAT(outcome.err, Catch::Contains("mpirun has started 2 processes, and trains one run"));
+  }
+}
+
 TEST_CASE("ranks: --dry-run tells what would be and ends") {
   const TemporaryFolder folder;
   const Outcome outcome = run_program(mpirun(2, short_run(folder / "run", {"--dry-run"})));

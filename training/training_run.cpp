@@ -41,6 +41,8 @@ TrainingRun::TrainingRun(Model& model, const ImageSet& data, const ImageNormalis
       horizon_(settings.schedule.horizon > 0 ? settings.schedule.horizon : settings.epochs * per_epoch_),
       step_(model, optimiser_, settings, per_epoch_) {
   const Device device = optimiser_.device();
+  check<UsageError>(settings.ranks == nullptr || device.is_cpu(), "train: ranks on ", device,
+                    "; they train on the CPU");
   const LoaderSettings batches{
       .batch_size = progress_.batch_size, .augmentation = settings.augmentation, .seed = settings.seed};
   batches_.emplace(data, normalisation, share_of(batches, settings.ranks),

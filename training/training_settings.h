@@ -50,12 +50,13 @@ struct EpochReport {
 struct TrainingHooks {
   std::function<void(const StepReport&)> on_step{};
   std::function<void(const EpochReport&)> on_epoch{};
-  std::function<void(int64_t done, int64_t total)> on_evaluation{};  // images, after each batch
+  std::function<void(int64_t done, int64_t total)> on_evaluation{};  // images of this rank, after each batch
   /// Polled before every batch, on a CUDA device before those that are launched at once; ends train.
   std::function<bool()> should_stop{};
   /// On the CPU asked between the operations of forward and backward passes as well, for steps that take too
   /// long to be waited for: drops the step (or the batch of the evaluation) that is under way, as if it had
-  /// not begun, and ends train. Asked often, it must do nothing but answer.
+  /// not begun, and ends train. Asked often, it must do nothing but answer. Of several ranks none drops a
+  /// step, for which the others wait.
   std::function<bool()> should_interrupt{};
   std::function<void(const Profile&)> on_profile{};  // once; of fewer steps where the run ends before
 };

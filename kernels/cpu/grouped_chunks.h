@@ -10,7 +10,8 @@
 namespace fovea::kernels::cpu {
 
 /// Units of work on a batch (images, rows of pixels) cut into groups (core/ranks.h), and those into chunks,
-/// as many in each. Sizes and order follow from the number of units alone, not from the threads.
+/// as many in each. Sizes and order follow from the number of units and of groups, not from the threads. To
+/// be made on the thread that calls the kernel, which knows its share of a batch (batch_groups).
 class GroupedChunks {
  public:
   /// Chunks of at most `largest` units in groups of equal size: in others one more.

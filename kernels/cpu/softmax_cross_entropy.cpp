@@ -61,7 +61,7 @@ void forward(const Tensor& logits, const Targets& targets, Tensor& loss, Tensor&
     }
     row_losses[static_cast<size_t>(n)] = row_loss;
   });
-  // Of N in each group, so that ranks which share a batch find the same numbers, but for a power of two.
+  // Each group's sum is divided by N: a rank, whose N is smaller by a power of two, finds the same digits.
   const GroupedChunks groups(N, N);
   std::array<A, kBatchGroups> parts{};
   for (int64_t group = 0; group < groups.groups(); ++group) {

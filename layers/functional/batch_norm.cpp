@@ -23,7 +23,9 @@ void check_norm(const char* operation, const Shape& x, Dtype dtype, const Tensor
   check_channels("bias", bias);
   check_channels("running_mean", running_mean);
   check_channels("running_variance", running_variance);
-  check(!settings.training || x.size() / channels[0] > 1, operation, ": x is ", dtype, x,
+  const Ranks* const ranks = ranks_of_statistics();
+  const int64_t rows = x.size() / channels[0] * (ranks == nullptr ? 1 : ranks->size());
+  check(!settings.training || rows > 1, operation, ": x is ", dtype, x,
         ": one row has no variance to train with; use a larger batch, or train(false)");
 }
 

@@ -2,6 +2,7 @@
 
 #include "fovea/core/ranks.h"
 #include "fovea/kernels/arithmetic.h"
+#include "fovea/kernels/cast.h"
 #include "fovea/kernels/matmul.h"
 #include "fovea/kernels/reduce.h"
 #include "fovea/layers/functional.h"
@@ -21,8 +22,8 @@ void for_each_group(int64_t N, Device device, Body body) {
   }
 }
 
-/// y = a b, or a times the transpose of b, plus bias.  a: [N, C], y: [N, K]. A library's product of a row may
-/// depend on how many there are, which must not be the share of a rank.
+/// y = a b, or a times the transpose of b, plus bias.  a: [N, C], y: [N, K]. Group by group: Eigen rounds the
+/// product of a row in another way where there are more rows, and a rank has fewer than a process alone.
 void multiply_rows(const Tensor& a, const Tensor& b, bool transpose_b, const Tensor& bias, Tensor& y) {
   const int64_t C = a.shape(1), K = y.shape(1);
   for_each_group(a.shape(0), a.device(), [&](int64_t first, int64_t count) {
@@ -37,15 +38,16 @@ template <class SumRows>
 void sum_over_groups(int64_t N, Tensor& total, SumRows sum_rows) {
   std::vector<Tensor> parts;
   for_each_group(N, total.device(), [&](int64_t first, int64_t count) {
-    if (count == N) return sum_rows(first, count, total);
-    parts.push_back(Tensor::empty(total.shape(), total.dtype()));
+    if (total.device().is_cuda()) return sum_rows(first, count, total);
+    parts.push_back(Tensor::empty(total.shape(), accumulator_of(total.dtype())));
     sum_rows(first, count, parts.back());
   });
+  if (N == 0) total.fill_with_zeros();
   if (parts.empty()) return;
   for (size_t step = 1; step < parts.size(); step *= 2) {
     for (size_t i = 0; i + step < parts.size(); i += 2 * step) kernels::accumulate(parts[i + step], parts[i]);
   }
-  total.copy_from(parts[0]);
+  kernels::cast_forward(parts[0], total);
 }
 
 }  // namespace
@@ -87,7 +89,13 @@ Variable F::linear(const Variable& x, const Variable& weight, const Variable& bi
                     dbias = bias.new_gradient();
                     Tensor row = dbias.reshape({1, K});
                     sum_over_groups(N, row, [&](int64_t first, int64_t count, Tensor& part) {
-                      kernels::reduce_forward(dy.slice(first * K, {1, count, K}), /*factor=*/1.0, part);
+                      Tensor rows = dy.slice(first * K, {1, count, K});
+                      if (part.dtype() != dy.dtype()) {
+                        Tensor wide = Tensor::empty(rows.shape(), part.dtype());
+                        kernels::cast_forward(rows, wide);
+                        rows = wide;
+                      }
+                      kernels::reduce_forward(rows, /*factor=*/1.0, part);
                     });
                   }
                   return {dx, dweight, dbias};

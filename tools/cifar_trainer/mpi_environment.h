@@ -19,7 +19,7 @@ inline int launched(std::initializer_list<const char*> variables) {
   }
   return 1;
 }
-/// How many processes Open MPI's, MPICH's or Slurm's launcher for MPI has started as one run.
+/// How many processes Open MPI's or MPICH's launcher has started as one run.
 inline int launched_ranks() {
   return launched({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});
 }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <vector>
 
 #include "folder_lock.h"
@@ -31,6 +32,18 @@ struct Other {
   std::abort();
 }
 
+// Whose beat has come, if one has. A failure is silence, which ends the run in time.
+std::optional<int> take_beat(MPI_Comm communicator) {
+  int is_there = 0;
+  MPI_Status status;
+  if (MPI_Iprobe(MPI_ANY_SOURCE, 0, communicator, &is_there, &status) != MPI_SUCCESS || is_there == 0)
+    return {};
+  char content = 0;
+  const int result = MPI_Recv(&content, 1, MPI_CHAR, status.MPI_SOURCE, 0, communicator, MPI_STATUS_IGNORE);
+  if (result != MPI_SUCCESS) return {};
+  return status.MPI_SOURCE;
+}
+
 }  // namespace
 
 MpiHeartbeat::MpiHeartbeat(int rank, int size) {
@@ -57,14 +70,8 @@ void MpiHeartbeat::run(MPI_Comm communicator, int rank, int size) {
     const Clock::time_point now = Clock::now();
     const bool was_held_up = now - before > kOwnPause;
     before = now;
-    int is_there = 1;
-    while (is_there != 0) {
-      MPI_Status status;
-      MPI_Iprobe(MPI_ANY_SOURCE, 0, communicator, &is_there, &status);
-      if (is_there == 0) break;
-      char content = 0;
-      MPI_Recv(&content, 1, MPI_CHAR, status.MPI_SOURCE, 0, communicator, MPI_STATUS_IGNORE);
-      others[static_cast<size_t>(status.MPI_SOURCE)].heard = now;
+    while (const std::optional<int> source = take_beat(communicator)) {
+      others[static_cast<size_t>(*source)].heard = now;
     }
     for (int r = 0; r < size; ++r) {
       Other& other = others[static_cast<size_t>(r)];

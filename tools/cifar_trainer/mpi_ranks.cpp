@@ -48,9 +48,8 @@ class MpiRanks : public Ranks {
     // An error ends this process alone, whereupon the launcher ends the others.
     if (std::uncaught_exceptions() != exceptions_) return;
     MPI_Request request;
-    if (const int result = MPI_Ibarrier(MPI_COMM_WORLD, &request); result == MPI_SUCCESS) {
-      finish(result, "MPI_Ibarrier", request);
-    }
+    int is_done = MPI_Ibarrier(MPI_COMM_WORLD, &request) == MPI_SUCCESS ? 0 : 1;
+    while (is_done == 0 && MPI_Test(&request, &is_done, MPI_STATUS_IGNORE) == MPI_SUCCESS) sched_yield();
     heartbeat_.reset();  // from here on nobody is waited for
     MPI_Finalize();
   }
@@ -136,6 +135,11 @@ std::unique_ptr<Ranks> start_ranks() {
   check<UsageError>(kBatchGroups % ranks->size() == 0, "train: ", ranks->size(),
                     " ranks cannot share a batch; wanted 1, 2, 4 or ", kBatchGroups);
   return ranks;
+}
+
+void check_started_alone(const char* command) {
+  check<UsageError>(launched_ranks() < 2, command, ": mpirun has started ", launched_ranks(),
+                    " processes, and trains one run; wanted cifar_trainer train without --seeds");
 }
 
 int ranks_on_this_machine() {

@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
+#include "mpi_ranks.h"
 #include "output.h"
 #include "published_tables.h"
 #include "recipes.h"
@@ -103,6 +104,7 @@ std::string csv_of(const std::vector<Row>& rows) {
 }  // namespace
 
 int reproduce(const Arguments& given) {
+  check_started_alone("reproduce");
   if (given.names.empty()) {
     for (const PublishedTable& table : published_tables()) print("{:<12} {}\n", table.name, table.title);
     return 0;

@@ -1,11 +1,14 @@
 #include "run_ranks.h"
 
+#include <sched.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <optional>
 #include <string_view>
-#include <thread>
 
 #include "fovea/core/check.h"
+#include "fovea/core/environment.h"
 #include "fovea/core/parallel_for.h"
 #include "mpi_ranks.h"
 #include "output.h"
@@ -51,11 +54,15 @@ void wait_for_ranks(Ranks& ranks) {
 void prepare_rank(const Ranks& ranks, Device device, bool sets_threads) {
   check<UsageError>(device.is_cpu(), "train: ", ranks.size(), " ranks, and the device is ", device,
                     "; ranks train on the CPU; wanted --device cpu");
-  if (sets_threads) return;
-  const int processors = static_cast<int>(std::thread::hardware_concurrency()),
-            together = ranks_on_this_machine();
-  // Fewer threads than processors: the launcher has bound the rank to some.
-  if (num_threads() == processors) set_num_threads(std::max(1, processors / together));
+  if (sets_threads || !environment("OMP_NUM_THREADS").empty()) return;
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  const bool is_known = sched_getaffinity(0, sizeof allowed, &allowed) == 0;
+  const int online = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  // The launcher may have bound the rank to some processors, alone or with others; a quota is for all ranks.
+  const bool is_bound = is_known && CPU_COUNT(&allowed) < online;
+  const int part = std::max(1, (is_bound ? online : num_threads()) / ranks_on_this_machine());
+  set_num_threads(std::min(num_threads(), part));
 }
 
 int train_as_other_rank(Ranks& ranks) {

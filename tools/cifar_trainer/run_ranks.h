@@ -18,8 +18,8 @@ struct SettledRun {
 void tell_ranks(Ranks& ranks, const SettledRun& run);
 /// Waits until all of them are here: the others have read then what they were told of.
 void wait_for_ranks(Ranks& ranks);
-/// Gives each rank its part of the processors, where the launcher has not done so and no number of threads
-/// was set. UsageError for a device that ranks cannot train on.
+/// Gives each rank its part of the machine's processors, among those that the launcher has bound it to, where
+/// no number of threads was set. UsageError for a device that ranks cannot train on.
 void prepare_rank(const Ranks& ranks, Device device, bool sets_threads);
 /// train, of any other rank: writes nothing.
 int train_as_other_rank(Ranks& ranks);

@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
+#include "mpi_ranks.h"
 #include "output.h"
 #include "recipes.h"
 #include "run_plan.h"
@@ -11,6 +12,7 @@
 namespace fovea::cli {
 
 int train_seeds(const Arguments& given) {
+  check_started_alone("train --seeds");
   check<UsageError>(
       given.checkpoint.empty() && given.init.empty() && !given.overwrite && given.profile_steps == 0,
       "train: --seeds goes with neither --resume FILE, --init, --overwrite nor --profile; "
