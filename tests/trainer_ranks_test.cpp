@@ -67,6 +67,34 @@ TEST_CASE("ranks: an error of one process is told once and ends all") {
   CHECK_THAT(three.err, Catch::Contains("3 ranks cannot share a batch; wanted 1, 2, 4 or 8"));
 }
 
+TEST_CASE("ranks: a process with other weights to begin with is named, and nothing is trained") {
+  const TemporaryFolder folder;
+  REQUIRE(trainer(short_run(folder / "other", {"--seed", "2", "--max-steps", "1"})).code == 0);
+  // As on two machines: each has a file of its own under the same name.
+  const std::string starts[] = {finished_run(), folder / "other"};
+  for (size_t rank = 0; rank < 2; ++rank) {
+    const std::string own = folder / std::to_string(rank);
+    std::filesystem::create_directory(own);
+    std::filesystem::copy(starts[rank] + "/last.safetensors", own + "/start.safetensors");
+  }
+  Words words = {FOVEA_MPIRUN,
+                 "--oversubscribe",
+                 "-n",
+                 "2",
+                 "sh",
+                 "-c",
+                 "cd \"$0/$OMPI_COMM_WORLD_RANK\" && exec \"$@\"",
+                 folder / "."};
+  const Words run = command(short_run(folder / "run", {"--init", "start.safetensors"}));
+  words.insert(words.end(), run.begin(), run.end());
+  const Outcome outcome = run_program(words);
+  INFO(outcome.err);
+  CHECK(outcome.code == 2);
+  CHECK(count(outcome.err, "rank 1 has other weights to begin with than rank 0; wanted the same of all") ==
+        1);
+  CHECK(!std::filesystem::exists(folder / "run"));
+}
+
 TEST_CASE("ranks: what several processes cannot do together is refused") {
   const TemporaryFolder folder;
   for (const Words& words : {short_run(folder / "run", {"--seeds", "2"}),

@@ -47,4 +47,9 @@ RunNetwork network_of_run(const Settings& settings, const RunImages& images, Dev
           std::move(origin)};
 }
 
+std::vector<NamedTensor> start_weights(const RunNetwork& network,
+                                       const std::optional<Checkpoint>& checkpoint) {
+  return checkpoint ? checkpoint->model : network.classifier.checkpoint().model;
+}
+
 }  // namespace fovea::cli

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "fovea/training/classifier.h"
 #include "settings.h"
@@ -26,5 +27,9 @@ struct RunNetwork {
 /// a new one takes.
 RunNetwork network_of_run(const Settings& settings, const RunImages& images, Device device,
                           const std::optional<Checkpoint>& checkpoint, const std::optional<Checkpoint>& init);
+
+/// The weights with which a run begins, or goes on.
+std::vector<NamedTensor> start_weights(const RunNetwork& network,
+                                       const std::optional<Checkpoint>& checkpoint);
 
 }  // namespace fovea::cli

@@ -7,9 +7,12 @@
 #include <optional>
 #include <string_view>
 
+#include "digest.h"
+#include "fovea/config.h"
 #include "fovea/core/check.h"
 #include "fovea/core/environment.h"
 #include "fovea/core/parallel_for.h"
+#include "fovea/kernels/cpu_variant.h"
 #include "mpi_ranks.h"
 #include "output.h"
 #include "run_network.h"
@@ -32,6 +35,18 @@ std::string broadcast(Ranks& ranks, const std::string& text) {
   return {all.data<uint8_t>(), all.data<uint8_t>() + count};
 }
 
+std::string digest_of_tensors(const std::vector<Tensor>& tensors) {
+  Digest digest(DigestKind::sha256);
+  for (const Tensor& tensor : tensors) digest.add(tensor.raw(), static_cast<size_t>(tensor.bytes()));
+  return digest.text();
+}
+
+std::string digest_of_text(std::string_view text) {
+  Digest digest(DigestKind::sha256);
+  digest.add(text.data(), text.size());
+  return digest.text();
+}
+
 // The next part of what tell_ranks joins.
 std::string take_part(std::string_view& text) {
   const size_t end = text.find(kSeparator);
@@ -46,9 +61,32 @@ void tell_ranks(Ranks& ranks, const SettledRun& run) {
   broadcast(ranks, run.settings + kSeparator + run.checkpoint + kSeparator + run.init + kSeparator);
 }
 
-void wait_for_ranks(Ranks& ranks) {
-  Tensor nothing = Tensor::zeros({}, Dtype::i64);
-  ranks.sum(nothing);
+std::string difference_of_ranks(Ranks& ranks, const RunImages& images,
+                                const std::vector<NamedTensor>& weights) {
+  std::vector<Tensor> of_images;
+  for (const ImageSet* const set : {&images.train, &images.validation}) {
+    if (set->size() > 0) of_images.insert(of_images.end(), {set->images, set->labels});
+  }
+  std::vector<Tensor> of_weights;
+  for (const NamedTensor& weight : weights) of_weights.push_back(weight.tensor);
+  const std::string own = digest_of_text(FOVEA_VERSION) + digest_of_text(kernels::cpu_variant()) +
+                          digest_of_tensors(of_images) + digest_of_tensors(of_weights);
+  const auto size = std::ssize(own);
+  Tensor mine = Tensor::empty({size}, Dtype::u8), all = Tensor::empty({ranks.size(), size}, Dtype::u8);
+  std::copy(own.begin(), own.end(), mine.data<uint8_t>());
+  ranks.gather(mine, all);
+  constexpr const char* kNames[] = {"another version of cifar_trainer",
+                                    "other kernels for its processor (FOVEA_CPU chooses them)",
+                                    "other training or validation images", "other weights to begin with"};
+  const int64_t digits = size / std::ssize(kNames);
+  for (int rank = 1; rank < ranks.size(); ++rank) {
+    for (int64_t i = 0; i < std::ssize(kNames); ++i) {
+      const uint8_t *const first = all.data<uint8_t>() + i * digits, *const other = first + rank * size;
+      if (std::equal(first, first + digits, other)) continue;
+      return fovea::str("train: rank ", rank, " has ", kNames[i], " than rank 0; wanted the same of all");
+    }
+  }
+  return "";
 }
 
 void prepare_rank(const Ranks& ranks, Device device, bool sets_threads) {
@@ -79,10 +117,9 @@ int train_as_other_rank(Ranks& ranks) {
   std::optional<Checkpoint> checkpoint, init;
   if (!run.checkpoint.empty()) checkpoint = read_checkpoint(run.checkpoint);
   if (!run.init.empty()) init = read_checkpoint(run.init);
-  wait_for_ranks(ranks);
-
   const RunImages images = images_of_run(settings);
   RunNetwork network = network_of_run(settings, images, device, checkpoint, init);
+  if (!difference_of_ranks(ranks, images, start_weights(network, checkpoint)).empty()) return 2;
   TrainingSettings training = training_settings(settings, images.train.size());
   training.ranks = &ranks;
   if (checkpoint) training.resume = &*checkpoint;

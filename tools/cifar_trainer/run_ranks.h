@@ -1,9 +1,11 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "fovea/core/device.h"
 #include "fovea/core/ranks.h"
+#include "run_network.h"
 
 /// A run of several ranks: the first one reads and writes the run's folder, as a run alone does; the others
 /// compute their shares.
@@ -16,8 +18,10 @@ struct SettledRun {
 };
 /// By the first rank: tells the others.
 void tell_ranks(Ranks& ranks, const SettledRun& run);
-/// Waits until all of them are here: the others have read then what they were told of.
-void wait_for_ranks(Ranks& ranks);
+/// What is wrong, of the first rank that differs, where the ranks do not all have the same program, kernels,
+/// images and weights to begin with, by their SHA-256; "" where they have. All ranks get the same text.
+std::string difference_of_ranks(Ranks& ranks, const RunImages& images,
+                                const std::vector<NamedTensor>& weights);
 /// Gives each rank its part of the machine's processors, among those that the launcher has bound it to, where
 /// no number of threads was set. UsageError for a device that ranks cannot train on.
 void prepare_rank(const Ranks& ranks, Device device, bool sets_threads);

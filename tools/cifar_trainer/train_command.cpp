@@ -273,7 +273,11 @@ int train(const Arguments& given) {
   check_settings(training);
   RunNetwork network = network_of_run(settings, images, device, start.checkpoint, init);
   Classifier& classifier = network.classifier;
-  if (ranks != nullptr) wait_for_ranks(*ranks);  // before a file changes that they read
+  if (ranks != nullptr) {  // before a file changes that they read
+    const std::string difference =
+        difference_of_ranks(*ranks, images, start_weights(network, start.checkpoint));
+    check<UsageError>(difference.empty(), difference);
+  }
 
   CheckpointTimes times;  // until now
   std::string best_before;
