@@ -1,6 +1,7 @@
 #include "fovea/kernels/join_moments.h"
 
 #include <catch2/catch.hpp>
+#include <limits>
 
 #include "fovea/core/random.h"
 #include "fovea/kernels/batch_norm.h"
@@ -51,6 +52,18 @@ TEST_CASE("join_moments: of 1 to 9 parts, as of the whole") {
         check_near(found_variance.to(Device::cpu()), variance.to_doubles(), 1e-6);
       }
     }
+  }
+}
+
+TEST_CASE("join_moments: an infinite variance stays one") {
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const Device device : devices()) {
+    INFO(device);
+    const Tensor parts = Tensor::from<double>({1, infinity, 3, infinity}, {2, 2, 1});
+    Tensor mean = Tensor::zeros({1}, Dtype::f32, device), variance = Tensor::zeros_like(mean);
+    kernels::join_moments(cast(parts, dtype_of_parts(device)).to(device), mean, variance);
+    CHECK(mean.item() == 2);
+    CHECK(variance.item() == infinity);
   }
 }
 

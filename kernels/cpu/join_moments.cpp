@@ -12,9 +12,11 @@ void join_by_pairs(int64_t C, std::vector<double> rows, double* means, double* v
     const double other = rows[static_cast<size_t>(from)], share = other / (count + other);
     for (int64_t c = 0; c < C; ++c) {
       double &mean = means[to * C + c], &variance = variances[to * C + c];
-      const double delta = means[from * C + c] - mean, change = variances[from * C + c] - variance;
+      const double delta = means[from * C + c] - mean;
       mean += share * delta;
-      variance += share * change + share * (1 - share) * delta * delta;
+      // Without a difference of variances: infinite ones stay what they are.
+      variance =
+          (1 - share) * variance + share * variances[from * C + c] + share * (1 - share) * delta * delta;
     }
     count += other;
   });
