@@ -161,7 +161,8 @@ TEST_CASE("settings_fields: what a checkpoint keeps of a training run") {
                                                {"precision", "f32"},
                                                {"schedule", "one-cycle"},
                                                {"schedule.learning_rate", "0.1"},
-                                               {"seed", "1"}};
+                                               {"seed", "1"},
+                                               {"sync_norm", "true"}};
   CHECK(describe(settings) == sgd);
   settings.augmentation.reset();
   settings.optimiser.kind = OptimiserKind::adamw;
@@ -187,6 +188,7 @@ TEST_CASE("settings_fields: what a checkpoint keeps of a training run") {
                                                  {"schedule.learning_rate", "0.1"},
                                                  {"schedule.milestones", "0.5, 1"},
                                                  {"schedule.warm_up", "400"},
-                                                 {"seed", "1"}};
+                                                 {"seed", "1"},
+                                                 {"sync_norm", "true"}};
   CHECK(describe(settings) == steps);
 }
