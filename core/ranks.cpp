@@ -1,7 +1,5 @@
 #include "fovea/core/ranks.h"
 
-#include <utility>
-
 #include "fovea/core/check.h"
 
 namespace fovea {
@@ -11,11 +9,13 @@ constinit thread_local Ranks *sharing = nullptr, *joining = nullptr;
 
 }  // namespace
 
-SharedBatch::SharedBatch(Ranks& ranks, bool joins_statistics) {
-  check<UsageError>(ranks.size() >= 1 && kBatchGroups % ranks.size() == 0, "ranks: a batch is shared by ",
-                    ranks.size(), ", wanted a number of ranks that divides ", kBatchGroups);
-  sharing_before_ = std::exchange(sharing, &ranks);
-  joining_before_ = std::exchange(joining, joins_statistics && ranks.size() > 1 ? &ranks : nullptr);
+SharedBatch::SharedBatch(Ranks* ranks, bool joins_statistics)
+    : sharing_before_(sharing), joining_before_(joining) {
+  if (ranks == nullptr) return;
+  check<UsageError>(ranks->size() >= 1 && kBatchGroups % ranks->size() == 0, "ranks: a batch is shared by ",
+                    ranks->size(), ", wanted a number of ranks that divides ", kBatchGroups);
+  sharing = ranks;
+  joining = joins_statistics && ranks->size() > 1 ? ranks : nullptr;
 }
 SharedBatch::~SharedBatch() {
   sharing = sharing_before_;

@@ -27,12 +27,12 @@ class Ranks {
   virtual void gather(const Tensor& x, Tensor& parts) = 0;
 };
 
-/// While one lives, what is computed on this thread is this rank's share of a batch.
+/// While one lives, what is computed on this thread is this rank's share of a batch; as it was without ranks.
 class SharedBatch {
  public:
   /// joins_statistics: batch norms take their statistics over all ranks, instead of over each share.
   /// UsageError unless the number of ranks divides kBatchGroups.
-  SharedBatch(Ranks& ranks, bool joins_statistics);
+  SharedBatch(Ranks* ranks, bool joins_statistics);
   ~SharedBatch();
   SharedBatch(const SharedBatch&) = delete;
   SharedBatch& operator=(const SharedBatch&) = delete;
@@ -44,6 +44,15 @@ class SharedBatch {
 /// The ranks over which a batch norm on this thread takes its statistics; null: it has all of the batch, or
 /// is to take them over its share alone.
 Ranks* ranks_of_statistics();
+/// Calls add(to, from) so that number 0 of `count` becomes the sum of all, in the order of Ranks::sum and of
+/// the groups of a batch: pairs, then pairs of pairs.
+template <class Add>
+void add_by_pairs(int64_t count, Add&& add) {
+  for (int64_t step = 1; step < count; step *= 2) {
+    for (int64_t i = 0; i + step < count; i += 2 * step) add(i, i + step);
+  }
+}
+
 /// Groups of which this thread's share of a batch consists: kBatchGroups / ranks.
 int64_t batch_groups();
 

@@ -28,7 +28,7 @@ struct NormConstants {
   double epsilon = 1e-5;
   bool of_batch = true;            // whether mean and variance are those of x, or constants
   RunningStatistics running = {};  // what a forward pass with this moves towards mean and variance
-  int64_t shares = 1;              // of a batch that the statistics are of: x is one, of equal size
+  int64_t shares = 1;              // mean and variance are of so many x, of equal size: see core/ranks.h
 
   /// This norm for a pass that moves no running statistics.
   NormConstants without_running() const {
@@ -56,9 +56,9 @@ FOVEA_KERNEL(batch_norm_backward_reduce, const Tensor& dy, const Tensor& x, cons
              bool has_relu, Tensor& dweight, Tensor& dbias);
 
 /// dx = weight * rstd * (g - dbias / rows - xhat * dweight / rows) + other where mean and variance are those
-/// of x (of all of norm.shares: then rows, dweight and dbias are, too); dx = weight * rstd * g + other where
-/// they are constants. `other`, a gradient of x that comes another
-/// way, may be undefined. dx may be dy, or other.
+/// of x, or of all shares of a batch, as rows, dweight and dbias are then, too; dx = weight * rstd * g +
+/// other where they are constants. `other`, a gradient of x that comes another way, may be undefined. dx may
+/// be dy, or other.
 FOVEA_KERNEL(batch_norm_backward_input, const Tensor& dy, const Tensor& x, const NormConstants& norm,
              const Tensor& dweight, const Tensor& dbias, bool has_relu, const Tensor& other, Tensor& dx);
 

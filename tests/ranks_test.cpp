@@ -59,7 +59,7 @@ void check_same_bits(const Make& make, int64_t input_size, int64_t classes) {
   for (const int size : {1, 2, 4, 8}) {
     std::vector<Numbers> found(static_cast<size_t>(size));
     ThreadRanks::run(size, [&](Ranks& ranks) {
-      const SharedBatch shared(ranks, /*joins_statistics=*/true);
+      const SharedBatch shared(&ranks, /*joins_statistics=*/true);
       found[static_cast<size_t>(ranks.rank())] = step_of(*make(), images, labels, &ranks);
     });
     for (const Numbers& numbers : found) {
@@ -97,7 +97,7 @@ TEST_CASE("ranks: statistics of each share alone, where they are not joined") {
   };
   std::vector<Tensor> found(2);
   ThreadRanks::run(2, [&](Ranks& ranks) {
-    const SharedBatch shared(ranks, /*joins_statistics=*/false);
+    const SharedBatch shared(&ranks, /*joins_statistics=*/false);
     found[static_cast<size_t>(ranks.rank())] = norm(x.slice(ranks.rank() * 48, {4, 2, 2, 3}));
   });
   for (int64_t rank = 0; rank < 2; ++rank) {
@@ -109,7 +109,7 @@ TEST_CASE("ranks: errors") {
   std::vector<std::string> errors(3);
   ThreadRanks::run(3, [&](Ranks& ranks) {
     try {
-      const SharedBatch shared(ranks, /*joins_statistics=*/true);
+      const SharedBatch shared(&ranks, /*joins_statistics=*/true);
     } catch (const UsageError& error) {
       errors[static_cast<size_t>(ranks.rank())] = error.what();
     }

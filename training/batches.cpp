@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "fovea/core/check.h"
 #include "fovea/kernels/cast.h"
@@ -34,15 +33,10 @@ Batches::Batches(const ImageSet& set, const ImageNormalisation& normalisation, c
   set_images_ = set.images.to(place.device);
   set_labels_ = set.labels.to(place.device);
   values_ = normalised_bytes(normalisation).to(place.device);
-  check<UsageError>(
-      settings.shares == 1 || !is_mixed(settings.augmentation),
-      "train: mixup and cutmix mix images of several ranks, which is not there on a CUDA device; "
-      "wanted one rank, or neither");
-  order_ =
-      Tensor::empty({settings.shares == 1 ? images_ : per_epoch_ * share_size()}, Dtype::i64, place.device);
+  order_ = Tensor::empty({images_}, Dtype::i64, place.device);
   epoch_number_ = Tensor::zeros({}, Dtype::i64, place.device);
   copy_order();
-  if (images_ >= settings.batch_size) batch_ = empty(share_size());
+  if (images_ >= settings.batch_size) batch_ = empty(settings.batch_size);
 }
 
 void Batches::begin_epoch(int64_t epoch, int64_t first) {
@@ -69,9 +63,9 @@ const Batch& Batches::at(int64_t number) {
     begin_epoch(epoch_, number);
     return next_of_loader();
   }
-  const int64_t first = number * share_size();
-  const int64_t count = std::min(share_size(), order_.size() - first);
-  const bool is_whole = count == share_size();
+  const int64_t first = number * settings_.batch_size;
+  const int64_t count = std::min(settings_.batch_size, images_ - first);
+  const bool is_whole = count == settings_.batch_size;
   if (!is_whole) last_ = empty(count);
   Batch& batch = is_whole ? batch_ : last_;
   const Tensor mixing =
@@ -92,16 +86,7 @@ void Batches::gather(const Tensor& order, const Tensor& position, const Tensor& 
 }
 
 void Batches::copy_order() {
-  std::vector<int64_t> order = epoch_order(images_, settings_, epoch_);
-  if (settings_.shares > 1) {
-    std::vector<int64_t> own;
-    for (int64_t batch = 0; batch < per_epoch_; ++batch) {
-      const auto begin = order.begin() + batch * settings_.batch_size + settings_.share * share_size();
-      own.insert(own.end(), begin, begin + share_size());
-    }
-    order = std::move(own);
-  }
-  order_.copy_from(Tensor::from<int64_t>(order, order_.shape()));
+  order_.copy_from(Tensor::from<int64_t>(epoch_order(images_, settings_, epoch_), order_.shape()));
   epoch_number_.copy_from(Tensor::from<int64_t>({epoch_}, {}));
   const Tensor mixing = draw_mixing(settings_.augmentation, settings_.seed, epoch_, /*first=*/0, per_epoch_,
                                     set_images_.shape(1), set_images_.shape(2));

@@ -19,7 +19,8 @@ LoaderSettings share_of(LoaderSettings settings, const Ranks* ranks);
 /// bit in f32.
 class Batches {
  public:
-  /// Begins with epoch 0. Settings as of a Loader; see LoaderSettings::repeat.
+  /// Begins with epoch 0. Settings as of a Loader; see LoaderSettings::repeat. On a device there is one
+  /// share.
   Batches(const ImageSet& set, const ImageNormalisation& normalisation, const LoaderSettings& settings,
           Place place);
 
@@ -35,7 +36,6 @@ class Batches {
   const Batch& at(int64_t number);
 
  private:
-  int64_t share_size() const { return settings_.batch_size / settings_.shares; }
   void copy_order();
   Loader& loader();
   Batch empty(int64_t count) const;
@@ -46,7 +46,7 @@ class Batches {
   Place place_;
   int64_t images_, per_epoch_;
   int64_t epoch_ = 0;
-  Batch batch_;  // of share_size() images
+  Batch batch_;  // of batch_size images
   Batch last_;   // a smaller one
   // On the CPU:
   ImageSet set_;
@@ -55,7 +55,7 @@ class Batches {
   int64_t loader_epoch_ = 0, loader_batch_ = 0;  // what it gives next; -1: nothing, it has failed
   // On a device:
   Tensor set_images_, set_labels_, values_;
-  Tensor order_;         // i64 [N], or of shares this one's
+  Tensor order_;         // i64 [N]
   Tensor epoch_number_;  // i64 []
   Tensor mixing_;        // f32 [per_epoch, 6], or undefined
 };

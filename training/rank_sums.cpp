@@ -16,15 +16,15 @@ void add(const Tensor& from, Tensor& to) {
 }  // namespace
 
 void sum_parts(std::vector<Tensor>& parts, Tensor& total) {
-  for (size_t step = 1; step < parts.size(); step *= 2) {
-    for (size_t i = 0; i + step < parts.size(); i += 2 * step) add(parts[i + step], parts[i]);
-  }
+  add_by_pairs(std::ssize(parts), [&](int64_t to, int64_t from) {
+    add(parts[static_cast<size_t>(from)], parts[static_cast<size_t>(to)]);
+  });
   total.copy_from(parts[0]);
 }
 
-int64_t sum_over_ranks(Ranks* ranks, int64_t number, Device device) {
+int64_t sum_over_ranks(Ranks* ranks, int64_t number) {
   if (ranks == nullptr) return number;
-  Tensor sum = Tensor::from<int64_t>({number}, {}).to(device);
+  Tensor sum = Tensor::from<int64_t>({number}, {});
   ranks->sum(sum);
   return static_cast<int64_t>(sum.item());
 }

@@ -11,7 +11,7 @@ namespace fovea {
 /// parts, of one shape and dtype, floating or i64, on the CPU.
 void sum_parts(std::vector<Tensor>& parts, Tensor& total);
 
-/// The sum of the ranks' numbers, which travel on `device`; `number` without ranks.
-int64_t sum_over_ranks(Ranks* ranks, int64_t number, Device device);
+/// The sum of the ranks' numbers; `number` without ranks.
+int64_t sum_over_ranks(Ranks* ranks, int64_t number);
 
 }  // namespace fovea

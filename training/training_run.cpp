@@ -174,7 +174,7 @@ StopReason TrainingRun::train_epoch() {
   begin_epoch();
   while (progress_.batch < per_epoch_) {
     const bool stops = settings_.hooks.should_stop && settings_.hooks.should_stop();  // or another rank
-    if (sum_over_ranks(settings_.ranks, stops ? 1 : 0, optimiser_.device()) > 0) return StopReason::stopped;
+    if (sum_over_ranks(settings_.ranks, stops ? 1 : 0) > 0) return StopReason::stopped;
     if (settings_.max_steps > 0 && progress_.step >= settings_.max_steps) return StopReason::max_steps;
     const double begin = seconds_now();
     const int64_t count = steps_at_once();
@@ -207,18 +207,12 @@ void TrainingRun::report_profile() {
 /// are called, and which states they find.
 int64_t TrainingRun::steps_at_once() const {
   constexpr double kMost = 256;
-  if (!is_on_device()) return 1;
-  int64_t count = 1;
-  if (recent_seconds_ > 0 && !is_profile_pending()) {
-    count = static_cast<int64_t>(std::clamp(settings_.report_seconds / recent_seconds_, 1.0, kMost));
-    count = std::min(count, per_epoch_ - progress_.batch);
-    const int64_t every = settings_.exact_every;
-    if (every > 0) count = std::min(count, every - progress_.step % every);
-    if (settings_.max_steps > 0) count = std::min(count, settings_.max_steps - progress_.step);
-  }
-  // Ranks launch as many as the first of them, whose clock decides.
-  const bool decides = settings_.ranks == nullptr || settings_.ranks->rank() == 0;
-  return sum_over_ranks(settings_.ranks, decides ? count : 0, optimiser_.device());
+  if (!is_on_device() || recent_seconds_ <= 0 || is_profile_pending()) return 1;
+  auto count = static_cast<int64_t>(std::clamp(settings_.report_seconds / recent_seconds_, 1.0, kMost));
+  count = std::min(count, per_epoch_ - progress_.batch);
+  const int64_t every = settings_.exact_every;
+  if (every > 0) count = std::min(count, every - progress_.step % every);
+  return settings_.max_steps > 0 ? std::min(count, settings_.max_steps - progress_.step) : count;
 }
 
 /// False if the step was interrupted: it has changed nothing then.

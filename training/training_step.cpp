@@ -43,7 +43,6 @@ TrainingStep::TrainingStep(Model& model, Optimiser& optimiser, const TrainingSet
   loss_scale_ = Tensor::full({}, has_loss_scale_ ? kFirstLossScale : 1, dtype, device);
   inverse_scale_ = Tensor::zeros({}, dtype, device);
   part_scale_ = Tensor::zeros({}, dtype, device);
-  all_correct_ = Tensor::zeros({}, Dtype::i64, device);
   good_steps_ = Tensor::zeros({}, Dtype::i64, device);
   if (settings.ema_decay > 0) {
     std::vector<Tensor> followed = optimiser.arenas();
@@ -87,14 +86,6 @@ Tensor TrainingStep::pass(const Batch& batch, const Tensor& gradient_scale) {
   return cross_entropy.value();
 }
 
-/// What makes passes those of this rank's share of a batch.
-struct TrainingStep::RankScope {
-  explicit RankScope(const TrainingStep& step) {
-    if (step.ranks_ != nullptr) shared.emplace(*step.ranks_, step.joins_statistics_);
-  }
-  std::optional<SharedBatch> shared;
-};
-
 /// Calls use(part, share of the images of all ranks) for the parts of a batch, whose sizes differ by one at
 /// most.
 template <class Use>
@@ -120,7 +111,7 @@ Tensor TrainingStep::pass_in_parts(const Batch& batch) {
 }
 
 void TrainingStep::repeat(const Batch& batch, bool with_gradients) {
-  const RankScope rank_scope(*this);
+  const SharedBatch shared(ranks_, joins_statistics_);
   optimiser_.zero_grad();
   for_each_part(batch, [&](const Batch& part, double) {
     const Variable loss = loss_of(model_.forward(part.images), part);
@@ -130,7 +121,7 @@ void TrainingStep::repeat(const Batch& batch, bool with_gradients) {
 
 void TrainingStep::run(const Batch& batch) {
   kernels::begin_step(rates_, position_, rate_);
-  const RankScope rank_scope(*this);
+  const SharedBatch shared(ranks_, joins_statistics_);
   optimiser_.zero_grad();
   Tensor loss = accumulation_ == 1 && ranks_ == nullptr ? pass(batch, loss_scale_) : pass_in_parts(batch);
   Tensor correct = correct_;
@@ -138,9 +129,8 @@ void TrainingStep::run(const Batch& batch) {
     ranks_->sum(loss);
     optimiser_.sum_gradients(*ranks_);
     if (!joins_statistics_) statistics_.average(*ranks_);
-    all_correct_.copy_from(correct_);
-    ranks_->sum(all_correct_);
-    correct = all_correct_;
+    correct = correct_.clone();
+    ranks_->sum(correct);
   }
   // What no loss scale can help.
   Tensor& failures = has_loss_scale_ ? non_finite_losses_ : non_finite_;

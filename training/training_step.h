@@ -68,7 +68,6 @@ class TrainingStep {
   Tensor pass_in_parts(const Batch& batch);
   template <class Use>
   void for_each_part(const Batch& batch, const Use& use) const;
-  struct RankScope;
   int64_t shares() const { return ranks_ == nullptr ? 1 : ranks_->size(); }
 
   Model& model_;
@@ -85,7 +84,6 @@ class TrainingStep {
   Tensor losses_;                      // [steps of an epoch]
   Tensor failures_, corrects_;         // i64, as losses; failures: numbers that were not finite
   Tensor correct_, non_finite_;        // i64 []
-  Tensor all_correct_;                 // i64 []: of all ranks
   Tensor non_finite_losses_;           // i64 []: of all steps, and of running statistics
   Tensor part_scale_;                  // []: of the gradient of a part of a batch
   Tensor loss_scale_, inverse_scale_;  // []: 1 unless the precision is f16

@@ -153,20 +153,17 @@ void finish_reduce(const std::vector<double>& sums, const Affine<A>& affine, Ten
                 groups = static_cast<int64_t>(sums.size()) / (2 * width);
   A *const dweights = dweight.data<A>(), *const dbiases = dbias.data<A>();
   for (int64_t c = 0; c < C; ++c) {
-    std::array<A, kBatchGroups> dweight_of{}, dbias_of{};
-    for (int64_t group = 0; group < groups; ++group) {
-      const double* const from = sums.data() + group * 2 * width;
-      double sum = 0, weighted = 0;
-      for (int64_t column = c; column < width; column += C) {
-        sum += from[column];
-        weighted += from[width + column];
-      }
-      dbias_of[static_cast<size_t>(group)] = static_cast<A>(sum);
-      dweight_of[static_cast<size_t>(group)] =
-          static_cast<A>(weighted * static_cast<double>(affine.rstd[static_cast<size_t>(c)]));
-    }
-    dbiases[c] = sum_by_pairs(groups, dbias_of);
-    dweights[c] = sum_by_pairs(groups, dweight_of);
+    // Of a group's sums, of which `begin` is the first.
+    const auto sum_of = [&](int64_t group, int64_t begin) {
+      const double* const from = sums.data() + group * 2 * width + begin;
+      double sum = 0;
+      for (int64_t column = c; column < width; column += C) sum += from[column];
+      return sum;
+    };
+    const double rstd = static_cast<double>(affine.rstd[static_cast<size_t>(c)]);
+    dbiases[c] = sum_by_pairs<A>(groups, [&](int64_t group) { return static_cast<A>(sum_of(group, 0)); });
+    dweights[c] =
+        sum_by_pairs<A>(groups, [&](int64_t group) { return static_cast<A>(sum_of(group, width) * rstd); });
   }
 }
 

@@ -86,11 +86,8 @@ void conv_backward_bias(const Tensor& dy, Tensor& dbias) {
     const std::vector<double> sums = column_sums<A, 1>(dy.size() / K, K, term_at);
     const int64_t groups = static_cast<int64_t>(sums.size()) / K;
     for (int64_t k = 0; k < K; ++k) {
-      std::array<A, kBatchGroups> parts{};
-      for (int64_t group = 0; group < groups; ++group) {
-        parts[static_cast<size_t>(group)] = static_cast<A>(sums[static_cast<size_t>(group * K + k)]);
-      }
-      dbias.data<T>()[k] = T(sum_by_pairs(groups, parts));
+      dbias.data<T>()[k] = T(sum_by_pairs<A>(
+          groups, [&](int64_t group) { return static_cast<A>(sums[static_cast<size_t>(group * K + k)]); }));
     }
   });
 }

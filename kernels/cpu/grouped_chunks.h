@@ -14,8 +14,10 @@ namespace fovea::kernels::cpu {
 /// be made on the thread that calls the kernel, which knows its share of a batch (batch_groups).
 class GroupedChunks {
  public:
+  /// One chunk a group.
+  explicit GroupedChunks(int64_t units) : units_(units), groups_(std::min(batch_groups(), units)) {}
   /// Chunks of at most `largest` units in groups of equal size: in others one more.
-  GroupedChunks(int64_t units, int64_t largest) : units_(units), groups_(std::min(batch_groups(), units)) {
+  GroupedChunks(int64_t units, int64_t largest) : GroupedChunks(units) {
     if (units == 0) return;
     per_group_ = std::max<int64_t>(1, (units / groups_ + largest - 1) / largest);
   }
@@ -35,20 +37,15 @@ class GroupedChunks {
   int64_t units_, groups_, per_group_ = 1;
 };
 
-/// Calls add(to, from) so that number 0 of `count` becomes the sum of all: pairs, then pairs of pairs.
-template <class Add>
-void add_by_pairs(int64_t count, Add&& add) {
-  for (int64_t step = 1; step < count; step *= 2) {
-    for (int64_t i = 0; i + step < count; i += 2 * step) add(i, i + step);
-  }
-}
-/// The sum of the first `count` numbers, or vectors of them; that of none is 0.
-template <class A>
-A sum_by_pairs(int64_t count, std::array<A, kBatchGroups> numbers) {
-  add_by_pairs(count, [&](int64_t to, int64_t from) {
-    numbers[static_cast<size_t>(to)] += numbers[static_cast<size_t>(from)];
-  });
-  return count == 0 ? A{} : numbers[0];
+/// The sum of number_of(0), ..., number_of(count - 1), at most kBatchGroups numbers or vectors, by pairs;
+/// that of none is 0.
+template <class A, class NumberOf>
+A sum_by_pairs(int64_t count, NumberOf&& number_of) {
+  std::array<A, kBatchGroups> numbers{};
+  const auto at = [&](int64_t i) -> A& { return numbers[static_cast<size_t>(i)]; };
+  for (int64_t i = 0; i < count; ++i) at(i) = number_of(i);
+  add_by_pairs(count, [&](int64_t to, int64_t from) { at(to) += at(from); });
+  return numbers[0];
 }
 
 }  // namespace fovea::kernels::cpu

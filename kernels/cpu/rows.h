@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 
 #include "fovea/core/parallel_for.h"
@@ -35,11 +34,8 @@ inline void for_each_vector(int64_t C, Body&& body) {
 inline void add_groups(int64_t groups, int64_t count, const float* partials, float* total) {
   parallel_for(count, 16384, [&](int64_t begin, int64_t end) {
     for_each_vector<float>(end - begin, [&](int64_t i, auto lanes) {
-      std::array<Vec<float>, kBatchGroups> parts{};
-      for (int64_t group = 0; group < groups; ++group) {
-        parts[static_cast<size_t>(group)] = load(partials + group * count + begin + i, lanes);
-      }
-      store(total + begin + i, lanes, sum_by_pairs(groups, parts));
+      const auto part_of = [&](int64_t group) { return load(partials + group * count + begin + i, lanes); };
+      store(total + begin + i, lanes, sum_by_pairs<Vec<float>>(groups, part_of));
     });
   });
 }

@@ -62,15 +62,13 @@ void forward(const Tensor& logits, const Targets& targets, Tensor& loss, Tensor&
     row_losses[static_cast<size_t>(n)] = row_loss;
   });
   // Each group's sum is divided by N: a rank, whose N is smaller by a power of two, finds the same digits.
-  const GroupedChunks groups(N, N);
-  std::array<A, kBatchGroups> parts{};
-  for (int64_t group = 0; group < groups.groups(); ++group) {
-    A& part = parts[static_cast<size_t>(group)];
+  const GroupedChunks groups(N);
+  loss.data<A>()[0] = sum_by_pairs<A>(groups.groups(), [&](int64_t group) {
+    A part = 0;
     const Interval rows = groups.units_of_group(group);
     for (int64_t n = rows.begin; n < rows.end; ++n) part += row_losses[static_cast<size_t>(n)];
-    part /= static_cast<A>(N);
-  }
-  loss.data<A>()[0] = sum_by_pairs(groups.groups(), parts);
+    return part / static_cast<A>(N);
+  });
 }
 
 /// dlogits = (p * sum of q - q) * dloss / N.

@@ -44,9 +44,9 @@ void sum_over_groups(int64_t N, Tensor& total, SumRows sum_rows) {
   });
   if (N == 0) total.fill_with_zeros();
   if (parts.empty()) return;
-  for (size_t step = 1; step < parts.size(); step *= 2) {
-    for (size_t i = 0; i + step < parts.size(); i += 2 * step) kernels::accumulate(parts[i + step], parts[i]);
-  }
+  add_by_pairs(std::ssize(parts), [&](int64_t to, int64_t from) {
+    kernels::accumulate(parts[static_cast<size_t>(from)], parts[static_cast<size_t>(to)]);
+  });
   kernels::cast_forward(parts[0], total);
 }
 

@@ -10,7 +10,7 @@ constexpr int64_t kChunkBytes = 768 << 10;  // of one chunk: most of a 1 MB L2 c
 
 /// Cuts `units` units, of each of which so many floats are to stay in the cache.
 GroupedChunks cut(const ConvProblem& problem, int64_t units, int64_t floats_per_unit) {
-  if (floats_per_unit == 0) return {units, std::max<int64_t>(1, units)};
+  if (floats_per_unit == 0) return GroupedChunks(units);
   // The weights are read for every chunk: where they are large, so is a chunk.
   const int64_t bytes = std::max(kChunkBytes, 2 * problem.weight_size() * kFloatBytes);
   return {units, std::max<int64_t>(1, bytes / (floats_per_unit * kFloatBytes))};

@@ -8,8 +8,8 @@
 namespace fovea::kernels::cpu {
 
 /// A batch cut into chunks of nearly equal size, in units: whole images, or, where every pixel is convolved
-/// by itself, rows of pixels. The size comes from the shape alone, and each chunk is computed by one thread:
-/// so no result depends on the number of threads, and a chunk stays in the thread's L2 cache.
+/// by itself, rows of pixels. The size comes from the shape and the groups, and each chunk is computed by one
+/// thread: so no result depends on the number of threads, and a chunk stays in the thread's L2 cache.
 class Chunks : public GroupedChunks {
  public:
   /// `floats_per_x` and `floats_per_y`: how many floats a thread keeps in its cache for every element of x

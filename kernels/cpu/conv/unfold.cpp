@@ -95,7 +95,7 @@ void backward_input(const ConvProblem& g, const A* dy, const A* weight, A* dx) {
 
 template <class A>
 void backward_weight(const ConvProblem& g, const A* x, const A* dy, A* dweight) {
-  const GroupedChunks images(g.N, std::max<int64_t>(1, g.N));
+  const GroupedChunks images(g.N);
   std::vector<Matrix<A>> partials(static_cast<size_t>(images.groups()));
   parallel_for(images.groups(), 1, [&](int64_t first, int64_t last) {
     Matrix<A> columns;
@@ -167,7 +167,7 @@ void narrow::conv_backward_input(const ConvProblem& problem, const Tensor& dy, c
 void narrow::conv_backward_weight(const ConvProblem& problem, const Tensor& x, const Tensor& dy,
                                   Tensor& dweight) {
   const int64_t K = problem.K, C = problem.C, rows = dy.size() / K;
-  const GroupedChunks groups(rows, std::max<int64_t>(1, rows));
+  const GroupedChunks groups(rows);
   std::vector<Matrix<float>> partials(static_cast<size_t>(groups.groups()));
   parallel_for(groups.groups(), 1, [&](int64_t first, int64_t last) {
     for (int64_t group = first; group < last; ++group) {
