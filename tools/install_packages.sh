@@ -13,8 +13,8 @@ fi
 
 # shellcheck source=tools/packages.sh
 source "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
-named=("${build_packages[@]}" "${library_packages[@]}" "${convolution_packages[@]}" "${onnx_packages[@]}" "${mpi_packages[@]}"
-  "${test_packages[@]}" "${trainer_packages[@]}" "$@")
+named=("${build_packages[@]}" "${library_packages[@]}" "${convolution_packages[@]}" "${onnx_packages[@]}"
+  "${mpi_packages[@]}" "${test_packages[@]}" "${trainer_packages[@]}" "$@")
 packages=("${named[@]%%:*}")
 # names_of 1: Fedora's names, of 2: Arch Linux's, each once.
 names_of() {

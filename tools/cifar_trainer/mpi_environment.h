@@ -23,5 +23,9 @@ inline int launched(std::initializer_list<const char*> variables) {
 inline int launched_ranks() {
   return launched({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});
 }
+/// How many of them are on this machine.
+inline int launched_ranks_here() {
+  return std::max(1, launched({"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"}));
+}
 
 }  // namespace fovea::cli

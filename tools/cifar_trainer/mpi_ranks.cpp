@@ -137,13 +137,4 @@ std::unique_ptr<Ranks> start_ranks() {
   return ranks;
 }
 
-void check_started_alone(const char* command) {
-  check<UsageError>(launched_ranks() < 2, command, ": mpirun has started ", launched_ranks(),
-                    " processes, and trains one run; wanted cifar_trainer train without --seeds");
-}
-
-int ranks_on_this_machine() {
-  return std::max(1, launched({"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"}));
-}
-
 }  // namespace fovea::cli

@@ -11,11 +11,4 @@ namespace fovea::cli {
 /// that mpirun has started several times, and for a number of ranks that cannot share a batch.
 std::unique_ptr<Ranks> start_ranks();
 
-/// UsageError, which begins with `command`, where mpirun has started several processes: for what several
-/// cannot do together.
-void check_started_alone(const char* command);
-
-/// How many ranks of a run are on this machine; 1 where it was started alone.
-int ranks_on_this_machine();
-
 }  // namespace fovea::cli

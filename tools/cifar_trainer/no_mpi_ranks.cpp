@@ -10,13 +10,4 @@ std::unique_ptr<Ranks> start_ranks() {
   return nullptr;
 }
 
-void check_started_alone(const char* command) {
-  check<UsageError>(launched_ranks() < 2, command, ": mpirun has started ", launched_ranks(),
-                    " processes, and trains one run; wanted cifar_trainer train without --seeds");
-}
-
-int ranks_on_this_machine() {
-  return 1;
-}
-
 }  // namespace fovea::cli

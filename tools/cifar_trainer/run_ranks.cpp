@@ -13,7 +13,7 @@
 #include "fovea/core/environment.h"
 #include "fovea/core/parallel_for.h"
 #include "fovea/kernels/cpu_variant.h"
-#include "mpi_ranks.h"
+#include "mpi_environment.h"
 #include "output.h"
 #include "run_network.h"
 #include "setup.h"
@@ -57,6 +57,11 @@ std::string take_part(std::string_view& text) {
 
 }  // namespace
 
+void check_started_alone(const char* command) {
+  check<UsageError>(launched_ranks() < 2, command, ": mpirun has started ", launched_ranks(),
+                    " processes, and trains one run; wanted cifar_trainer train without --seeds");
+}
+
 void tell_ranks(Ranks& ranks, const SettledRun& run) {
   broadcast(ranks, run.settings + kSeparator + run.checkpoint + kSeparator + run.init + kSeparator);
 }
@@ -99,7 +104,7 @@ void prepare_rank(const Ranks& ranks, Device device, bool sets_threads) {
   const int online = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
   // The launcher may have bound the rank to some processors, alone or with others; a quota is for all ranks.
   const bool is_bound = is_known && CPU_COUNT(&allowed) < online;
-  const int part = std::max(1, (is_bound ? online : num_threads()) / ranks_on_this_machine());
+  const int part = std::max(1, (is_bound ? online : num_threads()) / launched_ranks_here());
   set_num_threads(std::min(num_threads(), part));
 }
 

@@ -11,6 +11,10 @@
 /// compute their shares.
 namespace fovea::cli {
 
+/// UsageError, which begins with `command`, where mpirun has started several processes: for what several
+/// cannot do together.
+void check_started_alone(const char* command);
+
 /// What the first rank settles for all of them.
 struct SettledRun {
   std::string settings;          // TOML; "": there is nothing to train

@@ -3,10 +3,10 @@
 #include "commands.h"
 #include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
-#include "mpi_ranks.h"
 #include "output.h"
 #include "recipes.h"
 #include "run_plan.h"
+#include "run_ranks.h"
 #include "setup.h"
 
 namespace fovea::cli {
