@@ -17,17 +17,8 @@ const ImageSet kTrain = test::tiny_images(67, 1), kEvaluationSet = test::tiny_im
 constexpr int64_t kSteps = 12;  // three epochs of four batches
 
 TrainingSettings settings_of(OptimiserKind kind) {
-  TrainingSettings settings = test::tiny_settings();
+  TrainingSettings settings = test::tiny_settings(kind);
   settings.batch_size = 16;
-  settings.optimiser.kind = kind;
-  settings.label_smoothing = 0.1;
-  settings.evaluation_batch_size = 5;
-  settings.schedule.kind = ScheduleKind::cosine;
-  if (kind != OptimiserKind::muon) return settings;
-  settings.ema_decay = 0.6;
-  settings.optimiser.clip_norm = 0.5;
-  settings.augmentation =
-      Augmentation{.padding = 1, .cutout = 2, .random_erasing = 0.5, .mixup = 1, .cutmix = 1};
   return settings;
 }
 

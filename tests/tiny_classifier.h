@@ -76,4 +76,19 @@ inline TrainingSettings tiny_settings() {
   return settings;
 }
 
+/// Those with an optimiser: with muon also averages, clipping and all that is done to images.
+inline TrainingSettings tiny_settings(OptimiserKind kind) {
+  TrainingSettings settings = tiny_settings();
+  settings.optimiser.kind = kind;
+  settings.label_smoothing = 0.1;
+  settings.evaluation_batch_size = 5;
+  settings.schedule.kind = kind == OptimiserKind::sgd ? ScheduleKind::one_cycle : ScheduleKind::cosine;
+  if (kind != OptimiserKind::muon) return settings;
+  settings.ema_decay = 0.6;
+  settings.optimiser.clip_norm = 0.5;
+  settings.augmentation =
+      Augmentation{.padding = 1, .cutout = 2, .random_erasing = 0.5, .mixup = 1, .cutmix = 1};
+  return settings;
+}
+
 }  // namespace fovea::test
