@@ -47,10 +47,10 @@ if(FOVEA_BUILD_TOOLS AND NOT FOVEA_TENSORBOARD STREQUAL "OFF")
     message(FATAL_ERROR "FOVEA_TENSORBOARD=ON, but it is ${FOVEA_TENSORBOARD_STATUS}")
   endif()
 endif()
-# MPI, with which the trainer's ranks find each other.
+# MPI, with which ranks find each other.
 set(FOVEA_HAS_MPI 0)
 set(FOVEA_MPI_STATUS "off (FOVEA_MPI=OFF)")
-if(FOVEA_BUILD_TOOLS AND NOT FOVEA_MPI STREQUAL "OFF")
+if(NOT FOVEA_MPI STREQUAL "OFF")
   find_package(MPI QUIET COMPONENTS CXX)
   if(MPI_CXX_FOUND)
     set(FOVEA_HAS_MPI 1)

@@ -18,6 +18,9 @@ set(libraries fovea)
 if(FOVEA_HAS_ONNX)
   list(APPEND libraries fovea_onnx)
 endif()
+if(FOVEA_HAS_MPI)
+  list(APPEND libraries fovea_mpi)
+endif()
 install(TARGETS ${libraries} EXPORT fovea-targets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
 install(EXPORT fovea-targets NAMESPACE fovea:: DESTINATION ${package_dir} COMPONENT development)
@@ -43,7 +46,7 @@ install(FILES ${PROJECT_BINARY_DIR}/fovea-config.cmake ${PROJECT_BINARY_DIR}/fov
               ${PROJECT_SOURCE_DIR}/cmake/FindCUDNN.cmake ${PROJECT_SOURCE_DIR}/cmake/FindOneDNN.cmake
         DESTINATION ${package_dir} COMPONENT development)
 
-# fovea.pc and fovea_onnx.pc. What a static library needs is private where there is a shared one, which brings its own.
+# fovea.pc, fovea_onnx.pc and fovea_mpi.pc. What a static library needs is private where there is a shared one, which brings its own.
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_LIBDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} OUTPUT_VARIABLE libdir)
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_INCLUDEDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} OUTPUT_VARIABLE includedir)
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig
@@ -71,11 +74,13 @@ if(FOVEA_HAS_CUDA)
 endif()
 list(JOIN private_libraries " " private_libraries)
 set(private_onnx_libraries "-lonnx -lonnx_proto")
+list(JOIN MPI_CXX_LIBRARIES " " private_mpi_libraries)
 set(private .private)
 if(NOT FOVEA_SHARED)
   set(private "")
   set(public_libraries " ${private_libraries}")
   set(public_onnx_libraries " ${private_onnx_libraries}")
+  set(public_mpi_libraries " ${private_mpi_libraries}")
 endif()
 foreach(library ${libraries})
   configure_file(${PROJECT_SOURCE_DIR}/cmake/${library}.pc.in ${PROJECT_BINARY_DIR}/${library}.pc @ONLY)

@@ -16,6 +16,11 @@ Words mpirun(int ranks, const Words& words) {
   return all;
 }
 
+Words long_run(const std::string& out) {
+  return {"train", "--dataset", "synthetic", "--limit", "80", "--batch-size", "8", "--epochs",
+          "1000",  "--t",       "1",         "--out",   out};
+}
+
 size_t count(const std::string& text, const std::string& part) {
   size_t found = 0;
   for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
@@ -116,8 +121,7 @@ TEST_CASE("ranks: --dry-run tells what would be and ends") {
 TEST_CASE("ranks: a signal to the launcher saves once and stops all") {
   const TemporaryFolder folder;
   const std::string out = folder / "run";
-  Program program(mpirun(2, {"train", "--dataset", "synthetic", "--limit", "80", "--batch-size", "8",
-                             "--epochs", "1000", "--t", "1", "--out", out}));
+  Program program(mpirun(2, long_run(out)));
   program.wait_until([&] { return std::filesystem::exists(out + "/last.safetensors"); });
   program.kill(SIGTERM);
   const Outcome outcome = program.wait();
@@ -127,4 +131,40 @@ TEST_CASE("ranks: a signal to the launcher saves once and stops all") {
   program.wait_until([&] { return std::filesystem::exists(out + "/summary.json"); });
   program.wait_until([&] { return !std::filesystem::exists(out + "/run.lock"); });
   CHECK(trainer({"train", "--resume", "--out", out, "--dry-run"}).code == 0);
+}
+
+TEST_CASE("ranks: a signal to one process saves once and stops all") {
+  // Libraries below MPI have handlers of their own for SIGHUP.
+  const TemporaryFolder folder;
+  const std::string out = folder / "run";
+  Words words = {FOVEA_MPIRUN,
+                 "--oversubscribe",
+                 "-n",
+                 "2",
+                 "sh",
+                 "-c",
+                 "echo $$ > \"$0/pid.$OMPI_COMM_WORLD_RANK\" && exec \"$@\"",
+                 folder / "."};
+  for (const std::string& word : command(long_run(out))) words.push_back(word);
+  Program program(words);
+  program.wait_until([&] { return std::filesystem::exists(out + "/last.safetensors"); });
+  REQUIRE(::kill(std::stoi(file_bytes(folder / "pid.1")), SIGHUP) == 0);
+  const Outcome outcome = program.wait();
+  INFO(outcome.err);
+  CHECK(outcome.code != 0);
+  CHECK(std::filesystem::exists(out + "/summary.json"));
+  CHECK(trainer({"train", "--resume", "--out", out, "--dry-run"}).code == 0);
+}
+
+TEST_CASE("ranks: without its module of MPI the program says what is missing, and works alone") {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "bin");
+  const std::string program = folder / "bin/cifar_trainer";
+  std::filesystem::copy(command({})[0], program);
+  const Outcome outcome = run_program({FOVEA_MPIRUN, "--oversubscribe", "-n", "2", program, "train"});
+  INFO(outcome.err);
+  CHECK(outcome.code == 2);
+  CHECK_THAT(outcome.err, Catch::Contains("mpirun has started 2 processes, and " + (folder / "lib")));
+  CHECK_THAT(outcome.err, Catch::Contains("cifar_trainer_mpi.so cannot be loaded"));
+  CHECK(run_program({program, "--version"}).code == 0);
 }

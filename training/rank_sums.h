@@ -5,6 +5,7 @@
 #include "fovea/core/ranks.h"
 #include "fovea/core/tensor.h"
 
+#pragma GCC visibility push(default)
 namespace fovea {
 
 /// total = the sum of what the ranks gave, as Ranks::sum adds it: pairs, then pairs of pairs. Changes the
@@ -15,3 +16,4 @@ void sum_parts(std::vector<Tensor>& parts, Tensor& total);
 int64_t sum_over_ranks(Ranks* ranks, int64_t number);
 
 }  // namespace fovea
+#pragma GCC visibility pop

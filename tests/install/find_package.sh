@@ -33,6 +33,11 @@ cmake --build "$tree/build"
 "$tree/build/consumer_static"
 ! is_shared "$tree/build/consumer_static" || fail "consumer_static is linked with libfovea.so"
 if [ -e "$prefix/include/fovea/training/onnx.h" ]; then "$tree/build/consumer_onnx"; fi
+if [ -e "$prefix/include/fovea/training/mpi.h" ]; then
+  "$tree/build/consumer_mpi"
+  [ "$(mpirun --oversubscribe -n 2 "$tree/build/consumer_mpi" | grep -c 'of 2: a sum of 3')" = 2 ] ||
+    fail "mpirun -n 2 consumer_mpi did not add up the numbers of both"
+fi
 if [ -n "$(find "$prefix" -name libfovea_emulated_backend.a)" ]; then "$tree/build/consumer_emulated"; fi
 if log=$(configure -DFOVEA_COMPONENTS=stattic 2>&1); then fail "there is no component stattic, and it was found"; fi
 [[ $(tr -s ' \n' ' ' <<<"$log") == *"no component 'stattic'"* ]] || fail "of a component that there is not CMake said: $log"

@@ -49,9 +49,9 @@ for component in runtime library development; do
   DESTDIR=$tree/$component cmake --install "$build" --prefix /opt/fovea --component $component >>"$tree/log"
   files=$(cd "$tree/$component/opt/fovea" && find . -not -type d | sed 's|^\./||')
   others=$(case $component in
-    runtime) grep -vE '^(bin|share)/' ;;
-    library) grep -vE '^(lib.*/libfovea(_onnx)?\.so\.|share/doc/fovea/LICENSE$)' ;;
-    development) grep -vE '^(include/fovea/|share/doc/fovea/|lib.*/(libfovea(_onnx)?\.(a|so)$|cmake/fovea/|pkgconfig/))' ;;
+    runtime) grep -vE '^(bin/|share/|lib.*/fovea/cifar_trainer_mpi\.so$)' ;;
+    library) grep -vE '^(lib.*/libfovea(_onnx|_mpi)?\.so\.|share/doc/fovea/LICENSE$)' ;;
+    development) grep -vE '^(include/fovea/|share/doc/fovea/|lib.*/(libfovea(_onnx|_mpi)?\.(a|so)$|cmake/fovea/|pkgconfig/))' ;;
   esac <<<"$files" || true)
   [ -z "$others" ] || fail "component $component has $others"
   grep -qx share/doc/fovea/LICENSE <<<"$files" || fail "component $component has no LICENSE"
@@ -63,7 +63,7 @@ done | sort -u >"$tree/components"
 # A trainer that was not built brings no recipes.
 if [[ " $* " == *" cifar_trainer "* ]]; then
   script=$build/tools/cifar_trainer/cmake_install.cmake
-  sed "s|$build/bin/cifar_trainer|$tree/not built|g" "$script" >"$tree/without.cmake"
+  sed -E "s#$build/(bin/cifar_trainer|[^\"]*/cifar_trainer_mpi\.so)#$tree/not built#g" "$script" >"$tree/without.cmake"
   ! cmp -s "$script" "$tree/without.cmake" || fail "$script does not name $build/bin/cifar_trainer"
   DESTDIR=$tree/stage cmake -DCMAKE_INSTALL_PREFIX=/opt/without -P "$tree/without.cmake" >>"$tree/log"
   found=$(find "$tree/stage" -type f)

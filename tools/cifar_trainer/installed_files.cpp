@@ -12,13 +12,20 @@ namespace {
 namespace fs = std::filesystem;
 constexpr const char* kWeightsEnding = ".safetensors";
 
+fs::path from_program(const char* folder) {
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  return ((error ? "/usr/local/bin" : program.parent_path()) / folder).lexically_normal();
+}
+
 }  // namespace
 
 fs::path installed_folder(const char* name) {
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  if (error) return fs::path("/usr/local/share/fovea") / name;
-  return (program.parent_path() / FOVEA_DATA_FROM_PROGRAM / name).lexically_normal();
+  return from_program(FOVEA_DATA_FROM_PROGRAM) / name;
+}
+
+fs::path installed_module(const char* name) {
+  return from_program(FOVEA_MODULES_FROM_PROGRAM) / name;
 }
 
 std::vector<std::string> names_in(const fs::path& folder, const std::string& ending) {

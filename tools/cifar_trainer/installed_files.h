@@ -9,6 +9,8 @@ namespace fovea::cli {
 /// The folder of that name among the files that were installed, or built, with this program: from where the
 /// program is, wherever it was moved to; below /usr/local where /proc does not tell that.
 std::filesystem::path installed_folder(const char* name);
+/// The file of that name among the libraries of this program's own, likewise.
+std::filesystem::path installed_module(const char* name);
 /// The names of the files in a folder that end so, without the ending, in order; none where there is no such
 /// folder, and those that were seen where it cannot be listed to its end.
 std::vector<std::string> names_in(const std::filesystem::path& folder, const std::string& ending);

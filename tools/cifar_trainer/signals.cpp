@@ -49,6 +49,15 @@ void stop_silently() {
   message = "";
 }
 
+SignalsKept::SignalsKept() {
+  for (const int signal : kStopSignals) sigaction(signal, nullptr, &actions_.emplace_back());
+}
+
+SignalsKept::~SignalsKept() {
+  size_t i = 0;
+  for (const int signal : kStopSignals) sigaction(signal, &actions_[i++], nullptr);
+}
+
 int stop_signal() {
   return received;
 }

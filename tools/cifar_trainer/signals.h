@@ -1,5 +1,8 @@
 #pragma once
 
+#include <csignal>
+#include <vector>
+
 namespace fovea::cli {
 
 /// From now on the first SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 or SIGXCPU only asks to stop; a SIGINT or
@@ -8,6 +11,17 @@ namespace fovea::cli {
 void handle_signals(bool saves);
 /// From now on the first signal is answered without a word: another process tells of it.
 void stop_silently();
+/// While one lives, a library that is loaded may change what these signals do: its end undoes that.
+class SignalsKept {
+ public:
+  SignalsKept();
+  ~SignalsKept();
+  SignalsKept(const SignalsKept&) = delete;
+  SignalsKept& operator=(const SignalsKept&) = delete;
+
+ private:
+  std::vector<struct sigaction> actions_;
+};
 /// The signal that asked to stop; 0 if none did.
 int stop_signal();
 inline bool should_stop() {

@@ -12,7 +12,6 @@
 #include "fovea/core/processor.h"
 #include "fovea/kernels/cpu_variant.h"
 #include "fovea/training/device_speed.h"
-#include "mpi_ranks.h"
 #include "output.h"
 #include "profile.h"
 #include "recipes.h"
@@ -23,6 +22,7 @@
 #include "run_ranks.h"
 #include "setup.h"
 #include "signals.h"
+#include "start_ranks.h"
 #include "tested_network.h"
 
 namespace fovea::cli {

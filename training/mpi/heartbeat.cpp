@@ -1,14 +1,13 @@
-#include "mpi_heartbeat.h"
+#include "fovea/training/mpi/heartbeat.h"
 
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <utility>
 #include <vector>
 
-#include "folder_lock.h"
-
-namespace fovea::cli {
+namespace fovea {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -21,16 +20,6 @@ struct Other {
   MPI_Request beat = MPI_REQUEST_NULL;  // on its way there
   char content = 0;
 };
-
-[[noreturn]] void end_all(MPI_Comm communicator, int rank, int size) {
-  FolderLock::remove_file();
-  std::fprintf(stderr,
-               "cifar_trainer: rank %d of %d has not answered for %d seconds; the run ends, and goes on from "
-               "its last checkpoint with --resume\n",
-               rank, size, static_cast<int>(kSilence.count()));
-  MPI_Abort(communicator, 4);
-  std::abort();
-}
 
 // Whose beat has come, if one has. A failure is silence, which ends the run in time.
 std::optional<int> take_beat(MPI_Comm communicator) {
@@ -46,7 +35,7 @@ std::optional<int> take_beat(MPI_Comm communicator) {
 
 }  // namespace
 
-MpiHeartbeat::MpiHeartbeat(int rank, int size) {
+MpiHeartbeat::MpiHeartbeat(int rank, int size, RankReport report) : report_(std::move(report)) {
   // Messages apart from those of the work. All ranks do this together, so that it is no matter of the thread.
   MPI_Comm communicator;
   MPI_Comm_dup(MPI_COMM_WORLD, &communicator);
@@ -60,6 +49,17 @@ MpiHeartbeat::~MpiHeartbeat() {
   }
   changed_.notify_all();
   thread_.join();
+}
+
+void MpiHeartbeat::end_all(MPI_Comm communicator, int rank, int size) const {
+  if (report_) {
+    report_(rank, size);
+  } else {
+    std::fprintf(stderr, "fovea: rank %d of %d has not answered for %d seconds; all ranks end\n", rank, size,
+                 static_cast<int>(kSilence.count()));
+  }
+  MPI_Abort(communicator, 4);
+  std::abort();
 }
 
 void MpiHeartbeat::run(MPI_Comm communicator, int rank, int size) {
@@ -88,4 +88,4 @@ void MpiHeartbeat::run(MPI_Comm communicator, int rank, int size) {
   }
 }
 
-}  // namespace fovea::cli
+}  // namespace fovea

@@ -1,18 +1,19 @@
-#include "mpi_ranks.h"
-
 #include <sched.h>
 
+#include <algorithm>
 #include <exception>
+#include <limits>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fovea/core/check.h"
+#include "fovea/training/mpi.h"
+#include "fovea/training/mpi/heartbeat.h"
 #include "fovea/training/rank_sums.h"
-#include "mpi_environment.h"
-#include "mpi_heartbeat.h"
 
-namespace fovea::cli {
+namespace fovea {
 namespace {
 
 void check_mpi(int result, const char* call) {
@@ -33,16 +34,15 @@ void finish(int result, const char* call, MPI_Request& request) {
   }
 }
 
-/// Ranks that MPI has started, on the CPU.
 class MpiRanks : public Ranks {
  public:
-  MpiRanks() {
+  explicit MpiRanks(RankReport report) {
     int provided = 0;
     check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
     check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
     check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size_), "MPI_Comm_size");
-    if (provided == MPI_THREAD_MULTIPLE) heartbeat_.emplace(rank_, size_);
+    if (provided == MPI_THREAD_MULTIPLE) heartbeat_.emplace(rank_, size_, std::move(report));
   }
   ~MpiRanks() override {
     // An error ends this process alone, whereupon the launcher ends the others.
@@ -61,6 +61,8 @@ class MpiRanks : public Ranks {
 
   void gather(const Tensor& x, Tensor& parts) override {
     check_place(x);
+    check<UsageError>(x.bytes() <= std::numeric_limits<int>::max(), "ranks: ", x, " has ", x.bytes(),
+                      " bytes; wanted less than 2 GiB of each rank");
     MPI_Request request;
     const int bytes = static_cast<int>(x.bytes());
     finish(MPI_Iallgather(x.raw(), bytes, MPI_BYTE, parts.raw(), bytes, MPI_BYTE, MPI_COMM_WORLD, &request),
@@ -129,12 +131,8 @@ class MpiRanks : public Ranks {
 
 }  // namespace
 
-std::unique_ptr<Ranks> start_ranks() {
-  if (launched_ranks() < 2) return nullptr;
-  auto ranks = std::make_unique<MpiRanks>();
-  check<UsageError>(kBatchGroups % ranks->size() == 0, "train: ", ranks->size(),
-                    " ranks cannot share a batch; wanted 1, 2, 4 or ", kBatchGroups);
-  return ranks;
+std::unique_ptr<Ranks> mpi_ranks(RankReport report) {
+  return std::make_unique<MpiRanks>(std::move(report));
 }
 
-}  // namespace fovea::cli
+}  // namespace fovea

@@ -1,0 +1,7 @@
+#include "mpi_module.h"
+
+#include "fovea/training/mpi.h"
+
+fovea::Ranks* cifar_trainer_mpi_ranks(void (*report)(int rank, int size)) {
+  return fovea::mpi_ranks(report).release();
+}
