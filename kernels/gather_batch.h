@@ -17,6 +17,7 @@ struct BatchSettings {
   int64_t cutout = 0;
   uint64_t erasing = 0;  // of 2^32 images, how many have a rectangle erased
   uint64_t seed = 1;
+  int64_t share = 0, shares = 1;  // of every batch only this one of `shares` parts of equal size, in order
 };
 
 /// A part of an image, in pixels; it may reach beyond it, and be empty.
@@ -131,12 +132,12 @@ struct BatchLabels {
   }
 };
 
-/// Batch number `position` of an epoch: x[b] = the image order[position * B + b], cropped and flipped as
-/// draw_variation says, each byte replaced by values[c, byte]; what lies outside the image, or in a hole, is
-/// 0. Where `mixing` is defined, each is mixed with its partner then, as row `position` of it says. images:
-/// u8 [N, H, W, C], labels: i32 [N], order: i64 [>= (position + 1) * B] of numbers below N, position, epoch:
-/// i64 [], values: f32 [C, 256], mixing: f32 [> position, 6], a Mix in each row, or undefined -> x: f32, bf16
-/// or f16 [B, H, W, C], y
+/// Batch number `position` of an epoch, or a share of it: x[b] = the image order[position * B + b], cropped
+/// and flipped as draw_variation says, each byte replaced by values[c, byte]; what lies outside the image, or
+/// in a hole, is 0. Where `mixing` is defined, each is mixed with its partner then, as row `position` of it
+/// says. images: u8 [N, H, W, C], labels: i32 [N], order: i64 [>= (position + 1) * B] of numbers below N,
+/// position, epoch: i64 [], values: f32 [C, 256], mixing: f32 [> position, 6], a Mix in each row, or
+/// undefined -> x: f32, bf16 or f16 [B / shares, H, W, C], y, likewise
 FOVEA_KERNEL(gather_batch, const Tensor& images, const Tensor& labels, const Tensor& order,
              const Tensor& position, const Tensor& epoch, const Tensor& values, const Tensor& mixing,
              const BatchSettings& settings, Tensor& x, BatchLabels& y);

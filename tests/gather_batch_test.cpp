@@ -24,9 +24,9 @@ struct Made {
   kernels::BatchLabels y;
 };
 
-/// Batch `position` of B images of an epoch, made on a device.
+/// Batch `position` of B * shares images of an epoch, or this share of it, made on a device.
 Made gathered(Device device, Dtype dtype, int64_t B, int64_t position, uint32_t epoch,
-              const std::optional<Augmentation>& augmentation) {
+              const std::optional<Augmentation>& augmentation, int64_t share = 0, int64_t shares = 1) {
   const ImageSet& set = drawn_images();
   const Tensor order = Tensor::from<int64_t>(shuffled_order(set.size(), /*seed=*/5, epoch), {set.size()});
   const Tensor mixing = draw_mixing(augmentation, /*seed=*/5, epoch, /*first=*/0, position + 1, 32, 32);
@@ -36,10 +36,13 @@ Made gathered(Device device, Dtype dtype, int64_t B, int64_t position, uint32_t 
     made.y.partners = labels();
     made.y.weight = Tensor::empty({}, Dtype::f32, device);
   }
-  kernels::gather_batch(
-      set.images.to(device), set.labels.to(device), order.to(device), whole(position, device),
-      whole(epoch, device), normalised_bytes(kNormalisation).to(device),
-      mixing.defined() ? mixing.to(device) : mixing, batch_settings(augmentation, 5), made.x, made.y);
+  kernels::BatchSettings batch = batch_settings(augmentation, 5);
+  batch.share = share;
+  batch.shares = shares;
+  kernels::gather_batch(set.images.to(device), set.labels.to(device), order.to(device),
+                        whole(position, device), whole(epoch, device),
+                        normalised_bytes(kNormalisation).to(device),
+                        mixing.defined() ? mixing.to(device) : mixing, batch, made.x, made.y);
   return made;
 }
 
@@ -79,6 +82,25 @@ TEST_CASE("gather_batch: the same bits on every device") {
           CHECK(same_bits(found.y.partners, wanted.y.partners));
           CHECK(same_bits(found.y.weight, wanted.y.weight));
         }
+      }
+    }
+  }
+}
+
+TEST_CASE("gather_batch: shares are parts of a batch, also of one whose images are mixed") {
+  const auto augmentation = GENERATE(std::optional<Augmentation>(), std::optional(Augmentation{.mixup = 1}));
+  const Made all = gathered(Device::cpu(), Dtype::f32, 12, 2, 1, augmentation);
+  for (const Device device : devices()) {
+    for (const int64_t shares : {2, 3, 4}) {
+      for (int64_t share = 0; share < shares; ++share) {
+        const int64_t B = 12 / shares, first = share * B;
+        const Made found = gathered(device, Dtype::f32, B, 2, 1, augmentation, share, shares);
+        const int64_t image = all.x.size() / 12;
+        CHECK(found.x.to_doubles() == all.x.slice(first * image, found.x.shape()).to_doubles());
+        CHECK(found.y.own.to_doubles() == all.y.own.slice(first, {B}).to_doubles());
+        if (!all.y.partners.defined()) continue;
+        CHECK(found.y.partners.to_doubles() == all.y.partners.slice(first, {B}).to_doubles());
+        CHECK(same_bits(found.y.weight, all.y.weight));
       }
     }
   }

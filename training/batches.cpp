@@ -36,7 +36,7 @@ Batches::Batches(const ImageSet& set, const ImageNormalisation& normalisation, c
   order_ = Tensor::empty({images_}, Dtype::i64, place.device);
   epoch_number_ = Tensor::zeros({}, Dtype::i64, place.device);
   copy_order();
-  if (images_ >= settings.batch_size) batch_ = empty(settings.batch_size);
+  if (images_ >= settings.batch_size) batch_ = empty(settings.batch_size / settings.shares);
 }
 
 void Batches::begin_epoch(int64_t epoch, int64_t first) {
@@ -81,8 +81,11 @@ Batch Batches::empty(int64_t count) const {
 
 void Batches::gather(const Tensor& order, const Tensor& position, const Tensor& mixing, Batch& batch) const {
   kernels::BatchLabels labels = batch_labels(batch);
-  kernels::gather_batch(set_images_, set_labels_, order, position, epoch_number_, values_, mixing,
-                        batch_settings(settings_.augmentation, settings_.seed), batch.images, labels);
+  kernels::BatchSettings made = batch_settings(settings_.augmentation, settings_.seed);
+  made.share = settings_.share;
+  made.shares = settings_.shares;
+  kernels::gather_batch(set_images_, set_labels_, order, position, epoch_number_, values_, mixing, made,
+                        batch.images, labels);
 }
 
 void Batches::copy_order() {

@@ -19,8 +19,7 @@ LoaderSettings share_of(LoaderSettings settings, const Ranks* ranks);
 /// bit in f32.
 class Batches {
  public:
-  /// Begins with epoch 0. Settings as of a Loader; see LoaderSettings::repeat. On a device there is one
-  /// share.
+  /// Begins with epoch 0. Settings as of a Loader; see LoaderSettings::repeat.
   Batches(const ImageSet& set, const ImageNormalisation& normalisation, const LoaderSettings& settings,
           Place place);
 
@@ -29,7 +28,7 @@ class Batches {
   /// Makes batch `first` of an epoch the next one; on a device `position` says which that is.
   void begin_epoch(int64_t epoch, int64_t first = 0);
   /// The next batch of the epoch. position: i64 [] on the model's device, the batch's number; on a device it
-  /// selects the batch, which must be one of `batch_size` images and is always in the same memory; the CPU
+  /// selects the batch, which must be a whole one and is always in the same memory; the CPU
   /// goes on in order. Valid until the next call.
   const Batch& next(const Tensor& position);
   /// Batch `number` of the epoch; the last may have fewer images. Valid until the next call.
@@ -46,7 +45,7 @@ class Batches {
   Place place_;
   int64_t images_, per_epoch_;
   int64_t epoch_ = 0;
-  Batch batch_;  // of batch_size images
+  Batch batch_;  // a whole one, or this share of it
   Batch last_;   // a smaller one
   // On the CPU:
   ImageSet set_;

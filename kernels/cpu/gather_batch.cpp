@@ -69,8 +69,10 @@ void blend(const Mix& mix, const Source& source, const float* own, const float* 
 void gather_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const Tensor& position,
                   const Tensor& epoch, const Tensor& values, const Tensor& mixing,
                   const BatchSettings& settings, Tensor& x, BatchLabels& y) {
-  const int64_t B = x.shape(0), batch = position.data<int64_t>()[0];
-  const int64_t* indices = order.data<int64_t>() + batch * B;
+  const int64_t own = x.shape(0), all = own * settings.shares, first = own * settings.share;
+  const int64_t batch = position.data<int64_t>()[0];
+  const int64_t* const indices = order.data<int64_t>() + batch * all + first;
+  const int64_t* const last = indices - first + all - 1 - first;  // the partner of the first
   const Source source{images.data<uint8_t>(),
                       values.data<float>(),
                       settings,
@@ -80,11 +82,11 @@ void gather_batch(const Tensor& images, const Tensor& labels, const Tensor& orde
                       x.shape(3)};
   const int64_t size = source.image_size();
   const int32_t* in_labels = labels.data<int32_t>();
-  for (int64_t b = 0; b < B; ++b) y.own.data<int32_t>()[b] = in_labels[indices[b]];
+  for (int64_t b = 0; b < own; ++b) y.own.data<int32_t>()[b] = in_labels[indices[b]];
   if (!mixing.defined()) {
     visit_floating("gather_batch", x.dtype(), [&]<class T>() {
       T* out = x.data<T>();
-      parallel_for(B, /*grain=*/8, [&](int64_t begin, int64_t end) {
+      parallel_for(own, /*grain=*/8, [&](int64_t begin, int64_t end) {
         for (int64_t b = begin; b < end; ++b) source.crop(indices[b], out + b * size);
       });
     });
@@ -92,17 +94,18 @@ void gather_batch(const Tensor& images, const Tensor& labels, const Tensor& orde
   }
   const Mix mix = Mix::of(mixing.data<float>() + batch * kMixNumbers);
   y.weight.data<float>()[0] = mix.weight;
-  for (int64_t b = 0; b < B; ++b) y.partners.data<int32_t>()[b] = in_labels[indices[B - 1 - b]];
+  for (int64_t b = 0; b < own; ++b) y.partners.data<int32_t>()[b] = in_labels[last[-b]];
   visit_floating("gather_batch", x.dtype(), [&]<class T>() {
     T* out = x.data<T>();
-    // A pair of partners at a time; the one in the middle of an odd batch is its own.
-    parallel_for((B + 1) / 2, /*grain=*/4, [&](int64_t begin, int64_t end) {
-      std::vector<float> own(static_cast<size_t>(size)), partner(own.size());
+    // A pair of partners at a time, where both are of this share; the one in the middle is its own.
+    const bool has_both = settings.shares == 1;
+    parallel_for(has_both ? (own + 1) / 2 : own, /*grain=*/4, [&](int64_t begin, int64_t end) {
+      std::vector<float> image(static_cast<size_t>(size)), partner(image.size());
       for (int64_t b = begin; b < end; ++b) {
-        source.crop(indices[b], own.data());
-        source.crop(indices[B - 1 - b], partner.data());
-        blend(mix, source, own.data(), partner.data(), out + b * size);
-        blend(mix, source, partner.data(), own.data(), out + (B - 1 - b) * size);
+        source.crop(indices[b], image.data());
+        source.crop(last[-b], partner.data());
+        blend(mix, source, image.data(), partner.data(), out + b * size);
+        if (has_both) blend(mix, source, partner.data(), image.data(), out + (own - 1 - b) * size);
       }
     });
   });

@@ -43,9 +43,9 @@ __device__ float varied(const Source& source, const uint8_t* image, const Variat
 template <bool kIsMixed, class T>
 __global__ void gather_batch_kernel(Source source, BatchSettings settings, T* x, Labels y) {
   FOVEA_SHARED(Variation, shared_variations, 2);
-  const int64_t b = blockIdx.x, B = gridDim.x;
+  const int64_t b = blockIdx.x, B = gridDim.x * settings.shares, first = gridDim.x * settings.share;
   const int64_t* indices = source.order + *source.position * B;
-  const int64_t index = indices[b], partner = indices[B - 1 - b];
+  const int64_t index = indices[first + b], partner = indices[B - 1 - first - b];
   if (threadIdx.x == 0) {
     shared_variations[0] = draw_variation(settings, *source.epoch, index, source.H, source.W);
     y.own[b] = source.labels[index];
