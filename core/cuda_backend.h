@@ -30,6 +30,9 @@ FOVEA_CUDA_FUNCTION void end_kernel() noexcept;
 FOVEA_CUDA_FUNCTION void check_kernel(const char* name, bool wait);
 /// Whether the device has failed for good: see DeviceLost.
 FOVEA_CUDA_FUNCTION bool is_lost(int device) noexcept;
+/// The stream of this thread's work on the device, which becomes the one on which it launches: a
+/// cudaStream_t.
+FOVEA_CUDA_FUNCTION void* stream(int device);
 /// Waits for everything that was launched on the device.
 FOVEA_CUDA_FUNCTION void synchronize(int device);
 

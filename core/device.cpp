@@ -43,6 +43,12 @@ std::string describe(Device device) {
   return cuda::describe(device.index);
 }
 
+void* cuda_stream(Device device) {
+  check<UsageError>(device.is_cuda(), "cuda_stream: ", device, " has none; wanted a CUDA device");
+  check_usable("cuda_stream", device);
+  return cuda::stream(device.index);
+}
+
 std::string cuda_versions() {
 #if FOVEA_HAS_CUDA
   return cuda::versions();

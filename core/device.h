@@ -37,6 +37,11 @@ void check_usable(const char* operation, Device device);
 /// Name, compute capability and memory of a CUDA device that can be used; str() of the CPU.
 std::string describe(Device device);
 
+/// The stream on which a CUDA device does all that this thread gives it, a cudaStream_t: for other libraries,
+/// whose work is then in order with Fovea's. Makes the device CUDA's current one. DeviceError where it cannot
+/// be used, UsageError for the CPU.
+void* cuda_stream(Device device);
+
 /// What this program has loaded: "CUDA runtime 13.0, driver 13.0, cuDNN 9.19.0, cuBLASLt 13.1.0", whether
 /// there is a device or not; "" in a build without CUDA.
 std::string cuda_versions();

@@ -11,11 +11,11 @@ constinit thread_local Ranks *sharing = nullptr, *joining = nullptr;
 
 SharedBatch::SharedBatch(Ranks* ranks, bool joins_statistics)
     : sharing_before_(sharing), joining_before_(joining) {
-  if (ranks == nullptr) return;
-  check<UsageError>(ranks->size() >= 1 && kBatchGroups % ranks->size() == 0, "ranks: a batch is shared by ",
-                    ranks->size(), ", wanted a number of ranks that divides ", kBatchGroups);
+  check<UsageError>(ranks == nullptr || (ranks->size() >= 1 && kBatchGroups % ranks->size() == 0),
+                    "ranks: a batch is shared by ", ranks == nullptr ? 0 : ranks->size(),
+                    ", wanted a number of ranks that divides ", kBatchGroups);
   sharing = ranks;
-  joining = joins_statistics && ranks->size() > 1 ? ranks : nullptr;
+  joining = ranks != nullptr && joins_statistics && ranks->size() > 1 ? ranks : nullptr;
 }
 SharedBatch::~SharedBatch() {
   sharing = sharing_before_;

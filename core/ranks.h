@@ -27,7 +27,7 @@ class Ranks {
   virtual void gather(const Tensor& x, Tensor& parts) = 0;
 };
 
-/// While one lives, what is computed on this thread is this rank's share of a batch; as it was without ranks.
+/// While one lives, what is computed on this thread is this rank's share of a batch; without ranks all of it.
 class SharedBatch {
  public:
   /// joins_statistics: batch norms take their statistics over all ranks, instead of over each share.

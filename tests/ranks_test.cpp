@@ -105,6 +105,21 @@ TEST_CASE("ranks: statistics of each share alone, where they are not joined") {
   }
 }
 
+TEST_CASE("ranks: inside a share of a batch, another can be computed as a whole") {
+  std::vector<int> found(4);
+  ThreadRanks::run(4, [&](Ranks& ranks) {
+    const SharedBatch shared(&ranks, /*joins_statistics=*/true);
+    bool is_right = batch_groups() == 2 && ranks_of_statistics() == &ranks;
+    {
+      const SharedBatch alone(nullptr, /*joins_statistics=*/true);
+      is_right = is_right && batch_groups() == kBatchGroups && ranks_of_statistics() == nullptr;
+    }
+    is_right = is_right && batch_groups() == 2 && ranks_of_statistics() == &ranks;
+    found[static_cast<size_t>(ranks.rank())] = is_right;
+  });
+  CHECK(found == std::vector<int>{1, 1, 1, 1});
+}
+
 TEST_CASE("ranks: errors") {
   std::vector<std::string> errors(3);
   ThreadRanks::run(3, [&](Ranks& ranks) {

@@ -159,6 +159,11 @@ cudaStream_t current_stream() {
   return main_stream(device_of_thread);
 }
 
+void* stream(int device) {
+  use_device(device);
+  return current_stream();
+}
+
 bool is_recording() {
   cudaStreamCaptureStatus found = cudaStreamCaptureStatusNone;
   check_cuda(cudaStreamIsCapturing(current_stream(), &found), "cuda: whether a stream is recorded");

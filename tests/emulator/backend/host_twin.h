@@ -7,6 +7,7 @@
 
 #include "emulator.h"
 #include "fovea/core/cuda/runtime.h"
+#include "fovea/core/ranks.h"
 #include "fovea/core/tensor.h"
 
 namespace fovea::emulator {
@@ -31,6 +32,7 @@ void on_host_twins(const char* operation, std::initializer_list<const Tensor*> i
   for (const Tensor* tensor : outputs) out.push_back(place_of(*tensor));
   const auto run = [in, out, body] {
     const DeviceMemoryAccess access;
+    const SharedBatch alone(nullptr, false);  // a library of a device knows of no ranks
     std::vector<Tensor> host_in, host_out;
     for (const Place& place : in) {
       host_in.push_back(place.address == nullptr ? Tensor() : Tensor::empty(place.shape, place.dtype));
