@@ -21,6 +21,9 @@ endif()
 if(FOVEA_HAS_MPI)
   list(APPEND libraries fovea_mpi)
 endif()
+if(FOVEA_HAS_NCCL)
+  list(APPEND libraries fovea_nccl)
+endif()
 install(TARGETS ${libraries} EXPORT fovea-targets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
 install(EXPORT fovea-targets NAMESPACE fovea:: DESTINATION ${package_dir} COMPONENT development)
@@ -43,10 +46,11 @@ configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/fovea-config.cmake.in
                               ${PROJECT_BINARY_DIR}/fovea-config.cmake INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/fovea-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/fovea-config.cmake ${PROJECT_BINARY_DIR}/fovea-config-version.cmake
-              ${PROJECT_SOURCE_DIR}/cmake/FindCUDNN.cmake ${PROJECT_SOURCE_DIR}/cmake/FindOneDNN.cmake
+              ${PROJECT_SOURCE_DIR}/cmake/FindCUDNN.cmake ${PROJECT_SOURCE_DIR}/cmake/FindNCCL.cmake
+              ${PROJECT_SOURCE_DIR}/cmake/FindOneDNN.cmake
         DESTINATION ${package_dir} COMPONENT development)
 
-# fovea.pc, fovea_onnx.pc and fovea_mpi.pc. What a static library needs is private where there is a shared one, which brings its own.
+# fovea.pc, fovea_onnx.pc, fovea_mpi.pc and fovea_nccl.pc. What a static library needs is private where there is a shared one, which brings its own.
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_LIBDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} OUTPUT_VARIABLE libdir)
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_INCLUDEDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} OUTPUT_VARIABLE includedir)
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig
@@ -75,12 +79,14 @@ endif()
 list(JOIN private_libraries " " private_libraries)
 set(private_onnx_libraries "-lonnx -lonnx_proto")
 list(JOIN MPI_CXX_LIBRARIES " " private_mpi_libraries)
+set(private_nccl_libraries ${NCCL_LIBRARY})
 set(private .private)
 if(NOT FOVEA_SHARED)
   set(private "")
   set(public_libraries " ${private_libraries}")
   set(public_onnx_libraries " ${private_onnx_libraries}")
   set(public_mpi_libraries " ${private_mpi_libraries}")
+  set(public_nccl_libraries " ${private_nccl_libraries}")
 endif()
 foreach(library ${libraries})
   configure_file(${PROJECT_SOURCE_DIR}/cmake/${library}.pc.in ${PROJECT_BINARY_DIR}/${library}.pc @ONLY)

@@ -107,7 +107,7 @@ TEST_CASE("ranks: what several processes cannot do together is refused") {
     const Outcome outcome = run_program(mpirun(2, words));
     INFO(outcome.err);
     CHECK(outcome.code == 2);
-    CHECK_THAT(outcome.err, Catch::Contains("mpirun has started 2 processes, and trains one run"));
+    CHECK_THAT(outcome.err, Catch::Contains("mpirun has started 2 processes, for one run"));
   }
 }
 

@@ -41,8 +41,6 @@ TrainingRun::TrainingRun(Model& model, const ImageSet& data, const ImageNormalis
       horizon_(settings.schedule.horizon > 0 ? settings.schedule.horizon : settings.epochs * per_epoch_),
       step_(model, optimiser_, settings, per_epoch_) {
   const Device device = optimiser_.device();
-  check<UsageError>(settings.ranks == nullptr || device.is_cpu(), "train: ranks on ", device,
-                    "; they train on the CPU");
   const LoaderSettings batches{
       .batch_size = progress_.batch_size, .augmentation = settings.augmentation, .seed = settings.seed};
   batches_.emplace(data, normalisation, share_of(batches, settings.ranks),
@@ -173,11 +171,15 @@ void TrainingRun::begin_epoch() {
 StopReason TrainingRun::train_epoch() {
   begin_epoch();
   while (progress_.batch < per_epoch_) {
-    const bool stops = settings_.hooks.should_stop && settings_.hooks.should_stop();  // or another rank
-    if (sum_over_ranks(settings_.ranks, stops ? 1 : 0) > 0) return StopReason::stopped;
+    const bool stops = settings_.hooks.should_stop && settings_.hooks.should_stop();
+    // Of several ranks one that is to stop stops all, and the clock of the first decides.
+    const bool decides = settings_.ranks == nullptr || settings_.ranks->rank() == 0;
+    const std::vector<int64_t> agreed =
+        sums_over_ranks(settings_.ranks, {stops ? 1 : 0, decides ? steps_at_once() : 0});
+    if (agreed[0] > 0) return StopReason::stopped;
     if (settings_.max_steps > 0 && progress_.step >= settings_.max_steps) return StopReason::max_steps;
     const double begin = seconds_now();
-    const int64_t count = steps_at_once();
+    const int64_t count = agreed[1];
     bool is_whole = true;
     if (is_profile_pending() && steps_here_ >= kStepsBeforeProfile) {
       profile_step(

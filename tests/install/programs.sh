@@ -49,9 +49,9 @@ for component in runtime library development; do
   DESTDIR=$tree/$component cmake --install "$build" --prefix /opt/fovea --component $component >>"$tree/log"
   files=$(cd "$tree/$component/opt/fovea" && find . -not -type d | sed 's|^\./||')
   others=$(case $component in
-    runtime) grep -vE '^(bin/|share/|lib.*/fovea/cifar_trainer_mpi\.so$)' ;;
-    library) grep -vE '^(lib.*/libfovea(_onnx|_mpi)?\.so\.|share/doc/fovea/LICENSE$)' ;;
-    development) grep -vE '^(include/fovea/|share/doc/fovea/|lib.*/(libfovea(_onnx|_mpi)?\.(a|so)$|cmake/fovea/|pkgconfig/))' ;;
+    runtime) grep -vE '^(bin/|share/|lib.*/fovea/cifar_trainer_(mpi|nccl)\.so$)' ;;
+    library) grep -vE '^(lib.*/libfovea(_onnx|_mpi|_nccl)?\.so\.|share/doc/fovea/LICENSE$)' ;;
+    development) grep -vE '^(include/fovea/|share/doc/fovea/|lib.*/(libfovea(_onnx|_mpi|_nccl)?\.(a|so)$|cmake/fovea/|pkgconfig/))' ;;
   esac <<<"$files" || true)
   [ -z "$others" ] || fail "component $component has $others"
   grep -qx share/doc/fovea/LICENSE <<<"$files" || fail "component $component has no LICENSE"
@@ -63,12 +63,21 @@ done | sort -u >"$tree/components"
 # A trainer that was not built brings no recipes.
 if [[ " $* " == *" cifar_trainer "* ]]; then
   script=$build/tools/cifar_trainer/cmake_install.cmake
-  sed -E "s#$build/(bin/cifar_trainer|[^\"]*/cifar_trainer_mpi\.so)#$tree/not built#g" "$script" >"$tree/without.cmake"
+  sed -E "s#$build/(bin/cifar_trainer|[^\"]*/cifar_trainer_(mpi|nccl)\.so)#$tree/not built#g" "$script" >"$tree/without.cmake"
   ! cmp -s "$script" "$tree/without.cmake" || fail "$script does not name $build/bin/cifar_trainer"
   DESTDIR=$tree/stage cmake -DCMAKE_INSTALL_PREFIX=/opt/without -P "$tree/without.cmake" >>"$tree/log"
   found=$(find "$tree/stage" -type f)
   [ -z "$found" ] || fail "without a trainer these were installed: $found"
 fi
+
+# What a module wants of Fovea, the program must export: nothing says so before a module is loaded.
+for module in "$installed"/lib*/fovea/*.so "$installed"/lib*/*/fovea/*.so; do
+  [ -e "$module" ] || continue
+  needed=$(nm -D --undefined-only "$module" | awk '$1 == "U" && /fovea/ { print $2 }' | sort -u)
+  [ -n "$needed" ] || fail "$module wants nothing of Fovea, found: $(nm -D --undefined-only "$module" | head -3)"
+  missing=$(comm -23 <(echo "$needed") <(nm -D --defined-only "$installed/bin/cifar_trainer" | awk '{ print $3 }' | sort -u))
+  [ -z "$missing" ] || fail "cifar_trainer does not export what ${module##*/} wants: $(c++filt <<<"$missing")"
+done
 
 cd "$tree/work"
 # CMake pads those of a build with colons.

@@ -1,6 +1,5 @@
-#include "mpi_module.h"
-
 #include "fovea/training/mpi.h"
+#include "rank_modules.h"
 
 fovea::Ranks* cifar_trainer_mpi_ranks(void (*report)(int rank, int size)) {
   return fovea::mpi_ranks(report).release();

@@ -13,7 +13,7 @@
 #include "fovea/core/environment.h"
 #include "fovea/core/parallel_for.h"
 #include "fovea/kernels/cpu_variant.h"
-#include "mpi_environment.h"
+#include "launch.h"
 #include "output.h"
 #include "run_network.h"
 #include "setup.h"
@@ -37,7 +37,10 @@ std::string broadcast(Ranks& ranks, const std::string& text) {
 
 std::string digest_of_tensors(const std::vector<Tensor>& tensors) {
   Digest digest(DigestKind::sha256);
-  for (const Tensor& tensor : tensors) digest.add(tensor.raw(), static_cast<size_t>(tensor.bytes()));
+  for (const Tensor& tensor : tensors) {
+    const Tensor here = tensor.to(Device::cpu());
+    digest.add(here.raw(), static_cast<size_t>(here.bytes()));
+  }
   return digest.text();
 }
 
@@ -58,8 +61,9 @@ std::string take_part(std::string_view& text) {
 }  // namespace
 
 void check_started_alone(const char* command) {
-  check<UsageError>(launched_ranks() < 2, command, ": mpirun has started ", launched_ranks(),
-                    " processes, and trains one run; wanted cifar_trainer train without --seeds");
+  const Launch launch = launch_of_environment();
+  check<UsageError>(!launch.is_shared(), command, ": ", launch.str(),
+                    ", for one run; wanted cifar_trainer train without --seeds");
 }
 
 void tell_ranks(Ranks& ranks, const SettledRun& run) {
@@ -94,9 +98,7 @@ std::string difference_of_ranks(Ranks& ranks, const RunImages& images,
   return "";
 }
 
-void prepare_rank(const Ranks& ranks, Device device, bool sets_threads) {
-  check<UsageError>(device.is_cpu(), "train: ", ranks.size(), " ranks, and the device is ", device,
-                    "; ranks train on the CPU; wanted --device cpu");
+void share_processors(bool sets_threads) {
   if (sets_threads || !environment("OMP_NUM_THREADS").empty()) return;
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
@@ -104,21 +106,28 @@ void prepare_rank(const Ranks& ranks, Device device, bool sets_threads) {
   const int online = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
   // The launcher may have bound the rank to some processors, alone or with others; a quota is for all ranks.
   const bool is_bound = is_known && CPU_COUNT(&allowed) < online;
-  const int part = std::max(1, (is_bound ? online : num_threads()) / launched_ranks_here());
+  const int part = std::max(1, (is_bound ? online : num_threads()) / launch_of_environment().local_size);
   set_num_threads(std::min(num_threads(), part));
 }
 
-int train_as_other_rank(Ranks& ranks) {
+Device device_of_rank(const StartedRanks& started, const Settings& settings) {
+  const bool has_number = settings.device.find(':') != std::string::npos;
+  return started.device_of_rank(prepare_device(settings), has_number);
+}
+
+int train_as_other_rank(StartedRanks& started) {
   const QuietScope quiet;  // the first rank tells
   stop_silently();
-  const std::string told = broadcast(ranks, "");
+  const std::string told = broadcast(*started.get(), "");
   std::string_view rest = told;
   const SettledRun run{take_part(rest), take_part(rest), take_part(rest)};
   if (run.settings.empty()) return 0;
   Settings settings;
   apply_toml(settings, run.settings, "the settings of the first rank");
-  const Device device = prepare_device(settings);
-  prepare_rank(ranks, device, settings.threads > 0);
+  const Device device = device_of_rank(started, settings);
+  share_processors(settings.threads > 0);
+  started.join(device);
+  Ranks& ranks = *started.get();
   std::optional<Checkpoint> checkpoint, init;
   if (!run.checkpoint.empty()) checkpoint = read_checkpoint(run.checkpoint);
   if (!run.init.empty()) init = read_checkpoint(run.init);

@@ -22,7 +22,6 @@
 #include "run_ranks.h"
 #include "setup.h"
 #include "signals.h"
-#include "start_ranks.h"
 #include "tested_network.h"
 
 namespace fovea::cli {
@@ -243,8 +242,8 @@ TrainingResult train_and_explain(Classifier& classifier, const RunImages& images
 }  // namespace
 
 int train(const Arguments& given) {
-  const std::unique_ptr<Ranks> ranks = start_ranks();
-  if (ranks != nullptr && ranks->rank() > 0) return train_as_other_rank(*ranks);
+  StartedRanks started;
+  if (started.get() != nullptr && started.get()->rank() > 0) return train_as_other_rank(started);
   Arguments arguments = given;
   if (!given.config.empty()) arguments.config = settings_file_of(given.config);
   const std::optional<Checkpoint> init = read_init(arguments);
@@ -257,19 +256,22 @@ int train(const Arguments& given) {
   check_consistent(settings);
   check_tensorboard(settings);
   check_image_size(settings);
-  const Device device = prepare_device(settings);
-  if (ranks != nullptr) {
-    prepare_rank(*ranks, device, settings.threads > 0);
-    tell_ranks(*ranks, arguments.dry_run ? SettledRun{}
-                                         : SettledRun{to_toml(settings, Selection::all), place.checkpoint,
-                                                      init ? init->where : ""});
+  const Device device = device_of_rank(started, settings);
+  if (started.get() != nullptr) {
+    if (settings.device == "auto") settings.device = device.is_cpu() ? "cpu" : "cuda";  // of all
+    share_processors(settings.threads > 0);
+    tell_ranks(*started.get(), arguments.dry_run ? SettledRun{}
+                                                 : SettledRun{to_toml(settings, Selection::all),
+                                                              place.checkpoint, init ? init->where : ""});
   }
   if (arguments.dry_run) return 0;
+  started.join(device);
+  Ranks* const ranks = started.get();
 
   const RunImages images = images_of_run(settings);
   throw_if_stopped("loading the images");
   TrainingSettings training = training_settings(settings, images.train.size());
-  training.ranks = ranks.get();
+  training.ranks = ranks;
   check_settings(training);
   RunNetwork network = network_of_run(settings, images, device, start.checkpoint, init);
   Classifier& classifier = network.classifier;
