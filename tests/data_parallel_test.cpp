@@ -1,10 +1,14 @@
 // Runs that several ranks share end with the bytes of one process, and go on with another number of ranks.
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "fovea/core/check.h"
+#include "fovea/data/loader.h"
 #include "fovea/kernels/arithmetic.h"
+#include "fovea/layers/functional.h"
 #include "op_test.h"
 #include "temporary_folder.h"
 #include "thread_ranks.h"
@@ -59,6 +63,43 @@ TEST_CASE("data_parallel: 1, 2, 4 and 8 ranks end with the bytes of one process"
       for (const Run& found : runs_on(size, settings)) CHECK(found == wanted);
     }
   }
+}
+
+/// Numbers of images that are not 0 become infinite.
+struct Overflowing : Model {
+  Overflowing() : Overflowing(Rng(1)) {}
+  explicit Overflowing(Rng rng) : linear(3, test::kTinyClasses, rng) {}
+  Variable forward(const Variable& x) override {
+    return linear.forward(F::global_average(F::scale(F::scale(x, 1e30), 1e30)));
+  }
+  void visit(Visitor& v) override { v("linear", linear); }
+  Linear linear;
+};
+
+TEST_CASE("data_parallel: of a divergence all ranks tell where it began, in whose share that was") {
+  ImageSet images = test::tiny_images(16, 1);
+  images.images.fill_with_zeros();
+  images.images.data<uint8_t>()[9 * 8 * 8 * 3] = 200;  // in one image
+  TrainingSettings settings = test::tiny_settings();
+  settings.batch_size = 16;
+  settings.augmentation.reset();
+  std::vector<std::string> errors(4);
+  test::ThreadRanks::run(4, [&](Ranks& ranks) {
+    Classifier classifier(std::make_unique<Overflowing>(), {{0, 0, 0}, {1, 1, 1}}, {});
+    TrainingSettings own = settings;
+    own.ranks = &ranks;
+    try {
+      classifier.train(images, own);
+    } catch (const DivergedError& error) {
+      errors[static_cast<size_t>(ranks.rank())] = error.what();
+    }
+  });
+  LoaderSettings order{.batch_size = 16, .seed = settings.seed};
+  const std::vector<int64_t> places = epoch_order(16, order, 0);
+  const auto place = std::find(places.begin(), places.end(), 9) - places.begin();
+  CHECK_THAT(errors[0], Catch::Contains("operation scale") &&
+                            Catch::Contains(str("(in the share of rank ", place / 4, ")")));
+  for (const std::string& error : errors) CHECK(error == errors[0]);
 }
 
 TEST_CASE("data_parallel: goes on with another number of ranks") {

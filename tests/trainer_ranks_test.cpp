@@ -44,6 +44,7 @@ TEST_CASE("ranks: 2 and 4 processes leave the files of one") {
     CHECK(file_bytes(out + "/predictions.csv") == file_bytes(finished_run() + "/predictions.csv"));
     CHECK(count(outcome.err, "done after 3 epochs") == 1);
     CHECK(count(outcome.err, "in each of " + std::to_string(ranks) + " ranks") == 1);
+    CHECK(count(file_bytes(out + "/summary.json"), "\"ranks\": " + std::to_string(ranks)) == 1);
   }
 }
 

@@ -60,14 +60,16 @@ void check_finite(std::span<const NamedTensor> tensors, const std::string& what,
   }
 }
 
-std::string explain_non_finite(Module& module, const std::function<void()>& forward) {
-  if (const std::string weight = non_finite_weight(module); !weight.empty()) return weight;
+NonFiniteCause explain_non_finite(Module& module, const std::function<void()>& forward) {
+  if (const std::string weight = non_finite_weight(module); !weight.empty()) return {weight};
   const std::vector<NamedParameter> parameters = named_parameters(module);
 
   std::string answer, layer;
+  int64_t operations = 0;
   const OperationObserver observer([&](std::string_view operation, const Tensor& y,
                                        std::span<const Variable> inputs) {
     if (!answer.empty()) return;
+    ++operations;
     bool is_of_layer = false;
     for (const Variable& input : inputs) {
       const auto parameter =
@@ -85,7 +87,23 @@ std::string explain_non_finite(Module& module, const std::function<void()>& forw
   });
   const NoGrad no_grad;
   forward();
-  return answer.empty() ? "a second forward pass gave finite numbers: the memory may be faulty" : answer;
+  if (!answer.empty()) return {answer, operations};
+  return {"a second forward pass gave finite numbers: the memory may be faulty", kNoPlace};
+}
+
+NonFiniteCause first_of_ranks(Ranks* ranks, const NonFiniteCause& own) {
+  if (ranks == nullptr) return own;
+  constexpr int64_t kMost = 1000;  // letters
+  Tensor place = Tensor::from<int64_t>({own.place}, {}), places = Tensor::zeros({ranks->size()}, Dtype::i64),
+         text = Tensor::zeros({kMost}, Dtype::u8), texts = Tensor::zeros({ranks->size(), kMost}, Dtype::u8);
+  const auto length = std::min<int64_t>(std::ssize(own.sentence), kMost - 1);
+  std::copy_n(own.sentence.begin(), length, text.data<uint8_t>());
+  ranks->gather(place, places);
+  ranks->gather(text, texts);
+  const auto* const all = places.data<int64_t>();
+  const auto first = std::min_element(all, all + ranks->size()) - all;
+  const auto* const sentence = reinterpret_cast<const char*>(texts.data<uint8_t>() + first * kMost);
+  return {str(sentence, " (in the share of rank ", first, ")"), all[first]};
 }
 
 }  // namespace fovea

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
 
+#include "fovea/core/ranks.h"
 #include "fovea/core/safetensors.h"
 #include "fovea/layers/module.h"
 
@@ -18,10 +20,21 @@ std::string non_finite_weight(Module& module);
 /// has 1 numbers that are not finite; <advice>", where `what` is "save: out.safetensors: ".
 void check_finite(std::span<const NamedTensor> tensors, const std::string& what, const std::string& advice);
 
-/// Where the numbers that are not finite come from: the first parameter or buffer that holds one; else, after
-/// another run of `forward`, the first operation whose result holds one, and the layer whose parameters it
-/// uses (or the last layer before it). A sentence for an error message.
-std::string explain_non_finite(Module& module, const std::function<void()>& forward);
+/// Where numbers that are not finite come from: a sentence for an error message.
+struct NonFiniteCause {
+  std::string sentence;
+  int64_t place = 0;  // the number of the operation: of several ranks, the lowest is where it began
+};
+/// Of no operation.
+inline constexpr int64_t kNoPlace = INT64_MAX;
+
+/// The first parameter or buffer that holds one; else, after another run of `forward`, the first operation
+/// whose result holds one, and the layer whose parameters it uses (or the last layer before it).
+NonFiniteCause explain_non_finite(Module& module, const std::function<void()>& forward);
+
+/// The cause of the rank where it began, whose number is then in the sentence; the own one without ranks. All
+/// ranks get the same.
+NonFiniteCause first_of_ranks(Ranks* ranks, const NonFiniteCause& own);
 
 }  // namespace fovea
 #pragma GCC visibility pop

@@ -285,27 +285,30 @@ void TrainingRun::note(const StepOutcome& outcome, double seconds) {
 /// weight and no running statistic: it is run again, to see where that arises.
 void TrainingRun::fail(double loss) {
   const Batch& batch = batches_->at(progress_.batch);
-  std::string what, cause;
+  std::string what;
+  NonFiniteCause cause;
   try {
     if (std::isfinite(loss)) {
       step_.repeat(batch, /*with_gradients=*/true);
-      cause = non_finite_weight(model_);
-      what = cause.empty() ? "a gradient is not finite" : "a running statistic is not finite";
-      if (cause.empty()) {
-        cause = str("parameter ", optimiser_.non_finite_gradient(),
-                    " is the nearest to the loss of those concerned");
+      cause.sentence = non_finite_weight(model_);
+      what = cause.sentence.empty() ? "a gradient is not finite" : "a running statistic is not finite";
+      if (cause.sentence.empty()) {
+        const std::string parameter = optimiser_.non_finite_gradient();
+        cause = {str("parameter ", parameter, " is the nearest to the loss of those concerned"),
+                 parameter.empty() ? kNoPlace : 0};
       }
     } else {
       what = str("the loss is ", loss);
       cause = explain_non_finite(model_, [&] { step_.repeat(batch, /*with_gradients=*/false); });
     }
+    cause = first_of_ranks(settings_.ranks, cause);
   } catch (...) {
     step_.undo_statistics();
     throw;
   }
   step_.undo_statistics();
   throw DivergedError(str("train: ", what, " at step ", progress_.step + 1, " (epoch ", progress_.epoch + 1,
-                          ", learning rate ", learning_rate_, "): ", cause,
+                          ", learning rate ", learning_rate_, "): ", cause.sentence,
                           "; lower the learning rate, lengthen the warm-up, or look at the data"));
 }
 

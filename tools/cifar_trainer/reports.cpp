@@ -105,6 +105,7 @@ std::string to_json(const RunSummary& summary) {
   json.add("precision", summary.precision);
   json.add("cpu_kernels", summary.cpu_kernels);
   json.add("threads", summary.threads);
+  json.add("ranks", summary.ranks);
   json.add("batch_size", summary.batch_size);
   json.add("seed", summary.seed);
   json.add("version", FOVEA_VERSION);

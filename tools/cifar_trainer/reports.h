@@ -28,7 +28,7 @@ struct RunSummary {
   double seconds = 0;
   std::string device, processor, precision;  // processor: its name; "": unknown
   std::string cpu_kernels;                   // the variant of the CPU's kernels
-  int threads = 0;
+  int threads = 0, ranks = 1;                // threads: of each rank
   int64_t batch_size = 0, seed = 0;
 };
 

@@ -138,7 +138,11 @@ int train_as_other_rank(StartedRanks& started) {
   training.ranks = &ranks;
   if (checkpoint) training.resume = &*checkpoint;
   training.hooks.should_stop = should_stop;
-  network.classifier.train(images.train, training, images.validation_or_null());
+  try {
+    network.classifier.train(images.train, training, images.validation_or_null());
+  } catch (const DivergedError& error) {
+    return error.exit_code();  // all ranks have the same, and the first tells
+  }
   return 0;
 }
 

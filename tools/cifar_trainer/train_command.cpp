@@ -139,7 +139,7 @@ Start start_in(const RunFolder& folder, const Arguments& arguments, const std::o
   return start_from_checkpoint(arguments, place);
 }
 
-RunSummary summarise_run(const Settings& settings, const RunImages& images, const Device& device,
+RunSummary summarise_run(const Settings& settings, const RunImages& images, const Device& device, int ranks,
                          Classifier& classifier, const TrainingResult& result, const CheckpointTimes& times) {
   const std::optional<Evaluation> of_last_epoch = classifier.checkpoint().progress.evaluation;
   // What an older run, which had none, has evaluated are the test images.
@@ -167,6 +167,7 @@ RunSummary summarise_run(const Settings& settings, const RunImages& images, cons
           .precision = name_of(settings.training.precision),
           .cpu_kernels = kernels::cpu_variant(),
           .threads = num_threads(),
+          .ranks = ranks,
           .batch_size = settings.training.batch_size,
           .seed = static_cast<int64_t>(settings.training.seed)};
 }
@@ -193,9 +194,9 @@ std::string advice_on_more(const Settings& settings, const RunFolder& folder, St
 
 std::string describe_run(const RunSummary& run) {
   return fmt::format(
-      "{}: {} parameters; {}: {} training, {} validation and {} test images; {}, {} threads, {}", run.model,
+      "{}: {} parameters; {}: {} training, {} validation and {} test images; {}, {} threads, {}{}", run.model,
       run.parameters, run.dataset, run.train_images, run.validation_images, run.test_images, run.device,
-      run.threads, run.precision);
+      run.threads, run.precision, run.ranks > 1 ? fmt::format(" in each of {} ranks", run.ranks) : "");
 }
 
 std::string describe_work(const Settings& settings, const Device& device) {
@@ -258,15 +259,17 @@ int train(const Arguments& given) {
   check_image_size(settings);
   const Device device = device_of_rank(started, settings);
   if (started.get() != nullptr) {
-    if (settings.device == "auto") settings.device = device.is_cpu() ? "cpu" : "cuda";  // of all
+    Settings told = settings;
+    if (told.device == "auto") told.device = device.is_cpu() ? "cpu" : "cuda";
     share_processors(settings.threads > 0);
     tell_ranks(*started.get(), arguments.dry_run ? SettledRun{}
-                                                 : SettledRun{to_toml(settings, Selection::all),
-                                                              place.checkpoint, init ? init->where : ""});
+                                                 : SettledRun{to_toml(told, Selection::all), place.checkpoint,
+                                                              init ? init->where : ""});
   }
   if (arguments.dry_run) return 0;
   started.join(device);
   Ranks* const ranks = started.get();
+  const int size_of_run = ranks == nullptr ? 1 : ranks->size();
 
   const RunImages images = images_of_run(settings);
   throw_if_stopped("loading the images");
@@ -312,8 +315,8 @@ int train(const Arguments& given) {
     recorder.progress().line(text);
     is_profiled = true;
   };
-  recorder.progress().line(describe_run(summarise_run(settings, images, device, classifier, {}, {})) +
-                           (ranks == nullptr ? "" : fmt::format(" in each of {} ranks", ranks->size())));
+  recorder.progress().line(
+      describe_run(summarise_run(settings, images, device, size_of_run, classifier, {}, {})));
   if (settings.device == "auto" && device.is_cpu()) {
     recorder.progress().line("device auto is the CPU: " + cuda_status().reason);
   }
@@ -332,7 +335,8 @@ int train(const Arguments& given) {
                              advice_on_more(settings, folder, result.reason));
     return 0;
   }
-  RunSummary summary = summarise_run(settings, images, device, classifier, result, recorder.times());
+  RunSummary summary =
+      summarise_run(settings, images, device, size_of_run, classifier, result, recorder.times());
   TestedNetwork tested_network;
   if (result.reason != StopReason::stopped) {
     const std::string tested = folder.chosen(summary.best_epoch);
