@@ -1,6 +1,6 @@
 #include "fovea/core/ranks.h"
 
-#include "fovea/core/check.h"
+#include <algorithm>
 
 namespace fovea {
 namespace {
@@ -11,9 +11,6 @@ constinit thread_local Ranks *sharing = nullptr, *joining = nullptr;
 
 SharedBatch::SharedBatch(Ranks* ranks, bool joins_statistics)
     : sharing_before_(sharing), joining_before_(joining) {
-  check<UsageError>(ranks == nullptr || (ranks->size() >= 1 && kBatchGroups % ranks->size() == 0),
-                    "ranks: a batch is shared by ", ranks == nullptr ? 0 : ranks->size(),
-                    ", wanted a number of ranks that divides ", kBatchGroups);
   sharing = ranks;
   joining = ranks != nullptr && joins_statistics && ranks->size() > 1 ? ranks : nullptr;
 }
@@ -27,7 +24,7 @@ Ranks* ranks_of_statistics() {
 }
 
 int64_t batch_groups() {
-  return sharing == nullptr ? kBatchGroups : kBatchGroups / sharing->size();
+  return sharing == nullptr ? kBatchGroups : std::max<int64_t>(1, kBatchGroups / sharing->size());
 }
 
 }  // namespace fovea

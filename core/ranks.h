@@ -9,7 +9,7 @@ namespace fovea {
 
 /// Groups of images into which a sum over a whole batch is cut, on the CPU: each group is summed by itself,
 /// then pairs of groups, then pairs of pairs. Fixed, so that the bits depend neither on the threads nor on
-/// how many ranks share a batch: a rank's part of the sum is one of the pairs.
+/// how many ranks share a batch, if they are 1, 2, 4 or 8: a rank's part of the sum is one of the pairs.
 inline constexpr int64_t kBatchGroups = 8;
 
 /// Processes that train one network together, "ranks" as MPI calls them: each computes an equal, consecutive
@@ -31,7 +31,6 @@ class Ranks {
 class SharedBatch {
  public:
   /// joins_statistics: batch norms take their statistics over all ranks, instead of over each share.
-  /// UsageError unless the number of ranks divides kBatchGroups.
   SharedBatch(Ranks* ranks, bool joins_statistics);
   ~SharedBatch();
   SharedBatch(const SharedBatch&) = delete;
@@ -53,7 +52,7 @@ void add_by_pairs(int64_t count, Add&& add) {
   }
 }
 
-/// Groups of which this thread's share of a batch consists: kBatchGroups / ranks.
+/// Groups of which this thread's share of a batch consists: kBatchGroups / ranks, or 1.
 int64_t batch_groups();
 
 }  // namespace fovea

@@ -102,6 +102,22 @@ TEST_CASE("data_parallel: of a divergence all ranks tell where it began, in whos
   for (const std::string& error : errors) CHECK(error == errors[0]);
 }
 
+TEST_CASE("data_parallel: numbers that do not divide eight end near one process, the same each time") {
+  for (const OptimiserKind kind : {OptimiserKind::sgd, OptimiserKind::muon}) {
+    TrainingSettings settings = settings_of(kind);
+    settings.batch_size = 48;
+    settings.schedule.learning_rate = 0.01;
+    const Run wanted = run(settings, nullptr, nullptr);
+    for (const int size : {3, 6, 16}) {
+      INFO(name_of(kind) << ", " << size << " ranks");
+      const std::vector<Run> found = runs_on(size, settings);
+      for (const Run& other : found) CHECK(other == found[0]);
+      CHECK(runs_on(size, settings)[0] == found[0]);
+      CHECK(found[0].loss == Approx(wanted.loss).epsilon(1e-4));
+    }
+  }
+}
+
 TEST_CASE("data_parallel: goes on with another number of ranks") {
   const TrainingSettings settings = settings_of(OptimiserKind::muon);
   const Run wanted = run(settings, nullptr, nullptr);

@@ -10,8 +10,10 @@ namespace fovea {
 
 LoaderSettings share_of(LoaderSettings settings, const Ranks* ranks) {
   if (ranks == nullptr) return settings;
-  check<UsageError>(settings.batch_size % kBatchGroups == 0, "train: a batch of ", settings.batch_size,
-                    " images for ", ranks->size(), " ranks, wanted a multiple of ", kBatchGroups);
+  // Where that makes the bits those of one rank, groups are equal, too.
+  const int64_t unit = kBatchGroups % ranks->size() == 0 ? kBatchGroups : ranks->size();
+  check<UsageError>(settings.batch_size % unit == 0, "train: a batch of ", settings.batch_size,
+                    " images for ", ranks->size(), " ranks, wanted a multiple of ", unit);
   settings.share = ranks->rank();
   settings.shares = ranks->size();
   return settings;

@@ -14,7 +14,7 @@ using RankReport = std::function<void(int rank, int size)>;
 
 /// The processes of MPI_COMM_WORLD on the CPU: mpirun -n 4 PROGRAM makes four, PROGRAM alone one. Initialises
 /// MPI, and finalises it when the result goes, where each waits for the others, unless an exception is on its
-/// way. For TrainingSettings::ranks, whose numbers divide kBatchGroups.
+/// way. For TrainingSettings::ranks.
 ///
 /// A rank of which nothing was heard for 8 seconds (stopped, or on a machine that is gone) ends all processes
 /// with exit code 4; the others would wait for it for ever. Before that `report` is called, from a thread of

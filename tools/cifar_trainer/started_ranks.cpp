@@ -60,8 +60,6 @@ int device_index(const Launch& launch) {
 StartedRanks::StartedRanks() {
   const Launch launch = launch_of_environment();
   if (!launch.is_shared()) return;
-  check<UsageError>(kBatchGroups % launch.size == 0, "train: ", launch.size,
-                    " ranks cannot share a batch; wanted 1, 2, 4 or ", kBatchGroups);
   if (launch.by == Launcher::mpi) {
     check<UsageError>(FOVEA_HAS_MPI, "train: ", launch.str(), ", and MPI is ", FOVEA_MPI_STATUS,
                       " in this build");

@@ -12,7 +12,7 @@ namespace fovea::cli {
 class StartedRanks {
  public:
   /// UsageError where several processes have been started, and this build has not what they need, or its
-  /// module cannot be loaded, and for a number of ranks that cannot share a batch.
+  /// module cannot be loaded.
   StartedRanks();
 
   /// Null if this process was started alone.
