@@ -50,7 +50,8 @@ install(FILES ${PROJECT_BINARY_DIR}/fovea-config.cmake ${PROJECT_BINARY_DIR}/fov
               ${PROJECT_SOURCE_DIR}/cmake/FindOneDNN.cmake
         DESTINATION ${package_dir} COMPONENT development)
 
-# fovea.pc, fovea_onnx.pc, fovea_mpi.pc and fovea_nccl.pc. What a static library needs is private where there is a shared one, which brings its own.
+# fovea.pc and fovea_onnx.pc, fovea_mpi.pc, fovea_nccl.pc. What a static library needs is private where there is a shared
+# one, which brings its own.
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_LIBDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} OUTPUT_VARIABLE libdir)
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_INCLUDEDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} OUTPUT_VARIABLE includedir)
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig

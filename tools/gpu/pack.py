@@ -38,7 +38,7 @@ def build(folder, architecture, jobs):
     check_call(["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DFOVEA_CUDA=ON",
                 f"-DCMAKE_CUDA_ARCHITECTURES={architecture}-real", "-DFOVEA_NATIVE=OFF",
                 "-DFOVEA_CPU_VARIANTS=OFF", "-DCMAKE_CXX_FLAGS=-march=x86-64-v3",
-                "-DCMAKE_DISABLE_FIND_PACKAGE_OneDNN=ON", "-DFOVEA_MPI=OFF",
+                "-DCMAKE_DISABLE_FIND_PACKAGE_OneDNN=ON", "-DFOVEA_MPI=OFF", "-DFOVEA_NCCL=OFF",
                 "-DFOVEA_BUILD_EXAMPLES=OFF",
                 # Libraries are looked for beside the program, then where LD_LIBRARY_PATH says, and nowhere else.
                 "-DCMAKE_SKIP_RPATH=ON",
