@@ -21,7 +21,8 @@ class Ranks {
   /// 0, ..., size() - 1: the place of this rank's share in a batch.
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  /// x = the sum of the ranks' x: pairs of ranks, then pairs of pairs. The same bits on every rank.
+  /// x = the sum of the ranks' x: on the CPU pairs of ranks, then pairs of pairs, on devices in an order that
+  /// is fixed for these ranks. The same bits on every rank.
   virtual void sum(Tensor& x) = 0;
   /// parts[r] = the x of rank r.  parts: [size(), ...]
   virtual void gather(const Tensor& x, Tensor& parts) = 0;
@@ -52,7 +53,7 @@ void add_by_pairs(int64_t count, Add&& add) {
   }
 }
 
-/// Groups of which this thread's share of a batch consists: kBatchGroups / ranks, or 1.
+/// Groups of which this thread's share of a batch consists: kBatchGroups / ranks, rounded down, but one.
 int64_t batch_groups();
 
 }  // namespace fovea

@@ -2,12 +2,18 @@
 #include "fovea/training/nccl.h"
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
 
+#include "fovea/config.h"
 #include "fovea/core/captured_graph.h"
 #include "fovea/core/check.h"
 #include "fovea/core/device_dtype.h"
 #include "op_test.h"
+#include "run_program.h"
 #include "temporary_folder.h"
 #include "tiny_classifier.h"
 
@@ -15,6 +21,8 @@ using namespace fovea;
 using namespace fovea::test;
 
 namespace {
+
+constexpr Dtype kDtypes[] = {Dtype::f32, Dtype::bf16, Dtype::f16, Dtype::u8, Dtype::i32, Dtype::i64};
 
 std::unique_ptr<Ranks> one_rank(const TemporaryFolder& folder) {
   std::unique_ptr<Ranks> ranks = nccl_ranks({.device = Device::cuda(), .file = folder / "id"});
@@ -31,7 +39,7 @@ TEST_CASE("nccl: the sum and the gathered parts of one rank are its own, on a de
   CHECK(ranks->rank() == 0);
   CHECK(ranks->size() == 1);
   for (const Device device : {Device::cuda(), Device::cpu()}) {
-    for (const Dtype dtype : {Dtype::f32, Dtype::bf16, Dtype::f16, Dtype::u8, Dtype::i32, Dtype::i64}) {
+    for (const Dtype dtype : kDtypes) {
       if (dtype == Dtype::bf16 && !has_bf16(Device::cuda())) continue;
       const Tensor x = Tensor::full({3, 5}, 7, dtype).to(device);
       Tensor sum = x.clone(), parts = Tensor::zeros({1, 3, 5}, dtype, device);
@@ -41,6 +49,53 @@ TEST_CASE("nccl: the sum and the gathered parts of one rank are its own, on a de
       CHECK(parts.to_doubles() == x.to_doubles());
     }
   }
+}
+
+namespace {
+
+/// One of two ranks, in a folder that both see.
+void check_one_of_two(int rank) {
+  const std::unique_ptr<Ranks> ranks =
+      nccl_ranks({.device = Device::cuda(), .rank = rank, .size = 2, .file = "id"});
+  for (const Device device : {Device::cuda(), Device::cpu()}) {
+    for (const Dtype dtype : kDtypes) {
+      INFO(dtype << " on " << device);
+      Tensor sum = Tensor::full({7}, 3 + 2 * rank, dtype).to(device);
+      Tensor parts = Tensor::zeros({2, 7}, dtype, device);
+      ranks->gather(sum, parts);
+      ranks->sum(sum);
+      CHECK(sum.to_doubles() == std::vector<double>(7, 8));
+      std::vector<double> wanted(7, 3);
+      wanted.resize(14, 5);
+      CHECK(parts.to_doubles() == wanted);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("nccl: rank 0 of two", "[.]") {
+  check_one_of_two(0);
+}
+TEST_CASE("nccl: rank 1 of two", "[.]") {
+  check_one_of_two(1);
+}
+
+TEST_CASE("nccl: two ranks add up and gather every dtype") {
+  if (FOVEA_HAS_CUDA) return;  // each wants a device of its own: emulated ones are
+  const TemporaryFolder folder;
+  const auto words = [&](const char* rank) {
+    return std::vector<std::string>{"env", "-C", folder / ".", this_program(), rank};
+  };
+  // What an earlier start has left is not taken for the identifier of this one.
+  std::ofstream(folder / "id") << std::string(128, 'x');
+  std::filesystem::last_write_time(folder / "id",
+                                   std::filesystem::file_time_type::clock::now() - std::chrono::minutes(5));
+  Program other(words("nccl: rank 1 of two"));
+  const Outcome first = run_program(words("nccl: rank 0 of two")), second = other.wait();
+  INFO(first.out << second.out);
+  CHECK(first.code == 0);
+  CHECK(second.code == 0);
 }
 
 TEST_CASE("nccl: what ranks do is captured with the rest") {

@@ -1,5 +1,7 @@
 // Ranks of cifar_trainer that stop or die in the middle of a run: the others end, and nothing is lost.
+#include <csignal>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>

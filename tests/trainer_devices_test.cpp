@@ -1,7 +1,9 @@
 // cifar_trainer as several processes with a CUDA device each, emulated: by mpirun, and as torchrun and srun
 // start them.
 #include <filesystem>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "fovea/training/checkpoint.h"
 #include "op_test.h"

@@ -9,8 +9,8 @@
 #pragma GCC visibility push(default)
 namespace fovea {
 
-/// Called with the number of a rank that is not heard of, and the number of all.
-using RankReport = std::function<void(int rank, int size)>;
+/// Called with the number of a rank of which nothing was heard for so many seconds, and the number of all.
+using RankReport = std::function<void(int rank, int size, int seconds)>;
 
 /// The processes of MPI_COMM_WORLD on the CPU: mpirun -n 4 PROGRAM makes four, PROGRAM alone one. Initialises
 /// MPI, and finalises it when the result goes, where each waits for the others, unless an exception is on its

@@ -61,11 +61,11 @@ void check_finite(std::span<const NamedTensor> tensors, const std::string& what,
 }
 
 NonFiniteCause explain_non_finite(Module& module, const std::function<void()>& forward) {
-  if (const std::string weight = non_finite_weight(module); !weight.empty()) return {weight};
+  if (const std::string weight = non_finite_weight(module); !weight.empty()) return {weight, kCommonPlace};
   const std::vector<NamedParameter> parameters = named_parameters(module);
 
   std::string answer, layer;
-  int64_t operations = 0;
+  int64_t operations = kGradientPlace;
   const OperationObserver observer([&](std::string_view operation, const Tensor& y,
                                        std::span<const Variable> inputs) {
     if (!answer.empty()) return;
@@ -96,14 +96,19 @@ NonFiniteCause first_of_ranks(Ranks* ranks, const NonFiniteCause& own) {
   constexpr int64_t kMost = 1000;  // letters
   Tensor place = Tensor::from<int64_t>({own.place}, {}), places = Tensor::zeros({ranks->size()}, Dtype::i64),
          text = Tensor::zeros({kMost}, Dtype::u8), texts = Tensor::zeros({ranks->size(), kMost}, Dtype::u8);
-  const auto length = std::min<int64_t>(std::ssize(own.sentence), kMost - 1);
-  std::copy_n(own.sentence.begin(), length, text.data<uint8_t>());
+  const std::string both = own.what + '\n' + own.sentence;
+  const auto length = std::min<int64_t>(std::ssize(both), kMost - 1);
+  std::copy_n(both.begin(), length, text.data<uint8_t>());
   ranks->gather(place, places);
   ranks->gather(text, texts);
   const auto* const all = places.data<int64_t>();
   const auto first = std::min_element(all, all + ranks->size()) - all;
-  const auto* const sentence = reinterpret_cast<const char*>(texts.data<uint8_t>() + first * kMost);
-  return {str(sentence, " (in the share of rank ", first, ")"), all[first]};
+  const std::string found = reinterpret_cast<const char*>(texts.data<uint8_t>() + first * kMost);
+  const size_t end = found.find('\n');
+  NonFiniteCause cause{found.substr(end + 1), all[first], found.substr(0, end)};
+  const bool is_of_share = cause.place != kCommonPlace && cause.place != kNoPlace;
+  if (is_of_share) cause.sentence += str(" (in the share of rank ", first, ")");
+  return cause;
 }
 
 }  // namespace fovea

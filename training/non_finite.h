@@ -23,17 +23,18 @@ void check_finite(std::span<const NamedTensor> tensors, const std::string& what,
 /// Where numbers that are not finite come from: a sentence for an error message.
 struct NonFiniteCause {
   std::string sentence;
-  int64_t place = 0;  // the number of the operation: of several ranks, the lowest is where it began
+  int64_t place = 0;   // of several ranks it began where this is lowest: the number of an operation, or below
+  std::string what{};  // "a gradient is not finite", or so
 };
-/// Of no operation.
-inline constexpr int64_t kNoPlace = INT64_MAX;
+/// Of what all ranks have alike; of a gradient, which is behind all statistics; of nothing that was found.
+inline constexpr int64_t kCommonPlace = 0, kGradientPlace = 1, kNoPlace = INT64_MAX;
 
 /// The first parameter or buffer that holds one; else, after another run of `forward`, the first operation
 /// whose result holds one, and the layer whose parameters it uses (or the last layer before it).
 NonFiniteCause explain_non_finite(Module& module, const std::function<void()>& forward);
 
-/// The cause of the rank where it began, whose number is then in the sentence; the own one without ranks. All
-/// ranks get the same.
+/// The cause of the rank where it began, whose number is in the sentence, unless all have it alike; the own
+/// one without ranks. All ranks get the same.
 NonFiniteCause first_of_ranks(Ranks* ranks, const NonFiniteCause& own);
 
 }  // namespace fovea

@@ -285,30 +285,32 @@ void TrainingRun::note(const StepOutcome& outcome, double seconds) {
 /// weight and no running statistic: it is run again, to see where that arises.
 void TrainingRun::fail(double loss) {
   const Batch& batch = batches_->at(progress_.batch);
-  std::string what;
   NonFiniteCause cause;
   try {
     if (std::isfinite(loss)) {
       step_.repeat(batch, /*with_gradients=*/true);
-      cause.sentence = non_finite_weight(model_);
-      what = cause.sentence.empty() ? "a gradient is not finite" : "a running statistic is not finite";
-      if (cause.sentence.empty()) {
-        const std::string parameter = optimiser_.non_finite_gradient();
+      const std::string statistic = non_finite_weight(model_), parameter = optimiser_.non_finite_gradient();
+      if (!statistic.empty()) {
+        cause = {statistic, kCommonPlace, "a running statistic is not finite"};
+      } else if (!parameter.empty()) {
         cause = {str("parameter ", parameter, " is the nearest to the loss of those concerned"),
-                 parameter.empty() ? kNoPlace : 0};
+                 kGradientPlace, "a gradient is not finite"};
+      } else {
+        cause = {"another pass gave finite ones; is their sum over ranks too large, or the memory faulty?",
+                 kNoPlace, "a gradient is not finite"};
       }
     } else {
-      what = str("the loss is ", loss);
       cause = explain_non_finite(model_, [&] { step_.repeat(batch, /*with_gradients=*/false); });
     }
+    if (cause.what.empty()) cause.what = str("the loss is ", loss);
     cause = first_of_ranks(settings_.ranks, cause);
   } catch (...) {
     step_.undo_statistics();
     throw;
   }
   step_.undo_statistics();
-  throw DivergedError(str("train: ", what, " at step ", progress_.step + 1, " (epoch ", progress_.epoch + 1,
-                          ", learning rate ", learning_rate_, "): ", cause.sentence,
+  throw DivergedError(str("train: ", cause.what, " at step ", progress_.step + 1, " (epoch ",
+                          progress_.epoch + 1, ", learning rate ", learning_rate_, "): ", cause.sentence,
                           "; lower the learning rate, lengthen the warm-up, or look at the data"));
 }
 

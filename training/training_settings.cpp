@@ -1,6 +1,7 @@
 #include "fovea/training/training_settings.h"
 
 #include "fovea/core/check.h"
+#include "fovea/training/batches.h"
 
 namespace fovea {
 
@@ -8,6 +9,7 @@ void check_settings(const TrainingSettings& settings) {
   check_ranges(settings, "train");
   check<UsageError>(settings.epochs > 0, "train: epochs is 0, wanted at least 1");
   check_settings(settings.schedule);
+  share_of({.batch_size = settings.batch_size}, settings.ranks);
 }
 
 std::map<std::string, std::string> describe(const TrainingSettings& settings) {

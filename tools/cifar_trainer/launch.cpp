@@ -1,5 +1,9 @@
 #include "launch.h"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <initializer_list>
 #include <optional>
@@ -20,6 +24,19 @@ std::optional<int> number_of(std::initializer_list<const char*> variables) {
   return std::nullopt;
 }
 
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) return "";
+  return name.data();
+}
+
+// What may stand in the name of a file.
+std::string as_name(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == '/' || c == '\0'; }, '_');
+  return text;
+}
+
 }  // namespace
 
 std::string Launch::str() const {
@@ -28,31 +45,40 @@ std::string Launch::str() const {
 }
 
 Launch launch_of_environment() {
+  if (environment("FOVEA_LAUNCHER") == "none") return {};
   Launch launch;
-  launch.local_rank =
-      number_of({"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "LOCAL_RANK", "SLURM_LOCALID"}).value_or(0);
-  launch.local_size = number_of({"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "LOCAL_WORLD_SIZE",
-                                 "SLURM_STEP_TASKS_PER_NODE"})
-                          .value_or(1);
-  // Not SLURM_NTASKS, which a batch script of several tasks has, too, before srun starts them.
-  const std::optional<int> of_slurm = number_of({"SLURM_STEP_NUM_TASKS"});
-  const bool has_pmi = number_of({"PMIX_RANK", "PMI_RANK"}).has_value();
-  if (const auto size = number_of({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}); size || (of_slurm && has_pmi)) {
-    launch.by = Launcher::mpi;
-    launch.size = size.value_or(of_slurm.value_or(1));
-  } else if (const auto world = number_of({"WORLD_SIZE"});
-             world && number_of({"RANK"}) && number_of({"MASTER_PORT"})) {
+  const auto set_local = [&](std::initializer_list<const char*> rank,
+                             std::initializer_list<const char*> size) {
+    launch.local_rank = number_of(rank).value_or(0);
+    launch.local_size = std::max(1, number_of(size).value_or(1));
+  };
+  const std::optional<int> world = number_of({"WORLD_SIZE"}), rank = number_of({"RANK"});
+  if (world && rank && !environment("TORCHELASTIC_RUN_ID").empty()) {
     launch.by = Launcher::torchrun;
     launch.size = *world;
-    launch.rank = *number_of({"RANK"});
-    launch.name = environment("TORCHELASTIC_RUN_ID") + "-" + environment("MASTER_PORT") + "-" +
-                  environment("TORCHELASTIC_RESTART_COUNT");
+    launch.rank = *rank;
+    set_local({"LOCAL_RANK"}, {"LOCAL_WORLD_SIZE"});
+    // The run's name is "none" where none was given, and its port is often the same.
+    const std::string where = launch.local_size == launch.size ? host_name() : environment("MASTER_ADDR");
+    launch.name = as_name(str("torchrun-", environment("TORCHELASTIC_RUN_ID"), "-", where, "-",
+                              environment("MASTER_PORT"), "-", environment("TORCHELASTIC_RESTART_COUNT")));
+    return launch;
+  }
+  // Not SLURM_NTASKS, which a batch script of several tasks has, too, before srun starts them.
+  const std::optional<int> of_slurm = number_of({"SLURM_STEP_NUM_TASKS"}),
+                           of_mpi = number_of({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});
+  if (of_mpi || (of_slurm && number_of({"PMIX_RANK", "PMI_RANK"}))) {
+    launch.by = Launcher::mpi;
+    launch.size = of_mpi.value_or(of_slurm.value_or(1));
+    set_local({"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"},
+              {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_TASKS_PER_NODE"});
   } else if (of_slurm) {
     launch.by = Launcher::slurm;
     launch.size = *of_slurm;
     launch.rank = number_of({"SLURM_PROCID"}).value_or(0);
-    launch.name = environment("SLURM_JOB_ID") + "-" + environment("SLURM_STEP_ID") + "-" +
-                  environment("SLURM_RESTART_COUNT");
+    set_local({"SLURM_LOCALID"}, {"SLURM_STEP_TASKS_PER_NODE"});
+    launch.name = as_name(str("slurm-", environment("SLURM_JOB_ID"), "-", environment("SLURM_STEP_ID"), "-",
+                              environment("SLURM_RESTART_COUNT")));
   }
   return launch;
 }

@@ -10,9 +10,9 @@ enum class Launcher { none, mpi, torchrun, slurm };
 /// How this process was started.
 struct Launch {
   Launcher by = Launcher::none;
-  int rank = 0, size = 1;  // among all processes; with MPI, size alone, as MPI itself has the rank
+  int rank = 0, size = 1;              // among all processes; rank: not of MPI's, where MPI itself has it
   int local_rank = 0, local_size = 1;  // among those on this machine
-  std::string name{};                  // of this start, as no other has it; not of MPI's
+  std::string name{};                  // of the start, for the name of a file; not of MPI's
 
   /// Whether it is one of several.
   bool is_shared() const { return size > 1; }
@@ -20,8 +20,9 @@ struct Launch {
   std::string str() const;
 };
 
-/// mpirun and mpiexec (Open MPI, MPICH), also below srun; torchrun; srun alone. In this order, as an inner
-/// one's variables do not hide an outer one's.
+/// torchrun; mpirun and mpiexec (Open MPI, MPICH), and srun where it speaks to MPI; srun alone. In this
+/// order: srun and mpirun start a torchrun on each machine, whose variables are there beside theirs. None
+/// with FOVEA_LAUNCHER=none.
 Launch launch_of_environment();
 
 }  // namespace fovea::cli

@@ -7,7 +7,8 @@
 
 /// cifar_trainer_mpi.so: mpi_ranks().
 extern "C" [[gnu::visibility("default")]] fovea::Ranks* cifar_trainer_mpi_ranks(void (*report)(int rank,
-                                                                                               int size));
+                                                                                               int size,
+                                                                                               int seconds));
 /// cifar_trainer_nccl.so: nccl_ranks().
 extern "C" [[gnu::visibility("default")]] fovea::Ranks* cifar_trainer_nccl_ranks(
     const fovea::NcclSettings& settings);

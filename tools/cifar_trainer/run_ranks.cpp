@@ -67,7 +67,8 @@ void check_started_alone(const char* command) {
 }
 
 void tell_ranks(Ranks& ranks, const SettledRun& run) {
-  broadcast(ranks, run.settings + kSeparator + run.checkpoint + kSeparator + run.init + kSeparator);
+  broadcast(ranks, run.settings + kSeparator + run.checkpoint + kSeparator + run.init + kSeparator +
+                       std::to_string(run.profile_steps) + kSeparator);
 }
 
 std::string difference_of_ranks(Ranks& ranks, const RunImages& images,
@@ -120,7 +121,7 @@ int train_as_other_rank(StartedRanks& started) {
   stop_silently();
   const std::string told = broadcast(*started.get(), "");
   std::string_view rest = told;
-  const SettledRun run{take_part(rest), take_part(rest), take_part(rest)};
+  const SettledRun run{take_part(rest), take_part(rest), take_part(rest), std::stoll(take_part(rest))};
   if (run.settings.empty()) return 0;
   Settings settings;
   apply_toml(settings, run.settings, "the settings of the first rank");
@@ -136,6 +137,7 @@ int train_as_other_rank(StartedRanks& started) {
   if (!difference_of_ranks(ranks, images, start_weights(network, checkpoint)).empty()) return 2;
   TrainingSettings training = training_settings(settings, images.train.size());
   training.ranks = &ranks;
+  training.profile_steps = run.profile_steps;
   if (checkpoint) training.resume = &*checkpoint;
   training.hooks.should_stop = should_stop;
   try {

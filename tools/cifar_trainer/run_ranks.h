@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ void check_started_alone(const char* command);
 struct SettledRun {
   std::string settings;          // TOML; "": there is nothing to train
   std::string checkpoint, init;  // files: where the run goes on from, whose weights it takes; "": none
+  int64_t profile_steps = 0;     // which run one by one, and so on all ranks
 };
 /// By the first rank: tells the others.
 void tell_ranks(Ranks& ranks, const SettledRun& run);

@@ -27,9 +27,10 @@ int stop_signal();
 inline bool should_stop() {
   return stop_signal() != 0;
 }
-/// The exit code after a stop: 128 + signal, which is 130 for SIGINT and 143 for SIGTERM.
+/// The exit code after a stop: 128 + signal, which is 130 for SIGINT and 143 for SIGTERM; that of SIGTERM
+/// where the signal came to another rank.
 inline int stop_exit_code() {
-  return 128 + stop_signal();
+  return 128 + (should_stop() ? stop_signal() : SIGTERM);
 }
 /// Throws an Error with that exit code if a signal asked to stop while `doing` something.
 void throw_if_stopped(const char* doing);

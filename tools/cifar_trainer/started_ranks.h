@@ -21,7 +21,7 @@ class StartedRanks {
   /// another. UsageError where it cannot join the others, or several would share one that was named by
   /// number.
   Device device_of_rank(Device device, bool has_number) const;
-  /// From here on they share tensors on that device.
+  /// From here on they share tensors on that device. UsageError where NCCL's module cannot be loaded.
   void join(Device device);
 
  private:

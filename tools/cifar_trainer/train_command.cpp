@@ -262,9 +262,10 @@ int train(const Arguments& given) {
     Settings told = settings;
     if (told.device == "auto") told.device = device.is_cpu() ? "cpu" : "cuda";
     share_processors(settings.threads > 0);
-    tell_ranks(*started.get(), arguments.dry_run ? SettledRun{}
-                                                 : SettledRun{to_toml(told, Selection::all), place.checkpoint,
-                                                              init ? init->where : ""});
+    tell_ranks(*started.get(), arguments.dry_run
+                                   ? SettledRun{}
+                                   : SettledRun{to_toml(told, Selection::all), place.checkpoint,
+                                                init ? init->where : "", arguments.profile_steps});
   }
   if (arguments.dry_run) return 0;
   started.join(device);

@@ -52,11 +52,12 @@ MpiHeartbeat::~MpiHeartbeat() {
 }
 
 void MpiHeartbeat::end_all(MPI_Comm communicator, int rank, int size) const {
+  const auto seconds = static_cast<int>(kSilence.count());
   if (report_) {
-    report_(rank, size);
+    report_(rank, size, seconds);
   } else {
     std::fprintf(stderr, "fovea: rank %d of %d has not answered for %d seconds; all ranks end\n", rank, size,
-                 static_cast<int>(kSilence.count()));
+                 seconds);
   }
   MPI_Abort(communicator, 4);
   std::abort();

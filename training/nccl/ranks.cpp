@@ -52,18 +52,35 @@ ncclUniqueId write_identifier(const std::string& file) {
   ncclUniqueId id{};
   check_nccl(ncclGetUniqueId(&id), "ncclGetUniqueId");
   const std::string part = file + ".part";  // what others find is whole
-  std::ofstream(part, std::ios::binary).write(id.internal, sizeof id.internal).flush();
+  std::ofstream out(part, std::ios::binary);
+  const bool is_written = out.write(id.internal, sizeof id.internal).flush().good();
   std::error_code failure;
-  std::filesystem::rename(part, file, failure);
-  check<DeviceError>(!failure, "ranks: ", file, " cannot be written: ", failure.message());
+  if (is_written) std::filesystem::rename(part, file, failure);
+  check<DeviceError>(is_written && !failure, "ranks: ", file, " cannot be written: ",
+                     failure ? failure.message() : "the disk is full, or the folder is not there");
   return id;
 }
+
+/// Takes a file away in the end, if it has a name.
+struct FileRemoval {
+  ~FileRemoval() {
+    std::error_code ignored;
+    if (!file.empty()) std::filesystem::remove(file, ignored);
+  }
+  std::string file;
+};
 
 ncclUniqueId read_identifier(const std::string& file, int rank) {
   constexpr std::chrono::minutes kPatience{2};
   const auto begin = std::chrono::steady_clock::now();
+  // What a start has left that was killed is older.
+  const auto is_of_now = [&] {
+    std::error_code failure;
+    const auto written = std::filesystem::last_write_time(file, failure);
+    return !failure && std::filesystem::file_time_type::clock::now() - written < kPatience;
+  };
   ncclUniqueId id{};
-  while (!std::ifstream(file, std::ios::binary).read(id.internal, sizeof id.internal)) {
+  while (!is_of_now() || !std::ifstream(file, std::ios::binary).read(id.internal, sizeof id.internal)) {
     check<DeviceError>(std::chrono::steady_clock::now() - begin < kPatience, "ranks: rank ", rank,
                        " has waited two minutes for ", file,
                        ", in which rank 0 leaves NCCL's identifier; wanted a folder that all ranks see");
@@ -80,17 +97,17 @@ class NcclRanks : public Ranks {
         rank_(host_ == nullptr ? settings.rank : host_->rank()),
         size_(host_ == nullptr ? settings.size : host_->size()) {
     cuda_stream(device_);  // makes it the current one, where NCCL begins
+    const FileRemoval removal{host_ == nullptr && rank_ == 0 ? settings.file : ""};  // all have it then
     const ncclUniqueId id = host_ != nullptr ? identifier_through(*host_)
                             : rank_ == 0     ? write_identifier(settings.file)
                                              : read_identifier(settings.file, rank_);
     check_nccl(ncclCommInitRank(&communicator_, size_, id, rank_), "ncclCommInitRank");
-    std::error_code ignored;
-    if (host_ == nullptr && rank_ == 0) std::filesystem::remove(settings.file, ignored);  // all have it
   }
   ~NcclRanks() override {
     if (std::uncaught_exceptions() != exceptions_) {
       ncclCommAbort(communicator_);  // the others may never come
     } else {
+      wait_for_others();
       ncclCommDestroy(communicator_);
     }
   }
@@ -125,6 +142,17 @@ class NcclRanks : public Ranks {
   }
 
  private:
+  /// Where no host does: the first rank may have more to do than the others.
+  void wait_for_others() noexcept {
+    if (host_ != nullptr) return;
+    try {
+      Tensor none = Tensor::zeros({1}, Dtype::i64);
+      sum(none);
+    } catch (const Error&) {
+      // The device has failed, which has been told.
+    }
+  }
+
   cudaStream_t stream_of(const Tensor& x) const {
     check<UsageError>(x.device() == device_, "ranks: ", x, " is on ", x.device(), ", wanted ", device_);
     return static_cast<cudaStream_t>(cuda_stream(device_));
