@@ -90,15 +90,18 @@ Tensor normalised_bytes(const ImageNormalisation& normalisation) {
   return values;
 }
 
-kernels::BatchSettings batch_settings(const std::optional<Augmentation>& augmentation, uint64_t seed) {
-  if (!augmentation) return {.seed = seed};
+kernels::BatchSettings batch_settings(const std::optional<Augmentation>& augmentation, uint64_t seed,
+                                      int64_t share, int64_t shares) {
+  if (!augmentation) return {.seed = seed, .share = share, .shares = shares};
   return {.is_augmented = true,
           .padding = augmentation->padding,
           .flip = augmentation->flip,
           .alternating_flip = augmentation->alternating_flip,
           .cutout = augmentation->cutout,
           .erasing = static_cast<uint64_t>(std::llround(augmentation->random_erasing * 0x1p32)),
-          .seed = seed};
+          .seed = seed,
+          .share = share,
+          .shares = shares};
 }
 
 Tensor draw_mixing(const std::optional<Augmentation>& augmentation, uint64_t seed, int64_t epoch,
@@ -133,7 +136,7 @@ void check_images(const ImageSet& set, const std::optional<Augmentation>& augmen
 
 Batch make_batch(const ImageSet& set, std::span<const int64_t> indices,
                  const ImageNormalisation& normalisation, const std::optional<Augmentation>& augmentation,
-                 uint64_t seed, uint32_t epoch, int64_t batch_number) {
+                 uint64_t seed, uint32_t epoch, int64_t batch_number, int64_t share, int64_t shares) {
   check_images(set, augmentation);
   const Tensor& images = set.images;
   const int64_t N = images.shape(0), H = images.shape(1), W = images.shape(2), B = std::ssize(indices);
@@ -141,12 +144,12 @@ Batch make_batch(const ImageSet& set, std::span<const int64_t> indices,
     check(index >= 0 && index < N, "make_batch: index ", index, " in a set of ", N, " images");
   }
   const Tensor mixing = draw_mixing(augmentation, seed, epoch, batch_number, /*count=*/1, H, W);
-  Batch batch = empty_batch({B, H, W, 3}, Dtype::f32, Device::cpu(), mixing.defined());
+  Batch batch = empty_batch({B / shares, H, W, 3}, Dtype::f32, Device::cpu(), mixing.defined());
   const Tensor order = Tensor::from<int64_t>({indices.begin(), indices.end()}, {B});
   const Tensor position = Tensor::zeros({}, Dtype::i64), epoch_number = Tensor::from<int64_t>({epoch}, {});
   kernels::BatchLabels labels = batch_labels(batch);
   kernels::gather_batch(images, set.labels, order, position, epoch_number, normalised_bytes(normalisation),
-                        mixing, batch_settings(augmentation, seed), batch.images, labels);
+                        mixing, batch_settings(augmentation, seed, share, shares), batch.images, labels);
   return batch;
 }
 

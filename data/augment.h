@@ -62,11 +62,12 @@ struct Batch {
 };
 
 /// The images `indices` of `set`, normalised, and augmented if asked for, as batch number `batch` of an
-/// epoch. How image i is varied depends on (seed, epoch, i) alone, how a batch is mixed on (seed, epoch,
-/// batch). An Error for an index outside the set or a set of another type.
+/// epoch; or a part of it, the one of number `share` of `shares` of equal size. How image i is varied depends
+/// on (seed, epoch, i) alone, how a batch is mixed on (seed, epoch, batch). An Error for an index outside the
+/// set or a set of another type.
 Batch make_batch(const ImageSet& set, std::span<const int64_t> indices,
                  const ImageNormalisation& normalisation, const std::optional<Augmentation>& augmentation,
-                 uint64_t seed, uint32_t epoch, int64_t batch = 0);
+                 uint64_t seed, uint32_t epoch, int64_t batch = 0, int64_t share = 0, int64_t shares = 1);
 
 /// How the batches first, ..., first + count - 1 of an epoch are mixed, for kernels::gather_batch; undefined
 /// where they are not.  f32 [count, 6]
@@ -86,7 +87,8 @@ kernels::BatchLabels batch_labels(const Batch& batch);
 /// What each byte becomes: (byte / 255 - mean) / deviation.  f32 [3, 256]
 Tensor normalised_bytes(const ImageNormalisation& normalisation);
 /// An augmentation, or none, as the kernel that makes batches takes it.
-kernels::BatchSettings batch_settings(const std::optional<Augmentation>& augmentation, uint64_t seed);
+kernels::BatchSettings batch_settings(const std::optional<Augmentation>& augmentation, uint64_t seed,
+                                      int64_t share = 0, int64_t shares = 1);
 
 }  // namespace fovea
 #pragma GCC visibility pop

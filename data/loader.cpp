@@ -183,15 +183,9 @@ class Loader::Worker {
     const int64_t begin = position.batch * settings_.batch_size;
     const int64_t end = std::min(begin + settings_.batch_size, set_.size());
     const std::span<const int64_t> indices(order_.data() + begin, static_cast<size_t>(end - begin));
-    const size_t own = indices.size() / static_cast<size_t>(settings_.shares),
-                 first = own * static_cast<size_t>(settings_.share);
-    const auto make = [&](std::span<const int64_t> those) {
-      return make_batch(set_, those, normalisation_, settings_.augmentation, settings_.seed,
-                        static_cast<uint32_t>(position.epoch), position.batch);
-    };
-    if (settings_.shares == 1 || !is_mixed(settings_.augmentation)) return make(indices.subspan(first, own));
-    // Images are mixed with those of other shares.
-    return part_of(make(indices), static_cast<int64_t>(first), static_cast<int64_t>(own));
+    return make_batch(set_, indices, normalisation_, settings_.augmentation, settings_.seed,
+                      static_cast<uint32_t>(position.epoch), position.batch, settings_.share,
+                      settings_.shares);
   }
 
   const ImageSet set_;

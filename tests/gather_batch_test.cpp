@@ -36,9 +36,7 @@ Made gathered(Device device, Dtype dtype, int64_t B, int64_t position, uint32_t 
     made.y.partners = labels();
     made.y.weight = Tensor::empty({}, Dtype::f32, device);
   }
-  kernels::BatchSettings batch = batch_settings(augmentation, 5);
-  batch.share = share;
-  batch.shares = shares;
+  const kernels::BatchSettings batch = batch_settings(augmentation, 5, share, shares);
   kernels::gather_batch(set.images.to(device), set.labels.to(device), order.to(device),
                         whole(position, device), whole(epoch, device),
                         normalised_bytes(kNormalisation).to(device),

@@ -83,11 +83,10 @@ Batch Batches::empty(int64_t count) const {
 
 void Batches::gather(const Tensor& order, const Tensor& position, const Tensor& mixing, Batch& batch) const {
   kernels::BatchLabels labels = batch_labels(batch);
-  kernels::BatchSettings made = batch_settings(settings_.augmentation, settings_.seed);
-  made.share = settings_.share;
-  made.shares = settings_.shares;
-  kernels::gather_batch(set_images_, set_labels_, order, position, epoch_number_, values_, mixing, made,
-                        batch.images, labels);
+  kernels::gather_batch(
+      set_images_, set_labels_, order, position, epoch_number_, values_, mixing,
+      batch_settings(settings_.augmentation, settings_.seed, settings_.share, settings_.shares), batch.images,
+      labels);
 }
 
 void Batches::copy_order() {

@@ -28,8 +28,8 @@ class Batches {
   /// Makes batch `first` of an epoch the next one; on a device `position` says which that is.
   void begin_epoch(int64_t epoch, int64_t first = 0);
   /// The next batch of the epoch. position: i64 [] on the model's device, the batch's number; on a device it
-  /// selects the batch, which must be a whole one and is always in the same memory; the CPU
-  /// goes on in order. Valid until the next call.
+  /// selects the batch, which must be a whole one and is always in the same memory; the CPU goes on in order.
+  /// Valid until the next call.
   const Batch& next(const Tensor& position);
   /// Batch `number` of the epoch; the last may have fewer images. Valid until the next call.
   const Batch& at(int64_t number);

@@ -71,8 +71,9 @@ void gather_batch(const Tensor& images, const Tensor& labels, const Tensor& orde
                   const BatchSettings& settings, Tensor& x, BatchLabels& y) {
   const int64_t own = x.shape(0), all = own * settings.shares, first = own * settings.share;
   const int64_t batch = position.data<int64_t>()[0];
-  const int64_t* const indices = order.data<int64_t>() + batch * all + first;
-  const int64_t* const last = indices - first + all - 1 - first;  // the partner of the first
+  const int64_t* const indices = order.data<int64_t>() + batch * all;
+  const auto index_of = [&](int64_t b) { return indices[first + b]; };
+  const auto partner_of = [&](int64_t b) { return indices[all - 1 - first - b]; };
   const Source source{images.data<uint8_t>(),
                       values.data<float>(),
                       settings,
@@ -82,19 +83,19 @@ void gather_batch(const Tensor& images, const Tensor& labels, const Tensor& orde
                       x.shape(3)};
   const int64_t size = source.image_size();
   const int32_t* in_labels = labels.data<int32_t>();
-  for (int64_t b = 0; b < own; ++b) y.own.data<int32_t>()[b] = in_labels[indices[b]];
+  for (int64_t b = 0; b < own; ++b) y.own.data<int32_t>()[b] = in_labels[index_of(b)];
   if (!mixing.defined()) {
     visit_floating("gather_batch", x.dtype(), [&]<class T>() {
       T* out = x.data<T>();
       parallel_for(own, /*grain=*/8, [&](int64_t begin, int64_t end) {
-        for (int64_t b = begin; b < end; ++b) source.crop(indices[b], out + b * size);
+        for (int64_t b = begin; b < end; ++b) source.crop(index_of(b), out + b * size);
       });
     });
     return;
   }
   const Mix mix = Mix::of(mixing.data<float>() + batch * kMixNumbers);
   y.weight.data<float>()[0] = mix.weight;
-  for (int64_t b = 0; b < own; ++b) y.partners.data<int32_t>()[b] = in_labels[last[-b]];
+  for (int64_t b = 0; b < own; ++b) y.partners.data<int32_t>()[b] = in_labels[partner_of(b)];
   visit_floating("gather_batch", x.dtype(), [&]<class T>() {
     T* out = x.data<T>();
     // A pair of partners at a time, where both are of this share; the one in the middle is its own.
@@ -102,8 +103,8 @@ void gather_batch(const Tensor& images, const Tensor& labels, const Tensor& orde
     parallel_for(has_both ? (own + 1) / 2 : own, /*grain=*/4, [&](int64_t begin, int64_t end) {
       std::vector<float> image(static_cast<size_t>(size)), partner(image.size());
       for (int64_t b = begin; b < end; ++b) {
-        source.crop(indices[b], image.data());
-        source.crop(last[-b], partner.data());
+        source.crop(index_of(b), image.data());
+        source.crop(partner_of(b), partner.data());
         blend(mix, source, image.data(), partner.data(), out + b * size);
         if (has_both) blend(mix, source, partner.data(), image.data(), out + (own - 1 - b) * size);
       }
