@@ -4,6 +4,7 @@
 
 #include "fovea/core/check.h"
 #include "fovea/kernels/count_non_finite.h"
+#include "fovea/training/rank_sums.h"
 
 namespace fovea {
 namespace {
@@ -93,19 +94,13 @@ NonFiniteCause explain_non_finite(Module& module, const std::function<void()>& f
 
 NonFiniteCause first_of_ranks(Ranks* ranks, const NonFiniteCause& own) {
   if (ranks == nullptr) return own;
-  constexpr int64_t kMost = 1000;  // letters
-  Tensor place = Tensor::from<int64_t>({own.place}, {}), places = Tensor::zeros({ranks->size()}, Dtype::i64),
-         text = Tensor::zeros({kMost}, Dtype::u8), texts = Tensor::zeros({ranks->size(), kMost}, Dtype::u8);
-  const std::string both = own.what + '\n' + own.sentence;
-  const auto length = std::min<int64_t>(std::ssize(both), kMost - 1);
-  std::copy_n(both.begin(), length, text.data<uint8_t>());
+  const Tensor place = Tensor::from<int64_t>({own.place}, {});
+  Tensor places = Tensor::zeros({ranks->size()}, Dtype::i64);
   ranks->gather(place, places);
-  ranks->gather(text, texts);
   const auto* const all = places.data<int64_t>();
   const auto first = std::min_element(all, all + ranks->size()) - all;
-  const std::string found = reinterpret_cast<const char*>(texts.data<uint8_t>() + first * kMost);
-  const size_t end = found.find('\n');
-  NonFiniteCause cause{found.substr(end + 1), all[first], found.substr(0, end)};
+  NonFiniteCause cause{text_of_rank(*ranks, first, own.sentence), all[first],
+                       text_of_rank(*ranks, first, own.what)};
   const bool is_of_share = cause.place != kCommonPlace && cause.place != kNoPlace;
   if (is_of_share) cause.sentence += str(" (in the share of rank ", first, ")");
   return cause;

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "fovea/core/ranks.h"
@@ -28,6 +30,17 @@ inline std::vector<int64_t> sums_over_ranks(Ranks* ranks, std::vector<int64_t> n
   Tensor sums = Tensor::from<int64_t>(numbers, {std::ssize(numbers)});
   ranks->sum(sums);
   return {sums.data<int64_t>(), sums.data<int64_t>() + sums.size()};
+}
+
+/// The text of rank `which`, which all ranks get; that of the others is not looked at.
+inline std::string text_of_rank(Ranks& ranks, int64_t which, const std::string& own) {
+  const bool gives = ranks.rank() == which;
+  const int64_t length = sums_over_ranks(&ranks, {gives ? std::ssize(own) : 0})[0];
+  Tensor given = Tensor::zeros({length}, Dtype::u8), all = Tensor::zeros({ranks.size(), length}, Dtype::u8);
+  if (gives) std::copy(own.begin(), own.end(), given.data<uint8_t>());
+  ranks.gather(given, all);
+  const uint8_t* const begin = all.data<uint8_t>() + which * length;
+  return {begin, begin + length};
 }
 
 }  // namespace fovea

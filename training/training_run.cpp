@@ -301,8 +301,8 @@ void TrainingRun::fail(double loss) {
       }
     } else {
       cause = explain_non_finite(model_, [&] { step_.repeat(batch, /*with_gradients=*/false); });
+      cause.what = str("the loss is ", loss);
     }
-    if (cause.what.empty()) cause.what = str("the loss is ", loss);
     cause = first_of_ranks(settings_.ranks, cause);
   } catch (...) {
     step_.undo_statistics();

@@ -13,6 +13,7 @@
 #include "fovea/core/environment.h"
 #include "fovea/core/parallel_for.h"
 #include "fovea/kernels/cpu_variant.h"
+#include "fovea/training/rank_sums.h"
 #include "launch.h"
 #include "output.h"
 #include "run_network.h"
@@ -23,17 +24,6 @@ namespace fovea::cli {
 namespace {
 
 constexpr char kSeparator = '\0';
-
-// The text of the first rank; the others give none.
-std::string broadcast(Ranks& ranks, const std::string& text) {
-  Tensor size = Tensor::from<int64_t>({std::ssize(text)}, {});
-  ranks.sum(size);
-  const auto count = static_cast<int64_t>(size.item());
-  Tensor own = Tensor::zeros({count}, Dtype::u8), all = Tensor::zeros({ranks.size(), count}, Dtype::u8);
-  std::copy(text.begin(), text.end(), own.data<uint8_t>());
-  ranks.gather(own, all);
-  return {all.data<uint8_t>(), all.data<uint8_t>() + count};
-}
 
 std::string digest_of_tensors(const std::vector<Tensor>& tensors) {
   Digest digest(DigestKind::sha256);
@@ -67,8 +57,9 @@ void check_started_alone(const char* command) {
 }
 
 void tell_ranks(Ranks& ranks, const SettledRun& run) {
-  broadcast(ranks, run.settings + kSeparator + run.checkpoint + kSeparator + run.init + kSeparator +
-                       std::to_string(run.profile_steps) + kSeparator);
+  text_of_rank(ranks, /*which=*/0,
+               run.settings + kSeparator + run.checkpoint + kSeparator + run.init + kSeparator +
+                   std::to_string(run.profile_steps) + kSeparator);
 }
 
 std::string difference_of_ranks(Ranks& ranks, const RunImages& images,
@@ -119,7 +110,7 @@ Device device_of_rank(const StartedRanks& started, const Settings& settings) {
 int train_as_other_rank(StartedRanks& started) {
   const QuietScope quiet;  // the first rank tells
   stop_silently();
-  const std::string told = broadcast(*started.get(), "");
+  const std::string told = text_of_rank(*started.get(), /*which=*/0, "");
   std::string_view rest = told;
   const SettledRun run{take_part(rest), take_part(rest), take_part(rest), std::stoll(take_part(rest))};
   if (run.settings.empty()) return 0;
