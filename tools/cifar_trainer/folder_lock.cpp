@@ -12,6 +12,7 @@
 #include <string>
 
 #include "fovea/core/check.h"
+#include "host_name.h"
 
 namespace fovea::cli {
 namespace {
@@ -27,9 +28,7 @@ bool is_same_file(int descriptor, const fs::path& path) {
 }
 
 std::string this_process() {
-  std::array<char, 256> host{};
-  if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
-  return str("process ", getpid(), " on ", host.data());
+  return str("process ", getpid(), " on ", host_name());
 }
 
 std::atomic<const FolderLock*> last_lock{nullptr};

@@ -1,15 +1,13 @@
 #include "launch.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <initializer_list>
 #include <optional>
 
 #include "fovea/core/check.h"
 #include "fovea/core/environment.h"
+#include "host_name.h"
 
 namespace fovea::cli {
 namespace {
@@ -22,12 +20,6 @@ std::optional<int> number_of(std::initializer_list<const char*> variables) {
     if (std::from_chars(text.data(), text.data() + text.size(), number).ec == std::errc()) return number;
   }
   return std::nullopt;
-}
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  if (gethostname(name.data(), name.size() - 1) != 0) return "";
-  return name.data();
 }
 
 // What may stand in the name of a file.

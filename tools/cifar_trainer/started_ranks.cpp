@@ -2,7 +2,6 @@
 
 #include <dlfcn.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -11,7 +10,6 @@
 #include "fovea/core/cache_folder.h"
 #include "fovea/core/check.h"
 #include "installed_files.h"
-#include "launch.h"
 #include "rank_modules.h"
 #include "signals.h"
 
@@ -84,33 +82,31 @@ std::string file_of(const Launch& launch) {
 }  // namespace
 
 StartedRanks::StartedRanks() {
-  const Launch launch = launch_of_environment();
-  if (!launch.is_shared()) return;
-  if (launch.by == Launcher::mpi) {
-    host_ = ranks_of_mpi(launch);
+  if (!launch_.is_shared()) return;
+  if (launch_.by == Launcher::mpi) {
+    host_ = ranks_of_mpi(launch_);
     return;
   }
   const CudaStatus status = cuda_status();
-  check<UsageError>(status.device_count > 0, "train: ", launch.str(),
+  check<UsageError>(status.device_count > 0, "train: ", launch_.str(),
                     ", which train on CUDA devices, and there are none: ", status.reason,
                     "; on the CPU start them by mpirun");
-  devices_ = ranks_of_nccl({.device = Device::cuda(device_index(launch)),
-                            .rank = launch.rank,
-                            .size = launch.size,
-                            .file = file_of(launch)});
+  devices_ = ranks_of_nccl({.device = Device::cuda(device_index(launch_)),
+                            .rank = launch_.rank,
+                            .size = launch_.size,
+                            .file = file_of(launch_)});
 }
 
 Device StartedRanks::device_of_rank(Device device, bool has_number) const {
   if (get() == nullptr) return device;
-  const Launch launch = launch_of_environment();
-  check<UsageError>(device.is_cuda() || host_ != nullptr, "train: ", launch.str(),
+  check<UsageError>(device.is_cuda() || host_ != nullptr, "train: ", launch_.str(),
                     ", which train on CUDA devices, and the device is the CPU; on the CPU start them by "
                     "mpirun");
   if (device.is_cpu()) return device;
-  check<UsageError>(!has_number || (launch.local_size < 2 && host_ != nullptr), "train: ", launch.str(), ", ",
-                    launch.local_size, " of them here, and the device is ", device,
+  check<UsageError>(!has_number || (launch_.local_size < 2 && host_ != nullptr), "train: ", launch_.str(),
+                    ", ", launch_.local_size, " of them here, and the device is ", device,
                     "; wanted --device cuda, of which each has one");
-  return has_number ? device : Device::cuda(device_index(launch));
+  return has_number ? device : Device::cuda(device_index(launch_));
 }
 
 void StartedRanks::join(Device device) {

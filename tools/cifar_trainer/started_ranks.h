@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "fovea/core/ranks.h"
+#include "launch.h"
 
 namespace fovea::cli {
 
@@ -25,6 +26,7 @@ class StartedRanks {
   void join(Device device);
 
  private:
+  const Launch launch_ = launch_of_environment();
   std::unique_ptr<Ranks> host_, devices_;
 };
 

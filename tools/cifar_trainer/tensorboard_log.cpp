@@ -13,6 +13,7 @@
 #include "event_records.h"
 #include "fovea/core/atomic_file.h"
 #include "fovea/core/check.h"
+#include "host_name.h"
 #include "tensorboard.pb.h"
 
 namespace fovea::cli {
@@ -75,12 +76,11 @@ void cut_event_files(const std::string& folder, const TrainingProgress& progress
 
 // One that sorts behind those that are there, as TensorBoard reads them.
 std::string new_event_file(const std::string& folder) {
-  char host[256] = "localhost";
-  gethostname(host, sizeof host - 1);
   const std::vector<std::string> names = event_files(folder);
   auto seconds = static_cast<int64_t>(now());
   for (;; ++seconds) {
-    const std::string name = fmt::format("events.out.tfevents.{:010}.{}.{}.0", seconds, host, getpid());
+    const std::string name =
+        fmt::format("events.out.tfevents.{:010}.{}.{}.0", seconds, host_name(), getpid());
     if (names.empty() || name > names.back()) return (std::filesystem::path(folder) / name).string();
   }
 }

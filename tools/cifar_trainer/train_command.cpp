@@ -139,8 +139,9 @@ Start start_in(const RunFolder& folder, const Arguments& arguments, const std::o
   return start_from_checkpoint(arguments, place);
 }
 
-RunSummary summarise_run(const Settings& settings, const RunImages& images, const Device& device, int ranks,
-                         Classifier& classifier, const TrainingResult& result, const CheckpointTimes& times) {
+RunSummary summarise_run(const Settings& settings, const RunImages& images, const Device& device,
+                         const Ranks* ranks, Classifier& classifier, const TrainingResult& result,
+                         const CheckpointTimes& times) {
   const std::optional<Evaluation> of_last_epoch = classifier.checkpoint().progress.evaluation;
   // What an older run, which had none, has evaluated are the test images.
   const bool has_validation = images.validation.size() > 0;
@@ -167,7 +168,7 @@ RunSummary summarise_run(const Settings& settings, const RunImages& images, cons
           .precision = name_of(settings.training.precision),
           .cpu_kernels = kernels::cpu_variant(),
           .threads = num_threads(),
-          .ranks = ranks,
+          .ranks = ranks == nullptr ? 1 : ranks->size(),
           .batch_size = settings.training.batch_size,
           .seed = static_cast<int64_t>(settings.training.seed)};
 }
@@ -270,7 +271,6 @@ int train(const Arguments& given) {
   if (arguments.dry_run) return 0;
   started.join(device);
   Ranks* const ranks = started.get();
-  const int size_of_run = ranks == nullptr ? 1 : ranks->size();
 
   const RunImages images = images_of_run(settings);
   throw_if_stopped("loading the images");
@@ -316,8 +316,7 @@ int train(const Arguments& given) {
     recorder.progress().line(text);
     is_profiled = true;
   };
-  recorder.progress().line(
-      describe_run(summarise_run(settings, images, device, size_of_run, classifier, {}, {})));
+  recorder.progress().line(describe_run(summarise_run(settings, images, device, ranks, classifier, {}, {})));
   if (settings.device == "auto" && device.is_cpu()) {
     recorder.progress().line("device auto is the CPU: " + cuda_status().reason);
   }
@@ -336,8 +335,7 @@ int train(const Arguments& given) {
                              advice_on_more(settings, folder, result.reason));
     return 0;
   }
-  RunSummary summary =
-      summarise_run(settings, images, device, size_of_run, classifier, result, recorder.times());
+  RunSummary summary = summarise_run(settings, images, device, ranks, classifier, result, recorder.times());
   TestedNetwork tested_network;
   if (result.reason != StopReason::stopped) {
     const std::string tested = folder.chosen(summary.best_epoch);
