@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "trainer_program.h"
+#include "mpi_program.h"
 
 using namespace fovea;
 
@@ -19,28 +19,14 @@ struct Run {
   std::unique_ptr<Program> program;
 
   explicit Run(int size) : ranks(size) {
-    Words words = {FOVEA_MPIRUN,
-                   "--oversubscribe",
-                   "-n",
-                   std::to_string(ranks),
-                   "sh",
-                   "-c",
-                   "echo $$ > \"$0/pid.$OMPI_COMM_WORLD_RANK\" && exec \"$@\"",
-                   folder / "."};
-    Words trainer_words;
-    for (const char* const word : {"train", "--dataset", "synthetic", "--limit", "80", "--batch-size", "8",
-                                   "--epochs", "100000", "--t", "1", "--threads", "1", "--out"}) {
-      trainer_words.push_back(word);
-    }
-    trainer_words.push_back(out());
-    for (const std::string& word : command(trainer_words)) words.push_back(word);
-    program = std::make_unique<Program>(words);
+    program = std::make_unique<Program>(
+        mpirun_after(kLeaveProcess, folder / ".", ranks, command(long_run(out(), {"--threads", "1"}))));
   }
   std::string out() const { return folder / "run"; }
   /// Once it has saved.
   void send(int signal, int rank) const {
     program->wait_until([&] { return std::filesystem::exists(out() + "/last.safetensors"); });
-    REQUIRE(::kill(std::stoi(file_bytes(folder / ("pid." + std::to_string(rank)))), signal) == 0);
+    send_to_rank(signal, rank, folder / ".");
   }
 };
 

@@ -6,50 +6,37 @@
 #include <vector>
 
 #include "fovea/training/checkpoint.h"
+#include "mpi_program.h"
 #include "op_test.h"
-#include "trainer_program.h"
 
 using namespace fovea;
 using Catch::Contains;
 
 namespace {
 
-constexpr const char* kEmulated = "cifar_trainer_emulated";
-
+/// A run of two steps.
 Words words_of(const std::string& out, const Words& more = {}) {
-  Words words = {(std::filesystem::path(command({})[0]).parent_path() / kEmulated).string()};
-  // Two steps.
+  Words words;
   for (const char* const word :
        {"train", "--dataset", "synthetic", "--model", "attention-nano", "--limit", "16", "--validation", "0",
-        "--test-limit", "4", "--batch-size", "8", "--epochs", "1"}) {
+        "--test-limit", "4", "--batch-size", "8", "--epochs", "1", "--out"}) {
     words.push_back(word);
   }
-  words.insert(words.end(), {"--out", out});
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
+  words.push_back(out);
+  return command(joined(words, more), "cifar_trainer_emulated");
 }
 
 const Words kOnDevice = {"--device", "cuda"};
-
-Words with(const Words& first, const Words& then) {
-  Words all = first;
-  all.insert(all.end(), then.begin(), then.end());
-  return all;
-}
-
-Words mpirun(int ranks, const Words& words) {
-  return with({FOVEA_MPIRUN, "--oversubscribe", "-n", std::to_string(ranks)}, words);
-}
 
 bool have_same_weights(const std::string& folder, const std::string& other) {
   return file_bytes(folder + "/last.safetensors") == file_bytes(other + "/last.safetensors");
 }
 
-/// What both processes leave that are started with variables of their own; those of rank 1 end with " 1".
+/// What both processes leave that are started with variables of their own.
 std::vector<Outcome> start_both(const std::vector<Words>& variables, const Words& words) {
   std::vector<std::unique_ptr<Program>> programs;
   for (const Words& own : variables)
-    programs.push_back(std::make_unique<Program>(with(with({"env"}, own), words)));
+    programs.push_back(std::make_unique<Program>(joined(joined({"env"}, own), words)));
   std::vector<Outcome> outcomes;
   for (const auto& program : programs) outcomes.push_back(program->wait());
   return outcomes;
@@ -87,7 +74,7 @@ TEST_CASE("devices: two processes train as one does, but for rounding") {
   const TemporaryFolder folder;
   const std::string one = folder / "one", two = folder / "two";
   // One step: from the second on, norms over eight images make more of what rounding did.
-  const Words step = with(kOnDevice, {"--max-steps", "1"});
+  const Words step = joined(kOnDevice, {"--max-steps", "1"});
   REQUIRE(run_program(words_of(one, step)).code == 0);
   REQUIRE(run_program(mpirun(2, words_of(two, step))).code == 0);
   const Checkpoint wanted = read_checkpoint(one + "/last.safetensors"),
@@ -104,7 +91,7 @@ TEST_CASE("devices: the same bits each time, when streams run as late as they ma
   for (const char* const variable : {"FOVEA_EMULATED_STREAMS=at_once", "FOVEA_EMULATED_STREAMS=deferred"}) {
     const TemporaryFolder folder;
     const Outcome outcome =
-        run_program(with({"env", variable}, mpirun(2, words_of(folder / "run", kOnDevice))));
+        run_program(joined({"env", variable}, mpirun(2, words_of(folder / "run", kOnDevice))));
     INFO(outcome.err);
     CHECK(outcome.code == 0);
     CHECK(have_same_weights(folder / "run", run_of_two()));
@@ -130,7 +117,7 @@ TEST_CASE("devices: as torchrun and srun start them, without MPI") {
 TEST_CASE("devices: a run goes on with another number of processes") {
   const TemporaryFolder folder;
   const std::string out = folder / "run";
-  CHECK(run_program(mpirun(2, words_of(out, with(kOnDevice, {"--max-steps", "1"})))).code == 0);
+  CHECK(run_program(mpirun(2, words_of(out, joined(kOnDevice, {"--max-steps", "1"})))).code == 0);
   const Words rest = {words_of(out)[0], "train", "--resume", "--out", out, "--max-steps", "0"};
   const Outcome outcome = run_program(mpirun(4, rest));
   INFO(outcome.err);
@@ -145,9 +132,9 @@ TEST_CASE("devices: what cannot be joined is refused") {
   CHECK_THAT(numbered.err, Contains("2 of them here, and the device is cuda:0; wanted --device cuda"));
   {
     // As torchrun does, the other process is ended when one has failed.
-    const Program other(with(with({"env"}, torchrun(folder / "cache", 1)), words_of(folder / "run")));
-    const Outcome outcome = run_program(
-        with(with({"env"}, torchrun(folder / "cache", 0)), words_of(folder / "run", {"--device", "cpu"})));
+    const Program other(joined(joined({"env"}, torchrun(folder / "cache", 1)), words_of(folder / "run")));
+    const Outcome outcome = run_program(joined(joined({"env"}, torchrun(folder / "cache", 0)),
+                                               words_of(folder / "run", {"--device", "cpu"})));
     CHECK(outcome.code == 2);
     CHECK_THAT(outcome.err, Contains("torchrun has started 2 processes, which train on CUDA devices, and the "
                                      "device is the CPU; on the CPU start them by mpirun"));

@@ -33,13 +33,6 @@ const std::string& short_checkpoint() {
   return path;
 }
 
-// A run that does not end by itself, of steps that are saved one by one.
-Words long_run(const std::string& out) {
-  Words words = short_run(out, {"--save-every", "1"});
-  *(std::find(words.begin(), words.end(), "--epochs") + 1) = "1000000";
-  return words;
-}
-
 }  // namespace
 
 TEST_CASE("trainer_process: standard error that is full or closed never ends the work") {
@@ -175,9 +168,8 @@ TEST_CASE("trainer_process: what batch systems and terminals send saves and stop
 
 TEST_CASE("trainer_process: a signal that was ignored at the start stays ignored") {
   const TemporaryFolder folder;
-  Words words = {"/bin/bash", "-c", "trap '' HUP INT USR1; exec \"$@\"", "bash"};
-  for (const std::string& word : command(long_run(folder / "run"))) words.push_back(word);
-  Program program(words);
+  Program program(joined({"/bin/bash", "-c", "trap '' HUP INT USR1; exec \"$@\"", "bash"},
+                         command(long_run(folder / "run"))));
   program.wait_until([&] { return std::filesystem::exists(folder / "run/last.safetensors"); });
   for (const int ignored : {SIGHUP, SIGINT, SIGUSR1}) program.kill(ignored);
   std::this_thread::sleep_for(std::chrono::milliseconds(300));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <string>
@@ -12,12 +13,15 @@ namespace fovea {
 
 using Words = std::vector<std::string>;
 
-/// The command line of cifar_trainer with `words`.
-inline Words command(const Words& words) {
+inline Words joined(Words first, const Words& then) {
+  first.insert(first.end(), then.begin(), then.end());
+  return first;
+}
+
+/// The command line of cifar_trainer, or of another program beside it, with `words`.
+inline Words command(const Words& words, const char* program = "cifar_trainer") {
   const auto here = std::filesystem::path(this_program()).parent_path();
-  Words all = {(here.parent_path() / "bin" / "cifar_trainer").string()};
-  all.insert(all.end(), words.begin(), words.end());
-  return all;
+  return joined({(here.parent_path() / "bin" / program).string()}, words);
 }
 
 inline Outcome trainer(const Words& words) {
@@ -26,11 +30,17 @@ inline Outcome trainer(const Words& words) {
 
 /// The flags of a run of 24 steps, 8 an epoch, that takes about a second.
 inline Words short_run(const std::string& out, const Words& more = {}) {
-  Words words = {"train", "--dataset",    "synthetic", "--limit",      "80", "--validation",
-                 "16",    "--test-limit", "32",        "--batch-size", "8",  "--epochs",
-                 "3",     "--t",          "1",         "--out",        out};
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
+  const Words words = {"train", "--dataset",    "synthetic", "--limit",      "80", "--validation",
+                       "16",    "--test-limit", "32",        "--batch-size", "8",  "--epochs",
+                       "3",     "--t",          "1",         "--out",        out};
+  return joined(words, more);
+}
+
+/// Those of a run that does not end by itself, of steps that are saved one by one.
+inline Words long_run(const std::string& out, const Words& more = {}) {
+  Words words = short_run(out, {"--save-every", "1"});
+  *(std::find(words.begin(), words.end(), "--epochs") + 1) = "1000000";
+  return joined(words, more);
 }
 
 /// The folder of such a run, made once for all tests of a program that need one.

@@ -2,23 +2,15 @@
 #include <filesystem>
 #include <string>
 
-#include "trainer_program.h"
+#include "mpi_program.h"
 
 using namespace fovea;
 
 namespace {
 
-/// The command line of `ranks` processes.
-Words mpirun(int ranks, const Words& words) {
-  Words all = {FOVEA_MPIRUN, "--oversubscribe", "-n", std::to_string(ranks)};
-  const Words trainer = command(words);
-  all.insert(all.end(), trainer.begin(), trainer.end());
-  return all;
-}
-
-Words long_run(const std::string& out) {
-  return {"train", "--dataset", "synthetic", "--limit", "80", "--batch-size", "8", "--epochs",
-          "1000",  "--t",       "1",         "--out",   out};
+/// The command line of `ranks` trainers.
+Words trainers(int ranks, const Words& words) {
+  return mpirun(ranks, command(words));
 }
 
 size_t count(const std::string& text, const std::string& part) {
@@ -37,7 +29,7 @@ TEST_CASE("ranks: 2 and 4 processes leave the files of one") {
   const TemporaryFolder folder;
   for (const int ranks : {2, 4}) {
     const std::string out = folder / std::to_string(ranks);
-    const Outcome outcome = run_program(mpirun(ranks, short_run(out)));
+    const Outcome outcome = run_program(trainers(ranks, short_run(out)));
     INFO(outcome.err);
     REQUIRE(outcome.code == 0);
     CHECK(weights_of(out) == weights_of(finished_run()));
@@ -51,8 +43,8 @@ TEST_CASE("ranks: 2 and 4 processes leave the files of one") {
 TEST_CASE("ranks: a run goes on with another number of processes, one included") {
   const TemporaryFolder folder;
   const std::string out = folder / "run";
-  CHECK(run_program(mpirun(4, short_run(out, {"--max-steps", "5"}))).code == 0);
-  CHECK(run_program(mpirun(2, {"train", "--resume", "--out", out, "--max-steps", "13"})).code == 0);
+  CHECK(run_program(trainers(4, short_run(out, {"--max-steps", "5"}))).code == 0);
+  CHECK(run_program(trainers(2, {"train", "--resume", "--out", out, "--max-steps", "13"})).code == 0);
   CHECK(trainer({"train", "--resume", "--out", out, "--max-steps", "0"}).code == 0);
   CHECK(weights_of(out) == weights_of(finished_run()));
 }
@@ -60,15 +52,15 @@ TEST_CASE("ranks: a run goes on with another number of processes, one included")
 TEST_CASE("ranks: an error of one process is told once and ends all") {
   const TemporaryFolder folder;
   const std::string out = folder / "run";
-  const Outcome refused = run_program(mpirun(2, short_run(finished_run())));
+  const Outcome refused = run_program(trainers(2, short_run(finished_run())));
   INFO(refused.err);
   CHECK(refused.code == 2);
   CHECK(count(refused.err, "cifar_trainer: ") == 1);
   const Outcome odd = run_program(
-      mpirun(2, {"train", "--dataset", "synthetic", "--limit", "80", "--batch-size", "12", "--out", out}));
+      trainers(2, {"train", "--dataset", "synthetic", "--limit", "80", "--batch-size", "12", "--out", out}));
   CHECK(odd.code == 2);
   CHECK_THAT(odd.err, Catch::Contains("a batch of 12 images for 2 ranks, wanted a multiple of 8"));
-  const Outcome three = run_program(mpirun(3, short_run(out)));
+  const Outcome three = run_program(trainers(3, short_run(out)));
   CHECK(three.code == 2);
   CHECK_THAT(three.err, Catch::Contains("a batch of 8 images for 3 ranks, wanted a multiple of 3"));
   CHECK(!std::filesystem::exists(out));
@@ -84,17 +76,9 @@ TEST_CASE("ranks: a process with other weights to begin with is named, and nothi
     std::filesystem::create_directory(own);
     std::filesystem::copy(starts[rank] + "/last.safetensors", own + "/start.safetensors");
   }
-  Words words = {FOVEA_MPIRUN,
-                 "--oversubscribe",
-                 "-n",
-                 "2",
-                 "sh",
-                 "-c",
-                 "cd \"$0/$OMPI_COMM_WORLD_RANK\" && exec \"$@\"",
-                 folder / "."};
-  const Words run = command(short_run(folder / "run", {"--init", "start.safetensors"}));
-  words.insert(words.end(), run.begin(), run.end());
-  const Outcome outcome = run_program(words);
+  const Outcome outcome =
+      run_program(mpirun_after("cd \"$0/$OMPI_COMM_WORLD_RANK\"", folder / ".", 2,
+                               command(short_run(folder / "run", {"--init", "start.safetensors"}))));
   INFO(outcome.err);
   CHECK(outcome.code == 2);
   CHECK(count(outcome.err, "rank 1 has other weights to begin with than rank 0; wanted the same of all") ==
@@ -106,7 +90,7 @@ TEST_CASE("ranks: what several processes cannot do together is refused") {
   const TemporaryFolder folder;
   for (const Words& words : {short_run(folder / "run", {"--seeds", "2"}),
                              Words{"reproduce", "structure", "--limit", "32", "--out", folder / "runs"}}) {
-    const Outcome outcome = run_program(mpirun(2, words));
+    const Outcome outcome = run_program(trainers(2, words));
     INFO(outcome.err);
     CHECK(outcome.code == 2);
     CHECK_THAT(outcome.err, Catch::Contains("mpirun has started 2 processes, for one run"));
@@ -115,7 +99,7 @@ TEST_CASE("ranks: what several processes cannot do together is refused") {
 
 TEST_CASE("ranks: --dry-run tells what would be and ends") {
   const TemporaryFolder folder;
-  const Outcome outcome = run_program(mpirun(2, short_run(folder / "run", {"--dry-run"})));
+  const Outcome outcome = run_program(trainers(2, short_run(folder / "run", {"--dry-run"})));
   CHECK(outcome.code == 0);
   CHECK(!std::filesystem::exists(folder / "run"));
 }
@@ -123,7 +107,7 @@ TEST_CASE("ranks: --dry-run tells what would be and ends") {
 TEST_CASE("ranks: a signal to the launcher saves once and stops all") {
   const TemporaryFolder folder;
   const std::string out = folder / "run";
-  Program program(mpirun(2, long_run(out)));
+  Program program(trainers(2, long_run(out)));
   program.wait_until([&] { return std::filesystem::exists(out + "/last.safetensors"); });
   program.kill(SIGTERM);
   const Outcome outcome = program.wait();
@@ -139,18 +123,9 @@ TEST_CASE("ranks: a signal to one process saves once and stops all") {
   // Libraries below MPI have handlers of their own for SIGHUP.
   const TemporaryFolder folder;
   const std::string out = folder / "run";
-  Words words = {FOVEA_MPIRUN,
-                 "--oversubscribe",
-                 "-n",
-                 "2",
-                 "sh",
-                 "-c",
-                 "echo $$ > \"$0/pid.$OMPI_COMM_WORLD_RANK\" && exec \"$@\"",
-                 folder / "."};
-  for (const std::string& word : command(long_run(out))) words.push_back(word);
-  Program program(words);
+  Program program(mpirun_after(kLeaveProcess, folder / ".", 2, command(long_run(out))));
   program.wait_until([&] { return std::filesystem::exists(out + "/last.safetensors"); });
-  REQUIRE(::kill(std::stoi(file_bytes(folder / "pid.1")), SIGHUP) == 0);
+  send_to_rank(SIGHUP, 1, folder / ".");
   const Outcome outcome = program.wait();
   INFO(outcome.err);
   CHECK(outcome.code == 128 + SIGTERM);  // of the first rank, to which no signal came
@@ -164,7 +139,7 @@ TEST_CASE("ranks: without its module of MPI the program says what is missing, an
   std::filesystem::create_directory(folder / "bin");
   const std::string program = folder / "bin/cifar_trainer";
   std::filesystem::copy(command({})[0], program);
-  const Outcome outcome = run_program({FOVEA_MPIRUN, "--oversubscribe", "-n", "2", program, "train"});
+  const Outcome outcome = run_program(mpirun(2, {program, "train"}));
   INFO(outcome.err);
   CHECK(outcome.code == 2);
   CHECK_THAT(outcome.err, Catch::Contains("mpirun has started 2 processes, and " + (folder / "lib")));
